@@ -1,0 +1,602 @@
+"""The commands and events of the exchange as typed, immutable objects: what Python code handles.
+
+GENERATED from exchange/protocol/schema.py by `python -m exchange.protocol.generate`.
+
+Every number is an integer in the unit that its name ends in; codes (``side``, ``reason``) are plain
+integers that compare equal to the members of the enums in ``schema``.
+
+>>> PlaceOrder(account=7, symbol=1, side=Side.BUY, price_ticks=100, qty_lots=3).order_type
+0
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+import msgspec
+
+from exchange.protocol.schema import (
+    BalanceCause,
+    CancelReason,
+    FillRole,
+    FundCause,
+    LiquidationMode,
+    MarginMode,
+    OrderFlag,
+    OrderType,
+    RejectReason,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+
+#: (notional floor in atoms, maintenance ppm, initial ppm); initial 0 reads as the maintenance rate.
+Bracket: TypeAlias = tuple[int, int, int]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What commands and events have in common: the number of their type in the table."""
+
+    number: ClassVar[int] = 0
+
+
+class ListSymbol(Message, frozen=True, kw_only=True, gc=False):
+    """Lists a perpetual with all numbers of its policy."""
+
+    number: ClassVar[int] = 1
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    name: str  # up to 16 bytes of UTF-8, for people
+    tick_size_e12: int  # price step in quote units x 10^12
+    lot_size_e12: int  # quantity step in base units x 10^12
+    atoms_per_tick_lot: int  # value of one lot at one tick; an atom is 10^-8 quote units
+    initial_margin_ppm: int  # default initial margin rate = 1 / default leverage
+    taker_fee_ppm: int = 0  # of the value of a fill
+    maker_fee_ppm: int = 0  # of the value of a fill; negative: a rebate
+    price_band_ppm: int = -1  # how far from the mark an order may be priced; -1: anywhere
+    upnl_weight_ppm: int = 1000000  # weight of positive unrealised profit in what is available
+    min_qty_lots: int = 1  # smallest order
+    max_qty_lots: int = 1000000000000  # largest order
+    min_notional_atoms: int = 0  # smallest order value, reduce-only excepted
+    max_open_orders: int = 200  # per account on this symbol
+    exposure_limit_atoms: int = 72057594037927936
+    fund: int = 0  # insurance fund that deficits are charged to; 0 is the shared one
+    slippage_cap_ppm: int = -1  # furthest a liquidation trades from the mark; -1: anywhere
+    liquidation_mode: int = 2  # full, fraction or target
+    liquidation_fee_ppm: int = 0  # of the value of a liquidation fill, to the fund
+    liquidation_fraction_ppm: int = 1000000  # of the position, in mode fraction
+    liquidation_buffer_ppm: int = 0  # margin above maintenance that mode target restores
+    liquidation_min_notional_atoms: int = 0  # at mark: smaller pieces are not made, nor left
+    liquidation_max_notional_atoms: int = -1  # at mark, per order; -1: no bound
+    draw_cap_atoms: int = -1  # most that one liquidation may draw from the fund; -1: no bound
+    brackets: tuple[Bracket, ...]
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class Deposit(Message, frozen=True, kw_only=True, gc=False):
+    """Adds money to the account's wallet."""
+
+    number: ClassVar[int] = 2
+    account: int = 0  # the account that acts; 0 for the operator
+    amount_atoms: int  # above 0
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class Withdraw(Message, frozen=True, kw_only=True, gc=False):
+    """Takes money out of the wallet, at most what is withdrawable (ACCT-07)."""
+
+    number: ClassVar[int] = 3
+    account: int = 0  # the account that acts; 0 for the operator
+    amount_atoms: int  # above 0
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class DepositFund(Message, frozen=True, kw_only=True, gc=False):
+    """Adds the operator's money to an insurance fund."""
+
+    number: ClassVar[int] = 4
+    account: int = 0  # the account that acts; 0 for the operator
+    fund: int  # number of the fund
+    amount_atoms: int  # above 0
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMarginMode(Message, frozen=True, kw_only=True, gc=False):
+    """Sets mode and initial margin rate of account and symbol, as one step with what is open
+    (ACCT-01).
+    """
+
+    number: ClassVar[int] = 5
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    margin_mode: int  # cross or isolated
+    initial_margin_ppm: int = 0  # 1,000,000 / leverage rounded up; 0: as it is
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ChangeIsolatedMargin(Message, frozen=True, kw_only=True, gc=False):
+    """Moves money between the wallet and the pool of an isolated position (ACCT-06)."""
+
+    number: ClassVar[int] = 6
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    change_atoms: int  # positive: to the position; negative: back to the wallet
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class PlaceOrder(Message, frozen=True, kw_only=True, gc=False):
+    """Places an order (MATCH-01..06)."""
+
+    number: ClassVar[int] = 7
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    order_type: int = 0  # limit or market
+    time_in_force: int = 0  # GTC, IOC or FOK
+    self_trade: int = 0  # self-trade prevention of this order
+    flags: int = 0  # sum of order flags
+    price_ticks: int = 0  # limit; 0 for a market order
+    qty_lots: int = 0  # 1 .. 10^12
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class CancelOrder(Message, frozen=True, kw_only=True, gc=False):
+    """Cancels one order, named by order id or, where that is 0, by client order id."""
+
+    number: ClassVar[int] = 8
+    account: int = 0  # the account that acts; 0 for the operator
+    order_id: int = 0  # the engine's id, or 0
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class CancelAll(Message, frozen=True, kw_only=True, gc=False):
+    """Cancels the account's orders: of one symbol or all, of one side or both."""
+
+    number: ClassVar[int] = 9
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int = 0  # number of the symbol; 0: all
+    side: int = 2  # 0 buy, 1 sell, 2 both
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class AmendOrder(Message, frozen=True, kw_only=True, gc=False):
+    """Changes price or total quantity of one order in one step (MATCH-05)."""
+
+    number: ClassVar[int] = 10
+    account: int = 0  # the account that acts; 0 for the operator
+    order_id: int = 0  # the engine's id, or 0
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    price_ticks: int = 0  # new limit; 0: as it is
+    qty_lots: int = 0  # new total quantity, what is filled included; 0: as it is
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMark(Message, frozen=True, kw_only=True, gc=False):
+    """Moves the mark price of a symbol (MARK-01) and liquidates whoever is then below maintenance.
+    """
+
+    number: ClassVar[int] = 11
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    price_ticks: int  # 1 .. 10^12
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SettleFunding(Message, frozen=True, kw_only=True, gc=False):
+    """Longs pay shorts an amount per lot (FUNDING-01); negative: shorts pay longs."""
+
+    number: ClassVar[int] = 12
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    payment_atoms_per_lot: int  # whole atoms per lot, rounded down
+    payment_fraction_q32: int = 0  # the rest of an atom per lot, in 2^-32
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class AdvanceTime(Message, frozen=True, kw_only=True, gc=False):
+    """Does nothing but let time pass."""
+
+    number: ClassVar[int] = 13
+    account: int = 0  # the account that acts; 0 for the operator
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class Accepted(Message, frozen=True, kw_only=True, gc=False):
+    """The one result of a command that was carried out; the events that follow say what it did."""
+
+    number: ClassVar[int] = 128
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    timestamp_ns: int  # time of the command
+    command: int  # number of the command
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+
+
+class Rejected(Message, frozen=True, kw_only=True, gc=False):
+    """The one result of a command that was refused: nothing changed."""
+
+    number: ClassVar[int] = 129
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    timestamp_ns: int  # time of the command
+    command: int  # number of the command
+    reason: int  # why
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+
+
+class OrderRested(Message, frozen=True, kw_only=True, gc=False):
+    """An order, or what is left of it, joined the back of its price level."""
+
+    number: ClassVar[int] = 130
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    flags: int  # sum of order flags
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    price_ticks: int  # limit
+    open_lots: int  # what is left to fill
+
+
+class OrderCancelled(Message, frozen=True, kw_only=True, gc=False):
+    """An order, or what was left of it, is gone."""
+
+    number: ClassVar[int] = 131
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    resting: int  # 1 if it stood in the book, 0 if it was the rest of a taker
+    reason: int  # why
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    price_ticks: int  # limit; 0 for a market order
+    open_lots: int  # what was left to fill
+
+
+class OrderAmended(Message, frozen=True, kw_only=True, gc=False):
+    """An order has a new price or quantity.  Without kept_priority it left its level; order_rested
+    tells when it is back.
+    """
+
+    number: ClassVar[int] = 132
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    kept_priority: int  # 1 if it stayed where it was in the queue
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    previous_price_ticks: int  # limit before
+    previous_open_lots: int  # open quantity before
+    price_ticks: int  # limit now
+    open_lots: int  # open quantity now, before any fill that follows
+
+
+class OrderReduced(Message, frozen=True, kw_only=True, gc=False):
+    """Self-trade prevention took quantity off an order without a trade (MATCH-06, decrement)."""
+
+    number: ClassVar[int] = 133
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    resting: int  # 1 if it stands in the book, 0 if it is the taker
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    price_ticks: int  # limit; 0 for a market order
+    reduced_lots: int  # what was taken off
+    open_lots: int  # what is left, above 0
+
+
+class Fill(Message, frozen=True, kw_only=True, gc=False):
+    """One side of a fill, settled: the maker's comes first, then the other side's with the same
+    trade id.
+    """
+
+    number: ClassVar[int] = 134
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    role: int  # maker, taker, liquidated, deleveraged or adl_counterparty
+    margin_mode: int  # of the position
+    trade_id: int  # rising from 1
+    order_id: int  # 0 in auto-deleveraging
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    price_ticks: int  # the maker's price; 0 in auto-deleveraging
+    qty_lots: int  # quantity
+    value_atoms: int  # what the buyer pays the seller
+    open_lots: int  # what is left of the order
+    position_lots: int  # signed position afterwards
+    entry_value_atoms: int  # signed entry value afterwards
+    realised_atoms: int  # profit or loss realised, before fees
+    fee_atoms: int  # trading fee paid; negative: rebate received
+    wallet_atoms: int  # the account's wallet afterwards
+    margin_atoms: int  # the isolated pool of account and symbol afterwards (0 in cross mode)
+
+
+class LiquidationSettled(Message, frozen=True, kw_only=True, gc=False):
+    """Follows the fill of a liquidated account: what the fill was worth against bankruptcy, and who
+    paid (LIQ-07).
+    """
+
+    number: ClassVar[int] = 135
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    fund: int  # number of the fund
+    trade_id: int  # of the fill
+    bankruptcy_value_atoms: int  # of the lots filled
+    liquidation_fee_atoms: int  # from the account to the fund
+    fund_paid_atoms: int  # from the fund to the account
+    wallet_atoms: int  # the account's wallet afterwards
+    margin_atoms: int  # the isolated pool of account and symbol afterwards (0 in cross mode)
+
+
+class BalanceChanged(Message, frozen=True, kw_only=True, gc=False):
+    """Money of an account moved other than by a fill."""
+
+    number: ClassVar[int] = 136
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # the position concerned; 0 for the wallet alone
+    cause: int  # why
+    wallet_change_atoms: int  # signed
+    margin_change_atoms: int  # signed, of the isolated pool
+    wallet_atoms: int  # the account's wallet afterwards
+    margin_atoms: int  # the isolated pool of account and symbol afterwards (0 in cross mode)
+
+
+class FundChanged(Message, frozen=True, kw_only=True, gc=False):
+    """An insurance fund moved."""
+
+    number: ClassVar[int] = 137
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    fund: int  # number of the fund
+    symbol: int  # the symbol charged or credited; 0: none
+    cause: int  # why
+    change_atoms: int  # signed
+    balance_atoms: int  # afterwards, never negative
+
+
+class SymbolListed(Message, frozen=True, kw_only=True, gc=False):
+    """A symbol can be traded as soon as it has a mark."""
+
+    number: ClassVar[int] = 138
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    name: str  # as listed
+
+
+class MarkChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The mark price moved."""
+
+    number: ClassVar[int] = 139
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    price_ticks: int  # new mark
+
+
+class FundingSettled(Message, frozen=True, kw_only=True, gc=False):
+    """Funding was paid; one balance_changed per position follows."""
+
+    number: ClassVar[int] = 140
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    payment_atoms_per_lot: int  # as commanded
+    payment_fraction_q32: int  # as commanded
+
+
+class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
+    """Mode and initial margin rate of account and symbol from now on."""
+
+    number: ClassVar[int] = 141
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    margin_mode: int  # cross or isolated
+    initial_margin_ppm: int  # in force, the bracket's own floor apart
+
+
+class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
+    """A collateral pool is below maintenance: its orders are cancelled and only the engine trades
+    for it.
+    """
+
+    number: ClassVar[int] = 142
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # the isolated position; 0 for the cross pool
+    equity_atoms: int  # of the pool
+    maintenance_atoms: int  # of the pool
+
+
+class LiquidationOrder(Message, frozen=True, kw_only=True, gc=False):
+    """The engine sends an order for a pool that it liquidates (LIQ-04..06)."""
+
+    number: ClassVar[int] = 143
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    order_id: int  # given by the engine, rising from 1
+    price_ticks: int  # limit
+    qty_lots: int  # quantity
+    mark_ticks: int  # mark of the symbol
+    bankruptcy_value_atoms: int  # of the whole position
+    equity_atoms: int  # of the pool
+    maintenance_atoms: int  # of the pool
+
+
+class LiquidationEnded(Message, frozen=True, kw_only=True, gc=False):
+    """The pool is at or above maintenance again, or has no position left."""
+
+    number: ClassVar[int] = 144
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # the isolated position; 0 for the cross pool
+    equity_atoms: int  # of the pool
+    maintenance_atoms: int  # of the pool
+
+
+class DeficitUncovered(Message, frozen=True, kw_only=True, gc=False):
+    """Nobody is left to deleverage against (ADL-03): withdrawals stop until the pool is no longer
+    below zero.
+    """
+
+    number: ClassVar[int] = 145
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    remaining_lots: int  # signed position that is left
+    shortfall_atoms: int  # by which the pool is below zero
+
+
+Command: TypeAlias = (
+    ListSymbol
+    | Deposit
+    | Withdraw
+    | DepositFund
+    | SetMarginMode
+    | ChangeIsolatedMargin
+    | PlaceOrder
+    | CancelOrder
+    | CancelAll
+    | AmendOrder
+    | SetMark
+    | SettleFunding
+    | AdvanceTime
+)
+
+
+Event: TypeAlias = (
+    Accepted
+    | Rejected
+    | OrderRested
+    | OrderCancelled
+    | OrderAmended
+    | OrderReduced
+    | Fill
+    | LiquidationSettled
+    | BalanceChanged
+    | FundChanged
+    | SymbolListed
+    | MarkChanged
+    | FundingSettled
+    | MarginModeChanged
+    | LiquidationStarted
+    | LiquidationOrder
+    | LiquidationEnded
+    | DeficitUncovered
+)
+
+
+COMMAND_CLASSES: dict[int, type[Command]] = {
+    1: ListSymbol,
+    2: Deposit,
+    3: Withdraw,
+    4: DepositFund,
+    5: SetMarginMode,
+    6: ChangeIsolatedMargin,
+    7: PlaceOrder,
+    8: CancelOrder,
+    9: CancelAll,
+    10: AmendOrder,
+    11: SetMark,
+    12: SettleFunding,
+    13: AdvanceTime,
+}
+EVENT_CLASSES: dict[int, type[Event]] = {
+    128: Accepted,
+    129: Rejected,
+    130: OrderRested,
+    131: OrderCancelled,
+    132: OrderAmended,
+    133: OrderReduced,
+    134: Fill,
+    135: LiquidationSettled,
+    136: BalanceChanged,
+    137: FundChanged,
+    138: SymbolListed,
+    139: MarkChanged,
+    140: FundingSettled,
+    141: MarginModeChanged,
+    142: LiquidationStarted,
+    143: LiquidationOrder,
+    144: LiquidationEnded,
+    145: DeficitUncovered,
+}
+
+__all__ = [
+    "Accepted",
+    "AdvanceTime",
+    "AmendOrder",
+    "BalanceCause",
+    "BalanceChanged",
+    "Bracket",
+    "COMMAND_CLASSES",
+    "CancelAll",
+    "CancelOrder",
+    "CancelReason",
+    "ChangeIsolatedMargin",
+    "Command",
+    "DeficitUncovered",
+    "Deposit",
+    "DepositFund",
+    "EVENT_CLASSES",
+    "Event",
+    "Fill",
+    "FillRole",
+    "FundCause",
+    "FundChanged",
+    "FundingSettled",
+    "LiquidationEnded",
+    "LiquidationMode",
+    "LiquidationOrder",
+    "LiquidationSettled",
+    "LiquidationStarted",
+    "ListSymbol",
+    "MarginMode",
+    "MarginModeChanged",
+    "MarkChanged",
+    "Message",
+    "OrderAmended",
+    "OrderCancelled",
+    "OrderFlag",
+    "OrderReduced",
+    "OrderRested",
+    "OrderType",
+    "PlaceOrder",
+    "RejectReason",
+    "Rejected",
+    "SelfTradePrevention",
+    "SetMarginMode",
+    "SetMark",
+    "SettleFunding",
+    "Side",
+    "SymbolListed",
+    "TimeInForce",
+    "Withdraw",
+]

@@ -1,0 +1,541 @@
+# GENERATED from exchange/protocol/schema.py by `python -m exchange.protocol.generate`
+# Records and codes of the table as packed C structs and constants.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    #define WIRE_PPM ((int64_t)1000000LL)
+    #define WIRE_MAX_PRICE_TICKS ((int64_t)1000000000000LL)
+    #define WIRE_MAX_QTY_LOTS ((int64_t)1000000000000LL)
+    #define WIRE_MAX_AMOUNT_ATOMS ((int64_t)1000000000000000000LL)
+    #define WIRE_MAX_EXPOSURE_ATOMS ((int64_t)1152921504606846976LL)
+    """
+    const int64_t PPM "WIRE_PPM"
+    const int64_t MAX_PRICE_TICKS "WIRE_MAX_PRICE_TICKS"
+    const int64_t MAX_QTY_LOTS "WIRE_MAX_QTY_LOTS"
+    const int64_t MAX_AMOUNT_ATOMS "WIRE_MAX_AMOUNT_ATOMS"
+    const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
+
+cdef enum:
+    MAX_BRACKETS = 16
+    MAX_NAME_BYTES = 16
+    MAX_ACCOUNT = 16777215
+    MAX_SYMBOL = 65535
+    FIRST_EVENT = 128
+
+cdef enum:
+    COMMAND_LIST_SYMBOL = 1
+    COMMAND_DEPOSIT = 2
+    COMMAND_WITHDRAW = 3
+    COMMAND_DEPOSIT_FUND = 4
+    COMMAND_SET_MARGIN_MODE = 5
+    COMMAND_CHANGE_ISOLATED_MARGIN = 6
+    COMMAND_PLACE_ORDER = 7
+    COMMAND_CANCEL_ORDER = 8
+    COMMAND_CANCEL_ALL = 9
+    COMMAND_AMEND_ORDER = 10
+    COMMAND_SET_MARK = 11
+    COMMAND_SETTLE_FUNDING = 12
+    COMMAND_ADVANCE_TIME = 13
+
+cdef enum:
+    EVENT_ACCEPTED = 128
+    EVENT_REJECTED = 129
+    EVENT_ORDER_RESTED = 130
+    EVENT_ORDER_CANCELLED = 131
+    EVENT_ORDER_AMENDED = 132
+    EVENT_ORDER_REDUCED = 133
+    EVENT_FILL = 134
+    EVENT_LIQUIDATION_SETTLED = 135
+    EVENT_BALANCE_CHANGED = 136
+    EVENT_FUND_CHANGED = 137
+    EVENT_SYMBOL_LISTED = 138
+    EVENT_MARK_CHANGED = 139
+    EVENT_FUNDING_SETTLED = 140
+    EVENT_MARGIN_MODE_CHANGED = 141
+    EVENT_LIQUIDATION_STARTED = 142
+    EVENT_LIQUIDATION_ORDER = 143
+    EVENT_LIQUIDATION_ENDED = 144
+    EVENT_DEFICIT_UNCOVERED = 145
+
+cdef enum:
+    SIDE_BUY = 0
+    SIDE_SELL = 1
+
+cdef enum:
+    ORDER_TYPE_LIMIT = 0
+    ORDER_TYPE_MARKET = 1
+
+cdef enum:
+    TIME_IN_FORCE_GTC = 0
+    TIME_IN_FORCE_IOC = 1
+    TIME_IN_FORCE_FOK = 2
+
+cdef enum:
+    SELF_TRADE_PREVENTION_CANCEL_TAKER = 0
+    SELF_TRADE_PREVENTION_CANCEL_MAKER = 1
+    SELF_TRADE_PREVENTION_CANCEL_BOTH = 2
+    SELF_TRADE_PREVENTION_DECREMENT = 3
+
+cdef enum:
+    MARGIN_MODE_CROSS = 0
+    MARGIN_MODE_ISOLATED = 1
+
+cdef enum:
+    LIQUIDATION_MODE_FULL = 0
+    LIQUIDATION_MODE_FRACTION = 1
+    LIQUIDATION_MODE_TARGET = 2
+
+cdef enum:
+    FILL_ROLE_MAKER = 0
+    FILL_ROLE_TAKER = 1
+    FILL_ROLE_LIQUIDATED = 2
+    FILL_ROLE_DELEVERAGED = 3
+    FILL_ROLE_ADL_COUNTERPARTY = 4
+
+cdef enum:
+    CANCEL_REASON_REQUESTED = 1
+    CANCEL_REASON_CANCEL_ALL = 2
+    CANCEL_REASON_IMMEDIATE_OR_CANCEL = 3
+    CANCEL_REASON_FILL_OR_KILL = 4
+    CANCEL_REASON_SELF_TRADE = 5
+    CANCEL_REASON_REDUCE_ONLY = 6
+    CANCEL_REASON_INSUFFICIENT_MARGIN = 7
+    CANCEL_REASON_LIQUIDATION = 8
+
+cdef enum:
+    BALANCE_CAUSE_DEPOSIT = 1
+    BALANCE_CAUSE_WITHDRAWAL = 2
+    BALANCE_CAUSE_ISOLATED_MARGIN = 3
+    BALANCE_CAUSE_MARGIN_MODE = 4
+    BALANCE_CAUSE_FUNDING = 5
+    BALANCE_CAUSE_FUND_COVER = 6
+
+cdef enum:
+    FUND_CAUSE_DEPOSIT = 1
+    FUND_CAUSE_LIQUIDATION_FEE = 2
+    FUND_CAUSE_LIQUIDATION_DEFICIT = 3
+    FUND_CAUSE_DEFICIT_COVER = 4
+    FUND_CAUSE_FUNDING_RESIDUE = 5
+
+cdef enum:
+    ORDER_FLAG_POST_ONLY = 1
+    ORDER_FLAG_REDUCE_ONLY = 2
+
+cdef enum:
+    REJECT_REASON_MALFORMED_COMMAND = 1
+    REJECT_REASON_INVALID_ACCOUNT = 2
+    REJECT_REASON_INVALID_SYMBOL = 3
+    REJECT_REASON_UNKNOWN_SYMBOL = 4
+    REJECT_REASON_SYMBOL_EXISTS = 5
+    REJECT_REASON_INVALID_SIDE = 6
+    REJECT_REASON_INVALID_ORDER_TYPE = 7
+    REJECT_REASON_INVALID_TIME_IN_FORCE = 8
+    REJECT_REASON_INVALID_SELF_TRADE_PREVENTION = 9
+    REJECT_REASON_INVALID_FLAGS = 10
+    REJECT_REASON_INVALID_MARGIN_MODE = 11
+    REJECT_REASON_INVALID_PRICE = 12
+    REJECT_REASON_INVALID_QUANTITY = 13
+    REJECT_REASON_INVALID_AMOUNT = 14
+    REJECT_REASON_INVALID_MARGIN_RATE = 15
+    REJECT_REASON_INVALID_BRACKETS = 16
+    REJECT_REASON_INVALID_POLICY = 17
+    REJECT_REASON_VALUE_NOT_WHOLE = 18
+    REJECT_REASON_UNKNOWN_ORDER = 19
+    REJECT_REASON_NOTHING_TO_AMEND = 20
+    REJECT_REASON_NO_MARK_PRICE = 21
+    REJECT_REASON_DUPLICATE_CLIENT_ORDER_ID = 22
+    REJECT_REASON_QUANTITY_BELOW_FILLED = 23
+    REJECT_REASON_QUANTITY_BELOW_MINIMUM = 24
+    REJECT_REASON_QUANTITY_ABOVE_MAXIMUM = 25
+    REJECT_REASON_NOTIONAL_BELOW_MINIMUM = 26
+    REJECT_REASON_PRICE_OUT_OF_BAND = 27
+    REJECT_REASON_TOO_MANY_OPEN_ORDERS = 28
+    REJECT_REASON_VALUE_OUT_OF_RANGE = 29
+    REJECT_REASON_OUT_OF_CAPACITY = 30
+    REJECT_REASON_POOL_LIQUIDATING = 31
+    REJECT_REASON_REDUCE_ONLY_WOULD_OPEN = 32
+    REJECT_REASON_POST_ONLY_WOULD_TAKE = 33
+    REJECT_REASON_NO_ISOLATED_POSITION = 34
+    REJECT_REASON_LEVERAGE_TOO_HIGH = 35
+    REJECT_REASON_WITHDRAWALS_STOPPED = 36
+    REJECT_REASON_INSUFFICIENT_MARGIN = 37
+
+cdef packed struct wire_bracket:
+    int64_t floor_atoms
+    uint32_t maintenance_ppm
+    uint32_t initial_ppm
+
+cdef packed struct wire_command_header:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+
+cdef packed struct wire_event_header:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+
+cdef packed struct wire_list_symbol:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    char name[MAX_NAME_BYTES]
+    int64_t tick_size_e12
+    int64_t lot_size_e12
+    int64_t atoms_per_tick_lot
+    uint32_t initial_margin_ppm
+    int32_t taker_fee_ppm
+    int32_t maker_fee_ppm
+    int32_t price_band_ppm
+    uint32_t upnl_weight_ppm
+    int64_t min_qty_lots
+    int64_t max_qty_lots
+    int64_t min_notional_atoms
+    uint32_t max_open_orders
+    int64_t exposure_limit_atoms
+    uint32_t fund
+    int32_t slippage_cap_ppm
+    uint8_t liquidation_mode
+    uint32_t liquidation_fee_ppm
+    uint32_t liquidation_fraction_ppm
+    uint32_t liquidation_buffer_ppm
+    int64_t liquidation_min_notional_atoms
+    int64_t liquidation_max_notional_atoms
+    int64_t draw_cap_atoms
+    uint8_t bracket_count
+    wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_deposit:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    int64_t amount_atoms
+
+cdef packed struct wire_withdraw:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    int64_t amount_atoms
+
+cdef packed struct wire_deposit_fund:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t fund
+    int64_t amount_atoms
+
+cdef packed struct wire_set_margin_mode:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t margin_mode
+    uint32_t initial_margin_ppm
+
+cdef packed struct wire_change_isolated_margin:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t change_atoms
+
+cdef packed struct wire_place_order:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t side
+    uint8_t order_type
+    uint8_t time_in_force
+    uint8_t self_trade
+    uint32_t flags
+    int64_t price_ticks
+    int64_t qty_lots
+    uint64_t client_order_id
+
+cdef packed struct wire_cancel_order:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint64_t order_id
+    uint64_t client_order_id
+
+cdef packed struct wire_cancel_all:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t side
+
+cdef packed struct wire_amend_order:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t price_ticks
+    int64_t qty_lots
+
+cdef packed struct wire_set_mark:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t price_ticks
+
+cdef packed struct wire_settle_funding:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t payment_atoms_per_lot
+    uint32_t payment_fraction_q32
+
+cdef packed struct wire_advance_time:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+
+cdef packed struct wire_accepted:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint16_t command
+    uint64_t order_id
+    uint64_t client_order_id
+
+cdef packed struct wire_rejected:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint16_t command
+    uint16_t reason
+    uint64_t client_order_id
+
+cdef packed struct wire_order_rested:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint32_t flags
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t price_ticks
+    int64_t open_lots
+
+cdef packed struct wire_order_cancelled:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint8_t resting
+    uint8_t reason
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t price_ticks
+    int64_t open_lots
+
+cdef packed struct wire_order_amended:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint8_t kept_priority
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t previous_price_ticks
+    int64_t previous_open_lots
+    int64_t price_ticks
+    int64_t open_lots
+
+cdef packed struct wire_order_reduced:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint8_t resting
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t price_ticks
+    int64_t reduced_lots
+    int64_t open_lots
+
+cdef packed struct wire_fill:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint8_t role
+    uint8_t margin_mode
+    uint64_t trade_id
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t price_ticks
+    int64_t qty_lots
+    int64_t value_atoms
+    int64_t open_lots
+    int64_t position_lots
+    int64_t entry_value_atoms
+    int64_t realised_atoms
+    int64_t fee_atoms
+    int64_t wallet_atoms
+    int64_t margin_atoms
+
+cdef packed struct wire_liquidation_settled:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t fund
+    uint64_t trade_id
+    int64_t bankruptcy_value_atoms
+    int64_t liquidation_fee_atoms
+    int64_t fund_paid_atoms
+    int64_t wallet_atoms
+    int64_t margin_atoms
+
+cdef packed struct wire_balance_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t cause
+    int64_t wallet_change_atoms
+    int64_t margin_change_atoms
+    int64_t wallet_atoms
+    int64_t margin_atoms
+
+cdef packed struct wire_fund_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t fund
+    uint32_t symbol
+    uint8_t cause
+    int64_t change_atoms
+    int64_t balance_atoms
+
+cdef packed struct wire_symbol_listed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    char name[MAX_NAME_BYTES]
+
+cdef packed struct wire_mark_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t price_ticks
+
+cdef packed struct wire_funding_settled:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t payment_atoms_per_lot
+    uint32_t payment_fraction_q32
+
+cdef packed struct wire_margin_mode_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t margin_mode
+    uint32_t initial_margin_ppm
+
+cdef packed struct wire_liquidation_started:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+
+cdef packed struct wire_liquidation_order:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint64_t order_id
+    int64_t price_ticks
+    int64_t qty_lots
+    int64_t mark_ticks
+    int64_t bankruptcy_value_atoms
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+
+cdef packed struct wire_liquidation_ended:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+
+cdef packed struct wire_deficit_uncovered:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t remaining_lots
+    int64_t shortfall_atoms
