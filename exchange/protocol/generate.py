@@ -194,13 +194,15 @@ def python_field(field: Field) -> str:
     declaration = f"    {field.name}: {PYTHON_TYPES.get(field.kind, 'int')}"
     if field.default is not None:
         declaration += f" = {field.default!r}"
-    comment = f"  # {field.prose}"
-    return declaration + comment if len(declaration + comment) <= LINE_LENGTH else declaration
+    beside = f"{declaration}  # {field.prose}"
+    return beside if len(beside) <= LINE_LENGTH else f"    # {field.prose}:\n{declaration}"
 
 
 def python_union(name: str, messages: Sequence[Message]) -> str:
     first, *others = (m.class_name for m in messages)
-    return "\n".join([f"{name}: TypeAlias = (", f"    {first}", *(f"    | {o}" for o in others), ")", ""])
+    return "\n".join(
+        [f"{name}: TypeAlias = (", f"    {first}", *(f"    | {o}" for o in others), ")", ""]
+    )
 
 
 def python_exports() -> str:
@@ -212,11 +214,15 @@ def python_exports() -> str:
             *python_class_table("EVENT_CLASSES", "Event", schema.EVENTS),
             "",
             "__all__ = [",
-            *(f'    "{n}",' for n in sorted([*names, *EXTRA_EXPORTS])),
+            *(f'    "{n}",' for n in sorted([*names, *EXTRA_EXPORTS], key=constants_first)),
             "]",
             "",
         ]
     )
+
+
+def constants_first(name: str) -> tuple[bool, str]:
+    return not name.isupper(), name
 
 
 EXTRA_EXPORTS = ("Bracket", "Command", "COMMAND_CLASSES", "Event", "EVENT_CLASSES", "Message")
@@ -232,6 +238,26 @@ def python_class_table(name: str, union: str, messages: Sequence[Message]) -> li
 
 # ------------------------------------------------------------------------------------- reference pages
 
+MESSAGES_INTRODUCTION = f"""\
+All numbers are integers in the unit that the name ends in: `_ticks` and `_lots` in steps of the symbol,
+`_atoms` in 10^-8 of the settlement asset, `_ppm` in millionths, `_ns` in nanoseconds.
+
+**On the wire** a command is one msgpack array `[type, request_id, account, field...]`, an event one array
+`[type, request_id, account, sequence, field...]`, with the fields in the order of the tables below. Any
+number of arrays may stand one after the other in one ZeroMQ message. Trailing fields that equal their
+default may be left out of a command. `name` is a string of at most {schema.MAX_NAME_BYTES} bytes of UTF-8
+without zero bytes, `brackets` an array of at most {schema.MAX_BRACKETS} arrays of three integers;
+`bracket_count` is its length and does not travel. The `request_id` is the client's own number (64 bits,
+unsigned); in an event that answers no command of the account it concerns, it is 0.
+
+**In the journal** a command is a packed little-endian record: the header and then its fields.
+"""
+
+CODES_INTRODUCTION = """\
+Numbers are part of the journal and are never reused. Scenario files, the command line and error messages
+use the names as they are written here.
+"""
+
 
 def render_messages_md() -> str:
     """The page of all commands and events."""
@@ -241,29 +267,25 @@ def render_messages_md() -> str:
             "",
             f"<!-- {ORIGIN} -->",
             "",
-            "All numbers are integers in the unit that the name ends in: `_ticks` and `_lots` in steps of the "
-            "symbol, `_atoms` in 10^-8 of the settlement asset, `_ppm` in millionths, `_ns` in nanoseconds.",
-            "",
-            "**On the wire** a command is one msgpack array `[type, request_id, account, field...]`, an event "
-            "one array `[type, request_id, account, sequence, field...]`, with the fields in the order of the "
-            "tables below. Any number of arrays may stand one after the other in one ZeroMQ message. Trailing "
-            "fields that equal their default may be left out of a command. `name` is a string of at most "
-            f"{schema.MAX_NAME_BYTES} bytes, `brackets` an array of at most {schema.MAX_BRACKETS} arrays of "
-            "three integers; `bracket_count` is its length and does not travel. The `request_id` is the "
-            "client's own number (64 bits, unsigned); an event that answers no command of its receiver says 0.",
-            "",
-            "**In the journal** a command is a packed little-endian record: the header and then its fields.",
-            "",
+            MESSAGES_INTRODUCTION,
             "## Headers of records",
             "",
             *md_message(schema.COMMAND_HEADER, "Command header", schema.COMMAND_HEADER.prose),
             *md_message(schema.EVENT_HEADER, "Event header", schema.EVENT_HEADER.prose),
             "## Commands",
             "",
-            *(line for m in schema.COMMANDS for line in md_message(m, md_title(m), md_command_prose(m))),
+            *(
+                line
+                for m in schema.COMMANDS
+                for line in md_message(m, md_title(m), md_command_prose(m))
+            ),
             "## Events",
             "",
-            *(line for m in schema.EVENTS for line in md_message(m, md_title(m), md_event_prose(m))),
+            *(
+                line
+                for m in schema.EVENTS
+                for line in md_message(m, md_title(m), md_event_prose(m))
+            ),
         ]
     )
 
@@ -292,7 +314,10 @@ def md_message(message: Message, title: str, prose: str) -> list[str]:
         "",
         "| field | type | default | meaning |",
         "|---|---|---|---|",
-        *(f"| `{f.name}` | {f.kind} | {md_default(f)} | {f.prose}{md_enum(f)} |" for f in message.fields),
+        *(
+            f"| `{f.name}` | {f.kind} | {md_default(f)} | {f.prose}{md_enum(f)} |"
+            for f in message.fields
+        ),
         "",
     ]
 
@@ -315,9 +340,7 @@ def render_codes_md() -> str:
             "",
             f"<!-- {ORIGIN} -->",
             "",
-            "Numbers are part of the journal and are never reused. Scenario files, the command line and error "
-            "messages use the names as they are written here.",
-            "",
+            CODES_INTRODUCTION,
             *(line for enum in schema.ENUMS for line in md_code(enum)),
         ]
     )
@@ -369,12 +392,18 @@ def write(names: Iterable[str], root: Path = ROOT) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m exchange.protocol.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if a file is out of date")
+    parser = argparse.ArgumentParser(
+        prog="python -m exchange.protocol.generate", description=__doc__
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; status 1 if a file is out of date"
+    )
     options = parser.parse_args(arguments)
     names = outdated()
     for name in names:
-        print(f"{name}: {'out of date, run python -m exchange.protocol.generate' if options.check else 'written'}")
+        print(
+            f"{name}: {'out of date, run python -m exchange.protocol.generate' if options.check else 'written'}"
+        )
     if options.check:
         return 1 if names else 0
     write(names)

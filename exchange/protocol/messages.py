@@ -59,6 +59,7 @@ class ListSymbol(Message, frozen=True, kw_only=True, gc=False):
     max_qty_lots: int = 1000000000000  # largest order
     min_notional_atoms: int = 0  # smallest order value, reduce-only excepted
     max_open_orders: int = 200  # per account on this symbol
+    # bound of gross exposure; over all symbols at most 2^60:
     exposure_limit_atoms: int = 72057594037927936
     fund: int = 0  # insurance fund that deficits are charged to; 0 is the shared one
     slippage_cap_ppm: int = -1  # furthest a liquidation trades from the mark; -1: anywhere
@@ -69,6 +70,7 @@ class ListSymbol(Message, frozen=True, kw_only=True, gc=False):
     liquidation_min_notional_atoms: int = 0  # at mark: smaller pieces are not made, nor left
     liquidation_max_notional_atoms: int = -1  # at mark, per order; -1: no bound
     draw_cap_atoms: int = -1  # most that one liquidation may draw from the fund; -1: no bound
+    # (notional floor in atoms, maintenance ppm, initial ppm; initial 0: as maintenance):
     brackets: tuple[Bracket, ...]
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
@@ -550,13 +552,14 @@ EVENT_CLASSES: dict[int, type[Event]] = {
 }
 
 __all__ = [
+    "COMMAND_CLASSES",
+    "EVENT_CLASSES",
     "Accepted",
     "AdvanceTime",
     "AmendOrder",
     "BalanceCause",
     "BalanceChanged",
     "Bracket",
-    "COMMAND_CLASSES",
     "CancelAll",
     "CancelOrder",
     "CancelReason",
@@ -565,7 +568,6 @@ __all__ = [
     "DeficitUncovered",
     "Deposit",
     "DepositFund",
-    "EVENT_CLASSES",
     "Event",
     "Fill",
     "FillRole",

@@ -1,0 +1,285 @@
+"""Commands and events as packed records: what the journal stores and what an engine takes and gives.
+
+Theory of operation.  A record is the header of the table and then the fields of its type, little-endian and
+without padding; a batch is records one after the other.  ``size`` in the header lets a reader step over what
+it does not want to understand.  One ``RecordCodec`` per type, made at import from the table, does the work.
+
+>>> from exchange.protocol.messages import Deposit
+>>> record = encode_command(Deposit(account=7, amount_atoms=500))
+>>> decode_commands(stamp(record, sequence=1, timestamp_ns=1_000))
+[Deposit(account=7, amount_atoms=500, sequence=1, timestamp_ns=1000)]
+"""
+
+from __future__ import annotations
+
+import importlib
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+from types import ModuleType
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
+
+from exchange.protocol import messages, schema
+from exchange.protocol.messages import Bracket, Command, Event
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+M = TypeVar("M", bound=messages.Message)
+
+COMMAND_HEADER_BYTES = struct.calcsize("<" + schema.COMMAND_HEADER.body_format)
+EVENT_HEADER_BYTES = struct.calcsize("<" + schema.EVENT_HEADER.body_format)
+START = struct.Struct("<HH")  # type and size: both headers start with them
+STAMP = struct.Struct("<Qq")  # sequence and time of a command
+STAMP_OFFSET = 8
+#: Fields that only records have: how much of another field is used.
+COUNTED = {"bracket_count": "brackets"}
+
+
+def load_native() -> ModuleType | None:
+    """The compiled codec, or None where it is not built: everything here works without it, slower."""
+    try:
+        return importlib.import_module("exchange._native.codec")
+    except ImportError:
+        return None
+
+
+NATIVE = load_native()
+
+
+# ------------------------------------------------------------------------------------------- one record
+
+
+class RecordCodec(Generic[M]):
+    """Packs and unpacks the records of one type."""
+
+    def __init__(
+        self, message: schema.Message, header: schema.Message, struct_class: type[M]
+    ) -> None:
+        _, _, *header_fields = header.fields
+        self.message = message
+        self.fields = (*header_fields, *message.fields)
+        self.layout = struct.Struct("<HH" + "".join(schema.KINDS[f.kind][0] for f in self.fields))
+        self.names = tuple(f.name for f in self.fields if f.name not in COUNTED)
+        self.build = keyword_builder(struct_class, self.names)
+        self.is_plain = all(f.kind not in ("name", "brackets") for f in self.fields)
+        self.read = attrgetter(*self.names)
+
+    def pack(self, value: M) -> bytes:
+        """The record of ``value``; ValueError names the field that does not fit."""
+        raw = self.read(value) if self.is_plain else self.flatten(value)
+        try:
+            return self.layout.pack(self.message.number, self.layout.size, *raw)
+        except struct.error:
+            self.refuse(value)
+
+    def unpack(self, data: Buffer, offset: int = 0) -> M:
+        """The object in the record at ``offset``, whose type and size are known to be right."""
+        _, _, *raw = self.layout.unpack_from(data, offset)
+        return self.build(*(raw if self.is_plain else self.gather(raw)))
+
+    def flatten(self, value: M) -> list[Any]:
+        raw: list[Any] = []
+        for field in self.fields:
+            if field.name in COUNTED:
+                raw.append(len(getattr(value, COUNTED[field.name])))
+            elif field.kind == "brackets":
+                raw.extend(flatten_brackets(getattr(value, field.name)))
+            elif field.kind == "name":
+                raw.append(encode_name(getattr(value, field.name)))
+            else:
+                raw.append(getattr(value, field.name))
+        return raw
+
+    def gather(self, raw: list[Any]) -> list[Any]:
+        values: list[Any] = []
+        position = 0
+        bracket_count = 0
+        for field in self.fields:
+            if field.kind == "brackets":
+                values.append(gather_brackets(raw[position:], bracket_count))
+                position += 3 * schema.MAX_BRACKETS
+                continue
+            if field.name in COUNTED:
+                bracket_count = raw[position]
+            elif field.kind == "name":
+                values.append(decode_name(raw[position]))
+            else:
+                values.append(raw[position])
+            position += 1
+        return values
+
+    def refuse(self, value: M) -> NoReturn:
+        """Finds the field that could not be packed."""
+        for field in self.fields:
+            if field.kind in ("name", "brackets") or field.name in COUNTED:
+                continue
+            came = getattr(value, field.name)
+            lowest, highest = integer_range(field.kind)
+            if not isinstance(came, int) or not lowest <= came <= highest:
+                raise ValueError(
+                    f"{self.message.name}.{field.name}: wanted an integer {lowest} .. {highest}, came {came!r}"
+                )
+        raise ValueError(f"{self.message.name}: the brackets do not fit their fields: {value!r}")
+
+
+def keyword_builder(struct_class: type[M], names: tuple[str, ...]) -> Callable[..., M]:
+    """A function that takes the values in the order of ``names`` and calls the class with keywords.
+
+    Compiled, as namedtuple does it: 1.0 us for a fill where ``cls(**dict(zip(names, values)))`` takes 1.8.
+    """
+    arguments = ", ".join(names)
+    keywords = ", ".join(f"{name}={name}" for name in names)
+    builder: Callable[..., M] = eval(
+        f"lambda {arguments}: make({keywords})", {"make": struct_class}
+    )
+    return builder
+
+
+def integer_range(kind: str) -> tuple[int, int]:
+    """The least and the greatest value of an integer kind of the table.
+
+    >>> integer_range("u8")
+    (0, 255)
+    """
+    bits = 8 * schema.KINDS[kind][2]
+    return (0, (1 << bits) - 1) if kind.startswith("u") else (-(1 << bits - 1), (1 << bits - 1) - 1)
+
+
+def encode_name(name: str) -> bytes:
+    raw = name.encode("utf-8")
+    if len(raw) > schema.MAX_NAME_BYTES or 0 in raw:
+        raise ValueError(
+            f"wanted a name of at most {schema.MAX_NAME_BYTES} bytes without zero bytes, came {name!r}"
+        )
+    return raw
+
+
+def decode_name(raw: bytes) -> str:
+    # An engine may be given records that no client could send: a reader of events must survive them.
+    return raw.partition(b"\0")[0].decode("utf-8", errors="replace")
+
+
+def flatten_brackets(brackets: tuple[Bracket, ...]) -> list[int]:
+    if len(brackets) > schema.MAX_BRACKETS or any(len(bracket) != 3 for bracket in brackets):
+        raise ValueError(
+            f"wanted at most {schema.MAX_BRACKETS} brackets of (floor_atoms, maintenance_ppm, initial_ppm), "
+            f"came {brackets!r}"
+        )
+    unused = schema.MAX_BRACKETS - len(brackets)
+    return [number for bracket in brackets for number in bracket] + [0] * (3 * unused)
+
+
+def gather_brackets(raw: list[int], count: int) -> tuple[Bracket, ...]:
+    used = min(count, schema.MAX_BRACKETS)
+    return tuple((raw[3 * i], raw[3 * i + 1], raw[3 * i + 2]) for i in range(used))
+
+
+COMMAND_CODECS: dict[int, RecordCodec[Command]] = {
+    m.number: RecordCodec(m, schema.COMMAND_HEADER, messages.COMMAND_CLASSES[m.number])
+    for m in schema.COMMANDS
+}
+EVENT_CODECS: dict[int, RecordCodec[Event]] = {
+    m.number: RecordCodec(m, schema.EVENT_HEADER, messages.EVENT_CLASSES[m.number])
+    for m in schema.EVENTS
+}
+
+
+# -------------------------------------------------------------------------------------------- a batch
+
+
+def iter_starts(data: Buffer) -> Iterator[tuple[int, int, int]]:
+    """Type, offset and size of each record; ValueError where the bytes end within one."""
+    offset = 0
+    end = len(data)
+    while offset < end:
+        if end - offset < START.size:
+            raise ValueError(
+                f"byte {offset}: wanted the start of a record, came {end - offset} bytes"
+            )
+        number, size = START.unpack_from(data, offset)
+        least = EVENT_HEADER_BYTES if number >= schema.FIRST_EVENT else COMMAND_HEADER_BYTES
+        if size < least or size > end - offset:
+            raise ValueError(
+                f"byte {offset}: wanted a whole record of {least} bytes or more, "
+                f"came one that says {size} with {end - offset} left"
+            )
+        yield number, offset, size
+        offset += size
+
+
+def iter_records(data: Buffer) -> Iterator[tuple[int, memoryview]]:
+    """Type and bytes of each record, known type or not."""
+    view = memoryview(data)
+    for number, offset, size in iter_starts(view):
+        yield number, view[offset : offset + size]
+
+
+def count_records(data: Buffer) -> int:
+    """How many records the batch holds."""
+    return sum(1 for _ in iter_starts(data))
+
+
+def decode_with(codecs: dict[int, RecordCodec[M]], data: Buffer, kind: str) -> list[M]:
+    decoded = []
+    for number, offset, size in iter_starts(data):
+        codec = codecs.get(number)
+        if codec is None:
+            wanted = f"{min(codecs)} .. {max(codecs)}"
+            raise ValueError(f"byte {offset}: wanted the number of {kind}, {wanted}, came {number}")
+        if size != codec.layout.size:
+            name = codec.message.name
+            raise ValueError(
+                f"byte {offset}: wanted {codec.layout.size} bytes of {name}, came {size}"
+            )
+        decoded.append(codec.unpack(data, offset))
+    return decoded
+
+
+def decode_commands(data: Buffer) -> list[Command]:
+    """The commands of a batch; ValueError on anything that is not one."""
+    return decode_with(COMMAND_CODECS, data, "a command")
+
+
+def decode_events(data: Buffer) -> list[Event]:
+    """The events that an engine gave; ValueError on anything that is not one."""
+    return decode_with(EVENT_CODECS, data, "an event")
+
+
+def encode_command(command: Command) -> bytes:
+    """The record of one command; ValueError names the field that does not fit."""
+    return COMMAND_CODECS[command.number].pack(command)
+
+
+def encode_commands(commands: Iterable[Command]) -> bytes:
+    """The batch of these commands, in their order."""
+    return b"".join(map(encode_command, commands))
+
+
+def encode_event(event: Event) -> bytes:
+    """The record of one event."""
+    return EVENT_CODECS[event.number].pack(event)
+
+
+def encode_events(events: Iterable[Event]) -> bytes:
+    """The records of these events, in their order."""
+    return b"".join(map(encode_event, events))
+
+
+# -------------------------------------------------------------------------------------- the sequencer's
+
+
+def stamp(commands: Buffer, sequence: int, timestamp_ns: int) -> bytes:
+    """The batch with consecutive sequences from ``sequence`` and one time for all: the sequencer's mark."""
+    if NATIVE is not None:
+        stamped: bytes = NATIVE.stamp(commands, sequence, timestamp_ns)
+        return stamped
+    return stamp_python(commands, sequence, timestamp_ns)
+
+
+def stamp_python(commands: Buffer, sequence: int, timestamp_ns: int) -> bytes:
+    """``stamp`` without the compiled core."""
+    stamped = bytearray(commands)
+    for index, (number, offset, _) in enumerate(iter_starts(commands)):
+        if number >= schema.FIRST_EVENT:
+            raise ValueError(f"byte {offset}: wanted a command, came record type {number}")
+        STAMP.pack_into(stamped, offset + STAMP_OFFSET, sequence + index, timestamp_ns)
+    return bytes(stamped)
