@@ -1,0 +1,575 @@
+"""The write-ahead journal: every command the exchange ever took, in order, on disk before anyone hears of it.
+
+Theory of operation.  The journal is a directory of *segments*, files that are written full of zeros (and synced)
+before they are used, so that a sync later only has to push the bytes of the commands and no file metadata.  A
+segment is a header and then *frames*; a frame is one group of batches that was made durable by one sync:
+
+    segment   <20 digits of its first sequence>.journal, little-endian
+              0   8s   magic "PERPJRNL"
+              8   u32  format version, 1
+              12  u32  crc32 of the other 28 bytes of the header
+              16  u64  sequence of the first command
+              24  u64  bytes of the file
+    frame     0   u32  magic 0x314D5246 ("FRM1"); 0 where the segment has no more frames
+              4   u32  crc32 of everything after this field, payload included
+              8   u32  bytes of the payload
+              12  u32  commands in the payload
+              16  u64  sequence of its first command
+              24  u64  sequence up to which the journal was synced when this frame was written
+              32       payload: command records as the engine applies them (exchange/protocol/schema.py)
+
+*Group commit*: with durability ``always`` a thread of its own takes whatever was appended while the last sync was in
+flight, writes it as one frame and syncs it; the engine works on meanwhile, and the node lets replies and events leave
+when ``released_up_to`` has reached them.  ``interval`` writes at once and syncs every few milliseconds: a crash of the
+process loses nothing, a crash of the machine at most that interval.  ``off`` leaves syncing to the operating system.
+
+*Recovery*: a frame that is not whole is the *torn tail* of a write that was under way; nobody heard of it, and
+opening the journal cuts it off.  It is *damage*, and refused with its position, when something proves that it had
+been synced: a later frame that says so (its last field), a later segment, or the caller's ``durable_sequence`` (a
+snapshot's).  That last field is also why frames lost out of order under ``interval`` still count as a tail.  The very
+last frame has no witness; a flipped bit in it reads as a torn tail, and the node warns of what it cut.
+
+A sync that failed once may have lost the pages for good, so it is fatal and never tried again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from exchange.errors import ExchangeError
+
+SEGMENT_HEADER = struct.Struct("<8sIIQQ")
+FRAME_HEADER = struct.Struct("<IIIIQQ")
+FRAME_TAIL = struct.Struct("<IIQQ")  # the part of the frame header that its checksum covers
+SEGMENT_MAGIC = b"PERPJRNL"
+FRAME_MAGIC = 0x314D5246
+FRAME_MAGIC_BYTES = FRAME_MAGIC.to_bytes(4, "little")
+FORMAT_VERSION = 1
+DEFAULT_SEGMENT_BYTES = 32 << 20
+MIN_SEGMENT_BYTES = 4096
+MIN_RECORD_BYTES = 24  # a command record is at least its header
+SUFFIX = ".journal"
+
+sync_file = getattr(os, "fdatasync", os.fsync)
+
+
+class Durability(StrEnum):
+    """When a reply may leave: after its batch is synced, or after it is written."""
+
+    ALWAYS = "always"
+    INTERVAL = "interval"
+    OFF = "off"
+
+
+class JournalError(ExchangeError):
+    """The journal cannot be used: in use elsewhere, not writable, or a sync failed."""
+
+
+class JournalDamaged(JournalError):
+    """Commands that had been made durable cannot be read any more."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One durable group of commands: what it holds and where it stands."""
+
+    first_sequence: int
+    count: int
+    commands: bytes
+    synced_up_to: int
+    path: Path
+    offset: int
+
+    @property
+    def last_sequence(self) -> int:
+        return self.first_sequence + self.count - 1
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """What one segment file turned out to hold; ``problem`` says why reading stopped before its zeros."""
+
+    path: Path
+    first_sequence: int
+    next_sequence: int
+    frame_count: int
+    used_bytes: int
+    file_bytes: int
+    problem: str
+
+
+# ------------------------------------------------------------------------------------------- bytes, no files
+
+
+def pack_segment_header(first_sequence: int, file_bytes: int) -> bytes:
+    checked = struct.pack("<8sIQQ", SEGMENT_MAGIC, FORMAT_VERSION, first_sequence, file_bytes)
+    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, FORMAT_VERSION, zlib.crc32(checked), first_sequence, file_bytes)
+
+
+def unpack_segment_header(data: bytes, path: Path) -> tuple[int, int]:
+    """First sequence and full size of a segment; refuses what is not a segment of a version that we read."""
+    if len(data) < SEGMENT_HEADER.size:
+        raise JournalDamaged(f"{path}: {len(data)} bytes are too few for a segment header of {SEGMENT_HEADER.size}")
+    magic, version, _, first_sequence, file_bytes = SEGMENT_HEADER.unpack_from(data)
+    if magic != SEGMENT_MAGIC:
+        raise JournalDamaged(f"{path}: not a journal segment: wanted the magic {SEGMENT_MAGIC!r} at byte 0, got {magic!r}")
+    if version != FORMAT_VERSION:
+        raise JournalDamaged(f"{path}: journal format {version}, this program reads format {FORMAT_VERSION}")
+    if data[: SEGMENT_HEADER.size] != pack_segment_header(first_sequence, file_bytes):
+        raise JournalDamaged(f"{path}: the segment header (bytes 0 to {SEGMENT_HEADER.size}) fails its checksum")
+    return first_sequence, file_bytes
+
+
+def pack_frame(payload: bytes, count: int, first_sequence: int, synced_up_to: int) -> bytes:
+    tail = FRAME_TAIL.pack(len(payload), count, first_sequence, synced_up_to)
+    crc = zlib.crc32(payload, zlib.crc32(tail))
+    return FRAME_HEADER.pack(FRAME_MAGIC, crc, len(payload), count, first_sequence, synced_up_to) + payload
+
+
+def read_frame(data: bytes, offset: int, path: Path) -> Frame | str:
+    """The frame at an offset, or in words why there is none; an empty string at the segment's zeros."""
+    if offset + FRAME_HEADER.size > len(data):
+        return "" if not any(data[offset:]) else "a frame header is cut short"
+    magic, crc, length, count, first_sequence, synced_up_to = FRAME_HEADER.unpack_from(data, offset)
+    if magic == 0 and not any(data[offset : offset + FRAME_HEADER.size]):
+        return ""
+    if magic != FRAME_MAGIC:
+        return "no frame starts here"
+    start = offset + FRAME_HEADER.size
+    if start + length > len(data):
+        return f"a frame of {length} bytes does not fit into the segment"
+    commands = data[start : start + length]
+    if zlib.crc32(commands, zlib.crc32(data[offset + 8 : start])) != crc:
+        return "a frame fails its checksum"
+    return Frame(first_sequence, count, commands, synced_up_to, path, offset)
+
+
+def proven_durable(data: bytes, offset: int, expected: int, path: Path) -> int:
+    """The highest sequence that a whole frame after an unreadable place says was synced; 0 if there is none.
+
+    A payload is bytes that clients chose, so a frame found by its magic must also be possible: it cannot be further
+    ahead than there was room for commands in between.
+    """
+    proven = 0
+    furthest = expected + len(data) // MIN_RECORD_BYTES
+    at = data.find(FRAME_MAGIC_BYTES, offset + 1)
+    while at >= 0:
+        frame = read_frame(data, at, path)
+        if isinstance(frame, Frame) and frame.synced_up_to < frame.first_sequence <= furthest:
+            proven = max(proven, frame.synced_up_to)
+        at = data.find(FRAME_MAGIC_BYTES, at + 1)
+    return proven
+
+
+# ------------------------------------------------------------------------------------------ reading a folder
+
+
+def segment_paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*" + SUFFIX) if path.stem.isdecimal())
+
+
+def read_frames(path: Path, data: bytes, expected: int) -> Iterator[Frame | str]:
+    """The frames of one segment in order; a last item that is a string says why it ended before its zeros."""
+    offset = SEGMENT_HEADER.size
+    while True:
+        frame = read_frame(data, offset, path)
+        if isinstance(frame, Frame) and frame.first_sequence != expected:
+            frame = f"a frame starts with sequence {frame.first_sequence} where {expected} should follow"
+        yield frame
+        if isinstance(frame, str):
+            return
+        expected = frame.last_sequence + 1
+        offset = frame.offset + FRAME_HEADER.size + len(frame.commands)
+
+
+def inspect(folder: Path) -> list[Segment]:
+    """What every segment of a journal holds; never changes anything and never raises for damage inside a segment."""
+    found = []
+    for path in segment_paths(folder):
+        data = path.read_bytes()
+        try:
+            first_sequence, _ = unpack_segment_header(data, path)
+        except JournalDamaged as error:
+            found.append(Segment(path, int(path.stem), int(path.stem), 0, 0, len(data), str(error)))
+            continue
+        frames = list(read_frames(path, data, first_sequence))
+        problem = str(frames.pop())
+        last = frames[-1] if frames else None
+        found.append(
+            Segment(
+                path=path,
+                first_sequence=first_sequence,
+                next_sequence=last.last_sequence + 1 if isinstance(last, Frame) else first_sequence,
+                frame_count=len(frames),
+                used_bytes=_end_of(last),
+                file_bytes=len(data),
+                problem=problem,
+            )
+        )
+    return found
+
+
+def scan(folder: Path, from_sequence: int = 1) -> Iterator[Frame]:
+    """All frames that hold commands from a sequence on, in order; a torn tail ends the scan, damage raises.
+
+    The first frame may start before ``from_sequence``.  Reading needs no lock: a node may be appending meanwhile.
+    """
+    paths = segment_paths(folder)
+    following = [int(path.stem) for path in paths[1:]]
+    for path, ends_before in zip(paths, [*following, None], strict=True):
+        if ends_before is not None and ends_before <= from_sequence:
+            continue
+        yield from _scan_segment(path, ends_before, from_sequence)
+
+
+def _scan_segment(path: Path, ends_before: int | None, from_sequence: int) -> Iterator[Frame]:
+    data = path.read_bytes()
+    expected, _ = unpack_segment_header(data, path)
+    if expected != int(path.stem):
+        raise JournalDamaged(f"{path}: the header says first sequence {expected}, the name says {int(path.stem)}")
+    offset = SEGMENT_HEADER.size
+    for frame in read_frames(path, data, expected):
+        if isinstance(frame, str):
+            _judge_end(path, data, offset, expected, frame, ends_before)
+            return
+        expected, offset = frame.last_sequence + 1, _end_of(frame)
+        if frame.last_sequence >= from_sequence:
+            yield frame
+
+
+def _judge_end(path: Path, data: bytes, offset: int, expected: int, problem: str, ends_before: int | None) -> None:
+    """Raises if what ends a segment is damage; returns if it is its zeros or a torn tail."""
+    if ends_before is not None and expected != ends_before:
+        raise damage(path, offset, expected, problem or "the segment ends", f"the next segment starts at {ends_before}")
+    if ends_before is None and problem:
+        proven = proven_durable(data, offset, expected, path)
+        if proven >= expected:
+            raise damage(path, offset, expected, problem, f"a later frame says that {proven} was synced")
+
+
+def damage(path: Path, offset: int, expected: int, problem: str, witness: str) -> JournalDamaged:
+    return JournalDamaged(
+        f"{path}: {problem} at byte {offset}, where command {expected} should be, and {witness}. "
+        f"Nothing was changed. Restore the file from a copy, or look at it with `exchange inspect`"
+    )
+
+
+def _end_of(frame: Frame | str | None) -> int:
+    if not isinstance(frame, Frame):
+        return SEGMENT_HEADER.size
+    return frame.offset + FRAME_HEADER.size + len(frame.commands)
+
+
+# --------------------------------------------------------------------------------------------------- writing
+
+
+class FolderLock:
+    """Keeps a second node out of a folder for as long as this process lives."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._file)
+            raise JournalError(
+                f"{folder} is in use by process {owner or 'unknown'}: two nodes cannot share a journal. "
+                f"Stop that one, or name another folder with --data"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+class Journal:
+    """The journal of one node, open for appending.
+
+    Needs: one thread that appends.  ``on_release`` is called from the journal's own thread whenever
+    ``released_up_to`` moved or a sync failed; it must only wake somebody up.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durability: Durability = Durability.ALWAYS,
+        segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        sync_interval_ms: int = 20,
+        durable_sequence: int = 0,
+        on_release: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.folder = folder
+        self.durability = durability
+        self.cut_bytes = 0  # of the torn tail that opening cut off
+        self._segment_bytes = max(segment_bytes, MIN_SEGMENT_BYTES)
+        self._interval_s = sync_interval_ms / 1000
+        self._on_release = on_release
+        self._lock = FolderLock(folder)
+        self._segments = SegmentFiles(folder, self._segment_bytes)
+        try:
+            self._open_tail(durable_sequence)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._changed = threading.Condition()
+        self._pending: list[bytes] = []
+        self._pending_count = 0
+        self._written_up_to = self._synced_up_to = self.next_sequence - 1
+        self._failure: str = ""
+        self._closing = False
+        self._thread = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
+        self._thread.start()
+
+    # ---- opening
+
+    def _open_tail(self, durable_sequence: int) -> None:
+        """Finds the end of the last segment, cuts a torn tail, and makes the first segment of an empty journal."""
+        self._segments.discard_unfinished()
+        paths = segment_paths(self.folder)
+        if not paths:
+            if durable_sequence:
+                raise JournalDamaged(f"{self.folder}: no journal, but a snapshot says that it reached {durable_sequence}")
+            self.next_sequence = 1
+            self._file, self._limit = self._segments.create(1, self._segment_bytes)
+            self._offset = SEGMENT_HEADER.size
+            return
+        path = paths[-1]
+        data = path.read_bytes()
+        frames = list(_scan_segment(path, None, 0))
+        self._offset = _end_of(frames[-1] if frames else None)
+        self.next_sequence = frames[-1].last_sequence + 1 if frames else int(path.stem)
+        if durable_sequence >= self.next_sequence:
+            witness = f"a snapshot says that {durable_sequence} was durable"
+            raise damage(path, self._offset, self.next_sequence, "the journal ends", witness)
+        _, self._limit = unpack_segment_header(data, path)
+        self._file = os.open(path, os.O_RDWR)
+        self._cut_tail(data)
+
+    def _cut_tail(self, data: bytes) -> None:
+        """Zeros what stands after the last whole frame, so that it can never be taken for something later.
+
+        A file that was cut short is filled up again; of the missing bytes we know no more than that they are missing.
+        """
+        tail = data[self._offset :].rstrip(b"\0")
+        missing = self._limit - len(data)
+        self.cut_bytes = len(tail) + max(missing, 0)
+        if self.cut_bytes:
+            write_all(self._file, bytes(len(tail)), self._offset)
+            write_all(self._file, bytes(max(missing, 0)), len(data))
+            os.fsync(self._file)
+
+    # ---- appending
+
+    def append(self, commands: bytes, first_sequence: int, count: int) -> None:
+        """Takes one batch of stamped command records; it has left this process when ``released_up_to`` covers it."""
+        self.check()
+        if first_sequence != self.next_sequence or count < 1:
+            raise JournalError(f"append wants a batch from sequence {self.next_sequence}, got {count} from {first_sequence}")
+        self.next_sequence += count
+        if self.durability is Durability.ALWAYS:
+            with self._changed:
+                self._pending.append(commands)
+                self._pending_count += count
+                self._changed.notify_all()
+            return
+        try:
+            self._write(commands, count)
+        except OSError as error:
+            self._fail("writing", error)
+            self.check()
+
+    @property
+    def released_up_to(self) -> int:
+        """The sequence up to which replies and events may leave, by the durability chosen."""
+        self.check()
+        return self._synced_up_to if self.durability is Durability.ALWAYS else self._written_up_to
+
+    @property
+    def durable_up_to(self) -> int:
+        """The sequence up to which commands survive a crash of the machine."""
+        return self._synced_up_to
+
+    def check(self) -> None:
+        """Raises if a write or sync failed: from then on nothing may be acknowledged any more."""
+        if self._failure:
+            raise JournalError(self._failure)
+
+    def scan(self, from_sequence: int = 1) -> Iterator[Frame]:
+        return scan(self.folder, from_sequence)
+
+    def flush(self) -> None:
+        """Returns when everything appended is synced, whatever the durability."""
+        if self.durability is not Durability.ALWAYS:
+            try:
+                self._sync_written()
+            except OSError as error:
+                self._fail("syncing", error)
+            self.check()
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure or self._synced_up_to + 1 == self.next_sequence)
+        self.check()
+
+    def close(self) -> None:
+        """Syncs what is left, stops the thread, gives the folder free."""
+        try:
+            if not self._failure:
+                self.flush()
+        finally:
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
+            self._thread.join()
+            self._segments.close()
+            self._segments.discard_unfinished()
+            os.close(self._file)
+            self._lock.release()
+
+    # ---- the thread
+
+    def _sync_loop(self) -> None:
+        try:
+            if self.durability is Durability.ALWAYS:
+                while self._commit_group():
+                    self._on_release()
+            elif self.durability is Durability.INTERVAL:
+                while not self._wait_interval():
+                    self._sync_written()
+        except Exception as error:  # whatever it was: nobody may wait for a thread that is gone
+            self._fail("syncing", error)
+
+    def _commit_group(self) -> bool:
+        """Writes and syncs all that was appended meanwhile as one frame; False when closing and nothing is left."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._closing)
+            group, count = self._pending, self._pending_count
+            self._pending, self._pending_count = [], 0
+        if not group:
+            return False
+        self._write(b"".join(group), count)
+        self._sync_written()
+        return True
+
+    def _wait_interval(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closing, timeout=self._interval_s)
+
+    def _write(self, payload: bytes, count: int) -> None:
+        first = self._written_up_to + 1
+        frame = pack_frame(payload, count, first, self._synced_up_to)
+        if self._offset + len(frame) > self._limit:
+            self._roll(first, len(frame))
+            frame = pack_frame(payload, count, first, self._synced_up_to)
+        write_all(self._file, frame, self._offset)
+        self._offset += len(frame)
+        self._written_up_to += count
+
+    def _roll(self, first_sequence: int, frame_bytes: int) -> None:
+        """Goes on in a new segment; the old one is synced first, so only the last segment can have a torn tail."""
+        self._sync_written()
+        wanted = max(self._segment_bytes, SEGMENT_HEADER.size + frame_bytes)
+        file, limit = self._segments.create(first_sequence, wanted)
+        with self._changed:
+            previous, self._file, self._limit = self._file, file, limit
+        self._offset = SEGMENT_HEADER.size
+        os.close(previous)
+
+    def _sync_written(self) -> None:
+        """Syncs what is written; the file is held by a number of its own, since another thread may roll meanwhile."""
+        with self._changed:
+            target, file = self._written_up_to, os.dup(self._file)
+        try:
+            if target > self._synced_up_to:
+                sync_file(file)
+        finally:
+            os.close(file)
+        with self._changed:
+            self._synced_up_to = max(self._synced_up_to, target)
+            self._changed.notify_all()
+
+    def _fail(self, doing: str, error: Exception) -> None:
+        with self._changed:
+            self._failure = (
+                f"{doing} the journal in {self.folder} failed ({error}): what was not yet acknowledged may be lost. "
+                f"The node stops; mend the disk and start it again"
+            )
+            self._changed.notify_all()
+        self._on_release()
+
+
+class SegmentFiles:
+    """Makes segment files full of zeros, one ahead of need in a thread of its own."""
+
+    def __init__(self, folder: Path, segment_bytes: int) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._spare = folder / "spare.tmp"
+        self._maker: threading.Thread | None = None
+
+    def discard_unfinished(self) -> None:
+        self._spare.unlink(missing_ok=True)
+
+    def create(self, first_sequence: int, file_bytes: int) -> tuple[int, int]:
+        """A segment ready to be written to: its file and its size.  It gets its name only when it is whole."""
+        self.close()
+        path = self._folder / f"{first_sequence:020d}{SUFFIX}"
+        if file_bytes != self._segment_bytes or not self._spare.exists():
+            self._fill_spare(file_bytes)
+        file = os.open(self._spare, os.O_RDWR)
+        write_all(file, pack_segment_header(first_sequence, file_bytes), 0)
+        os.fsync(file)
+        self._spare.rename(path)
+        sync_folder(self._folder)
+        self._maker = threading.Thread(target=self._make_spare, name="journal-spare", daemon=True)
+        self._maker.start()
+        return file, file_bytes
+
+    def _make_spare(self) -> None:
+        try:
+            self._fill_spare(self._segment_bytes)
+        except OSError:
+            # Not fatal yet: the next roll makes its own segment, and fails there if the disk is really full.
+            self._spare.unlink(missing_ok=True)
+
+    def _fill_spare(self, file_bytes: int) -> None:
+        file = os.open(self._spare, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            zeros = bytes(1 << 20)
+            for offset in range(0, file_bytes, len(zeros)):
+                write_all(file, zeros[: file_bytes - offset], offset)
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def close(self) -> None:
+        if self._maker is not None:
+            self._maker.join()
+            self._maker = None
+
+
+def write_all(file: int, data: bytes, offset: int) -> None:
+    """``os.pwrite`` until everything is written: a signal or a full disk may leave it half done."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

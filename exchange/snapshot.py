@@ -1,0 +1,113 @@
+"""Snapshots: the engine's whole state at one sequence, so that a start need not replay the journal from its beginning.
+
+A snapshot is a convenience and never the truth: the journal is.  One that is damaged is passed over, with a warning,
+for the one before it, or for a replay of everything.  The file, little-endian, ``<20 digits>.snapshot``:
+
+    0   8s   magic "PERPSNAP"
+    8   u32  format version, 1
+    12  u32  crc32 of everything after this field
+    16  u64  sequence of the last command that is in it
+    24  i64  time of that command, nanoseconds
+    32  16s  BLAKE2b-128 of the state: the engine's digest
+    48  u64  bytes of the state
+    56       the state, as the engine gives it (rules, section 7)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import msgspec
+
+from exchange.errors import ExchangeError
+from exchange.journal import sync_folder
+
+HEADER = struct.Struct("<8sIIQq16sQ")
+CHECKED_FROM = 16
+MAGIC = b"PERPSNAP"
+FORMAT_VERSION = 1
+SUFFIX = ".snapshot"
+
+
+class SnapshotDamaged(ExchangeError):
+    """A snapshot file that is not what was written."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The state of an engine after one command."""
+
+    sequence: int
+    timestamp_ns: int
+    digest: str
+    state: bytes
+
+
+def state_digest(state: bytes) -> str:
+    """The digest that every engine gives for this state."""
+    return hashlib.blake2b(state, digest_size=16).hexdigest()
+
+
+def snapshot_paths(folder: Path) -> list[Path]:
+    """The snapshots of a folder, newest first."""
+    return sorted((path for path in folder.glob("*" + SUFFIX) if path.stem.isdecimal()), reverse=True)
+
+
+def write_snapshot(folder: Path, snapshot: Snapshot, keep: int = 2) -> Path:
+    """Writes a snapshot so that it is there whole or not at all, and removes all but the newest few."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{snapshot.sequence:020d}{SUFFIX}"
+    unfinished = path.with_suffix(".tmp")
+    with unfinished.open("wb") as file:
+        file.write(pack_snapshot(snapshot))
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    sync_folder(folder)
+    for old in snapshot_paths(folder)[keep:]:
+        old.unlink()
+    return path
+
+
+def pack_snapshot(snapshot: Snapshot) -> bytes:
+    size = len(snapshot.state)
+    rest = struct.pack("<Qq16sQ", snapshot.sequence, snapshot.timestamp_ns, bytes.fromhex(snapshot.digest), size)
+    crc = zlib.crc32(snapshot.state, zlib.crc32(rest))
+    return struct.pack("<8sII", MAGIC, FORMAT_VERSION, crc) + rest + snapshot.state
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """Reads and verifies one snapshot file: magic, version, length, checksum, and the digest of its state."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SnapshotDamaged(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) < HEADER.size:
+        raise SnapshotDamaged(f"{path}: {len(data)} bytes are too few for a snapshot header of {HEADER.size}")
+    magic, version, crc, sequence, timestamp_ns, digest, size = HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise SnapshotDamaged(f"{path}: not a snapshot: wanted the magic {MAGIC!r} at byte 0, got {magic!r}")
+    if version != FORMAT_VERSION:
+        raise SnapshotDamaged(f"{path}: snapshot format {version}, this program reads format {FORMAT_VERSION}")
+    state = data[HEADER.size :]
+    if size != len(state):
+        raise SnapshotDamaged(f"{path}: {size} bytes of state were written, {len(state)} are there")
+    if zlib.crc32(data[CHECKED_FROM:]) != crc:
+        raise SnapshotDamaged(f"{path}: the checksum fails")
+    if state_digest(state) != digest.hex():
+        raise SnapshotDamaged(f"{path}: the state has digest {state_digest(state)}, {digest.hex()} was written")
+    return Snapshot(sequence, timestamp_ns, digest.hex(), state)
+
+
+def newest_snapshot(folder: Path) -> tuple[Snapshot | None, list[str]]:
+    """The newest snapshot that is good, and in words what was wrong with those passed over."""
+    warnings = []
+    for path in snapshot_paths(folder):
+        try:
+            return load_snapshot(path), warnings
+        except SnapshotDamaged as error:
+            warnings.append(str(error))
+    return None, warnings
