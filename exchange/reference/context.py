@@ -1,0 +1,114 @@
+"""What a rule that changes something is given: the state, the events, and the queue of pools to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from exchange.protocol.schema import BalanceCause, CancelReason, FundCause, RejectReason
+from exchange.reference.containers import SortedDict
+from exchange.reference.events import EventWriter
+from exchange.reference.margin import is_below_maintenance
+from exchange.reference.state import ISOLATED, Order, Pool, Position, State
+
+
+@dataclass(slots=True)
+class Context:
+    """One engine at work."""
+
+    state: State = field(default_factory=State)
+    events: EventWriter = field(default_factory=EventWriter)
+    queue: SortedDict[tuple[int, int], Pool] = field(default_factory=SortedDict)
+    timestamp_ns: int = 0  # of the command that is being carried out
+
+    def accept(self, command: int, account: int, order: Order | None = None) -> None:
+        """The one result of a command that is carried out."""
+        self.events.write(
+            "accepted",
+            account,
+            timestamp_ns=self.timestamp_ns,
+            command=command,
+            order_id=order.order_id if order else 0,
+            client_order_id=order.client_order_id if order else 0,
+        )
+
+    def reject(
+        self, command: int, account: int, reason: RejectReason, client_order_id: int = 0
+    ) -> None:
+        """The one result of a command that is refused."""
+        self.events.write(
+            "rejected",
+            account,
+            timestamp_ns=self.timestamp_ns,
+            command=command,
+            reason=reason,
+            client_order_id=client_order_id,
+        )
+
+    def check(self, pool: Pool) -> None:
+        """LIQ, check of a pool: flagged or below maintenance, it joins the queue, once.
+
+        A pool that is being liquidated is still in the queue: its own fills do not bring it back.
+        """
+        if pool.liquidating or is_below_maintenance(self.state, pool):
+            self.queue[pool.key] = pool
+
+    def cancel(self, order: Order, reason: CancelReason, open_lots: int | None = None) -> None:
+        """Takes a resting order out of the book and says why."""
+        self.state.unrest(order)
+        lots = order.open_lots if open_lots is None else open_lots
+        self.write_cancelled(order, reason, lots, resting=True)
+
+    def write_cancelled(
+        self, order: Order, reason: CancelReason, lots: int, *, resting: bool
+    ) -> None:
+        self.events.write(
+            "order_cancelled",
+            order.account,
+            symbol=order.symbol,
+            side=order.side,
+            resting=resting,
+            reason=reason,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            price_ticks=order.price_ticks,
+            open_lots=lots,
+        )
+
+    def write_balance(
+        self,
+        account: int,
+        cause: BalanceCause,
+        *,
+        position: Position | None = None,
+        wallet_change: int = 0,
+        margin_change: int = 0,
+    ) -> None:
+        """Says that money of an account moved; it has moved already."""
+        self.events.write(
+            "balance_changed",
+            account,
+            symbol=position.symbol.number if position else 0,
+            cause=cause,
+            wallet_change_atoms=wallet_change,
+            margin_change_atoms=margin_change,
+            wallet_atoms=self.state.account(account).cross.balance_atoms,
+            margin_atoms=shown_margin_atoms(position) if position else 0,
+        )
+
+    def change_fund(self, fund: int, symbol: int, cause: FundCause, change_atoms: int) -> None:
+        """FUND-01: moves a fund and says so; a fund is nobody's, so the event carries account 0."""
+        balance = self.state.change_fund(fund, change_atoms)
+        self.events.write(
+            "fund_changed",
+            0,
+            fund=fund,
+            symbol=symbol,
+            cause=cause,
+            change_atoms=change_atoms,
+            balance_atoms=balance,
+        )
+
+
+def shown_margin_atoms(position: Position) -> int:
+    """The isolated pool as events show it: 0 in cross mode."""
+    return position.isolated.balance_atoms if position.mode == ISOLATED else 0

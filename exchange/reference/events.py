@@ -1,0 +1,51 @@
+"""Events out: packs each event as a record of the table, in the order in which things happen."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
+from exchange.protocol.schema import EVENT_HEADER, EVENTS
+
+_Packer = Callable[[int, int, dict[str, int | bytes]], bytes]
+
+
+def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> _Packer:
+    """A function (account, sequence, fields) -> record bytes for one type of event."""
+    pack = struct.Struct("<" + EVENT_HEADER.body_format + body_format).pack
+    pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*names)
+    count = len(names)
+
+    def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
+        assert len(fields) == count, (names, fields)
+        return pack(number, size, account, sequence, *pick(fields))
+
+    return packer
+
+
+PACKERS: dict[str, _Packer] = {
+    message.name: _make_packer(
+        message.number, message.size, message.body_format, [field.name for field in message.fields]
+    )
+    for message in EVENTS
+}
+
+
+class EventWriter:
+    """Collects the events of a batch of commands."""
+
+    def __init__(self) -> None:
+        self.sequence = 0  # of the command that is being carried out
+        self._records: list[bytes] = []
+
+    def write(self, name: str, account: int, /, **fields: int | bytes) -> None:
+        """Appends one event; every field of its type must be named."""
+        self._records.append(PACKERS[name](account, self.sequence, fields))
+
+    def take(self) -> bytes:
+        """The records so far, which are then forgotten."""
+        records = b"".join(self._records)
+        self._records.clear()
+        return records

@@ -1,0 +1,234 @@
+"""LIQ: the queue of pools below maintenance, and the orders by which the engine closes their positions.
+
+Theory of operation.  Fills, marks, funding and transfers only put pools into the queue.  After the command has
+had its effect the queue is worked off: the pool that is nearest to ruin first, through the book inside what the
+fund bears, then, below zero, by the fund and by deleveraging.  What that does to other pools joins the queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchange.protocol.schema import CancelReason, FillRole, FundCause, LiquidationMode, TimeInForce
+from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching
+from exchange.reference.arithmetic import ppm_ceil
+from exchange.reference.context import Context, shown_margin_atoms
+from exchange.reference.state import REDUCE_ONLY, Order, Pool, Position, State
+
+
+def drain(ctx: Context) -> None:
+    """Works off the queue until it is empty."""
+    while ctx.queue:
+        pool = next_pool(ctx)
+        liquidate(ctx, pool)
+        # Only now does it leave: its own fills have not brought it back (Context.check).
+        del ctx.queue[pool.key]
+
+
+def next_pool(ctx: Context) -> Pool:
+    """LIQ-01: the smallest equity / MM, cross-multiplied; ties by account, then symbol."""
+    state = ctx.state
+    pools = iter(ctx.queue.values())  # by account, then symbol
+    first = next(pools)
+    equity, maintenance = margin.equity_atoms(state, first), margin.maintenance_atoms(state, first)
+    for pool in pools:
+        e, mm = margin.equity_atoms(state, pool), margin.maintenance_atoms(state, pool)
+        if is_nearer_to_ruin(e, mm, equity, maintenance):
+            first, equity, maintenance = pool, e, mm
+    return first
+
+
+def is_nearer_to_ruin(equity_a: int, maintenance_a: int, equity_b: int, maintenance_b: int) -> bool:
+    """LIQ-01: equity / MM of a is below that of b; without a requirement a pool counts as last."""
+    if maintenance_a == 0 or maintenance_b == 0:
+        return maintenance_a > maintenance_b
+    return equity_a * maintenance_b < equity_b * maintenance_a
+
+
+def is_safe(state: State, pool: Pool) -> bool:
+    """LIQ-02: there is no position left, or equity is at or above maintenance."""
+    return not margin.is_below_maintenance(state, pool)
+
+
+def liquidate(ctx: Context, pool: Pool) -> None:
+    """LIQ-02: one pool, from the queue to its end or to where nothing more can be done now."""
+    if is_safe(ctx.state, pool):
+        end(ctx, pool)
+        return
+    if not pool.liquidating:
+        start(ctx, pool)
+    close_through_book(ctx, pool)
+    if margin.equity_atoms(ctx.state, pool) < 0 and margin.positions_of(ctx.state, pool):
+        deleveraging.cover_deficit(ctx, pool)
+    if is_safe(ctx.state, pool):
+        end(ctx, pool)
+
+
+def start(ctx: Context, pool: Pool) -> None:
+    """LIQ-02: the orders of the pool are cancelled, then only the engine trades for it."""
+    for order in list(ctx.state.accounts[pool.account].orders()):
+        if ctx.state.position_of(order).pool is pool:
+            ctx.cancel(order, CancelReason.LIQUIDATION)
+    pool.liquidating = True
+    write_stage(ctx, pool, "liquidation_started")
+
+
+def end(ctx: Context, pool: Pool) -> None:
+    """LIQ-02: flag, drawn amount and uncovered mark are removed."""
+    if not pool.liquidating:
+        return
+    pool.liquidating = False
+    pool.uncovered = False
+    pool.drawn_atoms = 0
+    write_stage(ctx, pool, "liquidation_ended")
+
+
+def write_stage(ctx: Context, pool: Pool, name: str) -> None:
+    ctx.events.write(
+        name,
+        pool.account,
+        symbol=pool.symbol,
+        equity_atoms=margin.equity_atoms(ctx.state, pool),
+        maintenance_atoms=margin.maintenance_atoms(ctx.state, pool),
+    )
+
+
+# ------------------------------------------------------------------------------------------- the book stage
+
+
+def close_through_book(ctx: Context, pool: Pool) -> None:
+    """LIQ-02, LIQ-03: closing orders, for the eligible position with the largest MM, while there is one."""
+    spent: set[int] = set()  # symbols that are no longer eligible
+    while not is_safe(ctx.state, pool):
+        position = largest_position(ctx.state, pool, spent)
+        if position is None:
+            return
+        if not close_some(ctx, pool, position):
+            spent.add(position.symbol.number)
+
+
+def largest_position(state: State, pool: Pool, spent: set[int]) -> Position | None:
+    """LIQ-03: the position with the largest MM; of equals the smaller symbol."""
+    eligible = [p for p in margin.positions_of(state, pool) if p.symbol.number not in spent]
+    return max(eligible, key=margin.maintenance_of_position, default=None)
+
+
+def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
+    """One closing order; whether the position may be given another in this turn."""
+    state, symbol = ctx.state, position.symbol
+    equity = margin.equity_atoms(state, pool)
+    lots, was_cut = bankruptcy.closing_lots(state, position, pool)
+    value = bankruptcy.bankruptcy_value(position, bankruptcy.share_atoms(state, position))
+    limit = bankruptcy.closing_limit_ticks(state, position, value)
+    if limit < 1:
+        return False
+    order = Order(
+        account=pool.account,
+        symbol=symbol.number,
+        side=position.closing_side,
+        price_ticks=limit,
+        open_lots=lots,
+        order_id=state.take_order_id(),
+        flags=REDUCE_ONLY,
+    )
+    write_closing_order(ctx, pool, order, value)
+    matching.match(
+        ctx, matching.Taker(order, limit, int(TimeInForce.IOC), ClosingOrder(state, position))
+    )
+    is_whole = order.filled_lots == lots
+    return (
+        symbol.liquidation_mode == LiquidationMode.TARGET
+        and equity > 0
+        and not was_cut
+        and is_whole
+    )
+
+
+def write_closing_order(ctx: Context, pool: Pool, order: Order, value: int) -> None:
+    ctx.events.write(
+        "liquidation_order",
+        pool.account,
+        symbol=order.symbol,
+        side=order.side,
+        order_id=order.order_id,
+        price_ticks=order.price_ticks,
+        qty_lots=order.open_lots,
+        mark_ticks=ctx.state.symbols[order.symbol].mark_ticks,
+        bankruptcy_value_atoms=value,
+        equity_atoms=margin.equity_atoms(ctx.state, pool),
+        maintenance_atoms=margin.maintenance_atoms(ctx.state, pool),
+    )
+
+
+@dataclass(slots=True)
+class ClosingOrder:
+    """LIQ-07: what a fill of the closing order costs against bankruptcy, and who pays."""
+
+    state: State
+    position: Position
+
+    def value(self) -> int:
+        """V of this moment."""
+        return bankruptcy.bankruptcy_value(
+            self.position, bankruptcy.share_atoms(self.state, self.position)
+        )
+
+    def affordable_lots(self, lots: int, price_ticks: int) -> int:
+        """LIQ-07: the most lots whose shortfall against bankruptcy the fund's budget covers."""
+        position = self.position
+        whole = abs(position.lots)
+        proceeds = position.symbol.value_atoms(whole, price_ticks)
+        shortfall = self.value() - proceeds if position.lots > 0 else proceeds - self.value()
+        if shortfall <= 0:
+            return lots
+        return min(lots, bankruptcy.budget_atoms(self.state, position) * whole // shortfall)
+
+    def settle(
+        self, ctx: Context, taker: Order, lots: int, price_ticks: int, trade_id: int
+    ) -> None:
+        """LIQ-07: the liquidated side of a fill: realised, then fee or fund payment, then LIQ-08."""
+        position, symbol = self.position, self.position.symbol
+        is_long = position.lots > 0
+        part = bankruptcy.part_of_value(self.value(), lots, abs(position.lots), is_long=is_long)
+        value = symbol.value_atoms(lots, price_ticks)
+        surplus = value - part if is_long else part - value
+        realised = ledger.settle_forced_close(ctx.state, position, lots, value)
+        ledger.write_fill(
+            ctx,
+            position,
+            ledger.Settled(realised),
+            role=FillRole.LIQUIDATED,
+            side=taker.side,
+            trade_id=trade_id,
+            qty_lots=lots,
+            value_atoms=value,
+            order_id=taker.order_id,
+            price_ticks=price_ticks,
+            open_lots=taker.open_lots,
+        )
+        fee = max(0, min(ppm_ceil(value, symbol.liquidation_fee_ppm), surplus))
+        paid = max(0, -surplus)
+        self.pay(ctx, fee, paid)
+        ledger.return_left_margin(position)
+        ctx.events.write(
+            "liquidation_settled",
+            position.owner.number,
+            symbol=symbol.number,
+            fund=symbol.fund,
+            trade_id=trade_id,
+            bankruptcy_value_atoms=part,
+            liquidation_fee_atoms=fee,
+            fund_paid_atoms=paid,
+            wallet_atoms=position.owner.cross.balance_atoms,
+            margin_atoms=shown_margin_atoms(position),
+        )
+
+    def pay(self, ctx: Context, fee: int, paid: int) -> None:
+        """LIQ-07: the fee goes from the pool to the fund, or the fund pays the shortfall into the pool."""
+        pool, symbol = self.position.pool, self.position.symbol
+        pool.balance_atoms += paid - fee
+        pool.drawn_atoms += paid
+        if fee:
+            ctx.change_fund(symbol.fund, symbol.number, FundCause.LIQUIDATION_FEE, fee)
+        if paid:
+            ctx.change_fund(symbol.fund, symbol.number, FundCause.LIQUIDATION_DEFICIT, -paid)

@@ -1,0 +1,332 @@
+"""What the exchange keeps: symbols, accounts, collateral pools, positions and resting orders - and no totals.
+
+Theory of operation.  A collateral pool is a balance and the positions that it backs.  An account has a cross
+pool, whose balance is its wallet; each of its positions has an isolated pool beside it, whose balance is 0
+while the position is in cross mode.  ``Position.pool`` is the one place that decides which of the two counts,
+so that the rules need not ask for the mode.
+
+Everything is held in sorted containers, so that walking is always in the order that the rules name: accounts
+and symbols by number, orders by side, best price first, then time in the queue.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from exchange.protocol.schema import PPM, MarginMode, OrderFlag, Side
+from exchange.reference.containers import SortedDict
+
+BUY = int(Side.BUY)
+SELL = int(Side.SELL)
+CROSS = int(MarginMode.CROSS)
+ISOLATED = int(MarginMode.ISOLATED)
+REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
+POST_ONLY = int(OrderFlag.POST_ONLY)
+
+#: Where an order stands among those of its side: smaller is better.  (price, turned around for buys; turn)
+Rank = tuple[int, int]
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """An order: resting, or on its way through the book as a taker."""
+
+    account: int
+    symbol: int
+    side: int
+    price_ticks: int  # 0 for a market order
+    open_lots: int
+    order_id: int = 0
+    client_order_id: int = 0
+    flags: int = 0
+    self_trade: int = 0
+    filled_lots: int = 0  # filled, or taken off by self-trade prevention
+    turn: int = 0  # rises with each order that joins a queue
+
+    @property
+    def reduce_only(self) -> bool:
+        return bool(self.flags & REDUCE_ONLY)
+
+    @property
+    def rank(self) -> Rank:
+        """Best price first, then time in the queue (MATCH-01)."""
+        return (-self.price_ticks if self.side == BUY else self.price_ticks, self.turn)
+
+
+class Orders:
+    """Resting orders of both sides, best price first: of a symbol (the book), or of one account on it."""
+
+    __slots__ = ("sides",)
+
+    def __init__(self) -> None:
+        self.sides: tuple[SortedDict[Rank, Order], SortedDict[Rank, Order]] = (
+            SortedDict(),
+            SortedDict(),
+        )
+
+    def add(self, order: Order) -> None:
+        self.sides[order.side][order.rank] = order
+
+    def remove(self, order: Order) -> None:
+        del self.sides[order.side][order.rank]
+
+    def best(self, side: int) -> Order | None:
+        """The order that is first in turn on a side."""
+        orders = self.sides[side]
+        return orders.peekitem(0)[1] if orders else None
+
+    def __iter__(self) -> Iterator[Order]:
+        """Canonical order: buys before sells, best price first, then time in the queue."""
+        yield from self.sides[BUY].values()
+        yield from self.sides[SELL].values()
+
+    def __len__(self) -> int:
+        return len(self.sides[BUY]) + len(self.sides[SELL])
+
+
+@dataclass(slots=True, frozen=True)
+class Bracket:
+    """A maintenance bracket: what holds from its notional floor on (MARGIN-03)."""
+
+    floor_atoms: int
+    maintenance_ppm: int
+    initial_ppm: int
+    deduction_atoms: int  # cum: makes the requirement continuous at the floor
+
+
+@dataclass(slots=True, eq=False)
+class Symbol:
+    """A listed perpetual: its policy as listed, its mark, its book and its open positions."""
+
+    number: int
+    name: bytes
+    tick_size_e12: int
+    lot_size_e12: int
+    atoms_per_tick_lot: int
+    initial_margin_ppm: int
+    taker_fee_ppm: int
+    maker_fee_ppm: int
+    price_band_ppm: int
+    upnl_weight_ppm: int
+    min_qty_lots: int
+    max_qty_lots: int
+    min_notional_atoms: int
+    max_open_orders: int
+    exposure_limit_atoms: int
+    fund: int
+    slippage_cap_ppm: int
+    liquidation_mode: int
+    liquidation_fee_ppm: int
+    liquidation_fraction_ppm: int
+    liquidation_buffer_ppm: int
+    liquidation_min_notional_atoms: int
+    liquidation_max_notional_atoms: int
+    draw_cap_atoms: int
+    brackets: tuple[Bracket, ...]
+    listing: bytes  # body of the list_symbol record, as given
+    mark_ticks: int = 0  # 0: none yet
+    book: Orders = field(default_factory=Orders)
+    positions: SortedDict[int, Position] = field(
+        default_factory=SortedDict
+    )  # open ones, by account
+    bracket_floors: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.bracket_floors = tuple(bracket.floor_atoms for bracket in self.brackets)
+
+    def bracket_of(self, notional_atoms: int) -> Bracket:
+        """The last bracket whose floor is not above the notional (MARGIN-03)."""
+        return self.brackets[bisect_right(self.bracket_floors, notional_atoms) - 1]
+
+    def value_atoms(self, lots: int, price_ticks: int) -> int:
+        """What so many lots are worth at a price, exactly."""
+        return lots * price_ticks * self.atoms_per_tick_lot
+
+    def notional_atoms(self, lots: int) -> int:
+        """What so many lots, of either sign, are worth at the mark."""
+        return abs(lots) * self.mark_ticks * self.atoms_per_tick_lot
+
+    def highest_buy_ticks(self, band_ppm: int) -> int:
+        """The price that a buy may not be above (MATCH-09, LIQ-06)."""
+        return self.mark_ticks * (PPM + band_ppm) // PPM
+
+    def lowest_sell_ticks(self, band_ppm: int) -> int:
+        """The price that a sell may not be below (MATCH-09, LIQ-06)."""
+        return -(-self.mark_ticks * (PPM - band_ppm) // PPM)
+
+
+@dataclass(slots=True, eq=False)
+class Pool:
+    """A collateral pool: symbol 0 is the cross pool of the account, else the isolated pool of that symbol."""
+
+    account: int
+    symbol: int
+    balance_atoms: int = 0
+    drawn_atoms: int = 0  # taken from funds in the present liquidation
+    liquidating: bool = False
+    uncovered: bool = False
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return (self.account, self.symbol)
+
+    @property
+    def flags(self) -> int:
+        return self.liquidating + 2 * self.uncovered
+
+
+@dataclass(slots=True, eq=False)
+class Position:
+    """An account on a symbol: signed lots and entry value (ACCT-02), settings (ACCT-01), resting orders."""
+
+    owner: Account
+    symbol: Symbol
+    isolated: Pool
+    lots: int = 0
+    entry_value_atoms: int = 0
+    own_rate_ppm: int = 0  # initial margin rate of the account's own; 0: the symbol's
+    mode: int = CROSS
+    orders: Orders = field(default_factory=Orders)
+
+    @property
+    def pool(self) -> Pool:
+        """The collateral pool that backs this position."""
+        return self.isolated if self.mode == ISOLATED else self.owner.cross
+
+    @property
+    def rate_ppm(self) -> int:
+        """The initial margin rate in force, the bracket's own floor apart (ACCT-01)."""
+        return self.own_rate_ppm or self.symbol.initial_margin_ppm
+
+    @property
+    def closing_side(self) -> int:
+        """The side of an order that reduces the position; meaningless while there is none."""
+        return SELL if self.lots > 0 else BUY
+
+    def reducible_lots(self, side: int) -> int:
+        """How many lots an order of this side could take off the position."""
+        return abs(self.lots) if self.lots and side == self.closing_side else 0
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing was ever set or left here."""
+        pool = self.isolated
+        return not (
+            self.lots
+            or self.entry_value_atoms
+            or pool.balance_atoms
+            or pool.drawn_atoms
+            or pool.flags
+            or self.own_rate_ppm
+            or self.mode
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """An account: its cross pool, whose balance is the wallet, and its positions by symbol."""
+
+    number: int
+    cross: Pool
+    positions: SortedDict[int, Position] = field(default_factory=SortedDict)
+
+    def orders(self) -> Iterator[Order]:
+        """The account's resting orders in canonical order."""
+        for position in self.positions.values():
+            yield from position.orders
+
+    @property
+    def is_default(self) -> bool:
+        pool = self.cross
+        return not (
+            pool.balance_atoms
+            or pool.drawn_atoms
+            or pool.flags
+            or any(not p.is_default or len(p.orders) for p in self.positions.values())
+        )
+
+
+class State:
+    """Everything that the exchange remembers from one command to the next."""
+
+    def __init__(self) -> None:
+        self.symbols: SortedDict[int, Symbol] = SortedDict()
+        self.accounts: SortedDict[int, Account] = SortedDict()
+        self.orders: dict[int, Order] = {}  # resting, by order id
+        self.funds: dict[int, int] = {}
+        self.fees_atoms = 0
+        self.deposits_atoms = 0  # less withdrawals; funds included
+        self.next_order_id = 1
+        self.next_trade_id = 1
+        self.next_turn = 1
+
+    def account(self, number: int) -> Account:
+        """An account needs no opening: one that never appeared has nothing."""
+        found: Account | None = self.accounts.get(number)
+        if found is None:
+            found = self.accounts[number] = Account(number, Pool(number, 0))
+        return found
+
+    def position(self, account: int, symbol: int) -> Position:
+        """The account on the symbol; with no position and the default settings if it never traded there."""
+        owner = self.account(account)
+        found: Position | None = owner.positions.get(symbol)
+        if found is None:
+            found = Position(owner, self.symbols[symbol], Pool(account, symbol))
+            owner.positions[symbol] = found
+        return found
+
+    def position_of(self, order: Order) -> Position:
+        return self.position(order.account, order.symbol)
+
+    def pools(self) -> Iterator[Pool]:
+        """Every pool, by account, the cross pool first."""
+        for account in self.accounts.values():
+            yield account.cross
+            for position in account.positions.values():
+                yield position.isolated
+
+    def take_order_id(self) -> int:
+        self.next_order_id += 1
+        return self.next_order_id - 1
+
+    def take_trade_id(self) -> int:
+        self.next_trade_id += 1
+        return self.next_trade_id - 1
+
+    def rest(self, order: Order) -> None:
+        """Puts an order at the back of its price level."""
+        order.turn = self.next_turn
+        self.next_turn += 1
+        self.orders[order.order_id] = order
+        self.symbols[order.symbol].book.add(order)
+        self.position_of(order).orders.add(order)
+
+    def unrest(self, order: Order) -> None:
+        """Takes a resting order out of its level."""
+        del self.orders[order.order_id]
+        self.symbols[order.symbol].book.remove(order)
+        self.position_of(order).orders.remove(order)
+
+    def move_position(self, position: Position, lots: int, entry_value_atoms: int) -> None:
+        """Sets what an account holds of a symbol, and keeps the symbol's list of open positions true."""
+        position.lots = lots
+        position.entry_value_atoms = entry_value_atoms
+        if lots:
+            position.symbol.positions[position.owner.number] = position
+        else:
+            position.symbol.positions.pop(position.owner.number, None)
+
+    def change_fund(self, fund: int, change_atoms: int) -> int:
+        """Moves an insurance fund and says what it holds then; it is never negative (FUND-01)."""
+        balance = self.funds.get(fund, 0) + change_atoms
+        assert balance >= 0, (fund, balance)
+        self.funds[fund] = balance
+        return balance
+
+
+def fund_balance(state: State, fund: int) -> int:
+    """What an insurance fund holds (FUND-01)."""
+    return state.funds.get(fund, 0)

@@ -1,0 +1,138 @@
+"""What a query answers: pictures of accounts, positions, orders, books and symbols, computed when asked."""
+
+from __future__ import annotations
+
+from itertools import groupby, islice
+
+from exchange.protocol.views import (
+    AccountView,
+    BookView,
+    LevelView,
+    OrderView,
+    PositionView,
+    SymbolView,
+)
+from exchange.reference import margin
+from exchange.reference.context import shown_margin_atoms
+from exchange.reference.state import BUY, SELL, Account, Order, Pool, Position, State, Symbol
+
+
+def account_view(state: State, number: int) -> AccountView:
+    """MARGIN-01..06 of an account and its cross pool; zeros for one that never appeared."""
+    account = state.accounts.get(number)
+    if account is None:
+        return account_view(empty_state(number), number)
+    pool = account.cross
+    backed = margin.positions_of(state, pool)
+    return AccountView(
+        account=number,
+        wallet_atoms=pool.balance_atoms,
+        isolated_margin_atoms=sum(p.isolated.balance_atoms for p in account.positions.values()),
+        unrealised_atoms=sum(margin.unrealised_atoms(p) for p in backed),
+        equity_atoms=margin.equity_atoms(state, pool),
+        maintenance_atoms=margin.maintenance_atoms(state, pool),
+        initial_margin_atoms=margin.initial_margin_atoms(account),
+        available_atoms=margin.available_atoms(account),
+        withdrawable_atoms=margin.withdrawable_atoms(account),
+        liquidating=pool.liquidating,
+        open_orders=sum(len(p.orders) for p in account.positions.values()),
+    )
+
+
+def empty_state(number: int) -> State:
+    """A state with nothing in it but an account that has nothing."""
+    state = State()
+    state.accounts[number] = Account(number, Pool(number, 0))
+    return state
+
+
+def account_numbers(state: State) -> list[int]:
+    """The accounts that are not all default, ascending."""
+    return [account.number for account in state.accounts.values() if not account.is_default]
+
+
+def position_views(state: State, number: int) -> list[PositionView]:
+    """The account on each symbol where something is set, held or open, by symbol."""
+    account = state.accounts.get(number)
+    if account is None:
+        return []
+    return [
+        position_view(state, p)
+        for p in account.positions.values()
+        if not p.is_default or len(p.orders)
+    ]
+
+
+def position_view(state: State, position: Position) -> PositionView:
+    """MARGIN-01..05 and MARGIN-09 of one position."""
+    return PositionView(
+        account=position.owner.number,
+        symbol=position.symbol.number,
+        margin_mode=position.mode,
+        initial_margin_ppm=position.rate_ppm,
+        position_lots=position.lots,
+        entry_value_atoms=position.entry_value_atoms,
+        margin_atoms=shown_margin_atoms(position),
+        unrealised_atoms=margin.unrealised_atoms(position),
+        initial_margin_atoms=margin.initial_of_position(position),
+        maintenance_atoms=margin.maintenance_of_position(position),
+        order_margin_atoms=margin.order_margin_atoms(position),
+        equity_atoms=margin.equity_atoms(state, position.pool),
+        liquidation_price_ticks=margin.liquidation_price_ticks(state, position),
+        liquidating=position.pool.liquidating,
+        mark_ticks=position.symbol.mark_ticks,
+    )
+
+
+def order_views(state: State, number: int) -> list[OrderView]:
+    """The account's resting orders in canonical order."""
+    account = state.accounts.get(number)
+    return [order_view(order) for order in account.orders()] if account else []
+
+
+def order_view(order: Order) -> OrderView:
+    return OrderView(
+        account=order.account,
+        symbol=order.symbol,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        side=order.side,
+        flags=order.flags,
+        self_trade=order.self_trade,
+        price_ticks=order.price_ticks,
+        open_lots=order.open_lots,
+        filled_lots=order.filled_lots,
+    )
+
+
+def book_view(symbol: Symbol, depth: int) -> BookView:
+    """The price levels of a symbol, best first; depth 0 means all."""
+    return BookView(
+        symbol=symbol.number,
+        bids=level_views(symbol, BUY, depth),
+        asks=level_views(symbol, SELL, depth),
+    )
+
+
+def level_views(symbol: Symbol, side: int, depth: int) -> list[LevelView]:
+    """The orders of one side, summed by price."""
+    levels = groupby(symbol.book.sides[side].values(), key=lambda order: order.price_ticks)
+    views = []
+    for price, group in islice(levels, depth or None):
+        lots = [order.open_lots for order in group]
+        views.append(LevelView(price_ticks=price, qty_lots=sum(lots), order_count=len(lots)))
+    return views
+
+
+def symbol_view(symbol: Symbol) -> SymbolView:
+    """A symbol, its steps, its mark and its open interest."""
+    return SymbolView(
+        symbol=symbol.number,
+        name=symbol.name.partition(b"\0")[0].decode("utf-8", "replace"),
+        tick_size_e12=symbol.tick_size_e12,
+        lot_size_e12=symbol.lot_size_e12,
+        atoms_per_tick_lot=symbol.atoms_per_tick_lot,
+        mark_ticks=symbol.mark_ticks,
+        open_interest_lots=sum(max(0, p.lots) for p in symbol.positions.values()),
+        fund=symbol.fund,
+    )
