@@ -1,0 +1,98 @@
+"""The engine as Python sees it: a pure function over batches of commands, in two implementations.
+
+``native`` is the Cython core; ``reference`` is the specification that runs.  They give the same event bytes and the
+same digests, so everything else in the package is written against the `Engine` protocol and never imports either.
+This is the only module that imports the compiled core.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from exchange.errors import BuildError
+from exchange.protocol.views import AccountView, BookView, OrderView, PositionView, SymbolView
+
+ENGINE_KINDS = ("native", "reference")
+
+
+class Engine(Protocol):
+    """What an engine does: `apply` batches, tell its state, and answer queries."""
+
+    @property
+    def sequence(self) -> int:
+        """Sequence number of the last command applied; 0 at start."""
+
+    @property
+    def timestamp_ns(self) -> int:
+        """Time of the last command, in nanoseconds since the epoch."""
+
+    def apply(self, commands: bytes) -> bytes:
+        """Applies a batch of stamped command records; returns event records.
+
+        Raises SequenceError, with nothing applied, where a record is cut short or out of sequence.
+        """
+
+    def snapshot(self) -> bytes:
+        """The canonical state (docs/reference/rules.md, section 7)."""
+
+    def digest(self) -> str:
+        """BLAKE2b-128 of the canonical state, in hex."""
+
+    def restore(self, state: bytes, sequence: int, timestamp_ns: int) -> None:
+        """Takes over a state that `snapshot` gave; only on a new engine."""
+
+    def account(self, account: int) -> AccountView:
+        """The account and its cross pool; zeros for one that never appeared."""
+
+    def accounts(self) -> list[int]:
+        """Numbers of the accounts that have something, ascending."""
+
+    def positions(self, account: int) -> list[PositionView]:
+        """The account's positions, settings, and symbols with resting orders, by symbol."""
+
+    def open_orders(self, account: int) -> list[OrderView]:
+        """The account's resting orders: by symbol, buys first, best price first."""
+
+    def book(self, symbol: int, depth: int = 0) -> BookView:
+        """The symbol's levels, best first; depth 0: all.  Raises KeyError for a symbol that is not listed."""
+
+    def symbols(self) -> list[SymbolView]:
+        """The listed symbols by number."""
+
+    def fund(self, fund: int) -> int:
+        """Balance of an insurance fund in atoms."""
+
+    def funds(self) -> dict[int, int]:
+        """Balances of the funds that hold money, by number."""
+
+    def fees_atoms(self) -> int:
+        """Trading fees taken in, less rebates paid."""
+
+    def uncovered(self) -> bool:
+        """Whether a deficit is uncovered, so that withdrawals are stopped (ADL-03)."""
+
+
+def create_engine(kind: str = "native") -> Engine:
+    """A new, empty engine.
+
+    >>> create_engine("reference").sequence
+    0
+
+    Raises:
+        ValueError: the kind is neither native nor reference.
+        BuildError: the native core is not built.
+    """
+    if kind == "reference":
+        from exchange.reference.engine import ReferenceEngine
+
+        return ReferenceEngine()
+    if kind != "native":
+        raise ValueError(f"the engine is one of {', '.join(ENGINE_KINDS)}; this is {kind!r}")
+    try:
+        from exchange._native.engine import Engine as NativeEngine
+    except ImportError as error:
+        raise BuildError(
+            f"the native core cannot be loaded ({error}); build it with `make build` or `pip install -e .`"
+        ) from error
+    engine: Engine = NativeEngine()
+    return engine

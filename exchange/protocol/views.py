@@ -1,0 +1,89 @@
+"""What a query of the engine answers: read-only pictures of accounts, positions, orders, books and symbols.
+
+Every field is an integer in the unit that its name ends in.  Both engines answer with these same objects, and
+the gateway sends them as msgpack maps, so that a client in any language can read them by name.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """An account and its cross pool (MARGIN-01..06)."""
+
+    account: int
+    wallet_atoms: int
+    isolated_margin_atoms: int  # sum of the isolated pools
+    unrealised_atoms: int  # of the cross positions
+    equity_atoms: int  # of the cross pool
+    maintenance_atoms: int  # of the cross pool
+    initial_margin_atoms: int  # cross symbols with their orders, and order margins of isolated symbols
+    available_atoms: int
+    withdrawable_atoms: int
+    liquidating: bool  # the cross pool
+    open_orders: int
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A position, or the settings of an account on a symbol where there is none."""
+
+    account: int
+    symbol: int
+    margin_mode: int
+    initial_margin_ppm: int  # rate in force before the bracket's own floor
+    position_lots: int
+    entry_value_atoms: int
+    margin_atoms: int  # isolated pool; 0 in cross mode
+    unrealised_atoms: int
+    initial_margin_atoms: int  # of the position alone
+    maintenance_atoms: int  # of the position alone
+    order_margin_atoms: int
+    equity_atoms: int  # of its pool
+    liquidation_price_ticks: int  # 0: none
+    liquidating: bool  # its pool
+    mark_ticks: int
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """A resting order."""
+
+    account: int
+    symbol: int
+    order_id: int
+    client_order_id: int
+    side: int
+    flags: int
+    self_trade: int
+    price_ticks: int
+    open_lots: int
+    filled_lots: int
+
+
+class LevelView(msgspec.Struct, frozen=True, array_like=True):
+    """A price level: the sum of its orders' open lots, and how many they are."""
+
+    price_ticks: int
+    qty_lots: int
+    order_count: int
+
+
+class BookView(msgspec.Struct, frozen=True, kw_only=True):
+    """The book of a symbol, best prices first."""
+
+    symbol: int
+    bids: list[LevelView]
+    asks: list[LevelView]
+
+
+class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
+    """A listed symbol: its number, name, steps, state and open interest.  The full policy is its ListSymbol."""
+
+    symbol: int
+    name: str
+    tick_size_e12: int
+    lot_size_e12: int
+    atoms_per_tick_lot: int
+    mark_ticks: int  # 0: none yet
+    open_interest_lots: int  # sum of the long positions
+    fund: int

@@ -1,0 +1,307 @@
+"""Price levels and their FIFO queues.  The book knows no accounts.
+
+Theory of operation.  A side is made of *blocks*: 64 neighbouring prices with one bitmap word that says which of them
+have orders.  Blocks that hold orders stand in a sorted index of chunks (a B-tree of two heights: binary search over
+chunks, binary search within one), and the blocks used lately in a direct-mapped cache, so that an order near the
+touch reaches its level in three loads.  The best price is kept; when its level empties, the next one is a bit scan
+within the block, or the end of the index.  No price pattern makes any step linear: a lone order far away costs a
+block (about one kilobyte) and two binary searches.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memmove
+from native.core cimport Block, BookSide, Chunk, Core, Level, Order, order_at
+from native.core cimport BLOCK_CACHE, CHUNK_BLOCKS
+
+cdef extern from *:
+    int lowest_bit "__builtin_ctzll" (unsigned long long word) noexcept nogil
+    int leading_zeros "__builtin_clzll" (unsigned long long word) noexcept nogil
+    bint likely "__builtin_expect" (bint condition, bint expected) noexcept nogil
+
+# ------------------------------------------------------------------------------------- index of blocks
+
+cdef inline int64_t index_chunk_for(BookSide* side, int64_t key) noexcept nogil:
+    """The last chunk whose first key is <= key, or 0."""
+    cdef int64_t low = 0
+    cdef int64_t high = side.chunk_count - 1
+    cdef int64_t middle
+    while low < high:
+        middle = (low + high + 1) // 2
+        if side.chunks[middle].keys[0] <= key:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+cdef inline int32_t chunk_place(Chunk* chunk, int64_t key) noexcept nogil:
+    """How many keys of the chunk are below key."""
+    cdef int32_t low = 0
+    cdef int32_t high = chunk.count
+    cdef int32_t middle
+    while low < high:
+        middle = (low + high) // 2
+        if chunk.keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+cdef inline Chunk* index_insert_chunk(BookSide* side, int64_t place) noexcept nogil:
+    """A new empty chunk at this place of the index; NULL without memory."""
+    cdef Chunk* chunk = <Chunk*>malloc(sizeof(Chunk))
+    cdef Chunk** grown
+    cdef int64_t capacity
+    if chunk == NULL:
+        return NULL
+    if side.chunk_count == side.chunk_capacity:
+        capacity = 2 * side.chunk_capacity + 4
+        grown = <Chunk**>realloc(side.chunks, capacity * sizeof(Chunk*))
+        if grown == NULL:
+            free(chunk)
+            return NULL
+        side.chunks = grown
+        side.chunk_capacity = capacity
+    memmove(&side.chunks[place + 1], &side.chunks[place], (side.chunk_count - place) * sizeof(Chunk*))
+    side.chunks[place] = chunk
+    side.chunk_count += 1
+    chunk.count = 0
+    return chunk
+
+cdef inline bint index_insert(BookSide* side, Block* block) noexcept nogil:
+    """Puts a block into the sorted index; False without memory."""
+    cdef int64_t at
+    cdef int32_t place, half
+    cdef Chunk* chunk
+    cdef Chunk* upper
+    if side.chunk_count == 0 and index_insert_chunk(side, 0) == NULL:
+        return False
+    at = index_chunk_for(side, block.key)
+    chunk = side.chunks[at]
+    if chunk.count == CHUNK_BLOCKS:
+        upper = index_insert_chunk(side, at + 1)
+        if upper == NULL:
+            return False
+        half = CHUNK_BLOCKS // 2
+        upper.count = chunk.count - half
+        memmove(upper.keys, &chunk.keys[half], upper.count * sizeof(int64_t))
+        memmove(upper.blocks, &chunk.blocks[half], upper.count * sizeof(Block*))
+        chunk.count = half
+        if block.key >= upper.keys[0]:
+            chunk = upper
+    place = chunk_place(chunk, block.key)
+    memmove(&chunk.keys[place + 1], &chunk.keys[place], (chunk.count - place) * sizeof(int64_t))
+    memmove(&chunk.blocks[place + 1], &chunk.blocks[place], (chunk.count - place) * sizeof(Block*))
+    chunk.keys[place] = block.key
+    chunk.blocks[place] = block
+    chunk.count += 1
+    side.block_count += 1
+    return True
+
+cdef inline void index_remove(BookSide* side, int64_t key) noexcept nogil:
+    cdef int64_t at = index_chunk_for(side, key)
+    cdef Chunk* chunk = side.chunks[at]
+    cdef int32_t place = chunk_place(chunk, key)
+    chunk.count -= 1
+    side.block_count -= 1
+    memmove(&chunk.keys[place], &chunk.keys[place + 1], (chunk.count - place) * sizeof(int64_t))
+    memmove(&chunk.blocks[place], &chunk.blocks[place + 1], (chunk.count - place) * sizeof(Block*))
+    if chunk.count == 0:
+        free(chunk)
+        side.chunk_count -= 1
+        memmove(&side.chunks[at], &side.chunks[at + 1], (side.chunk_count - at) * sizeof(Chunk*))
+
+cdef inline Block* index_find(BookSide* side, int64_t key) noexcept nogil:
+    cdef Chunk* chunk
+    cdef int32_t place
+    if side.chunk_count == 0:
+        return NULL
+    chunk = side.chunks[index_chunk_for(side, key)]
+    place = chunk_place(chunk, key)
+    return chunk.blocks[place] if place < chunk.count and chunk.keys[place] == key else NULL
+
+cdef inline Block* index_after(BookSide* side, int64_t key) noexcept nogil:
+    """The next block behind this key as seen from the touch (lower for bids, higher for asks), or NULL."""
+    cdef int64_t at
+    cdef int32_t place
+    cdef Chunk* chunk
+    if side.chunk_count == 0:
+        return NULL
+    at = index_chunk_for(side, key)
+    chunk = side.chunks[at]
+    if side.is_bid:
+        place = chunk_place(chunk, key) - 1
+        if place < 0:
+            at -= 1
+            if at < 0:
+                return NULL
+            chunk = side.chunks[at]
+            place = chunk.count - 1
+        return chunk.blocks[place]
+    place = chunk_place(chunk, key + 1)
+    if place >= chunk.count:
+        at += 1
+        if at >= side.chunk_count:
+            return NULL
+        chunk = side.chunks[at]
+        place = 0
+    return chunk.blocks[place]
+
+# ---------------------------------------------------------------------------------------------- blocks
+
+cdef inline Block* block_find(BookSide* side, int64_t key) noexcept nogil:
+    cdef Block* block = side.cache[key % BLOCK_CACHE]
+    if block != NULL and block.key == key:
+        return block
+    block = index_find(side, key)
+    if block != NULL:
+        side.cache[key % BLOCK_CACHE] = block
+    return block
+
+cdef inline Block* block_new(Core* core, BookSide* side, int64_t key) noexcept nogil:
+    """An empty block in the index; NULL without memory."""
+    cdef Block* block = core.free_blocks
+    if block != NULL:
+        core.free_blocks = block.next_free
+    else:
+        block = <Block*>calloc(1, sizeof(Block))
+        if block == NULL:
+            return NULL
+    block.key = key
+    if not index_insert(side, block):
+        block.next_free = core.free_blocks
+        core.free_blocks = block
+        return NULL
+    side.cache[key % BLOCK_CACHE] = block
+    return block
+
+cdef inline void block_release(Core* core, BookSide* side, Block* block) noexcept nogil:
+    index_remove(side, block.key)
+    if side.cache[block.key % BLOCK_CACHE] == block:
+        side.cache[block.key % BLOCK_CACHE] = NULL
+    block.next_free = core.free_blocks
+    core.free_blocks = block
+
+cdef inline int block_best(BookSide* side, Block* block) noexcept nogil:
+    """The best occupied level of a block."""
+    return 63 - leading_zeros(block.occupied) if side.is_bid else lowest_bit(block.occupied)
+
+cdef inline void side_find_best(BookSide* side) noexcept nogil:
+    """The best price anew, from the near end of the index."""
+    cdef Chunk* chunk
+    cdef Block* block
+    if side.chunk_count == 0:
+        side.best_ticks = 0
+        side.best_block = NULL
+        return
+    if side.is_bid:
+        chunk = side.chunks[side.chunk_count - 1]
+        block = chunk.blocks[chunk.count - 1]
+    else:
+        block = side.chunks[0].blocks[0]
+    side.best_block = block
+    side.best_ticks = block.key * 64 + block_best(side, block)
+
+cdef inline void level_emptied(Core* core, BookSide* side, Block* block, int64_t price_ticks) noexcept nogil:
+    """Clears a level's bit, gives an empty block back, and finds the next best price if it was the best."""
+    block.occupied &= ~(<uint64_t>1 << (price_ticks & 63))
+    if block.occupied == 0:
+        block_release(core, side, block)
+        if block == side.best_block:
+            side_find_best(side)
+    elif price_ticks == side.best_ticks:
+        side.best_ticks = block.key * 64 + block_best(side, block)
+
+# ---------------------------------------------------------------------------------------------- orders
+
+cdef inline Level* book_front(BookSide* side) noexcept nogil:
+    """The best level; the side must not be empty."""
+    return &side.best_block.levels[side.best_ticks & 63]
+
+cdef inline bint crosses(BookSide* opposite, int64_t limit_ticks) noexcept nogil:
+    """Whether an order with this limit would trade against this side's best price."""
+    if opposite.best_ticks == 0:
+        return False
+    return opposite.best_ticks >= limit_ticks if opposite.is_bid else opposite.best_ticks <= limit_ticks
+
+cdef inline bint better(BookSide* side, int64_t a_ticks, int64_t b_ticks) noexcept nogil:
+    """Whether price a is nearer to the touch than b, on this side."""
+    return a_ticks > b_ticks if side.is_bid else a_ticks < b_ticks
+
+cdef inline bint book_append(Core* core, BookSide* side, uint32_t slot) noexcept nogil:
+    """Puts an order at the back of its level; False without memory."""
+    cdef Order* order = order_at(core, slot)
+    cdef int64_t price = order.price_ticks
+    cdef Block* block = block_find(side, price >> 6)
+    cdef Level* level
+    if block == NULL:
+        block = block_new(core, side, price >> 6)
+        if block == NULL:
+            return False
+    level = &block.levels[price & 63]
+    order.next = 0
+    order.previous = level.tail
+    level.lots += order.open_lots
+    if level.tail:
+        order_at(core, level.tail).next = slot
+    else:
+        level.head = slot
+        block.occupied |= <uint64_t>1 << (price & 63)
+        if side.best_ticks == 0 or better(side, price, side.best_ticks):
+            side.best_ticks = price
+            side.best_block = block
+    level.tail = slot
+    return True
+
+cdef inline void book_remove(Core* core, BookSide* side, uint32_t slot) noexcept nogil:
+    """Takes an order out of its level, wherever it stands in the queue."""
+    cdef Order* order = order_at(core, slot)
+    cdef Block* block = block_find(side, order.price_ticks >> 6)
+    cdef Level* level = &block.levels[order.price_ticks & 63]
+    level.lots -= order.open_lots
+    if order.previous:
+        order_at(core, order.previous).next = order.next
+    else:
+        level.head = order.next
+    if order.next:
+        order_at(core, order.next).previous = order.previous
+    else:
+        level.tail = order.previous
+    if level.head == 0:
+        level_emptied(core, side, block, order.price_ticks)
+
+cdef inline void book_reduce(BookSide* side, Order* order, int64_t lots) noexcept nogil:
+    """Takes lots off an order that keeps its place."""
+    cdef Block* block = block_find(side, order.price_ticks >> 6)
+    block.levels[order.price_ticks & 63].lots -= lots
+    order.open_lots -= lots
+
+cdef inline int64_t book_next_price(BookSide* side, int64_t price_ticks) noexcept nogil:
+    """The next occupied price behind this one as seen from the touch; 0: none."""
+    cdef Block* block = block_find(side, price_ticks >> 6)
+    cdef uint64_t rest
+    cdef int bit = price_ticks & 63
+    if block != NULL:
+        if side.is_bid:
+            rest = block.occupied & ((<uint64_t>1 << bit) - 1)
+            if rest:
+                return block.key * 64 + 63 - leading_zeros(rest)
+        else:
+            rest = block.occupied & ~((<uint64_t>2 << bit) - 1)
+            if rest:
+                return block.key * 64 + lowest_bit(rest)
+    block = index_after(side, price_ticks >> 6)
+    return block.key * 64 + block_best(side, block) if block != NULL else 0
+
+cdef inline Level* book_level(BookSide* side, int64_t price_ticks) noexcept nogil:
+    """The level at an occupied price."""
+    return &block_find(side, price_ticks >> 6).levels[price_ticks & 63]
+
+cdef inline void side_close(BookSide* side) noexcept nogil:
+    cdef int64_t i
+    cdef int32_t j
+    for i in range(side.chunk_count):
+        for j in range(side.chunks[i].count):
+            free(side.chunks[i].blocks[j])
+        free(side.chunks[i])
+    free(side.chunks)

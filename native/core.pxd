@@ -1,0 +1,272 @@
+"""The state of the exchange: what an order, a level, a symbol, an account, a position and the whole are.
+
+Structs only, and the few functions that find one of them.  Orders and positions live in slabs and are linked by
+32-bit slots; accounts are an array indexed by account number; symbols are allocated one by one.  None of them
+ever moves, so a pointer taken in a command stays valid through it.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
+from libc.stdlib cimport calloc
+from native.memory cimport Slab, slab_at, slab_take
+from native.units cimport i128
+from native.wire cimport wire_list_symbol, MAX_ACCOUNT, MAX_SYMBOL
+
+cdef enum:
+    BLOCK_TICKS = 64       # price levels of one block: one bitmap word
+    CHUNK_BLOCKS = 64      # block keys of one chunk of a side's index
+    BLOCK_CACHE = 64       # recently used blocks of a side, by key modulo this
+
+# ---------------------------------------------------------------------------------------------- orders
+
+cdef struct Order:                     # 64 bytes: one cache line
+    uint32_t next                      # in its level, towards the back; also the slab's free list
+    uint32_t previous
+    uint32_t own_next                  # among the account's orders of symbol and side, best first
+    uint32_t own_previous
+    uint64_t order_id
+    int64_t price_ticks
+    int64_t open_lots
+    int64_t filled_lots                # filled or decremented: quantity - open
+    uint64_t client_order_id
+    uint32_t position                  # slot of its account-symbol entry
+    uint8_t side
+    uint8_t self_trade
+    uint16_t flags
+
+# ------------------------------------------------------------------------------------------------ book
+
+cdef struct Level:
+    uint32_t head                      # front of the queue; 0: empty
+    uint32_t tail
+    int64_t lots
+
+cdef struct Block:                     # 64 neighbouring prices
+    int64_t key                        # price / 64
+    uint64_t occupied                  # bit i: level i has orders
+    Block* next_free
+    Level levels[64]
+
+cdef struct Chunk:                     # a sorted run of blocks
+    int32_t count
+    int64_t keys[64]
+    Block* blocks[64]
+
+cdef struct BookSide:
+    bint is_bid
+    int64_t best_ticks                 # 0: empty
+    Block* best_block
+    Block* cache[64]
+    Chunk** chunks                     # sorted; every key of one is below every key of the next
+    int64_t chunk_count
+    int64_t chunk_capacity
+    int64_t block_count
+
+# ---------------------------------------------------------------------------------------------- symbol
+
+cdef struct Bracket:
+    int64_t floor_atoms
+    int64_t deduction_atoms            # cum of MARGIN-03
+    int64_t maintenance_ppm
+    int64_t initial_ppm
+
+cdef struct Symbol:
+    int64_t mark_ticks                 # 0: none yet
+    int64_t m                          # atoms per tick and lot
+    BookSide sides[2]
+    # exposure (UNITS-01)
+    int64_t gross_lots
+    int64_t gross_entry_atoms
+    int64_t resting_lots
+    int64_t resting_value_tick_lots
+    int64_t exposure_limit_atoms
+    # policy
+    uint32_t symbol
+    int32_t bracket_count
+    Bracket brackets[16]
+    int64_t initial_margin_ppm
+    int64_t taker_fee_ppm
+    int64_t maker_fee_ppm
+    int64_t upnl_weight_ppm
+    int64_t price_band_ppm
+    int64_t min_qty_lots
+    int64_t max_qty_lots
+    int64_t min_notional_atoms
+    int64_t max_open_orders
+    int64_t slippage_cap_ppm
+    uint32_t fund
+    int liquidation_mode
+    int64_t liquidation_fee_ppm
+    int64_t liquidation_fraction_ppm
+    int64_t liquidation_buffer_ppm
+    int64_t liquidation_min_notional_atoms
+    int64_t liquidation_max_notional_atoms
+    int64_t draw_cap_atoms
+    wire_list_symbol listing           # as commanded, for the snapshot
+    # open positions, in no order
+    uint32_t* open_positions
+    int64_t open_count
+    int64_t open_capacity
+
+# -------------------------------------------------------------------------------- accounts and positions
+
+cdef struct PoolState:                 # what liquidation knows of a collateral pool
+    bint liquidating
+    bint uncovered
+    int64_t drawn_atoms                # from funds, in this liquidation
+    int64_t heap_place                 # place in the queue + 1; 0: not queued
+
+cdef struct Account:
+    int64_t wallet_atoms
+    uint32_t first_position            # its account-symbol entries by symbol number
+    uint32_t cross_positions           # how many cross positions are open
+    uint32_t open_orders
+    PoolState pool                     # the cross pool
+
+cdef struct Position:                  # an account-symbol entry: settings, position, order sums
+    int64_t position_lots
+    int64_t entry_value_atoms
+    int64_t margin_atoms               # isolated pool
+    uint32_t account
+    uint32_t symbol
+    uint32_t next                      # next entry of the account
+    uint32_t own_rate_ppm              # 0: the symbol's
+    uint32_t slot
+    uint32_t open_place                # place in the symbol's open positions + 1; 0: none
+    uint8_t isolated
+    uint32_t own_head[2]               # resting orders by side, best first
+    uint32_t order_count
+    uint32_t reduce_only_orders        # how many of them are reduce-only
+    uint8_t visited                    # by the stage of liquidation that is at work
+    int64_t order_lots[2]              # of resting orders that are not reduce-only
+    int64_t order_value[2]             # the same, lots x ticks
+    PoolState pool                     # the isolated pool
+
+cdef struct FundState:
+    uint32_t fund
+    int64_t balance_atoms
+
+cdef struct QueuedPool:                # LIQ-01
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+    Account* account
+    Position* position                 # NULL: the cross pool
+    uint32_t account_number
+    uint32_t symbol
+
+cdef struct OrderIndex:                # order id -> slot
+    uint64_t* keys
+    uint32_t* slots
+    uint64_t mask
+    uint64_t count
+
+cdef struct ClientIndex:               # (account, client order id) -> slot
+    uint32_t* slots
+    uint64_t mask
+    uint64_t count
+
+# ---------------------------------------------------------------------------------------------- the whole
+
+cdef struct Core:
+    bint risk                          # off: matching alone, for measuring
+    bint prevent_self_trade
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint64_t next_order_id
+    uint64_t next_trade_id
+    int64_t fee_atoms
+    int64_t net_deposits_atoms
+    int64_t exposure_limits_atoms      # sum over symbols
+    int64_t uncovered_pools
+    Slab orders
+    Slab positions
+    char* accounts
+    uint64_t accounts_bytes
+    uint32_t highest_account
+    Symbol** symbols                   # by number
+    uint32_t highest_symbol
+    Block* free_blocks
+    OrderIndex order_index
+    ClientIndex client_index
+    FundState* funds
+    int64_t fund_count
+    int64_t fund_capacity
+    QueuedPool* queue
+    int64_t queue_count
+    int64_t queue_capacity
+    # events of this batch
+    char* events
+    uint64_t events_bytes
+    uint64_t events_size
+    int fault                          # a broken invariant: the engine stops (see engine.pyx)
+
+cdef inline Order* order_at(Core* core, uint32_t slot) noexcept nogil:
+    return <Order*>(core.orders.base) + slot
+
+cdef inline Position* position_at(Core* core, uint32_t slot) noexcept nogil:
+    return <Position*>(core.positions.base) + slot
+
+cdef inline Account* account_at(Core* core, uint32_t account) noexcept nogil:
+    return <Account*>core.accounts + account
+
+cdef inline Symbol* symbol_at(Core* core, uint32_t symbol) noexcept nogil:
+    """The symbol of this number, or NULL."""
+    return core.symbols[symbol] if symbol <= MAX_SYMBOL else NULL
+
+cdef inline Position* position_find(Core* core, uint32_t account, uint32_t symbol) noexcept nogil:
+    """The entry of account and symbol, or NULL."""
+    cdef uint32_t slot = account_at(core, account).first_position
+    cdef Position* position
+    while slot:
+        position = position_at(core, slot)
+        if position.symbol >= symbol:
+            return position if position.symbol == symbol else NULL
+        slot = position.next
+    return NULL
+
+cdef inline Position* position_ensure(Core* core, uint32_t account, uint32_t symbol) noexcept nogil:
+    """The entry of account and symbol, made if there is none; NULL if there is no room."""
+    cdef Account* owner = account_at(core, account)
+    cdef uint32_t* link = &owner.first_position
+    cdef Position* position
+    cdef uint32_t slot
+    while link[0]:
+        position = position_at(core, link[0])
+        if position.symbol == symbol:
+            return position
+        if position.symbol > symbol:
+            break
+        link = &position.next
+    slot = slab_take(&core.positions)
+    if slot == 0:
+        return NULL
+    position = position_at(core, slot)
+    position.slot = slot
+    position.account = account
+    position.symbol = symbol
+    position.next = link[0]
+    link[0] = slot
+    if account > core.highest_account:
+        core.highest_account = account
+    return position
+
+cdef inline bint reduces(Position* position, int side) noexcept nogil:
+    """Whether an order of this side is opposite to the position."""
+    return position.position_lots < 0 if side == 0 else position.position_lots > 0
+
+cdef inline int64_t reducible_lots(Position* position, int side) noexcept nogil:
+    """|q| if an order of this side is opposite to the position, else 0."""
+    if side == 0:
+        return -position.position_lots if position.position_lots < 0 else 0
+    return position.position_lots if position.position_lots > 0 else 0
+
+cdef inline PoolState* pool_of(Core* core, Position* position) noexcept nogil:
+    """The state of the collateral pool that the position belongs to."""
+    if position.isolated:
+        return &position.pool
+    return &account_at(core, position.account).pool
+
+cdef inline int ensure(Core* core, bint holds, int fault) noexcept nogil:
+    """Notes a broken invariant; the batch is then refused and the engine stops (first fault wins)."""
+    if not holds and core.fault == 0:
+        core.fault = fault
+    return 0

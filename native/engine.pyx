@@ -1,0 +1,494 @@
+"""The matching and margin core: batches of command records in, event records out, the GIL released meanwhile.
+
+This is the door between Python and the core.  A batch is checked for form first (sequence numbers, record sizes), so
+that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
+events are handed out.  The rooms behind are cimported downwards only:
+
+    engine -> orders, operations, listing, canonical -> liquidation -> matching -> queue, bankruptcy -> ledger
+           -> margin -> events, book, order_index -> core -> memory, units, wire
+"""
+
+import hashlib
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from native.book cimport book_level, book_next_price, side_close
+from native.canonical cimport Reader, Writer, account_is_default, position_is_default, read_state, write_state
+from native.core cimport (
+    Account, Block, BookSide, Core, Level, Order, Position, Symbol,
+    account_at, order_at, pool_of, position_at, symbol_at,
+)
+from native.events cimport event_accepted, event_rejected
+from native.ledger cimport fund_balance
+from native.liquidation cimport liquidation_drain
+from native.listing cimport list_symbol
+from native.margin cimport (
+    PoolValue, available_with, base_rate, cross_value, liquidation_price, pool_value, position_initial,
+    position_maintenance, symbol_initial, unrealised, withdrawable,
+)
+from native.memory cimport memory_forget, memory_release, memory_reserve, prefetch, slab_close, slab_open
+from native.operations cimport (
+    change_isolated_margin, deposit, deposit_fund, set_margin_mode, set_mark, settle_funding, withdraw,
+)
+from native.order_index cimport client_index_open, order_index_close, order_index_open
+from native.orders cimport amend_order, cancel_all, cancel_order, place_order
+from native.wire cimport *
+
+from exchange.errors import CorruptionError, SequenceError
+from exchange.protocol.views import AccountView, BookView, LevelView, OrderView, PositionView, SymbolView
+
+cdef enum:
+    EVENTS_KEPT = 1 << 24              # bytes of the event buffer that stay in memory between batches
+
+FAULTS = {
+    1: "the event buffer is full",
+    2: "the system gave no memory in the middle of a command",
+    3: "an isolated pool was released below zero",
+    4: "an insurance fund fell below zero",
+    5: "an entry value remained without a position",
+}
+
+cdef inline uint16_t command_size(uint16_t kind) noexcept nogil:
+    """Bytes of a command record of this type; 0 if there is no such command."""
+    if kind == COMMAND_PLACE_ORDER:
+        return sizeof(wire_place_order)
+    if kind == COMMAND_CANCEL_ORDER:
+        return sizeof(wire_cancel_order)
+    if kind == COMMAND_AMEND_ORDER:
+        return sizeof(wire_amend_order)
+    if kind == COMMAND_CANCEL_ALL:
+        return sizeof(wire_cancel_all)
+    if kind == COMMAND_SET_MARK:
+        return sizeof(wire_set_mark)
+    if kind == COMMAND_DEPOSIT:
+        return sizeof(wire_deposit)
+    if kind == COMMAND_WITHDRAW:
+        return sizeof(wire_withdraw)
+    if kind == COMMAND_DEPOSIT_FUND:
+        return sizeof(wire_deposit_fund)
+    if kind == COMMAND_SET_MARGIN_MODE:
+        return sizeof(wire_set_margin_mode)
+    if kind == COMMAND_CHANGE_ISOLATED_MARGIN:
+        return sizeof(wire_change_isolated_margin)
+    if kind == COMMAND_SETTLE_FUNDING:
+        return sizeof(wire_settle_funding)
+    if kind == COMMAND_LIST_SYMBOL:
+        return sizeof(wire_list_symbol)
+    if kind == COMMAND_ADVANCE_TIME:
+        return sizeof(wire_advance_time)
+    return 0
+
+cdef inline bint of_operator(uint16_t kind) noexcept nogil:
+    return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
+            or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME)
+
+cdef inline int advance_time(Core* core) noexcept nogil:
+    event_accepted(core, 0, COMMAND_ADVANCE_TIME, 0, 0)
+    return 0
+
+cdef inline int dispatch(Core* core, void* record, uint16_t kind) noexcept nogil:
+    """Carries out one well-formed command; returns 0 or the reject reason."""
+    if kind == COMMAND_PLACE_ORDER:
+        return place_order(core, <wire_place_order*>record)
+    if kind == COMMAND_CANCEL_ORDER:
+        return cancel_order(core, <wire_cancel_order*>record)
+    if kind == COMMAND_AMEND_ORDER:
+        return amend_order(core, <wire_amend_order*>record)
+    if kind == COMMAND_CANCEL_ALL:
+        return cancel_all(core, <wire_cancel_all*>record)
+    if kind == COMMAND_SET_MARK:
+        return set_mark(core, <wire_set_mark*>record)
+    if kind == COMMAND_DEPOSIT:
+        return deposit(core, <wire_deposit*>record)
+    if kind == COMMAND_WITHDRAW:
+        return withdraw(core, <wire_withdraw*>record)
+    if kind == COMMAND_DEPOSIT_FUND:
+        return deposit_fund(core, <wire_deposit_fund*>record)
+    if kind == COMMAND_SET_MARGIN_MODE:
+        return set_margin_mode(core, <wire_set_margin_mode*>record)
+    if kind == COMMAND_CHANGE_ISOLATED_MARGIN:
+        return change_isolated_margin(core, <wire_change_isolated_margin*>record)
+    if kind == COMMAND_SETTLE_FUNDING:
+        return settle_funding(core, <wire_settle_funding*>record)
+    if kind == COMMAND_LIST_SYMBOL:
+        return list_symbol(core, <wire_list_symbol*>record)
+    return advance_time(core)
+
+cdef inline uint64_t named_client_order(void* record, uint16_t kind) noexcept nogil:
+    """The client order id that a rejection repeats."""
+    if kind == COMMAND_PLACE_ORDER:
+        return (<wire_place_order*>record).client_order_id
+    if kind == COMMAND_CANCEL_ORDER:
+        return (<wire_cancel_order*>record).client_order_id
+    if kind == COMMAND_AMEND_ORDER:
+        return (<wire_amend_order*>record).client_order_id
+    return 0
+
+cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nogil:
+    """One command: its result, its effects, and the liquidations it causes."""
+    cdef int reason
+    cdef bint formed = command_size(header.type) == header.size and header.size != 0
+    core.sequence = header.sequence
+    if header.timestamp_ns > core.timestamp_ns:
+        core.timestamp_ns = header.timestamp_ns
+    reason = dispatch(core, header, header.type) if formed else REJECT_REASON_MALFORMED_COMMAND
+    if reason:
+        event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
+                       named_client_order(header, header.type) if formed else 0)
+    elif core.queue_count:
+        liquidation_drain(core)
+
+cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
+    """Where a batch stops being whole records with consecutive sequence numbers; -1: nowhere."""
+    cdef int64_t at = 0
+    cdef wire_command_header* header
+    while at < size:
+        header = <wire_command_header*>(data + at)
+        sequence += 1
+        if size - at < <int64_t>sizeof(wire_command_header) or header.size < sizeof(wire_command_header) \
+                or header.size > size - at or header.sequence != sequence:
+            return at
+        at += header.size
+    return -1
+
+cdef inline void prefetch_command(Core* core, wire_command_header* header) noexcept nogil:
+    """Asks for the memory that a coming command will touch first."""
+    if header.account <= MAX_ACCOUNT:
+        prefetch(account_at(core, header.account))
+
+cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
+    cdef const char* at = data
+    cdef const char* end = data + size
+    cdef wire_command_header* header
+    while at < end and core.fault == 0:
+        header = <wire_command_header*>at
+        at += header.size
+        if at < end:
+            prefetch_command(core, <wire_command_header*>at)
+        apply_one(core, header)
+
+
+cdef class Engine:
+    """The native engine.
+
+    Args:
+        risk: with False, orders are matched alone: no margin, positions, balances or fees (for measuring).
+        prevent_self_trade: with False, an account's orders may trade with each other (for measuring, on
+            recorded flows whose answers allow it).
+    """
+
+    cdef Core core
+    cdef bint stopped
+
+    def __cinit__(self, *, bint risk=True, bint prevent_self_trade=True):
+        cdef Core* core = &self.core
+        memset(core, 0, sizeof(Core))
+        core.risk = risk
+        core.prevent_self_trade = prevent_self_trade
+        core.next_order_id = 1
+        core.next_trade_id = 1
+        slab_open(&core.orders, sizeof(Order), 1 << 28)
+        slab_open(&core.positions, sizeof(Position), 1 << 26)
+        core.accounts_bytes = (<uint64_t>MAX_ACCOUNT + 1) * sizeof(Account)
+        core.accounts = <char*>memory_reserve(core.accounts_bytes)
+        core.events_bytes = <uint64_t>1 << 34
+        core.events = <char*>memory_reserve(core.events_bytes)
+        core.symbols = <Symbol**>calloc(MAX_SYMBOL + 1, sizeof(Symbol*))
+        if core.accounts == NULL or core.events == NULL or core.symbols == NULL:
+            raise MemoryError("the system gives no address space for accounts, events and symbols")
+        order_index_open(&core.order_index, 1 << 14)
+        client_index_open(&core.client_index, 1 << 10)
+
+    def __dealloc__(self):
+        cdef Core* core = &self.core
+        cdef uint32_t number
+        cdef Block* block
+        if core.symbols != NULL:
+            for number in range(core.highest_symbol + 1):
+                if core.symbols[number] != NULL:
+                    side_close(&core.symbols[number].sides[0])
+                    side_close(&core.symbols[number].sides[1])
+                    free(core.symbols[number].open_positions)
+                    free(core.symbols[number])
+        while core.free_blocks != NULL:
+            block = core.free_blocks
+            core.free_blocks = block.next_free
+            free(block)
+        free(core.symbols)
+        free(core.funds)
+        free(core.queue)
+        free(core.client_index.slots)
+        order_index_close(&core.order_index)
+        slab_close(&core.orders)
+        slab_close(&core.positions)
+        memory_release(core.accounts, core.accounts_bytes)
+        memory_release(core.events, core.events_bytes)
+
+    # --------------------------------------------------------------------------------------- the function
+
+    def apply(self, bytes commands not None):
+        """Applies a batch of command records and returns the event records.
+
+        Raises:
+            SequenceError: a record is cut short, or a sequence number is not the last one + 1; nothing was applied.
+            CorruptionError: an invariant of the core broke; the engine refuses all further work.
+        """
+        cdef Core* core = &self.core
+        cdef const char* data = PyBytes_AS_STRING(commands)
+        cdef int64_t size = len(commands)
+        cdef int64_t misfit
+        if self.stopped:
+            raise CorruptionError("this engine stopped at a broken invariant; replay the journal into a new one")
+        misfit = first_misfit(data, size, core.sequence)
+        if misfit >= 0:
+            raise SequenceError(
+                f"byte {misfit} of the batch should begin a whole record whose sequence follows {core.sequence}; "
+                "stamp commands in order, and pass whole records")
+        core.events_size = 0
+        with nogil:
+            apply_batch(core, data, size)
+        if core.fault:
+            self.stopped = True
+            raise CorruptionError(f"at command {core.sequence}: {FAULTS[core.fault]}; the engine stops here")
+        events = PyBytes_FromStringAndSize(core.events, core.events_size)
+        if core.events_size > EVENTS_KEPT:
+            memory_forget(core.events, core.events_size)
+        return events
+
+    @property
+    def sequence(self):
+        """Sequence number of the last command applied; 0 at start."""
+        return self.core.sequence
+
+    @property
+    def timestamp_ns(self):
+        """Time of the last command."""
+        return self.core.timestamp_ns
+
+    def snapshot(self):
+        """The canonical state as bytes (rules, section 7)."""
+        cdef Writer writer
+        writer.to = NULL
+        writer.size = 0
+        write_state(&self.core, &writer)
+        state = PyBytes_FromStringAndSize(NULL, writer.size)
+        writer.to = PyBytes_AS_STRING(state)
+        writer.size = 0
+        with nogil:
+            write_state(&self.core, &writer)
+        return state
+
+    def digest(self):
+        """BLAKE2b-128 of the canonical state, in hex."""
+        return hashlib.blake2b(self.snapshot(), digest_size=16).hexdigest()
+
+    def restore(self, bytes state not None, sequence, timestamp_ns):
+        """Takes over a state that `snapshot` gave; only on a new engine."""
+        cdef Reader reader
+        if self.core.sequence or self.core.highest_symbol or self.core.highest_account:
+            raise ValueError("a state can be restored into a new engine only")
+        reader.at = PyBytes_AS_STRING(state)
+        reader.left = len(state)
+        read_state(&self.core, &reader)
+        self.core.sequence = sequence
+        self.core.timestamp_ns = timestamp_ns
+
+    # ------------------------------------------------------------------------------------------- queries
+
+    def account(self, uint32_t account):
+        """The account and its cross pool; zeros for one that never appeared."""
+        cdef Core* core = &self.core
+        cdef Account* owner
+        cdef PoolValue value
+        cdef Position* position
+        cdef uint32_t slot
+        cdef int64_t isolated = 0
+        cdef int64_t initial = 0
+        cdef int64_t profit = 0
+        cdef int64_t need
+        if account == 0 or account > MAX_ACCOUNT:
+            raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
+        owner = account_at(core, account)
+        value = cross_value(core, account)
+        slot = owner.first_position
+        while slot:
+            position = position_at(core, slot)
+            need = symbol_initial(core, symbol_at(core, position.symbol), position, NULL)
+            if position.isolated:
+                isolated += position.margin_atoms
+                need -= position_initial(symbol_at(core, position.symbol), position)
+            else:
+                profit += unrealised(symbol_at(core, position.symbol), position)
+            initial += need
+            slot = position.next
+        return AccountView(
+            account=account,
+            wallet_atoms=owner.wallet_atoms,
+            isolated_margin_atoms=isolated,
+            unrealised_atoms=profit,
+            equity_atoms=value.equity_atoms,
+            maintenance_atoms=value.maintenance_atoms,
+            initial_margin_atoms=initial,
+            available_atoms=available_with(core, account, NULL, False),
+            withdrawable_atoms=withdrawable(core, account),
+            liquidating=bool(owner.pool.liquidating),
+            open_orders=owner.open_orders,
+        )
+
+    def accounts(self):
+        """Numbers of the accounts that have something, ascending."""
+        cdef Core* core = &self.core
+        cdef uint32_t number, slot
+        found = []
+        for number in range(1, core.highest_account + 1):
+            if not account_is_default(account_at(core, number)):
+                found.append(number)
+                continue
+            slot = account_at(core, number).first_position
+            while slot:
+                if not position_is_default(position_at(core, slot)) or position_at(core, slot).order_count:
+                    found.append(number)
+                    break
+                slot = position_at(core, slot).next
+        return found
+
+    def positions(self, uint32_t account):
+        """The account's entries by symbol: positions, settings, and symbols with resting orders."""
+        cdef Core* core = &self.core
+        cdef Position* position
+        cdef Symbol* symbol
+        cdef uint32_t slot
+        cdef PoolValue value
+        found = []
+        if account == 0 or account > MAX_ACCOUNT:
+            raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
+        slot = account_at(core, account).first_position
+        while slot:
+            position = position_at(core, slot)
+            slot = position.next
+            if position_is_default(position) and position.order_count == 0:
+                continue
+            symbol = symbol_at(core, position.symbol)
+            value = pool_value(core, account, position if position.isolated else NULL)
+            found.append(PositionView(
+                account=account,
+                symbol=position.symbol,
+                margin_mode=position.isolated,
+                initial_margin_ppm=base_rate(symbol, position),
+                position_lots=position.position_lots,
+                entry_value_atoms=position.entry_value_atoms,
+                margin_atoms=position.margin_atoms,
+                unrealised_atoms=unrealised(symbol, position),
+                initial_margin_atoms=position_initial(symbol, position),
+                maintenance_atoms=position_maintenance(symbol, position),
+                order_margin_atoms=symbol_initial(core, symbol, position, NULL) - position_initial(symbol, position),
+                equity_atoms=value.equity_atoms,
+                liquidation_price_ticks=liquidation_price(core, position),
+                liquidating=bool(pool_of(core, position).liquidating),
+                mark_ticks=symbol.mark_ticks,
+            ))
+        return found
+
+    def open_orders(self, uint32_t account):
+        """The account's resting orders in canonical order."""
+        cdef Core* core = &self.core
+        cdef Position* position
+        cdef Order* order
+        cdef uint32_t entry, slot
+        cdef int side
+        found = []
+        if account == 0 or account > MAX_ACCOUNT:
+            raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
+        entry = account_at(core, account).first_position
+        while entry:
+            position = position_at(core, entry)
+            entry = position.next
+            for side in range(2):
+                slot = position.own_head[side]
+                while slot:
+                    order = order_at(core, slot)
+                    slot = order.own_next
+                    found.append(OrderView(
+                        account=account,
+                        symbol=position.symbol,
+                        order_id=order.order_id,
+                        client_order_id=order.client_order_id,
+                        side=order.side,
+                        flags=order.flags,
+                        self_trade=order.self_trade,
+                        price_ticks=order.price_ticks,
+                        open_lots=order.open_lots,
+                        filled_lots=order.filled_lots,
+                    ))
+        return found
+
+    cdef list levels(self, BookSide* side, int64_t depth):
+        cdef Core* core = &self.core
+        cdef int64_t price = side.best_ticks
+        cdef Level* level
+        cdef uint32_t slot
+        cdef int64_t count
+        found = []
+        while price and (depth == 0 or len(found) < depth):
+            level = book_level(side, price)
+            count = 0
+            slot = level.head
+            while slot:
+                count += 1
+                slot = order_at(core, slot).next
+            found.append(LevelView(price, level.lots, count))
+            price = book_next_price(side, price)
+        return found
+
+    cdef Symbol* listed(self, uint32_t symbol) except NULL:
+        cdef Symbol* found = symbol_at(&self.core, symbol)
+        if found == NULL:
+            raise KeyError(f"no symbol {symbol} is listed")
+        return found
+
+    def book(self, uint32_t symbol, int64_t depth=0):
+        """The symbol's price levels, best first; depth 0: all of them."""
+        cdef Symbol* found = self.listed(symbol)
+        return BookView(
+            symbol=symbol, bids=self.levels(&found.sides[0], depth), asks=self.levels(&found.sides[1], depth))
+
+    def symbols(self):
+        """The listed symbols by number."""
+        cdef uint32_t number
+        cdef Symbol* symbol
+        found = []
+        for number in range(1, self.core.highest_symbol + 1):
+            symbol = symbol_at(&self.core, number)
+            if symbol != NULL:
+                found.append(SymbolView(
+                    symbol=number,
+                    name=(<bytes>symbol.listing.name[:MAX_NAME_BYTES]).rstrip(b"\0").decode("utf-8", "replace"),
+                    tick_size_e12=symbol.listing.tick_size_e12,
+                    lot_size_e12=symbol.listing.lot_size_e12,
+                    atoms_per_tick_lot=symbol.m,
+                    mark_ticks=symbol.mark_ticks,
+                    open_interest_lots=symbol.gross_lots // 2,
+                    fund=symbol.fund,
+                ))
+        return found
+
+    def fund(self, uint32_t fund):
+        """Balance of an insurance fund in atoms; 0 for one that never held money."""
+        return fund_balance(&self.core, fund)
+
+    def funds(self):
+        """Balances of the funds that hold money, by number."""
+        cdef int64_t i
+        return {self.core.funds[i].fund: self.core.funds[i].balance_atoms
+                for i in range(self.core.fund_count) if self.core.funds[i].balance_atoms}
+
+    def fees_atoms(self):
+        """Trading fees taken in, less rebates paid."""
+        return self.core.fee_atoms
+
+    def uncovered(self):
+        """Whether a deficit is uncovered, so that withdrawals are stopped (ADL-03)."""
+        return self.core.uncovered_pools > 0

@@ -1,0 +1,108 @@
+"""Writing events: packed records appended to the batch's buffer.
+
+The buffer is reserved address space, so writing never reallocates and never fails half-way; a batch that would
+fill it (gigabytes of events) is a fault.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from native.core cimport Core, Order, Position, PoolState, account_at, ensure
+from native.wire cimport *
+
+cdef enum:
+    EVENTS_MARGIN = 4096               # room past the end, so that a full buffer is noticed and not overrun
+    FAULT_EVENTS_FULL = 1
+
+cdef inline void* event_new(Core* core, uint16_t kind, uint16_t size, uint32_t account) noexcept nogil:
+    """Room for one event record with its header filled in."""
+    cdef wire_event_header* header = <wire_event_header*>(core.events + core.events_size)
+    if core.events_size + size + EVENTS_MARGIN > core.events_bytes:
+        ensure(core, False, FAULT_EVENTS_FULL)
+        return header
+    core.events_size += size
+    header.type = kind
+    header.size = size
+    header.account = account
+    header.sequence = core.sequence
+    return header
+
+cdef inline void event_accepted(
+    Core* core, uint32_t account, uint16_t command, uint64_t order_id, uint64_t client_order_id
+) noexcept nogil:
+    cdef wire_accepted* e = <wire_accepted*>event_new(core, EVENT_ACCEPTED, sizeof(wire_accepted), account)
+    e.timestamp_ns = core.timestamp_ns
+    e.command = command
+    e.order_id = order_id
+    e.client_order_id = client_order_id
+
+cdef inline void event_rejected(
+    Core* core, uint32_t account, uint16_t command, int reason, uint64_t client_order_id
+) noexcept nogil:
+    cdef wire_rejected* e = <wire_rejected*>event_new(core, EVENT_REJECTED, sizeof(wire_rejected), account)
+    e.timestamp_ns = core.timestamp_ns
+    e.command = command
+    e.reason = <uint16_t>reason
+    e.client_order_id = client_order_id
+
+cdef inline void event_order_rested(Core* core, Position* position, Order* order) noexcept nogil:
+    cdef wire_order_rested* e = <wire_order_rested*>event_new(
+        core, EVENT_ORDER_RESTED, sizeof(wire_order_rested), position.account)
+    e.symbol = position.symbol
+    e.side = order.side
+    e.flags = order.flags
+    e.order_id = order.order_id
+    e.client_order_id = order.client_order_id
+    e.price_ticks = order.price_ticks
+    e.open_lots = order.open_lots
+
+cdef inline void event_order_cancelled(
+    Core* core, Position* position, int side, bint resting, int reason,
+    uint64_t order_id, uint64_t client_order_id, int64_t price_ticks, int64_t open_lots
+) noexcept nogil:
+    cdef wire_order_cancelled* e = <wire_order_cancelled*>event_new(
+        core, EVENT_ORDER_CANCELLED, sizeof(wire_order_cancelled), position.account)
+    e.symbol = position.symbol
+    e.side = <uint8_t>side
+    e.resting = resting
+    e.reason = <uint8_t>reason
+    e.order_id = order_id
+    e.client_order_id = client_order_id
+    e.price_ticks = price_ticks
+    e.open_lots = open_lots
+
+cdef inline void event_order_reduced(
+    Core* core, Position* position, int side, bint resting,
+    uint64_t order_id, uint64_t client_order_id, int64_t price_ticks, int64_t reduced_lots, int64_t open_lots
+) noexcept nogil:
+    cdef wire_order_reduced* e = <wire_order_reduced*>event_new(
+        core, EVENT_ORDER_REDUCED, sizeof(wire_order_reduced), position.account)
+    e.symbol = position.symbol
+    e.side = <uint8_t>side
+    e.resting = resting
+    e.order_id = order_id
+    e.client_order_id = client_order_id
+    e.price_ticks = price_ticks
+    e.reduced_lots = reduced_lots
+    e.open_lots = open_lots
+
+cdef inline void event_balance_changed(
+    Core* core, uint32_t account, uint32_t symbol, int cause,
+    int64_t wallet_change_atoms, int64_t margin_change_atoms, int64_t margin_atoms
+) noexcept nogil:
+    cdef wire_balance_changed* e = <wire_balance_changed*>event_new(
+        core, EVENT_BALANCE_CHANGED, sizeof(wire_balance_changed), account)
+    e.symbol = symbol
+    e.cause = <uint8_t>cause
+    e.wallet_change_atoms = wallet_change_atoms
+    e.margin_change_atoms = margin_change_atoms
+    e.wallet_atoms = account_at(core, account).wallet_atoms
+    e.margin_atoms = margin_atoms
+
+cdef inline void event_pool(
+    Core* core, uint16_t kind, uint32_t account, uint32_t symbol, int64_t equity_atoms, int64_t maintenance_atoms
+) noexcept nogil:
+    """liquidation_started or liquidation_ended: their records are alike."""
+    cdef wire_liquidation_started* e = <wire_liquidation_started*>event_new(
+        core, kind, sizeof(wire_liquidation_started), account)
+    e.symbol = symbol
+    e.equity_atoms = equity_atoms
+    e.maintenance_atoms = maintenance_atoms

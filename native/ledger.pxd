@@ -1,0 +1,290 @@
+"""Accounts, collateral pools and positions: how a fill is settled and how money moves (ACCT-02..05, UNITS-01).
+
+Every change of a wallet, a pool, a fund or the fee account happens in this room, so that the sums of UNITS-01 and the
+conservation of money can be read off one page.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memmove
+from native.core cimport (
+    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, symbol_at,
+)
+from native.events cimport event_new
+from native.margin cimport initial_rate, notional
+from native.units cimport iabs, imax, imin, ppm_ceil, share_ceil, share_floor
+from native.wire cimport *
+
+cdef enum:
+    FAULT_NO_MEMORY = 2
+    FAULT_NEGATIVE_MARGIN = 3
+    FAULT_NEGATIVE_FUND = 4
+    FAULT_ENTRY_WITHOUT_POSITION = 5
+
+# What one side of a fill did to its account.
+cdef struct Settlement:
+    int64_t realised_atoms
+    int64_t fee_atoms
+
+# ----------------------------------------------------------------------------------------------- funds
+
+cdef inline FundState* fund_find(Core* core, uint32_t fund) noexcept nogil:
+    """The fund's state, or NULL if it never held money (funds are few: a sorted array)."""
+    cdef int64_t i
+    for i in range(core.fund_count):
+        if core.funds[i].fund == fund:
+            return &core.funds[i]
+    return NULL
+
+cdef inline int64_t fund_balance(Core* core, uint32_t fund) noexcept nogil:
+    cdef FundState* state = fund_find(core, fund)
+    return state.balance_atoms if state != NULL else 0
+
+cdef inline bint fund_make_room(Core* core) noexcept nogil:
+    cdef FundState* grown
+    if core.fund_count < core.fund_capacity:
+        return True
+    grown = <FundState*>realloc(core.funds, (2 * core.fund_capacity + 8) * sizeof(FundState))
+    if grown == NULL:
+        return False
+    core.funds = grown
+    core.fund_capacity = 2 * core.fund_capacity + 8
+    return True
+
+cdef inline void fund_move(Core* core, uint32_t fund, uint32_t symbol, int cause, int64_t change_atoms) noexcept nogil:
+    """Changes a fund and tells of it (FUND-01)."""
+    cdef FundState* state
+    cdef int64_t i
+    cdef wire_fund_changed* e
+    if change_atoms == 0:
+        return
+    state = fund_find(core, fund)
+    if state == NULL:
+        if not fund_make_room(core):
+            ensure(core, False, FAULT_NO_MEMORY)
+            return
+        i = core.fund_count
+        while i > 0 and core.funds[i - 1].fund > fund:
+            core.funds[i] = core.funds[i - 1]
+            i -= 1
+        core.fund_count += 1
+        state = &core.funds[i]
+        state.fund = fund
+        state.balance_atoms = 0
+    state.balance_atoms += change_atoms
+    ensure(core, state.balance_atoms >= 0, FAULT_NEGATIVE_FUND)
+    e = <wire_fund_changed*>event_new(core, EVENT_FUND_CHANGED, sizeof(wire_fund_changed), 0)
+    e.fund = fund
+    e.symbol = symbol
+    e.cause = <unsigned char>cause
+    e.change_atoms = change_atoms
+    e.balance_atoms = state.balance_atoms
+
+# ----------------------------------------------------------------------------------- the open positions
+
+cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    cdef uint32_t* grown
+    if symbol.open_count == symbol.open_capacity:
+        grown = <uint32_t*>realloc(symbol.open_positions, (2 * symbol.open_capacity + 16) * sizeof(uint32_t))
+        if grown == NULL:
+            ensure(core, False, FAULT_NO_MEMORY)
+            return
+        symbol.open_positions = grown
+        symbol.open_capacity = 2 * symbol.open_capacity + 16
+    symbol.open_positions[symbol.open_count] = position.slot
+    symbol.open_count += 1
+    position.open_place = <uint32_t>symbol.open_count
+    if not position.isolated:
+        account_at(core, position.account).cross_positions += 1
+
+cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    cdef uint32_t place = position.open_place - 1
+    cdef uint32_t last = symbol.open_positions[symbol.open_count - 1]
+    symbol.open_positions[place] = last
+    position_at(core, last).open_place = place + 1
+    symbol.open_count -= 1
+    position.open_place = 0
+    if not position.isolated:
+        account_at(core, position.account).cross_positions -= 1
+
+# ----------------------------------------------------------------------------------------- open orders
+
+cdef inline void orders_counted(
+    Symbol* symbol, Position* position, Order* order, int64_t lots
+) noexcept nogil:
+    """Adds lots (or takes off, if negative) of a resting order to the sums of its account and symbol."""
+    symbol.resting_lots += lots
+    symbol.resting_value_tick_lots += lots * order.price_ticks
+    if not order.flags & ORDER_FLAG_REDUCE_ONLY:
+        position.order_lots[order.side] += lots
+        position.order_value[order.side] += lots * order.price_ticks
+
+cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcept nogil:
+    """Puts a resting order among the account's own: best first, behind its equals."""
+    cdef Order* order = order_at(core, slot)
+    cdef int64_t price = order.price_ticks
+    cdef uint32_t behind = position.own_head[order.side]
+    cdef uint32_t before = 0
+    if order.side == SIDE_BUY:
+        while behind and order_at(core, behind).price_ticks >= price:
+            before, behind = behind, order_at(core, behind).own_next
+    else:
+        while behind and order_at(core, behind).price_ticks <= price:
+            before, behind = behind, order_at(core, behind).own_next
+    order.own_previous = before
+    order.own_next = behind
+    if before:
+        order_at(core, before).own_next = slot
+    else:
+        position.own_head[order.side] = slot
+    if behind:
+        order_at(core, behind).own_previous = slot
+    position.order_count += 1
+    if order.flags & ORDER_FLAG_REDUCE_ONLY:
+        position.reduce_only_orders += 1
+    account_at(core, position.account).open_orders += 1
+
+cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
+    cdef Order* order = order_at(core, slot)
+    if order.own_previous:
+        order_at(core, order.own_previous).own_next = order.own_next
+    else:
+        position.own_head[order.side] = order.own_next
+    if order.own_next:
+        order_at(core, order.own_next).own_previous = order.own_previous
+    position.order_count -= 1
+    if order.flags & ORDER_FLAG_REDUCE_ONLY:
+        position.reduce_only_orders -= 1
+    account_at(core, position.account).open_orders -= 1
+
+# ------------------------------------------------------------------------------------------ settling fills
+
+cdef inline int64_t wallet_pays(Account* owner, int64_t want_atoms) noexcept nogil:
+    """What the wallet gives of a payment: all of it, or what it has where no cross position backs it (ACCT-04, ACCT-05)."""
+    if owner.cross_positions > 0 or owner.wallet_atoms >= want_atoms:
+        return want_atoms
+    return imax(0, owner.wallet_atoms)
+
+cdef inline int64_t reduce_position(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms, bint liquidated
+) noexcept nogil:
+    """Closes lots of a position (ACCT-03, ACCT-05); returns the realised profit or loss."""
+    cdef Account* owner = account_at(core, position.account)
+    cdef int64_t size = iabs(position.position_lots)
+    cdef int64_t released = share_ceil(position.entry_value_atoms, lots, size)
+    cdef int64_t realised = (-value_atoms if side == SIDE_BUY else value_atoms) - released
+    cdef int64_t share, net
+    symbol.gross_lots -= lots
+    symbol.gross_entry_atoms += iabs(position.entry_value_atoms - released) - iabs(position.entry_value_atoms)
+    position.entry_value_atoms -= released
+    position.position_lots += lots if side == SIDE_BUY else -lots
+    if not position.isolated:
+        owner.wallet_atoms += realised
+    elif liquidated:
+        position.margin_atoms += realised
+    elif lots == size:
+        owner.wallet_atoms += position.margin_atoms + realised
+        ensure(core, position.margin_atoms + realised >= 0, FAULT_NEGATIVE_MARGIN)
+        position.margin_atoms = 0
+    else:
+        share = share_floor(position.margin_atoms, lots, size)
+        net = share + realised
+        if net >= 0:
+            owner.wallet_atoms += net
+            position.margin_atoms -= share
+        else:
+            position.margin_atoms += realised
+    if position.position_lots == 0:
+        ensure(core, position.entry_value_atoms == 0, FAULT_ENTRY_WITHOUT_POSITION)
+        open_remove(core, symbol, position)
+    return realised
+
+cdef inline void open_position(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms
+) noexcept nogil:
+    """Opens or enlarges a position (ACCT-03, ACCT-05)."""
+    cdef Account* owner = account_at(core, position.account)
+    cdef int64_t want, moved
+    symbol.gross_lots += lots
+    symbol.gross_entry_atoms += value_atoms
+    if position.position_lots == 0:
+        open_add(core, symbol, position)
+    position.position_lots += lots if side == SIDE_BUY else -lots
+    position.entry_value_atoms += value_atoms if side == SIDE_BUY else -value_atoms
+    if position.isolated:
+        want = ppm_ceil(value_atoms, initial_rate(symbol, position, notional(symbol, position.position_lots)))
+        moved = wallet_pays(owner, want)
+        owner.wallet_atoms -= moved
+        position.margin_atoms += moved
+
+cdef inline int64_t charge_fee(Core* core, Symbol* symbol, Position* position, int64_t value_atoms, int64_t rate_ppm) noexcept nogil:
+    """Takes the trading fee, or pays the rebate (ACCT-04); returns what was paid.  A fee never causes a deficit."""
+    cdef Account* owner = account_at(core, position.account)
+    cdef int64_t fee = ppm_ceil(value_atoms, rate_ppm)
+    cdef int64_t paid = fee
+    cdef int64_t from_pool
+    if fee > 0:
+        paid = wallet_pays(owner, fee)
+        if paid < fee and position.isolated and position.position_lots != 0:
+            from_pool = imin(fee - paid, imax(0, position.margin_atoms))
+            position.margin_atoms -= from_pool
+            owner.wallet_atoms += from_pool
+            paid += from_pool
+    owner.wallet_atoms -= paid
+    core.fee_atoms += paid
+    return paid
+
+cdef inline int64_t settle_position(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
+    int64_t price_ticks, bint liquidated
+) noexcept nogil:
+    """Applies a fill's lots and value to a position: reduces, opens, or both for a flip; returns what was realised."""
+    cdef int64_t size = iabs(position.position_lots)
+    cdef int64_t closing_value
+    cdef int64_t realised
+    if size == 0 or (position.position_lots > 0) == (side == SIDE_BUY):
+        open_position(core, symbol, position, side, lots, value_atoms)
+        return 0
+    if lots <= size:
+        return reduce_position(core, symbol, position, side, lots, value_atoms, liquidated)
+    closing_value = size * price_ticks * symbol.m
+    realised = reduce_position(core, symbol, position, side, size, closing_value, liquidated)
+    open_position(core, symbol, position, side, lots - size, value_atoms - closing_value)
+    return realised
+
+cdef inline void release_isolated(Core* core, Position* position) noexcept nogil:
+    """LIQ-08: what an isolated pool has left when its position is gone returns to the wallet."""
+    if position.isolated and position.position_lots == 0:
+        ensure(core, position.margin_atoms >= 0, FAULT_NEGATIVE_MARGIN)
+        account_at(core, position.account).wallet_atoms += position.margin_atoms
+        position.margin_atoms = 0
+
+cdef inline void move_to_pool(Core* core, Position* position, int64_t change_atoms) noexcept nogil:
+    """Adds money to (or takes it from) the pool that a position belongs to."""
+    if position.isolated:
+        position.margin_atoms += change_atoms
+    else:
+        account_at(core, position.account).wallet_atoms += change_atoms
+
+cdef inline void event_fill(
+    Core* core, Position* position, int side, int role, uint64_t trade_id, uint64_t order_id, uint64_t client_order_id,
+    int64_t price_ticks, int64_t lots, int64_t value_atoms, int64_t open_lots, Settlement* settlement
+) noexcept nogil:
+    cdef wire_fill* e = <wire_fill*>event_new(core, EVENT_FILL, sizeof(wire_fill), position.account)
+    e.symbol = position.symbol
+    e.side = <unsigned char>side
+    e.role = <unsigned char>role
+    e.margin_mode = position.isolated
+    e.trade_id = trade_id
+    e.order_id = order_id
+    e.client_order_id = client_order_id
+    e.price_ticks = price_ticks
+    e.qty_lots = lots
+    e.value_atoms = value_atoms
+    e.open_lots = open_lots
+    e.position_lots = position.position_lots
+    e.entry_value_atoms = position.entry_value_atoms
+    e.realised_atoms = settlement.realised_atoms
+    e.fee_atoms = settlement.fee_atoms
+    e.wallet_atoms = account_at(core, position.account).wallet_atoms
+    e.margin_atoms = position.margin_atoms

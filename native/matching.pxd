@@ -1,0 +1,274 @@
+"""The matching loop: price-time priority, and margin applied at every fill to maker and taker alike (MATCH-01..11).
+
+This is the one place that touches both the book and the ledger.  A fill never starts a liquidation: it settles, tells,
+and leaves the pools that it may have hurt in the queue, which is worked off when the command is done.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from native.bankruptcy cimport (
+    affordable_lots, bankruptcy_part, bankruptcy_value, pool_share, settle_liquidation,
+)
+from native.book cimport (
+    better, book_append, book_front, book_level, book_next_price, book_reduce, book_remove, crosses,
+)
+from native.core cimport (
+    Account, BookSide, Core, Level, Order, Position, Symbol,
+    account_at, ensure, order_at, position_at, reducible_lots, reduces,
+)
+from native.events cimport event_new, event_order_cancelled, event_order_reduced, event_order_rested
+from native.ledger cimport (
+    FAULT_NO_MEMORY, Settlement, charge_fee, event_fill, orders_counted, own_link, own_unlink, settle_position,
+)
+from native.margin cimport maker_bears
+from native.memory cimport slab_give, slab_take
+from native.order_index cimport client_index_drop, client_index_put, order_index_drop, order_index_put
+from native.queue cimport pool_check, position_check
+from native.units cimport imin
+from native.wire cimport *
+
+# The order that is acting.
+cdef struct Taker:
+    Position* position
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t limit_ticks                # of a market order: the worst price it may reach
+    int64_t shown_ticks                # as its events say it: 0 for a market order
+    int64_t open_lots
+    int64_t filled_lots
+    int side
+    int self_trade
+    uint16_t flags
+    bint decided                       # fill-or-kill: the makers were asked before the first fill
+    bint liquidation                   # the engine's own closing order
+
+# ------------------------------------------------------------------------------------- resting and leaving
+
+cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
+    """What is left of a taker joins the back of its level."""
+    cdef uint32_t slot = slab_take(&core.orders)
+    cdef Order* order = order_at(core, slot)
+    ensure(core, slot != 0, FAULT_NO_MEMORY)
+    order.order_id = taker.order_id
+    order.price_ticks = taker.limit_ticks
+    order.open_lots = taker.open_lots
+    order.filled_lots = taker.filled_lots
+    order.client_order_id = taker.client_order_id
+    order.position = taker.position.slot
+    order.side = <uint8_t>taker.side
+    order.self_trade = <uint8_t>taker.self_trade
+    order.flags = taker.flags
+    ensure(core, book_append(core, &symbol.sides[taker.side], slot), FAULT_NO_MEMORY)
+    order_index_put(&core.order_index, order.order_id, slot)
+    if order.client_order_id:
+        client_index_put(core, &core.client_index, slot)
+    own_link(core, taker.position, slot)
+    orders_counted(symbol, taker.position, order, order.open_lots)
+    event_order_rested(core, taker.position, order)
+
+cdef inline void order_remove(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
+    """Takes a resting order out of everything that knows it."""
+    cdef Order* order = order_at(core, slot)
+    book_remove(core, &symbol.sides[order.side], slot)
+    own_unlink(core, position, slot)
+    orders_counted(symbol, position, order, -order.open_lots)
+    order_index_drop(&core.order_index, order.order_id)
+    if order.client_order_id:
+        client_index_drop(core, slot)
+    slab_give(&core.orders, slot)
+
+cdef inline void order_cancel(Core* core, Symbol* symbol, uint32_t slot, int reason) noexcept nogil:
+    """Cancels a resting order and tells why."""
+    cdef Order* order = order_at(core, slot)
+    cdef Position* position = position_at(core, order.position)
+    event_order_cancelled(core, position, order.side, True, reason,
+                          order.order_id, order.client_order_id, order.price_ticks, order.open_lots)
+    order_remove(core, symbol, position, slot)
+
+cdef inline void taker_cancel(Core* core, Taker* taker, int reason) noexcept nogil:
+    """Cancels what is left of the taker and tells why."""
+    event_order_cancelled(core, taker.position, taker.side, False, reason,
+                          taker.order_id, taker.client_order_id, taker.shown_ticks, taker.open_lots)
+    taker.open_lots = 0
+
+cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
+    cdef int side
+    cdef uint32_t slot, following
+    if position.reduce_only_orders == 0:
+        return
+    for side in range(2):
+        if reduces(position, side):
+            continue
+        slot = position.own_head[side]
+        while slot:
+            following = order_at(core, slot).own_next
+            if order_at(core, slot).flags & ORDER_FLAG_REDUCE_ONLY:
+                order_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
+            slot = following
+
+# ---------------------------------------------------------------------------------------- self-trade
+
+cdef inline void decrement(Core* core, Symbol* symbol, Taker* taker, uint32_t slot) noexcept nogil:
+    """MATCH-06, decrement: both orders lose the smaller open quantity, without a trade."""
+    cdef Order* maker = order_at(core, slot)
+    cdef int64_t lots = imin(taker.open_lots, maker.open_lots)
+    if maker.open_lots == lots:
+        order_cancel(core, symbol, slot, CANCEL_REASON_SELF_TRADE)
+    else:
+        book_reduce(&symbol.sides[maker.side], maker, lots)
+        maker.filled_lots += lots
+        orders_counted(symbol, taker.position, maker, -lots)
+        event_order_reduced(core, taker.position, maker.side, True, maker.order_id, maker.client_order_id,
+                            maker.price_ticks, lots, maker.open_lots)
+    if taker.open_lots == lots:
+        taker_cancel(core, taker, CANCEL_REASON_SELF_TRADE)
+        return
+    taker.open_lots -= lots
+    taker.filled_lots += lots
+    event_order_reduced(core, taker.position, taker.side, False, taker.order_id, taker.client_order_id,
+                        taker.shown_ticks, lots, taker.open_lots)
+
+cdef inline void prevent_self_trade(Core* core, Symbol* symbol, Taker* taker, uint32_t slot) noexcept nogil:
+    """MATCH-06: the taker met an order of its own account."""
+    if taker.self_trade == SELF_TRADE_PREVENTION_DECREMENT:
+        decrement(core, symbol, taker, slot)
+        return
+    if taker.self_trade != SELF_TRADE_PREVENTION_CANCEL_TAKER:
+        order_cancel(core, symbol, slot, CANCEL_REASON_SELF_TRADE)
+    if taker.self_trade != SELF_TRADE_PREVENTION_CANCEL_MAKER:
+        taker_cancel(core, taker, CANCEL_REASON_SELF_TRADE)
+
+# ----------------------------------------------------------------------------------------------- fills
+
+cdef inline Settlement settle(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
+    int64_t value_atoms, int64_t fee_ppm, bint liquidated
+) noexcept nogil:
+    """One side of a fill: position, realised profit, margin, fee (ACCT-03..05)."""
+    cdef Settlement settlement
+    settlement.realised_atoms = 0
+    settlement.fee_atoms = 0
+    if core.risk:
+        settlement.realised_atoms = settle_position(
+            core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
+        if not liquidated:
+            settlement.fee_atoms = charge_fee(core, symbol, position, value_atoms, fee_ppm)
+    return settlement
+
+cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, int64_t lots) noexcept nogil:
+    """Trades lots at the maker's price: settles the maker, then the taker, and checks both pools."""
+    cdef Order* maker = order_at(core, slot)
+    cdef Position* maker_position = position_at(core, maker.position)
+    cdef int64_t price = maker.price_ticks
+    cdef int64_t value = lots * price * symbol.m
+    cdef uint64_t trade_id = core.next_trade_id
+    cdef int64_t part = 0
+    cdef Settlement settlement
+    core.next_trade_id += 1
+    book_front(&symbol.sides[maker.side]).lots -= lots
+    maker.open_lots -= lots
+    maker.filled_lots += lots
+    orders_counted(symbol, maker_position, maker, -lots)
+    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, False)
+    event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id, maker.client_order_id,
+               price, lots, value, maker.open_lots, &settlement)
+    if taker.liquidation:
+        part = bankruptcy_part(taker.position, bankruptcy_value(
+            core, symbol, taker.position, pool_share(core, symbol, taker.position)), lots)
+    taker.open_lots -= lots
+    taker.filled_lots += lots
+    settlement = settle(core, symbol, taker.position, taker.side, lots, price, value, symbol.taker_fee_ppm,
+                        taker.liquidation)
+    event_fill(core, taker.position, taker.side, FILL_ROLE_LIQUIDATED if taker.liquidation else FILL_ROLE_TAKER,
+               trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &settlement)
+    if taker.liquidation:
+        settle_liquidation(core, symbol, taker.position, trade_id,
+                           part - value if taker.side == SIDE_BUY else value - part, part, value)
+    if maker.open_lots == 0:
+        order_remove(core, symbol, maker_position, slot)
+    if core.risk:
+        cancel_useless_reduce_only(core, symbol, maker_position)
+        cancel_useless_reduce_only(core, symbol, taker.position)
+        position_check(core, maker_position)
+        if not taker.liquidation:
+            position_check(core, taker.position)
+        elif taker.position.isolated:
+            pool_check(core, taker.position.account, NULL)
+
+cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
+    """Trades the taker against the other side of the book until it is filled, stopped or no longer crosses."""
+    cdef BookSide* opposite = &symbol.sides[1 - taker.side]
+    cdef Position* maker_position
+    cdef Order* maker
+    cdef uint32_t slot
+    cdef int64_t lots
+    while taker.open_lots > 0 and crosses(opposite, taker.limit_ticks):
+        slot = book_front(opposite).head
+        maker = order_at(core, slot)
+        maker_position = position_at(core, maker.position)
+        if maker_position == taker.position and core.prevent_self_trade:
+            prevent_self_trade(core, symbol, taker, slot)
+            continue
+        lots = imin(taker.open_lots, maker.open_lots)
+        if taker.flags & ORDER_FLAG_REDUCE_ONLY:
+            lots = imin(lots, reducible_lots(taker.position, taker.side))
+            if lots == 0:
+                taker_cancel(core, taker, CANCEL_REASON_REDUCE_ONLY)
+                break
+        if maker.flags & ORDER_FLAG_REDUCE_ONLY:
+            lots = imin(lots, reducible_lots(maker_position, maker.side))
+            if lots == 0:
+                order_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
+                continue
+        if core.risk and not taker.decided:     # the maker's world may have changed since it placed its order
+            lots = maker_bears(core, symbol, maker_position, maker.side, lots, maker.price_ticks,
+                               maker.flags & ORDER_FLAG_REDUCE_ONLY)
+            if lots == 0:
+                order_cancel(core, symbol, slot, CANCEL_REASON_INSUFFICIENT_MARGIN)
+                continue
+        if taker.liquidation:
+            lots = affordable_lots(core, symbol, taker.position, lots, maker.price_ticks)
+            if lots == 0:
+                break
+        fill(core, symbol, taker, slot, lots)
+
+# ------------------------------------------------------------------------------------ before any fill
+
+cdef inline int64_t reachable(
+    Symbol* symbol, int side, int64_t edge_ticks, int64_t lots, int64_t* worst_ticks
+) noexcept nogil:
+    """MATCH-02: the lots (at most `lots`) that stand up to a price (0: any), and the last price that is needed for them."""
+    cdef BookSide* opposite = &symbol.sides[1 - side]
+    cdef int64_t price = opposite.best_ticks
+    cdef int64_t found = 0
+    worst_ticks[0] = 0
+    while price and found < lots and not (edge_ticks and better(opposite, edge_ticks, price)):
+        found += book_level(opposite, price).lots
+        worst_ticks[0] = price
+        price = book_next_price(opposite, price)
+    return imin(found, lots)
+
+cdef inline bint can_fill(Core* core, Symbol* symbol, Taker* taker, int64_t needed) noexcept nogil:
+    """MATCH-03, fill or kill: whether the makers that cross can surely give all the lots, as things stand now."""
+    cdef BookSide* opposite = &symbol.sides[1 - taker.side]
+    cdef int64_t price = opposite.best_ticks
+    cdef int64_t count = 0
+    cdef Position* position
+    cdef uint32_t slot
+    cdef Order* maker
+    while price and not better(opposite, taker.limit_ticks, price):
+        slot = book_level(opposite, price).head
+        while slot and count < needed:
+            maker = order_at(core, slot)
+            position = position_at(core, maker.position)
+            if position == taker.position and core.prevent_self_trade:
+                if taker.self_trade != SELF_TRADE_PREVENTION_CANCEL_MAKER:
+                    return False
+            elif not maker.flags & ORDER_FLAG_REDUCE_ONLY and (not core.risk or maker_bears(
+                    core, symbol, position, maker.side, maker.open_lots, price, False) == maker.open_lots):
+                count += maker.open_lots
+            slot = maker.next
+        if count >= needed:
+            return True
+        price = book_next_price(opposite, price)
+    return False

@@ -1,0 +1,278 @@
+"""Money, modes, marks and funding: the commands that are not orders (ACCT, MARK, FUNDING).
+
+Each command function returns 0 when it was carried out, or the reject reason, in which case nothing has changed.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, qsort
+from native.core cimport (
+    Account, Core, Position, Symbol, account_at, ensure, position_at, position_ensure, position_find, symbol_at,
+)
+from native.events cimport event_accepted, event_balance_changed, event_new
+from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
+from native.margin cimport (
+    available_with, base_rate, notional, position_initial, unrealised, withdrawable,
+)
+from native.memory cimport slab_has_room
+from native.queue cimport pool_check
+from native.units cimport div_ceil, i128, iabs, imax, imin, wide
+from native.wire cimport *
+
+cdef inline bint no_account(uint32_t account) noexcept nogil:
+    return account == 0 or account > MAX_ACCOUNT
+
+cdef inline bint no_payment(int64_t amount_atoms) noexcept nogil:
+    return amount_atoms < 1 or amount_atoms > MAX_AMOUNT_ATOMS
+
+# ----------------------------------------------------------------------------------------- in and out
+
+cdef inline int deposit(Core* core, wire_deposit* c) noexcept nogil:
+    if no_account(c.account):
+        return REJECT_REASON_INVALID_ACCOUNT
+    if no_payment(c.amount_atoms):
+        return REJECT_REASON_INVALID_AMOUNT
+    if c.amount_atoms > MAX_AMOUNT_ATOMS - core.net_deposits_atoms:
+        return REJECT_REASON_VALUE_OUT_OF_RANGE
+    event_accepted(core, c.account, COMMAND_DEPOSIT, 0, 0)
+    account_at(core, c.account).wallet_atoms += c.amount_atoms
+    core.net_deposits_atoms += c.amount_atoms
+    if c.account > core.highest_account:
+        core.highest_account = c.account
+    event_balance_changed(core, c.account, 0, BALANCE_CAUSE_DEPOSIT, c.amount_atoms, 0, 0)
+    pool_check(core, c.account, NULL)
+    return 0
+
+cdef inline int withdraw(Core* core, wire_withdraw* c) noexcept nogil:
+    if no_account(c.account):
+        return REJECT_REASON_INVALID_ACCOUNT
+    if no_payment(c.amount_atoms):
+        return REJECT_REASON_INVALID_AMOUNT
+    if account_at(core, c.account).pool.liquidating:
+        return REJECT_REASON_POOL_LIQUIDATING
+    if core.uncovered_pools > 0:
+        return REJECT_REASON_WITHDRAWALS_STOPPED
+    if c.amount_atoms > withdrawable(core, c.account):
+        return REJECT_REASON_INSUFFICIENT_MARGIN
+    event_accepted(core, c.account, COMMAND_WITHDRAW, 0, 0)
+    account_at(core, c.account).wallet_atoms -= c.amount_atoms
+    core.net_deposits_atoms -= c.amount_atoms
+    event_balance_changed(core, c.account, 0, BALANCE_CAUSE_WITHDRAWAL, -c.amount_atoms, 0, 0)
+    return 0
+
+cdef inline int deposit_fund(Core* core, wire_deposit_fund* c) noexcept nogil:
+    if no_payment(c.amount_atoms):
+        return REJECT_REASON_INVALID_AMOUNT
+    if c.amount_atoms > MAX_AMOUNT_ATOMS - core.net_deposits_atoms:
+        return REJECT_REASON_VALUE_OUT_OF_RANGE
+    if not fund_make_room(core):
+        return REJECT_REASON_OUT_OF_CAPACITY
+    event_accepted(core, 0, COMMAND_DEPOSIT_FUND, 0, 0)
+    core.net_deposits_atoms += c.amount_atoms
+    fund_move(core, c.fund, 0, FUND_CAUSE_DEPOSIT, c.amount_atoms)
+    return 0
+
+# ------------------------------------------------------------------------------------- mode and margin
+
+cdef inline void change_settings(
+    Core* core, Account* owner, Position* position, bint isolated, uint32_t rate_ppm, int64_t margin_change
+) noexcept nogil:
+    """Puts a position into a mode, at a rate, with money moved to its isolated pool (or back)."""
+    if position.position_lots != 0 and position.isolated != isolated:
+        if isolated:
+            owner.cross_positions -= 1
+        else:
+            owner.cross_positions += 1
+    position.isolated = isolated
+    position.own_rate_ppm = rate_ppm
+    position.margin_atoms += margin_change
+    owner.wallet_atoms -= margin_change
+
+cdef inline int64_t margin_wanted(Symbol* symbol, Position* position, bint isolated, uint32_t rate_ppm) noexcept nogil:
+    """What the isolated pool gets (or gives back) when the position changes its mode or rate (ACCT-01)."""
+    cdef Position probe
+    if not isolated:
+        return -position.margin_atoms
+    if position.position_lots == 0:
+        return 0
+    probe = position[0]
+    probe.own_rate_ppm = rate_ppm
+    return imax(0, position_initial(symbol, &probe) + imax(0, -unrealised(symbol, position)) - position.margin_atoms)
+
+cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept nogil:
+    """ACCT-01: one atomic step that leaves every pool at its initial margin, or is refused."""
+    cdef Symbol* symbol
+    cdef Account* owner
+    cdef Position* position
+    cdef Position before
+    cdef uint32_t rate
+    cdef int64_t change = 0
+    cdef bint isolated = c.margin_mode == MARGIN_MODE_ISOLATED
+    cdef bint busy
+    cdef wire_margin_mode_changed* e
+    if no_account(c.account):
+        return REJECT_REASON_INVALID_ACCOUNT
+    symbol = symbol_at(core, c.symbol)
+    if symbol == NULL:
+        return REJECT_REASON_UNKNOWN_SYMBOL
+    if c.margin_mode > MARGIN_MODE_ISOLATED:
+        return REJECT_REASON_INVALID_MARGIN_MODE
+    if c.initial_margin_ppm > PPM:
+        return REJECT_REASON_INVALID_MARGIN_RATE
+    owner = account_at(core, c.account)
+    position = position_find(core, c.account, c.symbol)
+    busy = position != NULL and (position.position_lots != 0 or position.order_count != 0)
+    if busy and symbol.mark_ticks == 0:
+        return REJECT_REASON_NO_MARK_PRICE
+    if position == NULL and not slab_has_room(&core.positions):
+        return REJECT_REASON_OUT_OF_CAPACITY
+    if owner.pool.liquidating or (position != NULL and position.pool.liquidating):
+        return REJECT_REASON_POOL_LIQUIDATING
+    if c.initial_margin_ppm and c.initial_margin_ppm < symbol.brackets[0].initial_ppm:
+        return REJECT_REASON_LEVERAGE_TOO_HIGH
+    if position == NULL:
+        position = position_ensure(core, c.account, c.symbol)
+    rate = c.initial_margin_ppm if c.initial_margin_ppm else position.own_rate_ppm
+    if busy:
+        before = position[0]
+        change = margin_wanted(symbol, position, isolated, rate)
+        change_settings(core, owner, position, isolated, rate, change)
+        if not (change == 0 and before.isolated == isolated and before.own_rate_ppm == rate) \
+                and available_with(core, c.account, NULL, False) < 0:
+            change_settings(core, owner, position, before.isolated, before.own_rate_ppm, -change)
+            return REJECT_REASON_INSUFFICIENT_MARGIN
+    else:
+        change_settings(core, owner, position, isolated, rate, 0)
+    event_accepted(core, c.account, COMMAND_SET_MARGIN_MODE, 0, 0)
+    e = <wire_margin_mode_changed*>event_new(
+        core, EVENT_MARGIN_MODE_CHANGED, sizeof(wire_margin_mode_changed), c.account)
+    e.symbol = c.symbol
+    e.margin_mode = c.margin_mode
+    e.initial_margin_ppm = <uint32_t>base_rate(symbol, position)
+    if change:
+        event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_MARGIN_MODE, -change, change,
+                              position.margin_atoms)
+    pool_check(core, c.account, NULL)
+    if position.isolated:
+        pool_check(core, c.account, position)
+    return 0
+
+cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* c) noexcept nogil:
+    """ACCT-06: adds from what is available; removes down to initial margin, unrealised profit not counted."""
+    cdef Symbol* symbol
+    cdef Account* owner
+    cdef Position* position
+    cdef int64_t left
+    if no_account(c.account):
+        return REJECT_REASON_INVALID_ACCOUNT
+    symbol = symbol_at(core, c.symbol)
+    if symbol == NULL:
+        return REJECT_REASON_UNKNOWN_SYMBOL
+    if c.change_atoms == 0 or c.change_atoms > MAX_AMOUNT_ATOMS or c.change_atoms < -MAX_AMOUNT_ATOMS:
+        return REJECT_REASON_INVALID_AMOUNT
+    owner = account_at(core, c.account)
+    position = position_find(core, c.account, c.symbol)
+    if owner.pool.liquidating or (position != NULL and c.change_atoms < 0 and position.pool.liquidating):
+        return REJECT_REASON_POOL_LIQUIDATING
+    if position == NULL or not position.isolated or position.position_lots == 0:
+        return REJECT_REASON_NO_ISOLATED_POSITION
+    if c.change_atoms > 0:
+        if available_with(core, c.account, NULL, False) < c.change_atoms:
+            return REJECT_REASON_INSUFFICIENT_MARGIN
+    else:
+        left = position.margin_atoms + c.change_atoms
+        if left < 0 or left + imin(0, unrealised(symbol, position)) < position_initial(symbol, position):
+            return REJECT_REASON_INSUFFICIENT_MARGIN
+    event_accepted(core, c.account, COMMAND_CHANGE_ISOLATED_MARGIN, 0, 0)
+    position.margin_atoms += c.change_atoms
+    owner.wallet_atoms -= c.change_atoms
+    event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_ISOLATED_MARGIN,
+                          -c.change_atoms, c.change_atoms, position.margin_atoms)
+    pool_check(core, c.account, position)
+    return 0
+
+# -------------------------------------------------------------------------------------- mark and funding
+
+cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
+    """Every pool with a position in the symbol is checked (the queue puts them in order)."""
+    cdef int64_t i
+    cdef Position* position
+    for i in range(symbol.open_count):
+        position = position_at(core, symbol.open_positions[i])
+        pool_check(core, position.account, position if position.isolated else NULL)
+
+cdef inline int set_mark(Core* core, wire_set_mark* c) noexcept nogil:
+    """MARK-01."""
+    cdef Symbol* symbol = symbol_at(core, c.symbol)
+    cdef i128 exposed
+    cdef i128 limit
+    cdef wire_mark_changed* e
+    if symbol == NULL:
+        return REJECT_REASON_UNKNOWN_SYMBOL
+    if c.price_ticks < 1 or c.price_ticks > MAX_PRICE_TICKS:
+        return REJECT_REASON_INVALID_PRICE
+    exposed = wide(symbol.gross_lots + 2 * symbol.resting_lots, c.price_ticks)
+    limit = symbol.exposure_limit_atoms
+    if exposed > limit or exposed * symbol.m > limit:
+        return REJECT_REASON_VALUE_OUT_OF_RANGE
+    symbol.mark_ticks = c.price_ticks
+    event_accepted(core, 0, COMMAND_SET_MARK, 0, 0)
+    e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
+    e.symbol = c.symbol
+    e.price_ticks = c.price_ticks
+    check_holders(core, symbol)
+    return 0
+
+cdef inline int by_account(const void* left, const void* right) noexcept nogil:
+    cdef Position* a = (<Position**>left)[0]
+    cdef Position* b = (<Position**>right)[0]
+    return -1 if a.account < b.account else 1
+
+cdef inline void pay_funding(Core* core, Symbol* symbol, i128 per_lot_q32) noexcept nogil:
+    """FUNDING-01: by account, each position pays or receives; what rounding leaves goes to the fund."""
+    cdef Position** holders = <Position**>malloc((symbol.open_count + 1) * sizeof(Position*))
+    cdef Position* position
+    cdef i128 one = <i128>1 << 32
+    cdef int64_t i, payment
+    cdef int64_t residue = 0
+    if holders == NULL:
+        ensure(core, False, FAULT_NO_MEMORY)
+        return
+    for i in range(symbol.open_count):
+        holders[i] = position_at(core, symbol.open_positions[i])
+    qsort(holders, symbol.open_count, sizeof(Position*), &by_account)
+    for i in range(symbol.open_count):
+        position = holders[i]
+        payment = <int64_t>div_ceil(position.position_lots * per_lot_q32, one)
+        if payment == 0:
+            continue
+        residue += payment
+        move_to_pool(core, position, -payment)
+        event_balance_changed(core, position.account, symbol.symbol, BALANCE_CAUSE_FUNDING,
+                              0 if position.isolated else -payment, -payment if position.isolated else 0,
+                              position.margin_atoms)
+    free(holders)
+    fund_move(core, symbol.fund, symbol.symbol, FUND_CAUSE_FUNDING_RESIDUE, residue)
+
+cdef inline int settle_funding(Core* core, wire_settle_funding* c) noexcept nogil:
+    cdef Symbol* symbol = symbol_at(core, c.symbol)
+    cdef i128 per_lot
+    cdef i128 most
+    cdef wire_funding_settled* e
+    if symbol == NULL:
+        return REJECT_REASON_UNKNOWN_SYMBOL
+    if symbol.mark_ticks == 0:
+        return REJECT_REASON_NO_MARK_PRICE
+    per_lot = c.payment_atoms_per_lot
+    most = (per_lot if per_lot >= 0 else -per_lot) + 1
+    if symbol.gross_lots * most > symbol.exposure_limit_atoms:
+        return REJECT_REASON_VALUE_OUT_OF_RANGE
+    if not fund_make_room(core):
+        return REJECT_REASON_OUT_OF_CAPACITY
+    event_accepted(core, 0, COMMAND_SETTLE_FUNDING, 0, 0)
+    e = <wire_funding_settled*>event_new(core, EVENT_FUNDING_SETTLED, sizeof(wire_funding_settled), 0)
+    e.symbol = c.symbol
+    e.payment_atoms_per_lot = c.payment_atoms_per_lot
+    e.payment_fraction_q32 = c.payment_fraction_q32
+    pay_funding(core, symbol, (per_lot << 32) + c.payment_fraction_q32)
+    check_holders(core, symbol)
+    return 0

@@ -1,0 +1,102 @@
+"""The liquidation queue: the pools that are below maintenance, nearest to ruin first (LIQ-01).
+
+A binary heap ordered by equity / maintenance.  A pool's place is kept in the pool itself, so that a pool whose value
+changes while it waits is measured again and moved: the heap always orders by present values.
+"""
+
+from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport realloc
+from native.core cimport Account, Core, PoolState, Position, QueuedPool, account_at, ensure
+from native.ledger cimport FAULT_NO_MEMORY
+from native.margin cimport PoolValue, below_maintenance, pool_value
+from native.units cimport i128, wide
+
+cdef inline PoolState* pool_state(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+    return &isolated.pool if isolated != NULL else &account_at(core, account).pool
+
+cdef inline bint queued_before(QueuedPool* a, QueuedPool* b) noexcept nogil:
+    """Whether a is liquidated before b: smaller equity / maintenance, then account, then symbol."""
+    cdef i128 left, right
+    if (a.maintenance_atoms == 0) != (b.maintenance_atoms == 0):
+        return b.maintenance_atoms == 0
+    if a.maintenance_atoms != 0:
+        left = wide(a.equity_atoms, b.maintenance_atoms)
+        right = wide(b.equity_atoms, a.maintenance_atoms)
+        if left != right:
+            return left < right
+    if a.account_number != b.account_number:
+        return a.account_number < b.account_number
+    return a.symbol < b.symbol
+
+cdef inline void queue_set(Core* core, int64_t place, QueuedPool* pool) noexcept nogil:
+    core.queue[place] = pool[0]
+    pool_state(core, pool.account_number, pool.position).heap_place = place + 1
+
+cdef inline void queue_sift(Core* core, int64_t place, QueuedPool* pool) noexcept nogil:
+    """Finds the place of a pool, beginning at a free one."""
+    cdef int64_t child, parent
+    while place > 0:
+        parent = (place - 1) // 2
+        if not queued_before(pool, &core.queue[parent]):
+            break
+        queue_set(core, place, &core.queue[parent])
+        place = parent
+    while True:
+        child = 2 * place + 1
+        if child >= core.queue_count:
+            break
+        if child + 1 < core.queue_count and queued_before(&core.queue[child + 1], &core.queue[child]):
+            child += 1
+        if not queued_before(&core.queue[child], pool):
+            break
+        queue_set(core, place, &core.queue[child])
+        place = child
+    queue_set(core, place, pool)
+
+cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+    """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew."""
+    cdef PoolState* state = pool_state(core, account, isolated)
+    cdef PoolValue value
+    cdef QueuedPool pool
+    cdef QueuedPool* grown
+    if isolated == NULL and account_at(core, account).cross_positions == 0 \
+            and not state.liquidating and state.heap_place == 0:
+        return
+    value = pool_value(core, account, isolated)
+    if not (state.heap_place or state.liquidating or below_maintenance(&value)):
+        return
+    pool.equity_atoms = value.equity_atoms
+    pool.maintenance_atoms = value.maintenance_atoms
+    pool.account = account_at(core, account)
+    pool.position = isolated
+    pool.account_number = account
+    pool.symbol = isolated.symbol if isolated != NULL else 0
+    if state.heap_place:
+        queue_sift(core, state.heap_place - 1, &pool)
+        return
+    if core.queue_count == core.queue_capacity:
+        grown = <QueuedPool*>realloc(core.queue, (2 * core.queue_capacity + 64) * sizeof(QueuedPool))
+        if grown == NULL:
+            ensure(core, False, FAULT_NO_MEMORY)
+            return
+        core.queue = grown
+        core.queue_capacity = 2 * core.queue_capacity + 64
+    core.queue_count += 1
+    queue_sift(core, core.queue_count - 1, &pool)
+
+cdef inline void position_check(Core* core, Position* position) noexcept nogil:
+    """Checks the pool that a position belongs to, and the wallet's pool too where that is another (after a fill)."""
+    if position.isolated:
+        pool_check(core, position.account, position)
+    pool_check(core, position.account, NULL)
+
+cdef inline QueuedPool queue_pop(Core* core) noexcept nogil:
+    """Takes the pool that is liquidated next; the queue must not be empty."""
+    cdef QueuedPool first = core.queue[0]
+    cdef QueuedPool last
+    pool_state(core, first.account_number, first.position).heap_place = 0
+    core.queue_count -= 1
+    if core.queue_count > 0:
+        last = core.queue[core.queue_count]
+        queue_sift(core, 0, &last)
+    return first
