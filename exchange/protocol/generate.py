@@ -186,7 +186,7 @@ def python_struct(message: Message, fields: Iterable[Field]) -> str:
 def python_docstring(prose: str) -> list[str]:
     if len(prose) + 10 <= LINE_LENGTH:
         return [f'    """{prose}"""']
-    lines = textwrap.wrap('"""' + prose, LINE_LENGTH - 4)
+    lines = textwrap.wrap('"""' + prose, LINE_LENGTH - 7)
     return [*(f"    {line}" for line in lines), '    """']
 
 

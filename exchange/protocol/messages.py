@@ -186,7 +186,8 @@ class AmendOrder(Message, frozen=True, kw_only=True, gc=False):
 
 
 class SetMark(Message, frozen=True, kw_only=True, gc=False):
-    """Moves the mark price of a symbol (MARK-01) and liquidates whoever is then below maintenance.
+    """Moves the mark price of a symbol (MARK-01) and liquidates whoever is then below
+    maintenance.
     """
 
     number: ClassVar[int] = 11
@@ -274,8 +275,8 @@ class OrderCancelled(Message, frozen=True, kw_only=True, gc=False):
 
 
 class OrderAmended(Message, frozen=True, kw_only=True, gc=False):
-    """An order has a new price or quantity.  Without kept_priority it left its level; order_rested
-    tells when it is back.
+    """An order has a new price or quantity.  Without kept_priority it left its level;
+    order_rested tells when it is back.
     """
 
     number: ClassVar[int] = 132
@@ -336,8 +337,8 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
 
 
 class LiquidationSettled(Message, frozen=True, kw_only=True, gc=False):
-    """Follows the fill of a liquidated account: what the fill was worth against bankruptcy, and who
-    paid (LIQ-07).
+    """Follows the fill of a liquidated account: what the fill was worth against bankruptcy, and
+    who paid (LIQ-07).
     """
 
     number: ClassVar[int] = 135
@@ -423,8 +424,8 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
 
 
 class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
-    """A collateral pool is below maintenance: its orders are cancelled and only the engine trades
-    for it.
+    """A collateral pool is below maintenance: its orders are cancelled and only the engine
+    trades for it.
     """
 
     number: ClassVar[int] = 142
@@ -464,8 +465,8 @@ class LiquidationEnded(Message, frozen=True, kw_only=True, gc=False):
 
 
 class DeficitUncovered(Message, frozen=True, kw_only=True, gc=False):
-    """Nobody is left to deleverage against (ADL-03): withdrawals stop until the pool is no longer
-    below zero.
+    """Nobody is left to deleverage against (ADL-03): withdrawals stop until the pool is no
+    longer below zero.
     """
 
     number: ClassVar[int] = 145

@@ -16,29 +16,50 @@ import importlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from types import ModuleType
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
 from exchange.protocol import messages, schema
+from exchange.protocol.layout import (
+    COMMAND_HEADER_BYTES,
+    COUNTED,
+    EVENT_HEADER_BYTES,
+    integer_range,
+)
 from exchange.protocol.messages import Bracket, Command, Event
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+#: Account, sequence and type of an event, and its msgpack array.
+RoutedEvent: TypeAlias = tuple[int, int, int, bytes]
 M = TypeVar("M", bound=messages.Message)
 
-COMMAND_HEADER_BYTES = struct.calcsize("<" + schema.COMMAND_HEADER.body_format)
-EVENT_HEADER_BYTES = struct.calcsize("<" + schema.EVENT_HEADER.body_format)
 START = struct.Struct("<HH")  # type and size: both headers start with them
 STAMP = struct.Struct("<Qq")  # sequence and time of a command
 STAMP_OFFSET = 8
-#: Fields that only records have: how much of another field is used.
-COUNTED = {"bracket_count": "brackets"}
 
 
-def load_native() -> ModuleType | None:
+class NativeCodec(Protocol):
+    """What the compiled codec can do; ``wire`` and ``stamp`` below say what it means."""
+
+    def stamp(self, commands: Buffer, sequence: int, timestamp_ns: int) -> bytes: ...
+
+    def decode_commands(self, payload: Buffer, max_commands: int) -> tuple[bytes, list[int]]: ...
+
+    def decode_events(self, payload: Buffer) -> tuple[bytes, list[int]]: ...
+
+    def encode_events(
+        self, records: Buffer, first_sequence: int, request_ids: list[int]
+    ) -> bytes: ...
+
+    def encode_event_list(
+        self, records: Buffer, first_sequence: int, request_ids: list[int]
+    ) -> list[RoutedEvent]: ...
+
+
+def load_native() -> NativeCodec | None:
     """The compiled codec, or None where it is not built: everything here works without it, slower."""
     try:
-        return importlib.import_module("exchange._native.codec")
-    except ImportError:
+        return cast(NativeCodec, importlib.import_module("exchange._native.codec"))
+    except ModuleNotFoundError:
         return None
 
 
@@ -71,10 +92,14 @@ class RecordCodec(Generic[M]):
         except struct.error:
             self.refuse(value)
 
-    def unpack(self, data: Buffer, offset: int = 0) -> M:
-        """The object in the record at ``offset``, whose type and size are known to be right."""
+    def values(self, data: Buffer, offset: int = 0) -> list[Any]:
+        """What stands in the record at ``offset``, whose type and size are known to be right."""
         _, _, *raw = self.layout.unpack_from(data, offset)
-        return self.build(*(raw if self.is_plain else self.gather(raw)))
+        return raw if self.is_plain else self.gather(raw)
+
+    def unpack(self, data: Buffer, offset: int = 0) -> M:
+        """The object in the record at ``offset``."""
+        return self.build(*self.values(data, offset))
 
     def flatten(self, value: M) -> list[Any]:
         raw: list[Any] = []
@@ -132,16 +157,6 @@ def keyword_builder(struct_class: type[M], names: tuple[str, ...]) -> Callable[.
         f"lambda {arguments}: make({keywords})", {"make": struct_class}
     )
     return builder
-
-
-def integer_range(kind: str) -> tuple[int, int]:
-    """The least and the greatest value of an integer kind of the table.
-
-    >>> integer_range("u8")
-    (0, 255)
-    """
-    bits = 8 * schema.KINDS[kind][2]
-    return (0, (1 << bits) - 1) if kind.startswith("u") else (-(1 << bits - 1), (1 << bits - 1) - 1)
 
 
 def encode_name(name: str) -> bytes:
@@ -270,8 +285,7 @@ def encode_events(events: Iterable[Event]) -> bytes:
 def stamp(commands: Buffer, sequence: int, timestamp_ns: int) -> bytes:
     """The batch with consecutive sequences from ``sequence`` and one time for all: the sequencer's mark."""
     if NATIVE is not None:
-        stamped: bytes = NATIVE.stamp(commands, sequence, timestamp_ns)
-        return stamped
+        return NATIVE.stamp(commands, sequence, timestamp_ns)
     return stamp_python(commands, sequence, timestamp_ns)
 
 

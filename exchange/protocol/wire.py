@@ -1,0 +1,288 @@
+"""msgpack between client and node: the choice of codec, the plain-Python one, and the client's helpers.
+
+Theory of operation.  A message on the wire is one msgpack array ``[type, request_id, account, field...]``
+(events: a sequence after the account); any number of them stand one after the other.  The node turns commands
+straight into records and records straight into events: ``native/codec.pyx`` does it without a Python object per
+field, and the functions here whose names end in ``_python`` do the same for machines without the compiled
+core, for tests, and for reading: both give the same bytes and the same errors.
+
+>>> from exchange.protocol.messages import Deposit
+>>> payload = encode_command_wire(Deposit(account=7, amount_atoms=500), request_id=3)
+>>> payload.hex()
+'94020307cd01f4'
+>>> records, request_ids = decode_commands(payload)
+>>> request_ids
+[3]
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NoReturn
+
+import msgspec
+
+from exchange.protocol import records as record_form
+from exchange.protocol import schema
+from exchange.protocol.layout import (
+    BRACKET_BYTES,
+    BRACKET_KINDS,
+    LAYOUTS,
+    LEADING,
+    Fault,
+    Item,
+    Wanted,
+    integer_range,
+    refusal,
+    request_id_error,
+)
+from exchange.protocol.messages import Command, Event
+from exchange.protocol.records import (
+    COMMAND_CODECS,
+    EVENT_CODECS,
+    NATIVE,
+    Buffer,
+    RoutedEvent,
+    iter_starts,
+)
+
+MAX_COMMANDS = 4096
+RESULT_TYPES = (schema.EVENT_BY_NAME["accepted"].number, schema.EVENT_BY_NAME["rejected"].number)
+ENCODER = msgspec.msgpack.Encoder()
+
+
+# ---------------------------------------------------------------------------- the node: which codec
+
+
+def decode_commands(payload: Buffer, max_commands: int = MAX_COMMANDS) -> tuple[bytes, list[int]]:
+    """Command records and request ids of a client's payload, all of it or nothing.
+
+    Raises ValueError that names the byte, what was wanted there and what came.
+    """
+    if NATIVE is None:
+        return decode_commands_python(payload, max_commands)
+    return NATIVE.decode_commands(payload, max_commands)
+
+
+def decode_events(payload: Buffer) -> tuple[bytes, list[int]]:
+    """Event records and request ids of a node's payload; errors as in ``decode_commands``."""
+    return decode_events_python(payload) if NATIVE is None else NATIVE.decode_events(payload)
+
+
+def encode_events(records: Buffer, first_sequence: int, request_ids: list[int]) -> bytes:
+    """The msgpack arrays of the event records that an engine gave.
+
+    Events of sequence s answer request ``request_ids[s - first_sequence]``, or 0 where there is none or the
+    event is of another account than the command was.  Raises ValueError if a record is not an event.
+    """
+    if NATIVE is None:
+        return encode_events_python(records, first_sequence, request_ids)
+    return NATIVE.encode_events(records, first_sequence, request_ids)
+
+
+def encode_event_list(
+    records: Buffer, first_sequence: int, request_ids: list[int]
+) -> list[RoutedEvent]:
+    """The same one by one, as (account, sequence, type, msgpack array): to be routed undecoded."""
+    if NATIVE is None:
+        return encode_event_list_python(records, first_sequence, request_ids)
+    return NATIVE.encode_event_list(records, first_sequence, request_ids)
+
+
+# ------------------------------------------------------------------------------ the client's helpers
+
+
+def encode_command_wire(command: Command, request_id: int) -> bytes:
+    """The msgpack array of one command; ValueError names the field that does not fit."""
+    codec = COMMAND_CODECS[command.number]
+    # The record is thrown away: packing it is the fastest check that a node could take the command.
+    codec.pack(command)
+    if not 0 <= request_id < 1 << 64:
+        raise request_id_error(request_id)
+    account, _sequence, _timestamp_ns, *fields = codec.read(command)
+    return ENCODER.encode((command.number, request_id, account, *fields))
+
+
+def decode_events_wire(payload: Buffer) -> list[tuple[int, Event]]:
+    """Request id and event of each msgpack array in a node's payload."""
+    records, request_ids = decode_events(payload)
+    return list(zip(request_ids, record_form.decode_events(records), strict=True))
+
+
+# --------------------------------------------------------------------- msgpack to records, in Python
+
+
+class Reader:
+    """Reads one wanted value after the other and raises ValueError at the byte of a wrong one."""
+
+    def __init__(self, payload: bytes, events: bool) -> None:
+        self.payload = payload
+        self.position = 0
+        self.events = events  # whether events are wanted, rather than commands
+        self.number = 0  # of the message that is being read,
+        self.item = 0  # and which of its items
+
+    def refuse(self, wanted: Wanted, position: int, part: int = 0) -> NoReturn:
+        fault = Fault(wanted, position, self.number, self.item, part, self.events)
+        raise refusal(self.payload, fault)
+
+    def integer(self, wanted: Wanted, kind: str, part: int = 0) -> int:
+        start = self.position
+        lowest, highest = integer_range(kind)
+        value = self.any_integer()
+        if value is None or not lowest <= value <= highest:
+            self.refuse(wanted, start, part)
+        return value
+
+    def any_integer(self) -> int | None:
+        head = self.head()
+        if head <= 0x7F or head >= 0xE0:
+            self.position += 1
+            return head if head <= 0x7F else head - 0x100
+        if 0xCC <= head <= 0xD3:
+            return self.number_after_head(1 << (head & 3), signed=head >= 0xD0)
+        return None
+
+    def array(self, wanted: Wanted, least: int, most: int) -> int:
+        """The length of an array."""
+        start = self.position
+        length = self.length(range(0x90, 0xA0), {0xDC: 2, 0xDD: 4})
+        if length is None or not least <= length <= most:
+            self.refuse(wanted, start)
+        return length
+
+    def name(self) -> bytes:
+        start = self.position
+        length = self.length(range(0xA0, 0xC0), {0xD9: 1, 0xDA: 2, 0xDB: 4})
+        if length is None or length > schema.MAX_NAME_BYTES:
+            self.refuse(Wanted.NAME, start)
+        raw = self.payload[self.position : self.position + length]
+        self.position += length
+        if len(raw) < length or 0 in raw or not is_text(raw):
+            self.refuse(Wanted.NAME, start)
+        return raw
+
+    def length(self, short: range, long: dict[int, int]) -> int | None:
+        """The length of an array or string: in the head itself, or in the bytes that follow it."""
+        head = self.head()
+        if head in short:
+            self.position += 1
+            return head - short.start
+        return self.number_after_head(long[head], signed=False) if head in long else None
+
+    def head(self) -> int:
+        # msgpack never uses 0xC1: at the end of the message comes none of the wanted values.
+        return self.payload[self.position] if self.position < len(self.payload) else 0xC1
+
+    def number_after_head(self, size: int, *, signed: bool) -> int | None:
+        raw = self.payload[self.position + 1 : self.position + 1 + size]
+        if len(raw) < size:
+            return None
+        self.position += 1 + size
+        return int.from_bytes(raw, "big", signed=signed)
+
+
+def is_text(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def read_message(reader: Reader) -> tuple[bytes, int]:
+    """Record and request id of the message that starts here."""
+    start = reader.position
+    length = reader.array(Wanted.MESSAGE, 1, (1 << 32) - 1)
+    number_start = reader.position
+    number = reader.any_integer()
+    if number not in LAYOUTS or (number >= schema.FIRST_EVENT) != reader.events:
+        reader.refuse(Wanted.NUMBER, number_start)
+    layout = LAYOUTS[number]
+    reader.number = number
+    if not LEADING + layout.required <= length <= LEADING + len(layout.items):
+        reader.refuse(Wanted.LENGTH, start)
+    request_id = reader.integer(Wanted.REQUEST_ID, "u64")
+    record = bytearray(layout.template)
+    for reader.item, item in enumerate(layout.items[: length - LEADING]):
+        read_item(reader, item, record)
+    return bytes(record), request_id
+
+
+def read_item(reader: Reader, item: Item, record: bytearray) -> None:
+    if item.kind == "name":
+        raw = reader.name()
+        record[item.offset : item.offset + len(raw)] = raw
+    elif item.kind == "brackets":
+        read_brackets(reader, item, record)
+    else:
+        value = reader.integer(Wanted.INTEGER, item.kind)
+        struct.pack_into("<" + schema.KINDS[item.kind][0], record, item.offset, value)
+
+
+def read_brackets(reader: Reader, item: Item, record: bytearray) -> None:
+    count = reader.array(Wanted.BRACKETS, 0, schema.MAX_BRACKETS)
+    record[item.count_offset] = count
+    for index in range(count):
+        reader.array(Wanted.BRACKET, 3, 3)
+        numbers = [
+            reader.integer(Wanted.BRACKET_INTEGER, kind, part)
+            for part, kind in enumerate(BRACKET_KINDS)
+        ]
+        struct.pack_into("<qII", record, item.offset + BRACKET_BYTES * index, *numbers)
+
+
+def decode_python(reader: Reader, most: int | None) -> tuple[bytes, list[int]]:
+    records: list[bytes] = []
+    request_ids: list[int] = []
+    while reader.position < len(reader.payload):
+        if most is not None and len(records) >= most:
+            reader.refuse(Wanted.END, reader.position)
+        record, request_id = read_message(reader)
+        records.append(record)
+        request_ids.append(request_id)
+    return b"".join(records), request_ids
+
+
+def decode_commands_python(
+    payload: Buffer, max_commands: int = MAX_COMMANDS
+) -> tuple[bytes, list[int]]:
+    """``decode_commands`` without the compiled core."""
+    return decode_python(Reader(bytes(payload), events=False), max_commands)
+
+
+def decode_events_python(payload: Buffer) -> tuple[bytes, list[int]]:
+    """``decode_events`` without the compiled core."""
+    return decode_python(Reader(bytes(payload), events=True), None)
+
+
+# --------------------------------------------------------------------- records to msgpack, in Python
+
+
+def encode_event_list_python(
+    records: Buffer, first_sequence: int, request_ids: list[int]
+) -> list[RoutedEvent]:
+    """``encode_event_list`` without the compiled core."""
+    for request_id in request_ids:
+        if not 0 <= request_id < 1 << 64:
+            raise request_id_error(request_id)
+    record_form.decode_events(records)  # for its errors: all or nothing is encoded
+    events: list[RoutedEvent] = []
+    actor_sequence, actor = 0, 0  # of the last result event: whose command it was
+    for number, offset, _ in iter_starts(records):
+        account, sequence, *fields = EVENT_CODECS[number].values(records, offset)
+        if number in RESULT_TYPES:
+            actor_sequence, actor = sequence, account
+        index = sequence - first_sequence
+        is_foreign = sequence == actor_sequence and account != actor
+        is_reply = 0 <= index < len(request_ids) and not is_foreign
+        request_id = request_ids[index] if is_reply else 0
+        wire = ENCODER.encode((number, request_id, account, sequence, *fields))
+        events.append((account, sequence, number, wire))
+    return events
+
+
+def encode_events_python(records: Buffer, first_sequence: int, request_ids: list[int]) -> bytes:
+    """``encode_events`` without the compiled core."""
+    routed = encode_event_list_python(records, first_sequence, request_ids)
+    return b"".join(wire for _, _, _, wire in routed)

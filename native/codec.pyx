@@ -1,0 +1,713 @@
+"""msgpack from clients to command records and event records to msgpack, without a Python object per field.
+
+Theory of operation.  At import every message of the table becomes a ``shape``: the record with all defaults in
+it and, for each element of the wire array, where in the record it goes and what it may be.  Decoding a command
+is then: copy the template, read one value per slot, check its range, store it.  At each byte exactly one kind
+of value is wanted, and anything else ends the decoding with a ``fault`` (byte, what was wanted); nothing
+recurses and nothing is allocated by a length that a client claims, so neither depth nor length can be a bomb:
+the memory used is bounded by the records of the commands that were really read.  What a fault says in words,
+and the same codec in plain Python, is in ``exchange.protocol``.
+"""
+
+import sys
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport (
+    INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+)
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcpy
+
+from native.wire cimport (
+    EVENT_ACCEPTED, EVENT_REJECTED, FIRST_EVENT, MAX_BRACKETS, MAX_NAME_BYTES,
+    wire_bracket, wire_command_header, wire_event_header,
+)
+
+from exchange.protocol import layout, schema
+
+cdef enum:
+    LEADING = 2  # array elements before the slots: type and request id
+    MAX_SLOTS = 40
+    MAX_TEMPLATE_BYTES = 512
+    MAX_TYPES = 256
+    # A name of broken bytes is sent with a three-byte replacement character for each.
+    MAX_NAME_WIRE_BYTES = 2 + 3 * MAX_NAME_BYTES
+    MAX_INTEGER_WIRE_BYTES = 9
+    MAX_EVENT_WIRE_BYTES = 3 + MAX_SLOTS * MAX_INTEGER_WIRE_BYTES + MAX_NAME_WIRE_BYTES
+    # Below this the work is shorter than getting the GIL back from a busy thread (up to 5 ms) may take.
+    NOGIL_BYTES = 16384
+
+cdef enum slot_kind:
+    SLOT_U8
+    SLOT_U16
+    SLOT_U32
+    SLOT_U64
+    SLOT_I32
+    SLOT_I64
+    SLOT_NAME
+    SLOT_BRACKETS
+
+cdef enum wanted:
+    WANTED_NOTHING = 0
+    WANTED_MESSAGE
+    WANTED_NUMBER
+    WANTED_LENGTH
+    WANTED_REQUEST_ID
+    WANTED_INTEGER
+    WANTED_NAME
+    WANTED_BRACKETS
+    WANTED_BRACKET
+    WANTED_BRACKET_INTEGER
+    WANTED_END
+    WANTED_RECORD  # when encoding: not a record of an event
+    WANTED_MEMORY
+
+cdef struct slot_t:
+    slot_kind kind
+    uint16_t offset        # in the record
+    uint16_t count_offset  # of the record's count, for brackets
+    int64_t lowest
+    uint64_t highest
+
+cdef struct shape_t:
+    uint16_t size          # of the record; 0: no message has this number
+    uint16_t required      # slots that must be sent
+    uint16_t slot_count
+    slot_t slots[MAX_SLOTS]
+    uint8_t template[MAX_TEMPLATE_BYTES]
+
+cdef struct reader_t:
+    const uint8_t* begin
+    const uint8_t* at
+    const uint8_t* end
+
+cdef struct integer_t:     # any integer of msgpack: -2^63 .. 2^64-1
+    uint64_t bits
+    bint negative
+
+cdef struct fault_t:
+    wanted wanted
+    Py_ssize_t position
+    int number
+    int item
+    int part
+
+cdef struct buffer_t:
+    uint8_t* bytes
+    size_t used
+    size_t room
+
+cdef struct replies_t:     # which request each sequence answers
+    uint64_t first_sequence
+    uint64_t count
+    uint64_t* request_ids
+    uint64_t actor_sequence  # of the last result event seen,
+    uint32_t actor           # and whose command that was
+
+cdef shape_t SHAPES[MAX_TYPES]
+
+
+# ------------------------------------------------------------------------------------------- the shapes
+
+cdef int make_shapes() except -1:
+    """Fills ``SHAPES`` from the table, once, at import."""
+    kinds = {
+        "u8": SLOT_U8, "u16": SLOT_U16, "u32": SLOT_U32, "u64": SLOT_U64, "i32": SLOT_I32,
+        "i64": SLOT_I64, "name": SLOT_NAME, "brackets": SLOT_BRACKETS,
+    }
+    if sys.byteorder != "little":
+        raise ImportError("exchange needs a little-endian machine: records are written as they lie in memory")
+    for number, entry in layout.LAYOUTS.items():
+        size = len(entry.template)
+        if number >= MAX_TYPES or size > MAX_TEMPLATE_BYTES or len(entry.items) > MAX_SLOTS:
+            raise ImportError(f"{entry.message.name} needs larger MAX_ constants in native/codec.pyx")
+        SHAPES[number].size = size
+        SHAPES[number].required = entry.required
+        SHAPES[number].slot_count = len(entry.items)
+        memcpy(SHAPES[number].template, <const uint8_t*>(<bytes>entry.template), size)
+        for index, item in enumerate(entry.items):
+            SHAPES[number].slots[index] = make_slot(item, kinds[item.kind])
+    return 0
+
+
+cdef slot_t make_slot(object item, slot_kind kind):
+    cdef slot_t slot
+    slot.kind = kind
+    slot.offset = item.offset
+    slot.count_offset = max(item.count_offset, 0)
+    slot.lowest = 0
+    slot.highest = 0
+    if kind < SLOT_NAME:
+        slot.lowest, slot.highest = layout.integer_range(item.kind)
+    return slot
+
+
+# ------------------------------------------------------------------------------------- a growing buffer
+
+cdef inline int buffer_reserve(buffer_t* buffer, size_t extra) noexcept nogil:
+    """Makes room for ``extra`` more bytes; -1 where there is no memory."""
+    cdef size_t room = buffer.room
+    cdef void* moved
+    if buffer.used + extra <= room:
+        return 0
+    while room < buffer.used + extra:
+        room = 2 * room if room else 1024
+    moved = realloc(buffer.bytes, room)
+    if moved == NULL:
+        return -1
+    buffer.bytes = <uint8_t*>moved
+    buffer.room = room
+    return 0
+
+
+# ---------------------------------------------------------------------------------- reading msgpack values
+
+cdef inline bint read_integer(reader_t* reader, integer_t* value) noexcept nogil:
+    """Reads an integer, or leaves the reader where it is and says no."""
+    cdef uint8_t head
+    cdef int size, i
+    cdef uint64_t bits = 0
+    if reader.at >= reader.end:
+        return False
+    head = reader.at[0]
+    if head <= 0x7F or head >= 0xE0:
+        value.bits = <uint64_t>(<int64_t>(<int8_t>head))
+        value.negative = head >= 0xE0
+        reader.at += 1
+        return True
+    if head < 0xCC or head > 0xD3:
+        return False
+    size = 1 << (head & 3)
+    if reader.end - reader.at <= size:
+        return False
+    for i in range(1, size + 1):
+        bits = bits << 8 | reader.at[i]
+    value.negative = head >= 0xD0 and (bits >> (8 * size - 1)) != 0
+    if value.negative and size < 8:
+        bits |= ~<uint64_t>0 << 8 * size
+    value.bits = bits
+    reader.at += 1 + size
+    return True
+
+
+cdef inline bint fits(integer_t value, int64_t lowest, uint64_t highest) noexcept nogil:
+    if value.negative:
+        return <int64_t>value.bits >= lowest
+    return value.bits <= highest
+
+
+cdef inline bint read_length(reader_t* reader, bint array, uint32_t* length) noexcept nogil:
+    """Reads the head of an array or of a string."""
+    cdef uint8_t head
+    cdef int size, i
+    if reader.at >= reader.end:
+        return False
+    head = reader.at[0]
+    if array and head & 0xF0 == 0x90:
+        length[0] = head & 0x0F
+        reader.at += 1
+        return True
+    if not array and head & 0xE0 == 0xA0:
+        length[0] = head & 0x1F
+        reader.at += 1
+        return True
+    if array and (head == 0xDC or head == 0xDD):
+        size = 2 << (head - 0xDC)
+    elif not array and 0xD9 <= head <= 0xDB:
+        size = 1 << (head - 0xD9)
+    else:
+        return False
+    if reader.end - reader.at <= size:
+        return False
+    length[0] = 0
+    for i in range(1, size + 1):
+        length[0] = length[0] << 8 | reader.at[i]
+    reader.at += 1 + size
+    return True
+
+
+# ------------------------------------------------------------------------------------ msgpack to records
+
+cdef inline bint fail(fault_t* fault, wanted what, reader_t* reader, const uint8_t* at) noexcept nogil:
+    fault.wanted = what
+    fault.position = at - reader.begin
+    return False
+
+
+cdef bint is_text(const uint8_t* raw, Py_ssize_t size) noexcept with gil:
+    try:
+        raw[:size].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+cdef bint read_name(reader_t* reader, const slot_t* slot, uint8_t* record, fault_t* fault) noexcept nogil:
+    cdef const uint8_t* start = reader.at
+    cdef uint32_t length
+    if (
+        not read_length(reader, False, &length)
+        or length > MAX_NAME_BYTES
+        or reader.end - reader.at < <Py_ssize_t>length
+        or memchr(reader.at, 0, length) != NULL
+        or not is_text(reader.at, length)
+    ):
+        return fail(fault, WANTED_NAME, reader, start)
+    memcpy(record + slot.offset, reader.at, length)
+    reader.at += length
+    return True
+
+
+cdef bint read_brackets(reader_t* reader, const slot_t* slot, uint8_t* record, fault_t* fault) noexcept nogil:
+    cdef const uint8_t* start = reader.at
+    cdef uint32_t count, i
+    if not read_length(reader, True, &count) or count > MAX_BRACKETS:
+        return fail(fault, WANTED_BRACKETS, reader, start)
+    for i in range(count):
+        if not read_bracket(reader, <wire_bracket*>(record + slot.offset) + i, fault):
+            return False
+    record[slot.count_offset] = <uint8_t>count
+    return True
+
+
+cdef bint read_bracket(reader_t* reader, wire_bracket* bracket, fault_t* fault) noexcept nogil:
+    cdef const uint8_t* start = reader.at
+    cdef uint32_t length
+    cdef int64_t values[3]
+    cdef integer_t value
+    if not read_length(reader, True, &length) or length != 3:
+        return fail(fault, WANTED_BRACKET, reader, start)
+    for part in range(3):
+        start = reader.at
+        if not read_integer(reader, &value) or not (
+            fits(value, INT64_MIN, INT64_MAX) if part == 0 else fits(value, 0, UINT32_MAX)
+        ):
+            fault.part = part
+            return fail(fault, WANTED_BRACKET_INTEGER, reader, start)
+        values[part] = <int64_t>value.bits
+    bracket.floor_atoms = values[0]
+    bracket.maintenance_ppm = <uint32_t>values[1]
+    bracket.initial_ppm = <uint32_t>values[2]
+    return True
+
+
+
+cdef inline void store(uint8_t* to, slot_kind kind, uint64_t bits) noexcept nogil:
+    # Records are packed, so their fields have no alignment: copy, the compiler makes it one move.
+    if kind == SLOT_U8:
+        to[0] = <uint8_t>bits
+    elif kind == SLOT_U16:
+        memcpy(to, &bits, 2)
+    elif kind == SLOT_U32 or kind == SLOT_I32:
+        memcpy(to, &bits, 4)
+    else:
+        memcpy(to, &bits, 8)
+
+
+cdef inline bint read_slot(reader_t* reader, const slot_t* slot, uint8_t* record, fault_t* fault) noexcept nogil:
+    cdef const uint8_t* start = reader.at
+    cdef integer_t value
+    if slot.kind == SLOT_NAME:
+        return read_name(reader, slot, record, fault)
+    if slot.kind == SLOT_BRACKETS:
+        return read_brackets(reader, slot, record, fault)
+    if not read_integer(reader, &value) or not fits(value, slot.lowest, slot.highest):
+        return fail(fault, WANTED_INTEGER, reader, start)
+    store(record + slot.offset, slot.kind, value.bits)
+    return True
+
+
+cdef shape_t* read_start(reader_t* reader, bint events, uint32_t* length, fault_t* fault) noexcept nogil:
+    """Reads array length and type; NULL where they are not those of a message."""
+    cdef const uint8_t* start = reader.at
+    cdef const uint8_t* type_start
+    cdef integer_t number
+    cdef shape_t* shape
+    if not read_length(reader, True, length) or length[0] == 0:
+        fail(fault, WANTED_MESSAGE, reader, start)
+        return NULL
+    type_start = reader.at
+    if (
+        not read_integer(reader, &number)
+        or not fits(number, 0, MAX_TYPES - 1)
+        or SHAPES[number.bits].size == 0
+        or (number.bits >= FIRST_EVENT) != events
+    ):
+        fail(fault, WANTED_NUMBER, reader, type_start)
+        return NULL
+    fault.number = <int>number.bits
+    shape = &SHAPES[number.bits]
+    if not LEADING + shape.required <= <int64_t>length[0] <= LEADING + shape.slot_count:
+        fail(fault, WANTED_LENGTH, reader, start)
+        return NULL
+    return shape
+
+
+cdef bint read_message(reader_t* reader, bint events, buffer_t* records, buffer_t* ids, fault_t* fault) noexcept nogil:
+    """Appends the record and the request id of one message."""
+    cdef const uint8_t* start
+    cdef uint32_t length, i
+    cdef integer_t request_id
+    cdef uint8_t* record
+    cdef shape_t* shape = read_start(reader, events, &length, fault)
+    if shape == NULL:
+        return False
+    start = reader.at
+    if not read_integer(reader, &request_id) or request_id.negative:
+        return fail(fault, WANTED_REQUEST_ID, reader, start)
+    if buffer_reserve(records, shape.size) < 0 or buffer_reserve(ids, sizeof(uint64_t)) < 0:
+        return fail(fault, WANTED_MEMORY, reader, start)
+    record = records.bytes + records.used
+    memcpy(record, shape.template, shape.size)
+    for i in range(length - LEADING):
+        if not read_slot(reader, &shape.slots[i], record, fault):
+            fault.item = i
+            return False
+    (<uint64_t*>(ids.bytes + ids.used))[0] = request_id.bits
+    records.used += shape.size
+    ids.used += sizeof(uint64_t)
+    return True
+
+
+cdef void read_messages(
+    reader_t* reader, bint events, int64_t most, buffer_t* records, buffer_t* ids, fault_t* fault
+) noexcept nogil:
+    while reader.at < reader.end:
+        if most == 0:
+            fail(fault, WANTED_END, reader, reader.at)
+            return
+        if not read_message(reader, events, records, ids, fault):
+            return
+        most -= 1
+
+
+cdef tuple decode(object payload, bint events, int64_t most):
+    cdef Py_buffer view
+    cdef buffer_t records, ids
+    cdef reader_t reader
+    cdef fault_t fault
+    records.bytes = ids.bytes = NULL
+    records.used = records.room = ids.used = ids.room = 0
+    fault.wanted = WANTED_NOTHING
+    fault.position = fault.number = fault.item = fault.part = 0
+    PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+    try:
+        reader.begin = reader.at = <const uint8_t*>view.buf
+        reader.end = reader.begin + view.len
+        if view.len > NOGIL_BYTES:
+            with nogil:
+                read_messages(&reader, events, most, &records, &ids, &fault)
+        else:
+            read_messages(&reader, events, most, &records, &ids, &fault)
+        if fault.wanted != WANTED_NOTHING:
+            raise_fault(payload, fault, events)
+        return (
+            PyBytes_FromStringAndSize(<const char*>records.bytes, records.used),
+            [(<uint64_t*>ids.bytes)[i] for i in range(ids.used // sizeof(uint64_t))],
+        )
+    finally:
+        PyBuffer_Release(&view)
+        free(records.bytes)
+        free(ids.bytes)
+
+
+cdef int raise_fault(object payload, fault_t fault, bint events) except -1:
+    if fault.wanted == WANTED_MEMORY:
+        raise MemoryError
+    raise layout.refusal(
+        bytes(payload),
+        layout.Fault(
+            layout.Wanted(fault.wanted), fault.position, fault.number, fault.item, fault.part, events
+        ),
+    )
+
+
+def decode_commands(payload not None, int max_commands=4096):
+    """Command records and request ids of the msgpack arrays in ``payload``, all or none.
+
+    Returns (records: bytes, request_ids: list[int]).  Raises ValueError that names the byte, what was wanted
+    there and what came, if anything is not a command of the table or there are more than ``max_commands``.
+    """
+    return decode(payload, False, max(max_commands, 0))
+
+
+def decode_events(payload not None):
+    """Event records and request ids of the msgpack arrays in ``payload``: the client's side.
+
+    Returns (records: bytes, request_ids: list[int]).  Raises ValueError like ``decode_commands``.
+    """
+    return decode(payload, True, INT64_MAX)
+
+
+# ------------------------------------------------------------------------------------ records to msgpack
+
+cdef inline uint8_t* write_big_endian(uint8_t* to, uint8_t head, uint64_t bits, int size) noexcept nogil:
+    cdef int i
+    to[0] = head
+    for i in range(size):
+        to[1 + i] = <uint8_t>(bits >> 8 * (size - 1 - i))
+    return to + 1 + size
+
+
+cdef inline uint8_t* write_unsigned(uint8_t* to, uint64_t value) noexcept nogil:
+    """The shortest form of msgpack, as every common library writes it."""
+    if value <= 0x7F:
+        to[0] = <uint8_t>value
+        return to + 1
+    if value <= 0xFF:
+        return write_big_endian(to, 0xCC, value, 1)
+    if value <= 0xFFFF:
+        return write_big_endian(to, 0xCD, value, 2)
+    if value <= UINT32_MAX:
+        return write_big_endian(to, 0xCE, value, 4)
+    return write_big_endian(to, 0xCF, value, 8)
+
+
+cdef inline uint8_t* write_signed(uint8_t* to, int64_t value) noexcept nogil:
+    cdef uint64_t bits = <uint64_t>value
+    if value >= 0:
+        return write_unsigned(to, bits)
+    if value >= -0x20:
+        to[0] = <uint8_t>bits
+        return to + 1
+    if value >= -0x80:
+        return write_big_endian(to, 0xD0, bits, 1)
+    if value >= -0x8000:
+        return write_big_endian(to, 0xD1, bits, 2)
+    if value >= INT32_MIN:
+        return write_big_endian(to, 0xD2, bits, 4)
+    return write_big_endian(to, 0xD3, bits, 8)
+
+
+cdef uint8_t* write_name(uint8_t* to, const uint8_t* raw) noexcept with gil:
+    # Only a record that no client can send holds broken text; the receiver must be able to read it anyway.
+    cdef bytes text = (<bytes>raw[:MAX_NAME_BYTES]).partition(b"\0")[0].decode("utf-8", "replace").encode()
+    cdef Py_ssize_t size = len(text)
+    if size <= 0x1F:
+        to[0] = <uint8_t>(0xA0 | size)
+        to += 1
+    else:
+        to = write_big_endian(to, 0xD9, size, 1)
+    memcpy(to, <const uint8_t*>text, size)
+    return to + size
+
+
+cdef inline uint8_t* write_slot(uint8_t* to, const slot_t* slot, const uint8_t* record) noexcept nogil:
+    cdef const uint8_t* at = record + slot.offset
+    cdef uint16_t u16
+    cdef uint32_t u32
+    cdef uint64_t u64
+    if slot.kind == SLOT_I64 or slot.kind == SLOT_U64:
+        memcpy(&u64, at, 8)
+        return write_signed(to, <int64_t>u64) if slot.kind == SLOT_I64 else write_unsigned(to, u64)
+    if slot.kind == SLOT_U32 or slot.kind == SLOT_I32:
+        memcpy(&u32, at, 4)
+        return write_unsigned(to, u32) if slot.kind == SLOT_U32 else write_signed(to, <int32_t>u32)
+    if slot.kind == SLOT_U8:
+        return write_unsigned(to, at[0])
+    if slot.kind == SLOT_U16:
+        memcpy(&u16, at, 2)
+        return write_unsigned(to, u16)
+    return write_name(to, at)
+
+
+cdef inline bint is_event(const uint8_t* at, size_t left) noexcept nogil:
+    """Whether a whole event record of the table starts here."""
+    cdef const wire_event_header* header = <const wire_event_header*>at
+    return (
+        left >= sizeof(wire_event_header)
+        and FIRST_EVENT <= header.type < MAX_TYPES
+        and header.size == SHAPES[header.type].size
+        and header.size <= left
+    )
+
+
+cdef inline uint64_t request_of(replies_t* replies, const wire_event_header* header) noexcept nogil:
+    """The request that an event answers; 0 for an event of another account than the one that commanded."""
+    cdef uint64_t index = header.sequence - replies.first_sequence  # wraps to a large number if below
+    if header.type == EVENT_ACCEPTED or header.type == EVENT_REJECTED:
+        replies.actor_sequence = header.sequence
+        replies.actor = header.account
+    elif replies.actor_sequence == header.sequence and replies.actor != header.account:
+        return 0
+    return replies.request_ids[index] if index < replies.count else 0
+
+
+cdef inline uint8_t* write_event(uint8_t* to, const uint8_t* record, uint64_t request_id) noexcept nogil:
+    """Writes one event into at least MAX_EVENT_WIRE_BYTES of room; returns the end."""
+    cdef const wire_event_header* header = <const wire_event_header*>record
+    cdef const shape_t* shape = &SHAPES[header.type]
+    cdef int elements = LEADING + shape.slot_count
+    cdef int i
+    if elements <= 0x0F:
+        to[0] = <uint8_t>(0x90 | elements)
+        to += 1
+    else:
+        to = write_big_endian(to, 0xDC, elements, 2)
+    to = write_unsigned(to, header.type)
+    to = write_unsigned(to, request_id)
+    for i in range(shape.slot_count):
+        to = write_slot(to, &shape.slots[i], record)
+    return to
+
+
+cdef wanted write_events(
+    const uint8_t* at, size_t left, replies_t* replies, buffer_t* wire
+) noexcept nogil:
+    cdef const wire_event_header* header
+    cdef uint8_t* start
+    while left > 0:
+        if not is_event(at, left):
+            return WANTED_RECORD
+        if buffer_reserve(wire, MAX_EVENT_WIRE_BYTES) < 0:
+            return WANTED_MEMORY
+        header = <const wire_event_header*>at
+        start = wire.bytes + wire.used
+        wire.used += write_event(start, at, request_of(replies, header)) - start
+        left -= header.size
+        at += header.size
+    return WANTED_NOTHING
+
+
+cdef int replies_open(replies_t* replies, uint64_t first_sequence, list request_ids) except -1:
+    cdef Py_ssize_t i = 0
+    replies.first_sequence = first_sequence
+    replies.count = len(request_ids)
+    replies.actor_sequence = 0
+    replies.actor = 0
+    replies.request_ids = <uint64_t*>malloc(sizeof(uint64_t) * (replies.count + 1))
+    if replies.request_ids == NULL:
+        raise MemoryError
+    try:
+        for i in range(len(request_ids)):
+            replies.request_ids[i] = request_ids[i]
+    except OverflowError:
+        free(replies.request_ids)
+        raise layout.request_id_error(request_ids[i]) from None
+    except BaseException:
+        free(replies.request_ids)
+        raise
+    return 0
+
+
+cdef int raise_not_events(object records) except -1:
+    """Says which byte is not the start of an event, in the words of the reader of records."""
+    from exchange.protocol.records import decode_events as decode_event_records
+
+    decode_event_records(bytes(records))
+    raise AssertionError("the two readers of records disagree on what an event is")
+
+
+def encode_events(records not None, uint64_t first_sequence, list request_ids not None):
+    """The msgpack arrays of the event records that an engine gave.
+
+    Events of sequence s answer request ``request_ids[s - first_sequence]``, or 0 where there is none or the
+    event is of another account than the command was.  Raises ValueError if a record is not an event.
+    """
+    cdef Py_buffer view
+    cdef buffer_t wire
+    cdef replies_t replies
+    cdef wanted outcome
+    wire.bytes = NULL
+    wire.used = wire.room = 0
+    replies_open(&replies, first_sequence, request_ids)
+    try:
+        PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
+        try:
+            if view.len > NOGIL_BYTES:
+                with nogil:
+                    outcome = write_events(<const uint8_t*>view.buf, view.len, &replies, &wire)
+            else:
+                outcome = write_events(<const uint8_t*>view.buf, view.len, &replies, &wire)
+            if outcome == WANTED_MEMORY:
+                raise MemoryError
+            if outcome != WANTED_NOTHING:
+                raise_not_events(records)
+            return PyBytes_FromStringAndSize(<const char*>wire.bytes, wire.used)
+        finally:
+            PyBuffer_Release(&view)
+    finally:
+        free(wire.bytes)
+        free(replies.request_ids)
+
+
+def encode_event_list(records not None, uint64_t first_sequence, list request_ids not None):
+    """Each event as (account, sequence, type, msgpack array), to be routed without decoding it again.
+
+    Arguments and errors as in ``encode_events``.
+    """
+    cdef Py_buffer view
+    cdef replies_t replies
+    cdef uint8_t wire[MAX_EVENT_WIRE_BYTES]
+    cdef const uint8_t* at
+    cdef const wire_event_header* header
+    cdef size_t left
+    cdef Py_ssize_t size
+    cdef list events = []
+    replies_open(&replies, first_sequence, request_ids)
+    try:
+        PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
+        try:
+            at = <const uint8_t*>view.buf
+            left = view.len
+            while left > 0:
+                if not is_event(at, left):
+                    raise_not_events(records)
+                header = <const wire_event_header*>at
+                size = write_event(wire, at, request_of(&replies, header)) - wire
+                events.append((header.account, header.sequence, header.type, PyBytes_FromStringAndSize(<char*>wire, size)))
+                left -= header.size
+                at += header.size
+            return events
+        finally:
+            PyBuffer_Release(&view)
+    finally:
+        free(replies.request_ids)
+
+
+# ------------------------------------------------------------------------------------------ the sequencer
+
+def stamp(commands not None, uint64_t sequence, int64_t timestamp_ns):
+    """The batch of command records with consecutive sequences from ``sequence`` and one time for all.
+
+    Raises ValueError if the bytes are not whole command records.
+    """
+    cdef bytes stamped = copy_of(commands)
+    cdef uint8_t* at = <uint8_t*>stamped
+    cdef uint8_t* end = at + len(stamped)
+    cdef wire_command_header* header
+    while at < end:
+        header = <wire_command_header*>at
+        if (
+            end - at < <Py_ssize_t>sizeof(wire_command_header)
+            or header.type >= FIRST_EVENT
+            or header.size < sizeof(wire_command_header)
+            or header.size > end - at
+        ):
+            raise_not_commands(commands)
+        header.sequence = sequence
+        header.timestamp_ns = timestamp_ns
+        sequence += 1
+        at += header.size
+    return stamped
+
+
+cdef bytes copy_of(object data):
+    """The bytes of ``data`` in an object of our own that may be written until it is handed out."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        return PyBytes_FromStringAndSize(<const char*>view.buf, view.len)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef int raise_not_commands(object commands) except -1:
+    from exchange.protocol.records import stamp_python
+
+    stamp_python(bytes(commands), 1, 0)
+    raise AssertionError("the two readers of records disagree on what a command is")
+
+
+make_shapes()
