@@ -199,7 +199,7 @@ cdef class Engine:
         core.symbols = <Symbol**>calloc(MAX_SYMBOL + 1, sizeof(Symbol*))
         if core.accounts == NULL or core.events == NULL or core.symbols == NULL:
             raise MemoryError("the system gives no address space for accounts, events and symbols")
-        order_index_open(&core.order_index, 1 << 14)
+        order_index_open(&core.order_index, 1 << 16)
         client_index_open(&core.client_index, 1 << 10)
 
     def __dealloc__(self):

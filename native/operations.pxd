@@ -136,7 +136,8 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
         before = position[0]
         change = margin_wanted(symbol, position, isolated, rate)
         change_settings(core, owner, position, isolated, rate, change)
-        if not (change == 0 and before.isolated == isolated and before.own_rate_ppm == rate) \
+        if not (change == 0 and before.isolated == isolated
+                and base_rate(symbol, &before) == base_rate(symbol, position)) \
                 and available_with(core, c.account, NULL, False) < 0:
             change_settings(core, owner, position, before.isolated, before.own_rate_ppm, -change)
             return REJECT_REASON_INSUFFICIENT_MARGIN

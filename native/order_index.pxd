@@ -1,16 +1,13 @@
 """Finding an order: by the engine's order id, and by an account's own client order id.
 
 Both are open-addressing tables with backward-shift deletion, so they hold no tombstones and do not degrade however
-many ids have come and gone.  Order ids are sequential; their hash keeps runs of 4,096 ids together (neighbours in
-time are neighbours in memory) and scatters the runs.  Client ids are mixed thoroughly, since clients choose them.
+many ids have come and gone.  Order ids are sequential, so they hash to themselves: neighbours in time are neighbours in memory, and
+two live orders collide only when their ids lie a whole table apart.  Client ids are mixed, since clients choose them.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from native.core cimport ClientIndex, Core, Order, OrderIndex, order_at, position_at
-
-cdef inline uint64_t order_hash(uint64_t order_id) noexcept nogil:
-    return order_id + (order_id >> 12) * 0x9E3779B97F4A7000ULL
 
 cdef inline uint64_t client_hash(uint32_t account, uint64_t client_order_id) noexcept nogil:
     cdef uint64_t h = (client_order_id ^ <uint64_t>account * 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL
@@ -34,7 +31,7 @@ cdef inline void order_index_close(OrderIndex* index) noexcept nogil:
 
 cdef inline uint32_t order_index_find(OrderIndex* index, uint64_t order_id) noexcept nogil:
     """The slot of a live order, or 0."""
-    cdef uint64_t i = order_hash(order_id) & index.mask
+    cdef uint64_t i = order_id & index.mask
     while index.keys[i] != order_id:
         if index.keys[i] == 0:
             return 0
@@ -42,7 +39,7 @@ cdef inline uint32_t order_index_find(OrderIndex* index, uint64_t order_id) noex
     return index.slots[i]
 
 cdef inline void order_index_put(OrderIndex* index, uint64_t order_id, uint32_t slot) noexcept nogil:
-    cdef uint64_t i = order_hash(order_id) & index.mask
+    cdef uint64_t i = order_id & index.mask
     while index.keys[i]:
         i = (i + 1) & index.mask
     index.keys[i] = order_id
@@ -50,7 +47,7 @@ cdef inline void order_index_put(OrderIndex* index, uint64_t order_id, uint32_t 
     index.count += 1
 
 cdef inline void order_index_drop(OrderIndex* index, uint64_t order_id) noexcept nogil:
-    cdef uint64_t i = order_hash(order_id) & index.mask
+    cdef uint64_t i = order_id & index.mask
     cdef uint64_t j, home
     while index.keys[i] != order_id:
         i = (i + 1) & index.mask
@@ -59,7 +56,7 @@ cdef inline void order_index_drop(OrderIndex* index, uint64_t order_id) noexcept
         j = (j + 1) & index.mask
         if index.keys[j] == 0:
             break
-        home = order_hash(index.keys[j]) & index.mask
+        home = index.keys[j] & index.mask
         if ((j - home) & index.mask) >= ((j - i) & index.mask):
             index.keys[i] = index.keys[j]
             index.slots[i] = index.slots[j]
@@ -68,10 +65,10 @@ cdef inline void order_index_drop(OrderIndex* index, uint64_t order_id) noexcept
     index.count -= 1
 
 cdef inline bint order_index_make_room(OrderIndex* index) noexcept nogil:
-    """Keeps the table at most half full; False if there is no memory for a larger one."""
+    """Keeps the table at most a quarter full; False if there is no memory for a larger one."""
     cdef OrderIndex larger
     cdef uint64_t i
-    if 2 * index.count < index.mask:
+    if 4 * index.count < index.mask:
         return True
     larger.mask = 2 * index.mask + 1
     larger.count = 0

@@ -1,0 +1,246 @@
+"""``exchange bench core``: a workload file through the native engine, timed, with its answers.
+
+A workload is a file of 32-byte little-endian records ``u8 op, u8 side, u8 tif, u8 0, u32 user, u64 order_id, i64 price,
+i64 qty``: op 0 places (tif 0 GTC, 1 IOC), 1 cancels, 2 moves an order to a new price (its remaining quantity goes to
+the back of the queue and may trade).  Order ids count the placements from 1, which is how the engine numbers orders, so
+the answers can be compared id by id.  A move to the price that an order already has is no amendment to the engine; it
+becomes two, through a price far behind the book, with the same result.
+
+The clock is the process's CPU time, around the engine's work alone; records are prepared before and answers are read
+afterwards.  Every pass runs on a fresh engine, and every pass must give the same event bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from exchange.protocol import messages, records, schema
+
+RECORD = struct.Struct("<BBBBIQqq")
+PLACE = struct.Struct("<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["place_order"].body_format)
+CANCEL = struct.Struct("<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["cancel_order"].body_format)
+AMEND = struct.Struct("<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["amend_order"].body_format)
+EVENT_HEAD = struct.Struct("<HH")
+FILL = struct.Struct("<" + schema.EVENT_HEADER.body_format + schema.EVENT_BY_NAME["fill"].body_format)
+FILL_FIELDS = [f.name for f in schema.EVENT_HEADER.fields + schema.EVENT_BY_NAME["fill"].fields]
+FILL_NUMBER = schema.EVENT_BY_NAME["fill"].number
+REJECTED_NUMBER = schema.EVENT_BY_NAME["rejected"].number
+
+SYMBOL = 1
+MARK_TICKS = 100_000
+BALANCE_ATOMS = 10**14  # never fails: a thousand times the largest requirement of these workloads
+PARKED_TICKS = {0: 1, 1: 10**9}  # far behind the book, by side
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Command batches ready to apply, and how many messages of the file they stand for."""
+
+    setup: bytes
+    batches: list[bytes]
+    messages: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a correct engine ends with; the crc is over (maker id, taker id, price, qty) of every trade."""
+
+    trades: int
+    volume: int
+    resting: int
+    best_bid: int | None
+    best_ask: int | None
+    trades_crc32: int
+
+
+def listing() -> messages.ListSymbol:
+    """A perpetual with fees and five brackets; one atom a tick and lot."""
+    return messages.ListSymbol(
+        symbol=SYMBOL,
+        name="WORKLOAD",
+        tick_size_e12=10**12,
+        lot_size_e12=10**4,
+        atoms_per_tick_lot=1,
+        initial_margin_ppm=50_000,
+        taker_fee_ppm=500,
+        maker_fee_ppm=200,
+        max_open_orders=1_000_000,
+        exposure_limit_atoms=schema.MAX_EXPOSURE_ATOMS,
+        brackets=(
+            (0, 4_000, 8_000),
+            (50_000_000, 5_000, 10_000),
+            (600_000_000, 10_000, 20_000),
+            (3_000_000_000, 25_000, 50_000),
+            (12_000_000_000, 50_000, 100_000),
+        ),
+    )
+
+
+def setup_commands(users: set[int]) -> bytes:
+    """Lists the symbol, sets its mark and funds every user."""
+    commands: list[messages.Command] = [listing(), messages.SetMark(symbol=SYMBOL, price_ticks=MARK_TICKS)]
+    commands += [messages.Deposit(account=user, amount_atoms=BALANCE_ATOMS) for user in sorted(users)]
+    return records.stamp(records.encode_commands(commands), 1, 1)
+
+
+def translate(data: bytes) -> Iterator[bytes]:
+    """The workload's records as command records, unstamped."""
+    price_of: dict[int, int] = {}
+    place, cancel, amend = (schema.COMMAND_BY_NAME[n].number for n in ("place_order", "cancel_order", "amend_order"))
+    for op, side, tif, _, user, order_id, price, qty in RECORD.iter_unpack(data):
+        if op == 0:
+            price_of[order_id] = price
+            yield PLACE.pack(place, PLACE.size, user, 0, 0, SYMBOL, side, 0, tif, 0, 0, price, qty, 0)
+        elif op == 1:
+            yield CANCEL.pack(cancel, CANCEL.size, user, 0, 0, order_id, 0)
+        else:
+            if price_of[order_id] == price:
+                yield AMEND.pack(amend, AMEND.size, user, 0, 0, order_id, 0, PARKED_TICKS[side], 0)
+            price_of[order_id] = price
+            yield AMEND.pack(amend, AMEND.size, user, 0, 0, order_id, 0, price, 0)
+
+
+def load_workload(path: Path, batch: int) -> Workload:
+    """Reads a workload file and prepares its batches."""
+    data = path.read_bytes()
+    if not data or len(data) % RECORD.size:
+        raise ValueError(f"{path} should hold whole records of {RECORD.size} bytes; it holds {len(data)} bytes")
+    users = {RECORD.unpack_from(data, at)[4] for at in range(0, len(data), RECORD.size)}
+    setup = setup_commands(users)
+    sequence = records.count_records(setup)
+    commands = list(translate(data))
+    batches = []
+    for at in range(0, len(commands), batch):
+        part = commands[at : at + batch]
+        batches.append(records.stamp(b"".join(part), sequence + 1, 2))
+        sequence += len(part)
+    return Workload(setup, batches, len(data) // RECORD.size)
+
+
+def run_pass(workload: Workload, margin: bool) -> tuple[float, list[bytes], object]:
+    """One pass on a fresh engine: nanoseconds of CPU a message, the events of each batch, the engine."""
+    from exchange._native.engine import Engine
+
+    engine = Engine(risk=margin, prevent_self_trade=False)
+    engine.apply(workload.setup)
+    apply = engine.apply
+    events = []
+    start = time.process_time_ns()
+    for batch in workload.batches:
+        events.append(apply(batch))
+    spent = time.process_time_ns() - start
+    return spent / workload.messages, events, engine
+
+
+def read_answers(events: list[bytes], engine: object) -> Answers:
+    """Counts trades from the events and reads the final book from the engine."""
+    crc = trades = volume = 0
+    at_role, at_order, at_price, at_qty, at_trade = (
+        FILL_FIELDS.index(n) for n in ("role", "order_id", "price_ticks", "qty_lots", "trade_id")
+    )
+    maker: tuple[int, ...] = ()
+    for part in events:
+        at = 0
+        while at < len(part):
+            kind, size = EVENT_HEAD.unpack_from(part, at)
+            if kind == FILL_NUMBER:
+                fill = FILL.unpack_from(part, at)
+                if fill[at_role] == schema.FillRole.MAKER:
+                    maker = fill
+                else:
+                    assert maker[at_trade] == fill[at_trade], "the two sides of a fill stand together"
+                    trades += 1
+                    volume += fill[at_qty]
+                    crc = zlib.crc32(
+                        struct.pack("<QQqq", maker[at_order], fill[at_order], fill[at_price], fill[at_qty]), crc
+                    )
+            elif kind == REJECTED_NUMBER:
+                raise ValueError(f"the engine rejected a command of the workload: {records.decode_events(part[at:])[0]}")
+            at += size
+    book = engine.book(SYMBOL)  # type: ignore[attr-defined]
+    return Answers(
+        trades=trades,
+        volume=volume,
+        resting=sum(level.order_count for level in book.bids + book.asks),
+        best_bid=book.bids[0].price_ticks if book.bids else None,
+        best_ask=book.asks[0].price_ticks if book.asks else None,
+        trades_crc32=crc,
+    )
+
+
+def measure(path: Path, *, margin: bool, passes: int = 7, batch: int = 256) -> dict[str, object]:
+    """Runs a workload several times; the median time, the spread, and the answers."""
+    workload = load_workload(path, batch)
+    times = []
+    digests = set()
+    answers: Answers | None = None
+    for _ in range(passes):
+        spent, events, engine = run_pass(workload, margin)
+        times.append(spent)
+        crc = 0
+        for part in events:
+            crc = zlib.crc32(part, crc)
+        digests.add(crc)
+        if answers is None:
+            answers = read_answers(events, engine)
+    if len(digests) != 1 or answers is None:
+        raise AssertionError("the passes gave different events: the engine is not deterministic")
+    return {
+        "workload": path.name,
+        "margin": margin,
+        "messages": workload.messages,
+        "batch": batch,
+        "passes": passes,
+        "ns_per_message": round(statistics.median(times), 2),
+        "ns_per_message_min": round(min(times), 2),
+        "ns_per_message_max": round(max(times), 2),
+        "trades": answers.trades,
+        "volume": answers.volume,
+        "resting": answers.resting,
+        "best_bid": answers.best_bid,
+        "best_ask": answers.best_ask,
+        "trades_crc32": answers.trades_crc32,
+    }
+
+
+def compare(result: dict[str, object], path: Path) -> list[str]:
+    """What differs from the answers beside the workload (FILE.json), if they are there."""
+    beside = path.with_name(path.name + ".json")
+    if not beside.exists():
+        return []
+    wanted = json.loads(beside.read_text())
+    names = ("trades", "volume", "resting", "best_bid", "best_ask", "trades_crc32")
+    return [f"{n}: wanted {wanted[n]}, came {result[n]}" for n in names if n in wanted and wanted[n] != result[n]]
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command: prints the figures; exit code 1 if an answer is wrong."""
+    path = Path(args.workload)
+    result = measure(path, margin=args.margin, passes=args.passes, batch=args.batch)
+    wrong = compare(result, path)
+    if args.json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:20} {value}")
+    for line in wrong:
+        print(f"wrong answer: {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``exchange bench core``."""
+    parser.add_argument("workload", help="file of 32-byte records (see benchmarks/README.md)")
+    parser.add_argument("--margin", action="store_true", help="balances, brackets and fees; margin on every fill")
+    parser.add_argument("--passes", type=int, default=7, help="passes on fresh engines (default 7)")
+    parser.add_argument("--batch", type=int, default=256, help="commands in one call (default 256)")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
