@@ -13,10 +13,10 @@ import sys
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport (
     INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
-from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 
 from native.wire cimport (
@@ -102,6 +102,7 @@ cdef struct replies_t:     # which request each sequence answers
     uint64_t first_sequence
     uint64_t count
     uint64_t* request_ids
+    bint actor_known
     uint64_t actor_sequence  # of the last result event seen,
     uint32_t actor           # and whose command that was
 
@@ -153,7 +154,7 @@ cdef inline int buffer_reserve(buffer_t* buffer, size_t extra) noexcept nogil:
         return 0
     while room < buffer.used + extra:
         room = 2 * room if room else 1024
-    moved = realloc(buffer.bytes, room)
+    moved = PyMem_RawRealloc(buffer.bytes, room)
     if moved == NULL:
         return -1
     buffer.bytes = <uint8_t*>moved
@@ -408,8 +409,8 @@ cdef tuple decode(object payload, bint events, int64_t most):
         )
     finally:
         PyBuffer_Release(&view)
-        free(records.bytes)
-        free(ids.bytes)
+        PyMem_RawFree(records.bytes)
+        PyMem_RawFree(ids.bytes)
 
 
 cdef int raise_fault(object payload, fault_t fault, bint events) except -1:
@@ -525,13 +526,16 @@ cdef inline bint is_event(const uint8_t* at, size_t left) noexcept nogil:
 
 cdef inline uint64_t request_of(replies_t* replies, const wire_event_header* header) noexcept nogil:
     """The request that an event answers; 0 for an event of another account than the one that commanded."""
-    cdef uint64_t index = header.sequence - replies.first_sequence  # wraps to a large number if below
+    cdef uint64_t index = header.sequence - replies.first_sequence
     if header.type == EVENT_ACCEPTED or header.type == EVENT_REJECTED:
+        replies.actor_known = True
         replies.actor_sequence = header.sequence
         replies.actor = header.account
-    elif replies.actor_sequence == header.sequence and replies.actor != header.account:
+    elif replies.actor_known and replies.actor_sequence == header.sequence and replies.actor != header.account:
         return 0
-    return replies.request_ids[index] if index < replies.count else 0
+    if header.sequence < replies.first_sequence or index >= replies.count:
+        return 0
+    return replies.request_ids[index]
 
 
 cdef inline uint8_t* write_event(uint8_t* to, const uint8_t* record, uint64_t request_id) noexcept nogil:
@@ -574,19 +578,20 @@ cdef int replies_open(replies_t* replies, uint64_t first_sequence, list request_
     cdef Py_ssize_t i = 0
     replies.first_sequence = first_sequence
     replies.count = len(request_ids)
+    replies.actor_known = False
     replies.actor_sequence = 0
     replies.actor = 0
-    replies.request_ids = <uint64_t*>malloc(sizeof(uint64_t) * (replies.count + 1))
+    replies.request_ids = <uint64_t*>PyMem_RawMalloc(sizeof(uint64_t) * (replies.count + 1))
     if replies.request_ids == NULL:
         raise MemoryError
     try:
         for i in range(len(request_ids)):
             replies.request_ids[i] = request_ids[i]
     except OverflowError:
-        free(replies.request_ids)
+        PyMem_RawFree(replies.request_ids)
         raise layout.request_id_error(request_ids[i]) from None
     except BaseException:
-        free(replies.request_ids)
+        PyMem_RawFree(replies.request_ids)
         raise
     return 0
 
@@ -628,8 +633,8 @@ def encode_events(records not None, uint64_t first_sequence, list request_ids no
         finally:
             PyBuffer_Release(&view)
     finally:
-        free(wire.bytes)
-        free(replies.request_ids)
+        PyMem_RawFree(wire.bytes)
+        PyMem_RawFree(replies.request_ids)
 
 
 def encode_event_list(records not None, uint64_t first_sequence, list request_ids not None):
@@ -663,7 +668,7 @@ def encode_event_list(records not None, uint64_t first_sequence, list request_id
         finally:
             PyBuffer_Release(&view)
     finally:
-        free(replies.request_ids)
+        PyMem_RawFree(replies.request_ids)
 
 
 # ------------------------------------------------------------------------------------------ the sequencer

@@ -1,4 +1,4 @@
-# GENERATED from exchange/protocol/schema.py by `python -m exchange.protocol.generate`
+# GENERATED from exchange/protocol/schema.py by python -m exchange.protocol.generate: edit the table
 # Records and codes of the table as packed C structs and constants.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t

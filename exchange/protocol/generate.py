@@ -19,7 +19,7 @@ from exchange.protocol import schema
 from exchange.protocol.schema import Field, Message
 
 ROOT = Path(__file__).resolve().parents[2]
-ORIGIN = "GENERATED from exchange/protocol/schema.py by `python -m exchange.protocol.generate`"
+ORIGIN = "GENERATED from exchange/protocol/schema.py by python -m exchange.protocol.generate: edit the table"
 LINE_LENGTH = 100
 
 #: Bounds that the core multiplies with: C integers of 64 bits.

@@ -1,6 +1,6 @@
 """The commands and events of the exchange as typed, immutable objects: what Python code handles.
 
-GENERATED from exchange/protocol/schema.py by `python -m exchange.protocol.generate`.
+GENERATED from exchange/protocol/schema.py by python -m exchange.protocol.generate: edit the table.
 
 Every number is an integer in the unit that its name ends in; codes (``side``, ``reason``) are plain
 integers that compare equal to the members of the enums in ``schema``.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
@@ -78,7 +78,9 @@ class RecordCodec(Generic[M]):
         _, _, *header_fields = header.fields
         self.message = message
         self.fields = (*header_fields, *message.fields)
-        self.layout = struct.Struct("<HH" + "".join(schema.KINDS[f.kind][0] for f in self.fields))
+        body_format = "".join(schema.KINDS[f.kind][0] for f in self.fields)
+        self.layout = struct.Struct("<HH" + body_format)
+        self.body = struct.Struct("<4x" + body_format)  # the same, stepping over type and size
         self.names = tuple(f.name for f in self.fields if f.name not in COUNTED)
         self.build = keyword_builder(struct_class, self.names)
         self.is_plain = all(f.kind not in ("name", "brackets") for f in self.fields)
@@ -92,9 +94,9 @@ class RecordCodec(Generic[M]):
         except struct.error:
             self.refuse(value)
 
-    def values(self, data: Buffer, offset: int = 0) -> list[Any]:
+    def values(self, data: Buffer, offset: int = 0) -> Sequence[Any]:
         """What stands in the record at ``offset``, whose type and size are known to be right."""
-        _, _, *raw = self.layout.unpack_from(data, offset)
+        raw = self.body.unpack_from(data, offset)
         return raw if self.is_plain else self.gather(raw)
 
     def unpack(self, data: Buffer, offset: int = 0) -> M:
@@ -114,7 +116,7 @@ class RecordCodec(Generic[M]):
                 raw.append(getattr(value, field.name))
         return raw
 
-    def gather(self, raw: list[Any]) -> list[Any]:
+    def gather(self, raw: Sequence[Any]) -> list[Any]:
         values: list[Any] = []
         position = 0
         bracket_count = 0
@@ -143,7 +145,10 @@ class RecordCodec(Generic[M]):
                 raise ValueError(
                     f"{self.message.name}.{field.name}: wanted an integer {lowest} .. {highest}, came {came!r}"
                 )
-        raise ValueError(f"{self.message.name}: the brackets do not fit their fields: {value!r}")
+        raise ValueError(
+            f"{self.message.name}.brackets: wanted floor_atoms of 64 bits and rates of 32 bits without sign, "
+            f"came {getattr(value, 'brackets', None)!r}"
+        )
 
 
 def keyword_builder(struct_class: type[M], names: tuple[str, ...]) -> Callable[..., M]:
@@ -183,7 +188,7 @@ def flatten_brackets(brackets: tuple[Bracket, ...]) -> list[int]:
     return [number for bracket in brackets for number in bracket] + [0] * (3 * unused)
 
 
-def gather_brackets(raw: list[int], count: int) -> tuple[Bracket, ...]:
+def gather_brackets(raw: Sequence[int], count: int) -> tuple[Bracket, ...]:
     used = min(count, schema.MAX_BRACKETS)
     return tuple((raw[3 * i], raw[3 * i + 1], raw[3 * i + 2]) for i in range(used))
 

@@ -268,7 +268,7 @@ def encode_event_list_python(
             raise request_id_error(request_id)
     record_form.decode_events(records)  # for its errors: all or nothing is encoded
     events: list[RoutedEvent] = []
-    actor_sequence, actor = 0, 0  # of the last result event: whose command it was
+    actor_sequence, actor = -1, 0  # of the last result event: whose command it was
     for number, offset, _ in iter_starts(records):
         account, sequence, *fields = EVENT_CODECS[number].values(records, offset)
         if number in RESULT_TYPES:
