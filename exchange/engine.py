@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from exchange.errors import BuildError
+from exchange.errors import BuildError, SequenceError
 from exchange.protocol.views import AccountView, BookView, OrderView, PositionView, SymbolView
+
+__all__ = ["ENGINE_KINDS", "Engine", "SequenceError", "create_engine"]
 
 ENGINE_KINDS = ("native", "reference")
 
