@@ -1,0 +1,75 @@
+# The commands of the project.  Each makes what it needs first: .venv, the installed packages, the built core.
+#
+#   make demo        a real crash day on a real node, with a table and a picture
+#   make test        everything that must hold
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+NATIVE := $(wildcard native/*.pyx native/*.pxd)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+# make demo DAY=2020-03-12 SEED=7 ARGS="--accounts 400"
+DAY ?= 2025-10-10
+SEED ?= 1
+OUT ?= demo-out
+ARGS ?=
+# make fuzz SEED=3 N=2000000
+N ?= 1000000
+export PYTHON CC
+
+.PHONY: help build test demo bench fuzz lint typecheck docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: .venv/built ## the Cython core, in place, and the `exchange` command in .venv/bin
+
+test: .venv/test .venv/built ## the whole suite (ARGS="-k name" for a part)
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: .venv/demo .venv/built ## a crash day with bots over ZeroMQ: table and cascade.png in demo-out/ (DAY, SEED, ARGS)
+	$(BIN)/exchange demo --day $(DAY) --seed $(SEED) --out $(OUT) $(ARGS)
+
+bench: .venv/test .venv/built ## the benchmarks; how to read them: benchmarks/README.md
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
+
+fuzz: .venv/test .venv/built ## random commands through both engines until they differ (SEED, N)
+	$(BIN)/python -m exchange.fuzz --seed $(SEED) --commands $(N) $(ARGS)
+
+lint: .venv/dev ## ruff and cython-lint
+	$(BIN)/ruff check .
+	PATH="$(BIN):$$PATH" cython-lint native
+
+typecheck: .venv/dev ## mypy --strict on exchange/
+	$(BIN)/mypy
+
+docs: .venv/built ## draw native/wire.pxd, messages.py and the message reference from the table
+	$(BIN)/python -m exchange.protocol.generate
+
+clean: ## everything that was made: .venv, build, compiled modules, caches
+	rm -rf .venv build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find exchange -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a stamp is newer than all that it was made from, so a second call costs nothing.
+
+.venv/made: tools/bootstrap.sh
+	@tools/bootstrap.sh
+	@$(PIP) "setuptools>=77" "cython>=3.1"
+	@touch $@
+
+# Editable, so that Python sources need no rebuild.
+.venv/installed: .venv/made pyproject.toml
+	@echo "installing exchange and building the core"
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+.venv/built: .venv/installed setup.py $(NATIVE)
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+.venv/demo .venv/test .venv/dev: .venv/installed
+	@echo "installing what \`$(@F)\` needs"
+	@$(PIP) --no-build-isolation --editable ".[$(@F)]"
+	@touch $@
