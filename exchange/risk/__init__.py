@@ -1,0 +1,6 @@
+"""Risk policy in human units: what an operator writes, and the listing command that it becomes."""
+
+from exchange.risk.load import FundNumbers, load_policy
+from exchange.risk.policy import BracketPolicy, LiquidationPolicy, SymbolPolicy
+
+__all__ = ["BracketPolicy", "FundNumbers", "LiquidationPolicy", "SymbolPolicy", "load_policy"]

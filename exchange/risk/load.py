@@ -1,0 +1,206 @@
+"""From a configuration file to policies: one vocabulary for TOML files and scenario files.
+
+::
+
+    [[symbols]]
+    name = "BTC-PERP"
+    tick = 0.1
+    lot = 0.001
+    leverage = 20                                   # or initial_margin = 0.05
+    brackets = [[0, 0.004, 0.008], [50_000, 0.005]] # [notional floor, maintenance, initial (optional)]
+    taker_fee = 0.0005
+    fund = "majors"                                 # "shared" by default
+    liquidation = { mode = "target", fee = 0.005, buffer = 0.1 }
+
+Numbers have to be exact: read the file with ``tomllib.load(file, parse_float=Decimal)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from exchange.errors import PolicyError, UnitsError
+from exchange.protocol.schema import MAX_EXPOSURE_ATOMS
+from exchange.risk.policy import (
+    BracketPolicy,
+    LiquidationPolicy,
+    SymbolPolicy,
+    total_exposure_atoms,
+)
+from exchange.units import to_decimal
+
+SHARED_FUND = "shared"
+
+#: Key of the file -> field of the policy, for what is one decimal.
+DECIMALS = {
+    "tick": "tick_size",
+    "lot": "lot_size",
+    "initial_margin": "initial_margin",
+    "leverage": "leverage",
+    "taker_fee": "taker_fee",
+    "maker_fee": "maker_fee",
+    "price_band": "price_band",
+    "upnl_weight": "upnl_weight",
+    "min_quantity": "min_quantity",
+    "max_quantity": "max_quantity",
+    "min_notional": "min_notional",
+    "exposure_limit": "exposure_limit",
+    "slippage_cap": "slippage_cap",
+}
+SYMBOL_KEYS = ("name", "symbol", *DECIMALS, "max_open_orders", "brackets", "fund", "liquidation")
+LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
+LIQUIDATION_KEYS = ("mode", *LIQUIDATION_DECIMALS)
+REQUIRED = ("tick", "lot", "brackets")
+
+
+class FundNumbers:
+    """Numbers of the insurance funds by name: ``shared`` is 0, others count from 1 as they appear.
+
+    >>> funds = FundNumbers()
+    >>> funds.number("thin"), funds.number("shared"), funds.number("thin")
+    (1, 0, 1)
+    """
+
+    def __init__(self) -> None:
+        self.by_name = {SHARED_FUND: 0}
+
+    def number(self, name: str) -> int:
+        """The fund's number; a new name gets the next one."""
+        return self.by_name.setdefault(name, len(self.by_name))
+
+    def name(self, number: int) -> str:
+        """The name of a number given before; KeyError if it was not."""
+        return {n: name for name, n in self.by_name.items()}[number]
+
+
+def load_policy(config: Mapping[str, Any], funds: FundNumbers | None = None) -> list[SymbolPolicy]:
+    """The policies under ``symbols`` of a configuration: an array of tables, or tables by name.
+
+    Symbols without a number count from 1 in the order of the file.
+
+    Raises:
+        PolicyError: names symbol, field, value and bound.
+    """
+    funds = FundNumbers() if funds is None else funds
+    policies: list[SymbolPolicy] = []
+    for number, (name, table) in enumerate(_symbol_tables(config.get("symbols", ())), start=1):
+        policies.append(symbol_policy(name, table, number, funds))
+    numbers = [str(policy.symbol) for policy in policies]
+    names = [policy.name for policy in policies]
+    for what, values in (("symbol number", numbers), ("symbol name", names)):
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise PolicyError(f"{what} {', '.join(twice)} is used twice; each symbol needs its own")
+    total = total_exposure_atoms([policy.to_command() for policy in policies])
+    if total > MAX_EXPOSURE_ATOMS:
+        raise PolicyError(
+            f"the exposure limits of all symbols sum to {total} atoms; wanted at most {MAX_EXPOSURE_ATOMS}: "
+            "set exposure_limit lower on some"
+        )
+    return policies
+
+
+def symbol_policy(
+    name: str, table: Mapping[str, Any], number: int, funds: FundNumbers
+) -> SymbolPolicy:
+    """One symbol's table as a policy; ``number`` where the table names none."""
+    require_known(table, SYMBOL_KEYS, name)
+    missing = [key for key in REQUIRED if key not in table]
+    if missing:
+        raise PolicyError(
+            f"{name}: {', '.join(missing)} is missing; wanted at least {', '.join(REQUIRED)}"
+        )
+    fields: dict[str, Any] = {
+        field: _decimal(table[key], key, name) for key, field in DECIMALS.items() if key in table
+    }
+    if "max_open_orders" in table:
+        fields["max_open_orders"] = _integer(table["max_open_orders"], "max_open_orders", name)
+    fund = table.get("fund", SHARED_FUND)
+    return SymbolPolicy(
+        symbol=_integer(table.get("symbol", number), "symbol", name),
+        name=name,
+        brackets=_brackets(table["brackets"], name),
+        fund=funds.number(fund) if isinstance(fund, str) else _integer(fund, "fund", name),
+        liquidation=_liquidation(table.get("liquidation", {}), name),
+        **fields,
+    )
+
+
+def require_known(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """PolicyError for a key that nobody reads: a typing error in a risk policy must not pass silently."""
+    known = tuple(known)
+    unknown = [str(key) for key in table if key not in known]
+    if unknown:
+        raise PolicyError(
+            f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}"
+        )
+
+
+def _symbol_tables(symbols: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    if isinstance(symbols, Mapping):
+        tables = [(str(name), table) for name, table in symbols.items()]
+    elif isinstance(symbols, list | tuple):
+        tables = [(_name(table, index), table) for index, table in enumerate(symbols, start=1)]
+    else:
+        raise PolicyError(f"symbols is {symbols!r}; wanted an array of tables, or tables by name")
+    for name, table in tables:
+        if not isinstance(table, Mapping):
+            raise PolicyError(
+                f"{name}: {table!r} is no table; wanted {{tick = ..., lot = ..., ...}}"
+            )
+    return tables
+
+
+def _name(table: Any, index: int) -> str:
+    if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
+        raise PolicyError(f'symbol {index} of the file has no name; wanted name = "BTC-PERP"')
+    return str(table["name"])
+
+
+def _brackets(rows: Any, where: str) -> tuple[BracketPolicy, ...]:
+    wanted = "[[notional floor, maintenance, initial (optional)], ...]"
+    if not isinstance(rows, list | tuple) or not rows:
+        raise PolicyError(f"{where}: brackets is {rows!r}; wanted {wanted}")
+    brackets = []
+    for row in rows:
+        if not isinstance(row, list | tuple) or len(row) not in (2, 3):
+            raise PolicyError(f"{where}: bracket {row!r}; wanted {wanted}")
+        numbers = [_decimal(value, "brackets", where) for value in row]
+        brackets.append(BracketPolicy(*numbers))
+    return tuple(brackets)
+
+
+def _liquidation(table: Any, where: str) -> LiquidationPolicy:
+    if not isinstance(table, Mapping):
+        raise PolicyError(
+            f'{where}: liquidation is {table!r}; wanted {{mode = "target", fee = 0.005}}'
+        )
+    require_known(table, LIQUIDATION_KEYS, f"{where}: liquidation")
+    fields: dict[str, Any] = {
+        key: _decimal(table[key], f"liquidation.{key}", where)
+        for key in LIQUIDATION_DECIMALS
+        if key in table
+    }
+    if "mode" in table:
+        fields["mode"] = str(table["mode"])
+    return LiquidationPolicy(**fields)
+
+
+def _decimal(value: Any, field: str, where: str) -> Decimal:
+    if isinstance(value, float):
+        raise PolicyError(
+            f"{where}: {field} is the float {value}; read the file with tomllib.load(file, parse_float=Decimal)"
+        )
+    try:
+        return to_decimal(field, value)
+    except UnitsError as error:
+        raise PolicyError(f"{where}: {error}") from None
+
+
+def _integer(value: Any, field: str, where: str) -> int:
+    number = _decimal(value, field, where)
+    if number != int(number):
+        raise PolicyError(f"{where}: {field} is {value}; wanted a whole number")
+    return int(number)
