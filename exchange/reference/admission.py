@@ -45,11 +45,11 @@ def exceeds_exposure(
 ) -> bool:
     """UNITS-01: whether an order would take the symbol past its exposure limit, at its limit or at the mark."""
     gross_lots = entry_atoms = 0
-    for position in symbol.positions.values():
+    for position in dict.values(symbol.positions):  # in any order: only sums
         gross_lots += abs(position.lots)
         entry_atoms += abs(position.entry_value_atoms)
     open_lots = open_value = 0  # the value in ticks x lots
-    for order in symbol.book:
+    for order in symbol.book.unsorted():
         if order is not removed:
             open_lots += order.open_lots
             open_value += order.open_lots * order.price_ticks

@@ -1,4 +1,4 @@
-"""LIQ-04..06: how much of a position a closing order takes, at which price, and what it is worth in bankruptcy.  Pure."""
+"""LIQ-04..06: how much a closing order takes, at which limit, and what the position is worth in bankruptcy.  Pure."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from exchange.errors import SequenceError
 from exchange.protocol import messages
 from exchange.protocol.records import COMMAND_CODECS
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, COMMANDS, RejectReason
@@ -84,19 +85,19 @@ class ReferenceEngine:
         offset, expected = 0, self.sequence
         while offset < len(commands):
             if offset + HEADER.size > len(commands):
-                raise _sequence_error(
+                raise SequenceError(
                     f"a command header of {HEADER.size} bytes was wanted at byte {offset}, "
                     f"{len(commands) - offset} bytes came: the batch is cut short"
                 )
             number, size, account, sequence, _ = HEADER.unpack_from(commands, offset)
             if size < HEADER.size or offset + size > len(commands):
-                raise _sequence_error(
+                raise SequenceError(
                     f"a command of {size} bytes was announced at byte {offset} "
                     f"of a batch of {len(commands)}: the batch is cut short"
                 )
             expected += 1
             if sequence != expected:
-                raise _sequence_error(
+                raise SequenceError(
                     f"sequence {expected} was wanted, {sequence} came: commands are applied once, "
                     "in order and without gaps"
                 )
@@ -182,10 +183,3 @@ class ReferenceEngine:
     def uncovered(self) -> bool:
         """Whether withdrawals are stopped because a deficit is uncovered (ADL-03)."""
         return any(pool.uncovered for pool in self._ctx.state.pools())
-
-
-def _sequence_error(problem: str) -> ValueError:
-    """The error of the door that both engines stand behind; imported late, because that door imports us."""
-    from exchange.engine import SequenceError
-
-    return SequenceError(problem)

@@ -108,7 +108,7 @@ def open_lots_by_price(position: Position, side: int, trial: Trial | None) -> li
     removed = trial.removed if trial else None
     found = [
         (order.price_ticks, order.open_lots)
-        for order in position.orders.sides[side].values()
+        for order in position.orders.of_side(side)
         if not order.reduce_only and order is not removed
     ]
     if trial and trial.side == side and not trial.reduce_only:
@@ -243,7 +243,7 @@ def other_lots(trial: Trial) -> int:
     """Open lots of the account's other orders on the trial's side, reduce-only ones left out (MARGIN-07, pure)."""
     return sum(
         order.open_lots
-        for order in trial.position.orders.sides[trial.side].values()
+        for order in trial.position.orders.of_side(trial.side)
         if not order.reduce_only and order is not trial.removed
     )
 

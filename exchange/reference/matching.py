@@ -48,7 +48,7 @@ def market_limit(symbol: Symbol, side: int, lots: int) -> tuple[int, int]:
     """MATCH-02: (effective limit, lots found) of a market order: the worst price that it would reach."""
     limit, found = 0, 0
     band = symbol.price_band_ppm
-    for order in symbol.book.sides[1 - side].values():
+    for order in symbol.book.of_side(1 - side):
         if found >= lots or (band >= 0 and not is_in_band(symbol, side, order.price_ticks)):
             break
         limit = order.price_ticks
@@ -269,7 +269,7 @@ def can_fill_whole(state: State, taker: Taker) -> bool:
     if order.reduce_only:
         wanted = min(wanted, state.position_of(order).reducible_lots(order.side))
     count = 0
-    for maker in state.symbols[order.symbol].book.sides[1 - order.side].values():
+    for maker in state.symbols[order.symbol].book.of_side(1 - order.side):
         if count >= wanted or not crosses(order.side, taker.limit_ticks, maker.price_ticks):
             break
         if maker.account == order.account:

@@ -57,7 +57,7 @@ def check_mark(state: State, command: SetMark) -> RejectReason | None:
     if not 1 <= command.price_ticks <= MAX_PRICE_TICKS:
         return RejectReason.INVALID_PRICE
     symbol = state.symbols[command.symbol]
-    lots = gross_lots(symbol) + 2 * sum(order.open_lots for order in symbol.book)
+    lots = gross_lots(symbol) + 2 * sum(order.open_lots for order in symbol.book.unsorted())
     if symbol.value_atoms(lots, command.price_ticks) > symbol.exposure_limit_atoms:
         return RejectReason.VALUE_OUT_OF_RANGE
     return None

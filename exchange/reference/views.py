@@ -116,7 +116,7 @@ def book_view(symbol: Symbol, depth: int) -> BookView:
 
 def level_views(symbol: Symbol, side: int, depth: int) -> list[LevelView]:
     """The orders of one side, summed by price."""
-    levels = groupby(symbol.book.sides[side].values(), key=lambda order: order.price_ticks)
+    levels = groupby(symbol.book.of_side(side), key=lambda order: order.price_ticks)
     views = []
     for price, group in islice(levels, depth or None):
         lots = [order.open_lots for order in group]
