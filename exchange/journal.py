@@ -314,7 +314,7 @@ class Journal:
         self.cut_bytes = 0  # of the torn tail that opening cut off
         self._segment_bytes = max(segment_bytes, MIN_SEGMENT_BYTES)
         self._interval_s = sync_interval_ms / 1000
-        self._on_release = on_release
+        self.on_release = on_release
         self._lock = FolderLock(folder)
         self._segments = SegmentFiles(folder, self._segment_bytes)
         try:
@@ -442,7 +442,7 @@ class Journal:
         try:
             if self.durability is Durability.ALWAYS:
                 while self._commit_group():
-                    self._on_release()
+                    self.on_release()
             elif self.durability is Durability.INTERVAL:
                 while not self._wait_interval():
                     self._sync_written()
@@ -505,7 +505,7 @@ class Journal:
                 f"The node stops; mend the disk and start it again"
             )
             self._changed.notify_all()
-        self._on_release()
+        self.on_release()
 
 
 class SegmentFiles:

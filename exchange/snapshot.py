@@ -100,14 +100,3 @@ def load_snapshot(path: Path) -> Snapshot:
     if state_digest(state) != digest.hex():
         raise SnapshotDamaged(f"{path}: the state has digest {state_digest(state)}, {digest.hex()} was written")
     return Snapshot(sequence, timestamp_ns, digest.hex(), state)
-
-
-def newest_snapshot(folder: Path) -> tuple[Snapshot | None, list[str]]:
-    """The newest snapshot that is good, and in words what was wrong with those passed over."""
-    warnings = []
-    for path in snapshot_paths(folder):
-        try:
-            return load_snapshot(path), warnings
-        except SnapshotDamaged as error:
-            warnings.append(str(error))
-    return None, warnings

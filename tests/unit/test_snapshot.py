@@ -1,4 +1,4 @@
-"""A snapshot is whole and verified, or it is passed over."""
+"""A snapshot is whole and verified, or it is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from exchange.snapshot import (
     Snapshot,
     SnapshotDamaged,
     load_snapshot,
-    newest_snapshot,
     snapshot_paths,
     state_digest,
     write_snapshot,
@@ -26,27 +25,11 @@ def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert load_snapshot(write_snapshot(tmp_path, snapshot)) == snapshot
 
 
-def test_the_newest_is_found_and_old_ones_go(tmp_path: Path) -> None:
+def test_only_the_newest_few_are_kept(tmp_path: Path) -> None:
     for sequence in (5, 10, 200):
         write_snapshot(tmp_path, make_snapshot(sequence))
-    newest, warnings = newest_snapshot(tmp_path)
-    assert newest == make_snapshot(200)
-    assert warnings == []
     assert [int(path.stem) for path in snapshot_paths(tmp_path)] == [200, 10]
-
-
-def test_no_snapshot_is_no_warning(tmp_path: Path) -> None:
-    assert newest_snapshot(tmp_path / "nothing") == (None, [])
-
-
-def test_a_damaged_one_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
-    write_snapshot(tmp_path, make_snapshot(5))
-    path = write_snapshot(tmp_path, make_snapshot(9))
-    path.write_bytes(path.read_bytes()[:-3])
-    newest, warnings = newest_snapshot(tmp_path)
-    assert newest == make_snapshot(5)
-    assert len(warnings) == 1
-    assert "15 bytes of state were written, 12 are there" in warnings[0]
+    assert snapshot_paths(tmp_path / "nothing") == []
 
 
 def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""A perpetual-futures exchange: deterministic matching and margin core, journal, gateway, clients.
+
+Everything a user needs is here, by name::
+
+    Client, AsyncClient         trade: place, cancel, amend, margin, account, own events, market data, book mirror
+    AdminClient, AsyncAdminClient   operate: list symbols, set marks, settle funding, feed insurance funds
+    Rejected, ExchangeError ... what goes wrong; the tree is drawn in ``exchange.errors``
+    SymbolUnits, to_atoms ...   human decimals to the engine's integers and back (``exchange.units``)
+    SymbolPolicy, load_policy   a symbol's numbers as an operator writes them (``exchange.risk``)
+    create_engine, Engine       the core itself: batches of commands in, events out (``exchange.engine``)
+    Config, load_config, Node   the exchange as a process: what ``exchange serve`` runs
+    Auditor                     the invariants, checked from events alone (``exchange.audit``)
+
+And the rooms behind it: ``protocol`` (bytes and meaning: commands, events, codes), ``gateway`` (sockets), ``client``,
+``risk`` (policy), ``reference`` (the specification that runs), ``sim`` (scenarios, the demo), ``fuzz``; the modules
+``sequencer``, ``journal``, ``snapshot``, ``recovery``, ``bootstrap`` and ``node`` are the way of a command, in order.
+
+>>> import exchange
+>>> exchange.create_engine("reference").sequence
+0
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exchange.audit import Auditor
+    from exchange.client import (
+        AdminClient,
+        AsyncAdminClient,
+        AsyncClient,
+        BookMirror,
+        Client,
+        ClientTimeout,
+        NotLoggedIn,
+        OrderResult,
+        OrderStatus,
+        RequestRefused,
+    )
+    from exchange.config import Config, load_config
+    from exchange.engine import Engine, create_engine
+    from exchange.errors import (
+        ConfigError,
+        DuplicateClientOrderId,
+        ExchangeError,
+        InsufficientMargin,
+        LeverageTooHigh,
+        PolicyError,
+        PoolLiquidating,
+        PostOnlyWouldTake,
+        ReduceOnlyWouldOpen,
+        Rejected,
+        UnitsError,
+        UnknownOrder,
+        UnknownSymbol,
+        WithdrawalsStopped,
+    )
+    from exchange.journal import JournalError
+    from exchange.node import Node
+    from exchange.protocol.messages import (
+        CancelReason,
+        FillRole,
+        MarginMode,
+        OrderFlag,
+        OrderType,
+        PlaceOrder,
+        RejectReason,
+        SelfTradePrevention,
+        Side,
+        TimeInForce,
+    )
+    from exchange.risk import SymbolPolicy, load_policy
+    from exchange.units import SymbolUnits, from_atoms, from_ppm, to_atoms, to_ppm
+
+#: module -> the public names that it gives; imported when they are first asked for, so that a bot does not pay for a
+#: node, nor a node for a client.
+_NAMES: dict[str, str] = {
+    "exchange.audit": "Auditor",
+    "exchange.client": "AdminClient AsyncAdminClient AsyncClient BookMirror Client ClientTimeout NotLoggedIn OrderResult"
+    " OrderStatus RequestRefused",
+    "exchange.config": "Config load_config",
+    "exchange.engine": "Engine create_engine",
+    "exchange.errors": "ConfigError DuplicateClientOrderId ExchangeError InsufficientMargin LeverageTooHigh PolicyError"
+    " PoolLiquidating PostOnlyWouldTake ReduceOnlyWouldOpen Rejected UnitsError UnknownOrder UnknownSymbol"
+    " WithdrawalsStopped",
+    "exchange.journal": "JournalError",
+    "exchange.node": "Node",
+    "exchange.protocol.messages": "CancelReason FillRole MarginMode OrderFlag OrderType PlaceOrder RejectReason"
+    " SelfTradePrevention Side TimeInForce",
+    "exchange.risk": "SymbolPolicy load_policy",
+    "exchange.units": "SymbolUnits from_atoms from_ppm to_atoms to_ppm",
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = [
+    "AdminClient",
+    "AsyncAdminClient",
+    "AsyncClient",
+    "Auditor",
+    "BookMirror",
+    "CancelReason",
+    "Client",
+    "ClientTimeout",
+    "Config",
+    "ConfigError",
+    "DuplicateClientOrderId",
+    "Engine",
+    "ExchangeError",
+    "FillRole",
+    "InsufficientMargin",
+    "JournalError",
+    "LeverageTooHigh",
+    "MarginMode",
+    "Node",
+    "NotLoggedIn",
+    "OrderFlag",
+    "OrderResult",
+    "OrderStatus",
+    "OrderType",
+    "PlaceOrder",
+    "PolicyError",
+    "PoolLiquidating",
+    "PostOnlyWouldTake",
+    "ReduceOnlyWouldOpen",
+    "RejectReason",
+    "Rejected",
+    "RequestRefused",
+    "SelfTradePrevention",
+    "Side",
+    "SymbolPolicy",
+    "SymbolUnits",
+    "TimeInForce",
+    "UnitsError",
+    "UnknownOrder",
+    "UnknownSymbol",
+    "WithdrawalsStopped",
+    "__version__",
+    "create_engine",
+    "from_atoms",
+    "from_ppm",
+    "load_config",
+    "load_policy",
+    "to_atoms",
+    "to_ppm",
+]
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("perpetual-exchange")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+__version__ = _version()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'exchange' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -1,0 +1,83 @@
+"""What the configuration lists and the journal has not: as commands, journaled like everybody else's.
+
+A configuration speaks once.  A symbol that is not listed is listed, with its first mark; an empty journal also gets the
+first deposits of the funds.  A symbol that is listed keeps the policy that it was listed with, since every replay has
+to find it again; if the file says something else by now, a note tells.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from exchange.config import Config
+from exchange.engine import Engine
+from exchange.errors import ConfigError
+from exchange.protocol.messages import Command, DepositFund, Event, ListSymbol, Rejected, SetMark
+from exchange.protocol.records import COMMAND_HEADER_BYTES, encode_command
+from exchange.protocol.schema import COMMAND_BY_NAME, REJECT_PROSE, RejectReason
+
+#: The canonical state up to its listings (rules, section 7): magic, order id, trade id, fees, deposits; then a count.
+STATE_START = struct.Struct("<4sQQqq")
+COUNT = struct.Struct("<I")
+MARK = struct.Struct("<q")
+LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - COMMAND_HEADER_BYTES
+SYMBOL = struct.Struct("<I")  # first field of a listing
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """Commands to carry out, and what to tell the operator."""
+
+    commands: list[Command]
+    notes: list[str]
+
+    def check(self, events: Sequence[Event]) -> None:
+        """Raises ConfigError if the engine refused one of the commands."""
+        for event in events:
+            if isinstance(event, Rejected):
+                reason = RejectReason(event.reason)
+                refused = next(command for command in self.commands if command.number == event.command)
+                raise ConfigError(
+                    f"the engine refuses {refused} of the configuration: {reason.name.lower()}: {REJECT_PROSE[reason]}"
+                )
+
+
+def missing_commands(config: Config, engine: Engine) -> Missing:
+    """What has to be done so that everything in the configuration is there."""
+    commands: list[Command] = []
+    notes: list[str] = []
+    listed = listings_in(engine.snapshot()) if engine.sequence else {}
+    for policy in config.symbols:
+        listing = policy.to_command()
+        if policy.symbol not in listed:
+            commands.append(listing)
+            if policy.symbol in config.mark_ticks:
+                commands.append(SetMark(symbol=policy.symbol, price_ticks=config.mark_ticks[policy.symbol]))
+        elif body_of(listing) != listed[policy.symbol]:
+            notes.append(
+                f"{policy.name}: the configuration differs from what symbol {policy.symbol} was listed with; the change "
+                f"is not applied, the listing stands"
+            )
+    if not engine.sequence:
+        deposits = config.fund_atoms.items()
+        commands += [DepositFund(fund=fund, amount_atoms=atoms) for fund, atoms in deposits]
+    return Missing(commands, notes)
+
+
+def body_of(listing: ListSymbol) -> bytes:
+    return encode_command(listing)[COMMAND_HEADER_BYTES:]
+
+
+def listings_in(state: bytes) -> dict[int, bytes]:
+    """The listings in a canonical state, by number: what each symbol was listed with."""
+    at = STATE_START.size
+    (count,) = COUNT.unpack_from(state, at)
+    at += COUNT.size
+    listings = {}
+    for _ in range(count):
+        body = state[at : at + LISTING_BYTES]
+        listings[SYMBOL.unpack_from(body)[0]] = body
+        at += LISTING_BYTES + MARK.size
+    return listings

@@ -1,0 +1,471 @@
+"""The asyncio clients: the sync clients' methods, awaited; many requests may be under way at once.
+
+>>> async def main() -> None:                                       # doctest: +SKIP
+...     async with AsyncClient("tcp://127.0.0.1:5555", account=7) as client:
+...         await client.deposit("1000")
+...         print(await client.limit("BTC-PERP", "buy", quantity="0.01", price="60000"))
+...         async for event in client.events():
+...             print(event)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
+
+import zmq
+import zmq.asyncio
+
+from exchange.client.asks import Asks, Funds, Listed, OrderOptions, SymbolLike, SymbolNotListed
+from exchange.client.book_mirror import BookMirror
+from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
+from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
+from exchange.client.market_data import Names, Update, decode_update, topics_of
+from exchange.client.results import CancelResult, CommandResult, OrderResult
+from exchange.errors import Rejected
+from exchange.gateway.feed import BookDelta, BookSnapshot, book_topic
+from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
+from exchange.protocol.schema import MarginMode, Side
+from exchange.protocol.views import AccountView, OrderView, PositionView
+from exchange.units import Number, to_decimal
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Sender = zmq.asyncio.Socket
+
+
+class Waiter:
+    """Who waits for the replies of one ask: done when none is missing."""
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self.missing = set(ids)
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self.missing:
+            self.done.set_result(None)
+
+    def arrived(self, request_id: int) -> None:
+        self.missing.discard(request_id)
+        if not self.missing and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class AsyncBaseClient:
+    """A connection to one door of a node.  Open it with ``async with`` or ``await client.open()``."""
+
+    def __init__(self, endpoint: str, *, account: int = 0, timeout_s: float = 5.0) -> None:
+        self.endpoint = endpoint
+        self.timeout_s = timeout_s
+        self.about: dict[str, Any] = {}
+        self._core = Core()
+        self._core.on_reply = self._reply_arrived
+        self._ask = Asks(account)
+        self._waiters: dict[int, Waiter] = {}
+        self._own_event = asyncio.Event()
+
+    async def open(self) -> Self:
+        """Connects; raises ClientTimeout when nobody answers."""
+        self._context = zmq.asyncio.Context.instance()
+        self._socket: Sender = self._context.socket(zmq.DEALER)
+        self._socket.linger = 500
+        self._socket.sndhwm = self._socket.rcvhwm = 100_000
+        self._socket.connect(self.endpoint)
+        self._reader = asyncio.create_task(self._read())
+        try:
+            self.about = await self._run(self._ask.ping())
+            await self._learn_symbols()
+            await self._opened()
+        except BaseException:
+            await self._stop(linger=0)
+            raise
+        return self
+
+    async def _opened(self) -> None:
+        """What else a kind of client does when it is connected."""
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Says goodbye and closes the connection.  Orders stay in the book."""
+        if self._socket.closed:
+            return
+        _, payloads = self._core.send(Ask((Question("logout", {}),), list))
+        await self._send(payloads)
+        await self._stop(linger=500)
+
+    async def _stop(self, linger: int) -> None:
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+        self._socket.close(linger=linger)
+
+    # ---- the way of every request
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self._core.receive(await self._socket.recv())
+                if self._core.own_events:
+                    self._own_event.set()
+        except Exception as error:
+            # Whoever waits must hear of it: nobody reads for them any more.
+            for waiter in set(self._waiters.values()):
+                waiter.fail(error)
+            raise
+
+    def _reply_arrived(self, request_id: int) -> None:
+        waiter = self._waiters.pop(request_id, None)
+        if waiter is not None:
+            waiter.arrived(request_id)
+
+    async def _do(self, build: Callable[P, Ask[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Builds an ask, once more if a symbol was listed meanwhile, and runs it."""
+        try:
+            ask = build(*args, **kwargs)
+        except SymbolNotListed:
+            await self._learn_symbols()
+            ask = build(*args, **kwargs)
+        try:
+            return await self._run(ask)
+        except NotLoggedIn:
+            if not self._ask.account:
+                raise
+            # The node was started anew and refused the request, so it can be sent again.
+            await self._run(self._ask.login(self._ask.account))
+            return await self._run(ask)
+
+    async def _run(self, ask: Ask[T]) -> T:
+        ids, payloads = self._core.send(ask)
+        waiter = Waiter(ids)
+        self._waiters.update(dict.fromkeys(ids, waiter))
+        try:
+            await self._send(payloads)
+            await asyncio.wait_for(waiter.done, self.timeout_s)
+        except BaseException as error:
+            self._core.abandon(ids)
+            for request_id in ids:
+                self._waiters.pop(request_id, None)
+            if isinstance(error, TimeoutError):
+                raise ClientTimeout(no_answer(self.endpoint, self.timeout_s)) from None
+            raise
+        return ask.read(self._core.take_replies(ids))
+
+    async def _send(self, payloads: Iterable[bytes]) -> None:
+        for payload in payloads:
+            await self._socket.send(payload)
+
+    # ---- what both doors have
+
+    @property
+    def account(self) -> int:
+        return self._ask.account
+
+    async def _learn_symbols(self) -> None:
+        self._ask.learn_symbols(await self._run(self._ask.get_symbols()))
+
+    async def _listed(self, symbol: SymbolLike) -> Listed:
+        try:
+            return self._ask.listed(symbol)
+        except SymbolNotListed:
+            await self._learn_symbols()
+            return self._ask.listed(symbol)
+
+    async def symbols(self) -> dict[str, Listed]:
+        """The listed symbols by name: their views, marks included, and their units."""
+        await self._learn_symbols()
+        return dict(self._ask.symbols)
+
+    async def book(self, symbol: SymbolLike, depth: int = 0) -> BookSnapshot:
+        """The book now, best prices first; with a depth only so many levels of each side."""
+        return await self._do(self._ask.get_book, symbol, depth)
+
+    async def funds(self) -> Funds:
+        """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
+        return await self._do(self._ask.get_funds)
+
+    async def positions(self, account: int | None = None) -> list[PositionView]:
+        """Positions, margin settings and symbols with orders."""
+        return await self._do(self._ask.get_positions, account or self.account)
+
+    async def open_orders(
+        self, symbol: SymbolLike | None = None, *, account: int | None = None
+    ) -> list[OrderView]:
+        return await self._do(self._ask.get_open_orders, account or self.account, symbol)
+
+    async def fills(self, limit: int = 100, *, account: int | None = None) -> list[Fill]:
+        """The newest fills that the node remembers, oldest first."""
+        return await self._do(self._ask.get_fills, account or self.account, limit)
+
+    async def account_view(self, account: int | None = None) -> AccountView:
+        """Wallet, equity, margins and what is available."""
+        return await self._do(self._ask.get_account, account or self.account)
+
+    async def send(self, command: Command) -> CommandResult:
+        """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""
+        return await self._do(self._ask.command, command)
+
+
+class AsyncClient(AsyncBaseClient):
+    """A trader's client: one account on one connection."""
+
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ORDERS,
+        account: int = 0,
+        *,
+        market_data: str | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        super().__init__(endpoint, account=account, timeout_s=timeout_s)
+        self.market_data_endpoint = market_data or ""
+
+    async def _opened(self) -> None:
+        self.market_data_endpoint = self.market_data_endpoint or market_data_endpoint(self.endpoint, self.about)
+        if self.account:
+            await self.login(self.account)
+
+    async def login(self, account: int) -> None:
+        """Trades for this account from now on; the events of accounts logged in for before keep coming too."""
+        await self._run(self._ask.login(account))
+        self._ask.account = account
+
+    # ---- orders
+
+    async def limit(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
+        """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok"."""
+        return await self._do(self._ask.limit, symbol, side, quantity, price, **options)
+
+    async def market(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
+        """A market order: takes what is there, the rest is cancelled."""
+        return await self._do(self._ask.market, symbol, side, quantity, **options)
+
+    async def place(self, order: PlaceOrder) -> OrderResult:
+        """An order in ticks and lots."""
+        return await self._do(self._ask.place, order)
+
+    def limit_order(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+    ) -> PlaceOrder:
+        """A limit order to be placed later, as for place_many."""
+        return self._ask.limit_order(symbol, side, quantity, price, **options)
+
+    def market_order(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+    ) -> PlaceOrder:
+        """A market order to be placed later, as for place_many."""
+        return self._ask.market_order(symbol, side, quantity, **options)
+
+    async def place_many(self, orders: Iterable[PlaceOrder]) -> list[OrderResult | Rejected]:
+        """Many orders in one message: for each, in order, its result or its rejection (returned, not raised)."""
+        return await self._do(self._ask.place_many, list(orders))
+
+    async def amend(
+        self,
+        symbol: SymbolLike,
+        order_id: int = 0,
+        *,
+        client_order_id: int = 0,
+        price: Number | None = None,
+        quantity: Number | None = None,
+    ) -> OrderResult:
+        """A new price or total quantity.  A smaller quantity at the same price keeps its place in the queue."""
+        return await self._do(
+            self._ask.amend, symbol, order_id, client_order_id=client_order_id, price=price, quantity=quantity
+        )
+
+    async def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> CancelResult:
+        return await self._do(self._ask.cancel, order_id, client_order_id=client_order_id)
+
+    async def cancel_all(self, symbol: SymbolLike | None = None, side: Side | str | None = None) -> CancelResult:
+        """Cancels all orders, or those of one symbol, or of one side."""
+        return await self._do(self._ask.cancel_all, symbol, side)
+
+    # ---- money and margin
+
+    async def deposit(self, amount: Number) -> CommandResult:
+        return await self._do(self._ask.deposit, amount)
+
+    async def withdraw(self, amount: Number) -> CommandResult:
+        return await self._do(self._ask.withdraw, amount)
+
+    async def set_margin_mode(
+        self, symbol: SymbolLike, mode: MarginMode | str, leverage: Number | None = None
+    ) -> CommandResult:
+        """Cross or isolated; without a leverage the rate stays as it is."""
+        return await self._do(self._ask.set_margin_mode, symbol, mode, leverage)
+
+    async def set_leverage(self, symbol: SymbolLike, leverage: Number) -> CommandResult:
+        """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
+        number = (await self._listed(symbol)).view.symbol
+        modes = {position.symbol: position.margin_mode for position in await self.positions()}
+        return await self.set_margin_mode(number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage)
+
+    async def add_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+        """Moves money from the wallet to the isolated position."""
+        return await self._do(self._ask.change_isolated_margin, symbol, to_decimal("amount", amount))
+
+    async def remove_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+        """Moves money from the isolated position back to the wallet."""
+        return await self._do(self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount))
+
+    # ---- own events
+
+    async def poll(self, timeout_s: float = 0.0) -> list[Event]:
+        """The account's events since the last time, those of own commands included; waits for the first if none is there."""
+        if not self._core.own_events:
+            self._own_event.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._own_event.wait(), timeout_s)
+        return self._core.take_own_events()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The account's events one by one, without an end."""
+        while True:
+            self._own_event.clear()
+            for event in self._core.take_own_events():
+                yield event
+            await self._own_event.wait()
+
+    # ---- market data
+
+    def subscribe(
+        self,
+        *,
+        book: Names = (),
+        trades: Names = (),
+        mark: Names = (),
+        funding: Names = (),
+        liquidations: bool = False,
+        funds: bool = False,
+    ) -> AsyncMarketData:
+        """A stream of market data; symbols by name, one or several."""
+        topics = topics_of(
+            book=book, trades=trades, mark=mark, funding=funding, liquidations=liquidations, funds=funds
+        )
+        return AsyncMarketData(self._context, self.market_data_endpoint, topics)
+
+    async def book_mirror(self, symbol: SymbolLike) -> AsyncLiveBook:
+        """A copy of a symbol's book that follows it; await its ``update`` to let it."""
+        listed = await self._listed(symbol)
+        return await AsyncLiveBook(self, listed.view.symbol, listed.view.name).open()
+
+
+class AsyncAdminClient(AsyncBaseClient):
+    """The operator's client: listings, marks, funding, funds."""
+
+    def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
+        super().__init__(endpoint, timeout_s=timeout_s)
+
+    async def list_symbol(self, listing: ListSymbol) -> CommandResult:
+        """Lists a symbol; ``exchange.risk.SymbolPolicy.to_command`` makes a listing of human numbers."""
+        result = await self._do(self._ask.list_symbol, listing)
+        await self._learn_symbols()
+        return result
+
+    async def set_mark(self, symbol: SymbolLike, price: Number) -> CommandResult:
+        """Moves the mark price; whoever is below maintenance then is liquidated before this returns."""
+        return await self._do(self._ask.set_mark, symbol, price)
+
+    async def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
+        """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
+        return await self._do(self._ask.settle_funding, symbol, per_unit)
+
+    async def deposit_fund(self, fund: int, amount: Number) -> CommandResult:
+        return await self._do(self._ask.deposit_fund, fund, amount)
+
+    async def advance_time(self) -> CommandResult:
+        return await self._do(self._ask.advance_time)
+
+    async def status(self) -> dict[str, Any]:
+        """Sequence, what of it is durable, digest, sessions, endpoints."""
+        return await self._do(self._ask.question, "get_status")
+
+    async def take_snapshot(self) -> str:
+        """Writes a snapshot now and returns its path."""
+        return str((await self._do(self._ask.question, "take_snapshot"))["path"])
+
+
+class AsyncMarketData:
+    """A subscription: an async iterator of updates.  Close it, or use it in a ``with``."""
+
+    def __init__(self, context: zmq.asyncio.Context, endpoint: str, topics: list[bytes]) -> None:
+        self._topics = frozenset(topics)
+        self._socket: Sender = context.socket(zmq.SUB)
+        self._socket.rcvhwm = 100_000
+        self._socket.linger = 0
+        self._socket.connect(endpoint)
+        for topic in topics:
+            self._socket.subscribe(topic)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    async def next(self) -> Update:
+        """The next update, however long it takes."""
+        while True:
+            topic, payload = await self._socket.recv_multipart()
+            # ZeroMQ filters by prefix: "book.BTC" also lets "book.BTC2" through.
+            if topic in self._topics:
+                return decode_update(topic, payload)
+
+    async def __aiter__(self) -> AsyncIterator[Update]:
+        while True:
+            yield await self.next()
+
+
+class AsyncLiveBook:
+    """A book mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
+
+    def __init__(self, client: AsyncClient, symbol: int, name: str) -> None:
+        self._client = client
+        self._feed = AsyncMarketData(client._context, client.market_data_endpoint, [book_topic(name).encode()])
+        self.mirror = BookMirror(symbol)
+
+    async def open(self) -> Self:
+        try:
+            await asyncio.wait_for(self._take(), self._client.timeout_s)
+            await self._resnapshot()
+        except TimeoutError:
+            self.close()
+            endpoint, timeout_s = self._client.market_data_endpoint, self._client.timeout_s
+            raise ClientTimeout(no_answer(endpoint, timeout_s, "no market data came")) from None
+        return self
+
+    def close(self) -> None:
+        self._feed.close()
+
+    async def update(self) -> None:
+        """Waits for the next delta and applies it."""
+        await self._take()
+        await self._resnapshot()
+
+    async def _take(self) -> None:
+        update = await self._feed.next()
+        if isinstance(update, BookDelta):
+            self.mirror.apply(update)
+
+    async def _resnapshot(self) -> None:
+        while self.mirror.needs_snapshot:
+            self.mirror.load(await self._client.book(self.mirror.symbol))

@@ -1,0 +1,97 @@
+"""A copy of a book that keeps itself right: a snapshot, then deltas, then a snapshot again wherever one is missing."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sortedcontainers import SortedDict
+
+from exchange.gateway.feed import BookDelta, BookSnapshot
+from exchange.protocol.views import LevelView
+
+MAX_WAITING = 10_000  # deltas kept while a snapshot is on its way
+
+
+class BookMirror:
+    """One symbol's book, made of a snapshot and the deltas after it.  No I/O: it says when it needs a snapshot.
+
+    >>> mirror = BookMirror(1)
+    >>> mirror.needs_snapshot
+    True
+    >>> level = LevelView(price_ticks=100, qty_lots=5, order_count=1)
+    >>> about = {"symbol": 1, "epoch": 1, "engine_sequence": 9}
+    >>> mirror.load(BookSnapshot(**about, sequence=3, bids=[level], asks=[]))
+    >>> mirror.apply(BookDelta(**about, sequence=4, timestamp_ns=0, bids=[LevelView(101, 2, 1)], asks=[]))
+    >>> mirror.best_bid
+    LevelView(price_ticks=101, qty_lots=2, order_count=1)
+    >>> mirror.apply(BookDelta(**about, sequence=6, timestamp_ns=0, bids=[], asks=[]))
+    >>> mirror.needs_snapshot, mirror.gaps
+    (True, 1)
+    """
+
+    def __init__(self, symbol: int) -> None:
+        self.symbol = symbol
+        self.sequence = -1
+        self.engine_sequence = 0
+        self.epoch = -1
+        self.needs_snapshot = True
+        self.gaps = 0  # times that deltas were missing
+        # Keys are signed so that the best price of either side comes first.
+        self._bids: SortedDict[int, LevelView] = SortedDict()
+        self._asks: SortedDict[int, LevelView] = SortedDict()
+        self._waiting: deque[BookDelta] = deque(maxlen=MAX_WAITING)
+
+    def load(self, snapshot: BookSnapshot) -> None:
+        """Starts over from a snapshot, and applies the deltas that came while it was on its way."""
+        self.epoch, self.sequence = snapshot.epoch, snapshot.sequence
+        self.engine_sequence = snapshot.engine_sequence
+        self._bids = SortedDict((-level.price_ticks, level) for level in snapshot.bids)
+        self._asks = SortedDict((level.price_ticks, level) for level in snapshot.asks)
+        self.needs_snapshot = False
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for delta in waiting:
+            self.apply(delta)
+
+    def apply(self, delta: BookDelta) -> None:
+        """Takes the next delta; one that does not follow makes the mirror wait for a snapshot."""
+        if delta.symbol != self.symbol:
+            return
+        if self.needs_snapshot:
+            self._waiting.append(delta)
+        elif delta.epoch == self.epoch and delta.sequence <= self.sequence:
+            return  # it is in the snapshot already
+        elif delta.epoch == self.epoch and delta.sequence == self.sequence + 1 and (delta.bids or delta.asks):
+            self._change(delta)
+        else:
+            # A marker ahead of us, a delta too far ahead, or a node that was started anew.
+            self.gaps += 1
+            self.needs_snapshot = True
+            self._waiting.append(delta)
+
+    def _change(self, delta: BookDelta) -> None:
+        for levels, changes, sign in ((self._bids, delta.bids, -1), (self._asks, delta.asks, 1)):
+            for level in changes:
+                if level.qty_lots:
+                    levels[sign * level.price_ticks] = level
+                else:
+                    levels.pop(sign * level.price_ticks, None)
+        self.sequence, self.engine_sequence = delta.sequence, delta.engine_sequence
+
+    @property
+    def bids(self) -> list[LevelView]:
+        """Buy levels, best price first."""
+        return list(self._bids.values())
+
+    @property
+    def asks(self) -> list[LevelView]:
+        """Sell levels, best price first."""
+        return list(self._asks.values())
+
+    @property
+    def best_bid(self) -> LevelView | None:
+        return self._bids.peekitem(0)[1] if self._bids else None
+
+    @property
+    def best_ask(self) -> LevelView | None:
+        return self._asks.peekitem(0)[1] if self._asks else None

@@ -1,0 +1,445 @@
+"""The synchronous clients: every method sends, waits for the reply and returns it.
+
+>>> with Client("tcp://127.0.0.1:5555", account=7) as client:       # doctest: +SKIP
+...     client.deposit("1000")
+...     result = client.limit("BTC-PERP", "buy", quantity="0.01", price="60000")
+...     print(result.status, result.fills)
+
+A client belongs to one thread.  Methods raise ``Rejected`` (the engine refused, with its reason), ``RequestRefused``
+(the node did not take the request), ``UnitsError`` (a number that is not a whole tick, lot or atom) or
+``ClientTimeout``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
+
+import zmq
+
+from exchange.client.asks import Asks, Funds, Listed, OrderOptions, SymbolLike, SymbolNotListed
+from exchange.client.book_mirror import BookMirror
+from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
+from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
+from exchange.client.market_data import Names, Update, decode_update, topics_of
+from exchange.client.results import CancelResult, CommandResult, OrderResult
+from exchange.errors import Rejected
+from exchange.gateway.feed import BookDelta, BookSnapshot, book_topic
+from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
+from exchange.protocol.schema import MarginMode, Side
+from exchange.protocol.views import AccountView, OrderView, PositionView
+from exchange.units import Number, to_decimal
+
+P = ParamSpec("P")
+T = TypeVar("T")
+FOREVER_S = 3600.0  # one wait of those who wait without an end
+
+
+class BaseClient:
+    """A connection to one door of a node: what traders' and operator's clients share."""
+
+    def __init__(self, endpoint: str, *, account: int = 0, timeout_s: float = 5.0) -> None:
+        self.endpoint = endpoint
+        self.timeout_s = timeout_s
+        self._core = Core()
+        self._ask = Asks(account)
+        self._context = zmq.Context.instance()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.linger = 500
+        self._socket.sndhwm = self._socket.rcvhwm = 100_000
+        try:
+            self._socket.connect(endpoint)
+            self.about = self._run(self._ask.ping())
+            self._learn_symbols()
+        except BaseException:
+            self._socket.close(linger=0)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Says goodbye and closes the connection.  Orders stay in the book."""
+        if self._socket.closed:
+            return
+        _, payloads = self._core.send(Ask((Question("logout", {}),), list))
+        self._send(payloads)
+        self._socket.close()
+
+    # ---- the way of every request
+
+    def _do(self, build: Callable[P, Ask[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Builds an ask, once more if a symbol was listed meanwhile, and runs it."""
+        try:
+            ask = build(*args, **kwargs)
+        except SymbolNotListed:
+            self._learn_symbols()
+            ask = build(*args, **kwargs)
+        try:
+            return self._run(ask)
+        except NotLoggedIn:
+            if not self._ask.account:
+                raise
+            # The node was started anew and refused the request, so it can be sent again.
+            self._run(self._ask.login(self._ask.account))
+            return self._run(ask)
+
+    def _run(self, ask: Ask[T]) -> T:
+        ids, payloads = self._core.send(ask)
+        try:
+            self._send(payloads)
+            self._await_replies(ids)
+        except BaseException:
+            self._core.abandon(ids)
+            raise
+        return ask.read(self._core.take_replies(ids))
+
+    def _send(self, payloads: Iterable[bytes]) -> None:
+        try:
+            for payload in payloads:
+                self._socket.send(payload, zmq.DONTWAIT)
+        except zmq.Again:
+            raise ClientTimeout(no_answer(self.endpoint, 0.0, "its queue of requests is full")) from None
+
+    def _await_replies(self, ids: list[int]) -> None:
+        deadline = time.monotonic() + self.timeout_s
+        while not self._core.has_replies(ids):
+            if not self._receive(deadline - time.monotonic()):
+                raise ClientTimeout(no_answer(self.endpoint, self.timeout_s))
+
+    def _receive(self, timeout_s: float) -> bool:
+        """Takes in everything that is there, waiting for the first message; False if none came."""
+        if self._drain():
+            return True
+        return bool(self._socket.poll(max(0, int(timeout_s * 1000)))) and self._drain()
+
+    def _drain(self) -> bool:
+        taken = False
+        try:
+            while True:
+                self._core.receive(self._socket.recv(zmq.DONTWAIT))
+                taken = True
+        except zmq.Again:
+            return taken
+
+    # ---- what both doors have
+
+    @property
+    def account(self) -> int:
+        return self._ask.account
+
+    def _learn_symbols(self) -> None:
+        self._ask.learn_symbols(self._run(self._ask.get_symbols()))
+
+    def _listed(self, symbol: SymbolLike) -> Listed:
+        try:
+            return self._ask.listed(symbol)
+        except SymbolNotListed:
+            self._learn_symbols()
+            return self._ask.listed(symbol)
+
+    def symbols(self) -> dict[str, Listed]:
+        """The listed symbols by name: their views, marks included, and their units."""
+        self._learn_symbols()
+        return dict(self._ask.symbols)
+
+    def book(self, symbol: SymbolLike, depth: int = 0) -> BookSnapshot:
+        """The book now, best prices first; with a depth only so many levels of each side."""
+        return self._do(self._ask.get_book, symbol, depth)
+
+    def funds(self) -> Funds:
+        """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
+        return self._do(self._ask.get_funds)
+
+    def positions(self, account: int | None = None) -> list[PositionView]:
+        """Positions, margin settings and symbols with orders."""
+        return self._do(self._ask.get_positions, account or self.account)
+
+    def open_orders(self, symbol: SymbolLike | None = None, *, account: int | None = None) -> list[OrderView]:
+        return self._do(self._ask.get_open_orders, account or self.account, symbol)
+
+    def fills(self, limit: int = 100, *, account: int | None = None) -> list[Fill]:
+        """The newest fills that the node remembers, oldest first."""
+        return self._do(self._ask.get_fills, account or self.account, limit)
+
+    def account_view(self, account: int | None = None) -> AccountView:
+        """Wallet, equity, margins and what is available."""
+        return self._do(self._ask.get_account, account or self.account)
+
+    def send(self, command: Command) -> CommandResult:
+        """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""
+        return self._do(self._ask.command, command)
+
+
+class Client(BaseClient):
+    """A trader's client: one account on one connection.
+
+    Raises ClientTimeout at once when nobody answers at the endpoint.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ORDERS,
+        account: int = 0,
+        *,
+        market_data: str | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        super().__init__(endpoint, account=account, timeout_s=timeout_s)
+        self.market_data_endpoint = market_data or market_data_endpoint(endpoint, self.about)
+        if account:
+            self.login(account)
+
+    def login(self, account: int) -> None:
+        """Trades for this account from now on; the events of accounts logged in for before keep coming too."""
+        self._run(self._ask.login(account))
+        self._ask.account = account
+
+    # ---- orders
+
+    def limit(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
+        """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok"."""
+        return self._do(self._ask.limit, symbol, side, quantity, price, **options)
+
+    def market(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
+        """A market order: takes what is there, the rest is cancelled."""
+        return self._do(self._ask.market, symbol, side, quantity, **options)
+
+    def place(self, order: PlaceOrder) -> OrderResult:
+        """An order in ticks and lots."""
+        return self._do(self._ask.place, order)
+
+    def limit_order(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+    ) -> PlaceOrder:
+        """A limit order to be placed later, as for place_many."""
+        return self._ask.limit_order(symbol, side, quantity, price, **options)
+
+    def market_order(
+        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+    ) -> PlaceOrder:
+        """A market order to be placed later, as for place_many."""
+        return self._ask.market_order(symbol, side, quantity, **options)
+
+    def place_many(self, orders: Iterable[PlaceOrder]) -> list[OrderResult | Rejected]:
+        """Many orders in one message: for each, in order, its result or its rejection (returned, not raised)."""
+        return self._do(self._ask.place_many, list(orders))
+
+    def amend(
+        self,
+        symbol: SymbolLike,
+        order_id: int = 0,
+        *,
+        client_order_id: int = 0,
+        price: Number | None = None,
+        quantity: Number | None = None,
+    ) -> OrderResult:
+        """A new price or total quantity.  A smaller quantity at the same price keeps its place in the queue."""
+        return self._do(
+            self._ask.amend, symbol, order_id, client_order_id=client_order_id, price=price, quantity=quantity
+        )
+
+    def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> CancelResult:
+        return self._do(self._ask.cancel, order_id, client_order_id=client_order_id)
+
+    def cancel_all(self, symbol: SymbolLike | None = None, side: Side | str | None = None) -> CancelResult:
+        """Cancels all orders, or those of one symbol, or of one side."""
+        return self._do(self._ask.cancel_all, symbol, side)
+
+    # ---- money and margin
+
+    def deposit(self, amount: Number) -> CommandResult:
+        return self._do(self._ask.deposit, amount)
+
+    def withdraw(self, amount: Number) -> CommandResult:
+        return self._do(self._ask.withdraw, amount)
+
+    def set_margin_mode(
+        self, symbol: SymbolLike, mode: MarginMode | str, leverage: Number | None = None
+    ) -> CommandResult:
+        """Cross or isolated; without a leverage the rate stays as it is."""
+        return self._do(self._ask.set_margin_mode, symbol, mode, leverage)
+
+    def set_leverage(self, symbol: SymbolLike, leverage: Number) -> CommandResult:
+        """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
+        number = self._listed(symbol).view.symbol
+        modes = {position.symbol: position.margin_mode for position in self.positions()}
+        return self.set_margin_mode(number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage)
+
+    def add_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+        """Moves money from the wallet to the isolated position."""
+        return self._do(self._ask.change_isolated_margin, symbol, to_decimal("amount", amount))
+
+    def remove_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+        """Moves money from the isolated position back to the wallet."""
+        return self._do(self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount))
+
+    # ---- own events
+
+    def poll(self, timeout_s: float = 0.0) -> list[Event]:
+        """The account's events since the last time, those of own commands included; waits for the first if none is there."""
+        if not self._core.own_events:
+            deadline = time.monotonic() + timeout_s
+            while self._receive(deadline - time.monotonic()) and not self._core.own_events:
+                pass
+        else:
+            self._receive(0)
+        return self._core.take_own_events()
+
+    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+        """The account's events one by one; ends when none came for ``timeout_s``, never without it."""
+        while True:
+            batch = self.poll(FOREVER_S if timeout_s is None else timeout_s)
+            if not batch and timeout_s is not None:
+                return
+            yield from batch
+
+    # ---- market data
+
+    def subscribe(
+        self,
+        *,
+        book: Names = (),
+        trades: Names = (),
+        mark: Names = (),
+        funding: Names = (),
+        liquidations: bool = False,
+        funds: bool = False,
+    ) -> MarketData:
+        """A stream of market data; symbols by name, one or several."""
+        topics = topics_of(
+            book=book, trades=trades, mark=mark, funding=funding, liquidations=liquidations, funds=funds
+        )
+        return MarketData(self._context, self.market_data_endpoint, topics)
+
+    def book_mirror(self, symbol: SymbolLike) -> LiveBook:
+        """A copy of a symbol's book that follows it; call its ``update`` to let it."""
+        listed = self._listed(symbol)
+        return LiveBook(self, listed.view.symbol, listed.view.name)
+
+
+class AdminClient(BaseClient):
+    """The operator's client: listings, marks, funding, funds."""
+
+    def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
+        super().__init__(endpoint, timeout_s=timeout_s)
+
+    def list_symbol(self, listing: ListSymbol) -> CommandResult:
+        """Lists a symbol; ``exchange.risk.SymbolPolicy.to_command`` makes a listing of human numbers."""
+        result = self._do(self._ask.list_symbol, listing)
+        self._learn_symbols()
+        return result
+
+    def set_mark(self, symbol: SymbolLike, price: Number) -> CommandResult:
+        """Moves the mark price; whoever is below maintenance then is liquidated before this returns."""
+        return self._do(self._ask.set_mark, symbol, price)
+
+    def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
+        """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
+        return self._do(self._ask.settle_funding, symbol, per_unit)
+
+    def deposit_fund(self, fund: int, amount: Number) -> CommandResult:
+        return self._do(self._ask.deposit_fund, fund, amount)
+
+    def advance_time(self) -> CommandResult:
+        return self._do(self._ask.advance_time)
+
+    def status(self) -> dict[str, Any]:
+        """Sequence, what of it is durable, digest, sessions, endpoints."""
+        return self._do(self._ask.question, "get_status")
+
+    def take_snapshot(self) -> str:
+        """Writes a snapshot now and returns its path."""
+        return str(self._do(self._ask.question, "take_snapshot")["path"])
+
+
+class MarketData:
+    """A subscription: an iterator of updates.  Close it, or use it in a ``with``."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, topics: list[bytes]) -> None:
+        self._topics = frozenset(topics)
+        self._socket = context.socket(zmq.SUB)
+        self._socket.rcvhwm = 100_000
+        self._socket.linger = 0
+        self._socket.connect(endpoint)
+        for topic in topics:
+            self._socket.subscribe(topic)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def poll(self, timeout_s: float = 0.0) -> list[Update]:
+        """What was published since the last time; waits for the first if nothing is there yet."""
+        updates: list[Update] = []
+        if self._socket.poll(int(timeout_s * 1000)):
+            try:
+                while True:
+                    topic, payload = self._socket.recv_multipart(zmq.DONTWAIT)
+                    # ZeroMQ filters by prefix: "book.BTC" also lets "book.BTC2" through.
+                    if topic in self._topics:
+                        updates.append(decode_update(topic, payload))
+            except zmq.Again:
+                pass
+        return updates
+
+    def __iter__(self) -> Iterator[Update]:
+        while True:
+            yield from self.poll(FOREVER_S)
+
+
+class LiveBook:
+    """A book mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
+
+    def __init__(self, client: Client, symbol: int, name: str) -> None:
+        self._client = client
+        self._feed = MarketData(client._context, client.market_data_endpoint, [book_topic(name).encode()])
+        self.mirror = BookMirror(symbol)
+        if not self._take(self._feed.poll(client.timeout_s)):
+            self.close()
+            raise ClientTimeout(no_answer(client.market_data_endpoint, client.timeout_s, "no market data came"))
+        self._resnapshot()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._feed.close()
+
+    def update(self, timeout_s: float = 0.0) -> bool:
+        """Applies what was published; waits for the first delta if none is there.  True if the book changed."""
+        before = (self.mirror.epoch, self.mirror.sequence)
+        self._take(self._feed.poll(timeout_s))
+        self._resnapshot()
+        return (self.mirror.epoch, self.mirror.sequence) != before
+
+    def _take(self, updates: list[Update]) -> int:
+        for update in updates:
+            if isinstance(update, BookDelta):
+                self.mirror.apply(update)
+        return len(updates)
+
+    def _resnapshot(self) -> None:
+        # A snapshot may be older than the delta that showed the gap: the node answers orders and market data apart.
+        while self.mirror.needs_snapshot:
+            self.mirror.load(self._client.book(self.mirror.symbol))
+
+
+__all__ = ["AdminClient", "BaseClient", "Client", "LiveBook", "MarketData"]

@@ -1,0 +1,164 @@
+"""Answers to what clients ask: accounts, positions, orders, books, symbols, funds, fills.
+
+An answer is made after every command that came before the question was applied, and leaves when those are durable, so
+it never shows what a crash could still take back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from exchange.engine import Engine
+from exchange.gateway.connection import Query, Session, Sessions, encode_control
+from exchange.gateway.publisher import Publisher
+from exchange.gateway.replies import FillHistory
+from exchange.protocol.schema import MAX_ACCOUNT
+
+Arguments = TypeVar("Arguments", bound=msgspec.Struct)
+Answer = dict[str, Any] | msgspec.Struct
+
+
+class QueryError(Exception):
+    """A query that cannot be answered: code and message go to the client."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
+    """Of queries that need none."""
+
+
+class OfAccount(msgspec.Struct, forbid_unknown_fields=True):
+    account: int | None = None  # may be left out by a session that is logged in for one account only
+
+
+class OfFills(OfAccount, forbid_unknown_fields=True):
+    limit: int = 100
+
+
+class OfOpenOrders(OfAccount, forbid_unknown_fields=True):
+    symbol: int = 0  # 0: all
+
+
+class OfBook(msgspec.Struct, forbid_unknown_fields=True):
+    symbol: int
+    depth: int = 0  # 0: all levels
+
+
+class Queries:
+    """The table of queries, and what they look at.  ``about`` tells a client of the node: endpoints, version."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        publisher: Publisher,
+        fills: FillHistory,
+        sessions: Sessions,
+        about: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._engine = engine
+        self._publisher = publisher
+        self._fills = fills
+        self._sessions = sessions
+        self._about = about
+        self._answers: dict[str, Callable[[Session, dict[str, Any]], Answer]] = {
+            "login": self._login,
+            "logout": self._logout,
+            "ping": self._ping,
+            "get_symbols": self._get_symbols,
+            "get_book": self._get_book,
+            "get_funds": self._get_funds,
+            "get_account": self._get_account,
+            "get_positions": self._get_positions,
+            "get_open_orders": self._get_open_orders,
+            "get_fills": self._get_fills,
+        }
+
+    def add(self, name: str, answer: Callable[[Session, dict[str, Any]], Answer]) -> None:
+        """One more query: the operator's door has its own."""
+        self._answers[name] = answer
+
+    def answer(self, session: Session, query: Query) -> bytes:
+        """The reply to one query, its error included."""
+        try:
+            return encode_control(query.request_id, self._answers[query.name](session, query.arguments))
+        except QueryError as error:
+            return encode_control(query.request_id, {"error": error.code, "message": error.message})
+
+    def _login(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        self._sessions.login(session, arguments["account"])
+        return {"account": arguments["account"], "sequence": self._engine.sequence}
+
+    def _logout(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        read_arguments(NoArguments, arguments)
+        self._sessions.remove(session)
+        return {}
+
+    def _ping(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        read_arguments(NoArguments, arguments)
+        return {"sequence": self._engine.sequence, "timestamp_ns": self._engine.timestamp_ns, **self._about()}
+
+    def _get_symbols(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        read_arguments(NoArguments, arguments)
+        return {"symbols": self._engine.symbols()}
+
+    def _get_book(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        wanted = read_arguments(OfBook, arguments)
+        if wanted.depth < 0:
+            raise QueryError("invalid_arguments", f"depth: wanted 0 (all) or more levels, got {wanted.depth}")
+        try:
+            return self._publisher.snapshot(wanted.symbol, wanted.depth)
+        except KeyError:
+            raise QueryError("unknown_symbol", f"no symbol {wanted.symbol} is listed") from None
+
+    def _get_funds(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        read_arguments(NoArguments, arguments)
+        return {
+            "funds": [[fund, balance_atoms] for fund, balance_atoms in sorted(self._engine.funds().items())],
+            "fees_atoms": self._engine.fees_atoms(),
+            "uncovered": self._engine.uncovered(),
+        }
+
+    def _get_account(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        return self._engine.account(account_of(session, read_arguments(OfAccount, arguments)))
+
+    def _get_positions(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        return {"positions": self._engine.positions(account_of(session, read_arguments(OfAccount, arguments)))}
+
+    def _get_open_orders(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        wanted = read_arguments(OfOpenOrders, arguments)
+        orders = self._engine.open_orders(account_of(session, wanted))
+        return {"open_orders": [order for order in orders if wanted.symbol in (0, order.symbol)]}
+
+    def _get_fills(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        wanted = read_arguments(OfFills, arguments)
+        if wanted.limit < 1:
+            raise QueryError("invalid_arguments", f"limit: wanted 1 or more fills, got {wanted.limit}")
+        return {"fills": self._fills.last(account_of(session, wanted), wanted.limit)}
+
+
+def read_arguments(kind: type[Arguments], arguments: dict[str, Any]) -> Arguments:
+    try:
+        return msgspec.convert(arguments, kind)
+    except msgspec.ValidationError as error:
+        raise QueryError("invalid_arguments", f"{error}") from None
+
+
+def account_of(session: Session, wanted: OfAccount) -> int:
+    """The account asked for: one that the session may see, or the only one it is logged in for."""
+    account = wanted.account
+    if account is None and len(session.accounts) == 1:
+        return next(iter(session.accounts))
+    if account is None:
+        raise QueryError("invalid_arguments", f"account: say which, this session has {len(session.accounts)} logins")
+    if not 1 <= account <= MAX_ACCOUNT:
+        raise QueryError("invalid_arguments", f"account: wanted 1 .. {MAX_ACCOUNT}, got {account}")
+    if session.door.needs_login and account not in session.accounts:
+        raise QueryError("not_logged_in", f"not logged in for account {account}: log in for it first")
+    return account

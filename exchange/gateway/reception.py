@@ -1,0 +1,58 @@
+"""Sorts what came in: commands for the sequencer, questions, and frames that are answered with what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from exchange.gateway.connection import Commands, Door, Query, Refusal, Session, Sessions
+from exchange.gateway.replies import Origins
+
+
+class Incoming(Protocol):
+    """A frame as the sockets give it."""
+
+    @property
+    def door(self) -> Door: ...
+    @property
+    def peer(self) -> bytes: ...
+    @property
+    def payload(self) -> bytes | None: ...
+
+
+class Taken(msgspec.Struct):
+    """What one round of frames came to."""
+
+    records: list[bytes] = []
+    origins: Origins = msgspec.field(default_factory=Origins)
+    queries: list[tuple[Session, Query]] = []
+    refusals: list[tuple[Door, bytes, Refusal]] = []  # by peer: a newcomer may be refused before it has a session
+
+    @property
+    def count(self) -> int:
+        return len(self.origins.request_ids)
+
+
+PARTS = Refusal([], "malformed", "wanted a message of one part (use a DEALER socket), got several or an empty delimiter")
+FULL = Refusal([], "too_many_sessions", "this node has as many sessions as it may: try again later")
+
+
+def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
+    """Hands every frame to its session and collects what it means."""
+    taken = Taken()
+    for frame in frames:
+        session = sessions.find(frame.door, frame.peer)
+        if session is None or frame.payload is None:
+            taken.refusals.append((frame.door, frame.peer, FULL if session is None else PARTS))
+            continue
+        match session.receive(frame.payload):
+            case Commands() as commands:
+                taken.records.append(commands.records)
+                taken.origins.add(session, commands)
+            case Query() as query:
+                taken.queries.append((session, query))
+            case Refusal() as refusal:
+                taken.refusals.append((frame.door, frame.peer, refusal))
+    return taken

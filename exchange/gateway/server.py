@@ -1,0 +1,170 @@
+"""The sockets of a node: two ROUTERs to take commands and queries, a PUB for market data, and a way to wake the loop.
+
+The PUB is an XPUB, which is the same to every subscriber and tells us of new ones.
+
+Everything is bounded.  What a client may send and what waits for it has a high-water mark; whoever does not read its
+replies loses its session and not the node its memory; a subscriber that is too slow misses deltas, sees the gap in
+their sequence and asks for the book.
+"""
+
+from __future__ import annotations
+
+import socket
+from enum import Enum, auto
+
+import msgspec
+import zmq
+
+from exchange.errors import ExchangeError
+from exchange.gateway.admin import ADMIN_DOOR
+from exchange.gateway.connection import TRADERS_DOOR, Door
+
+
+class BindError(ExchangeError):
+    """An endpoint that cannot be listened on."""
+
+
+class Sent(Enum):
+    """What became of a message."""
+
+    TAKEN = auto()
+    TOO_SLOW = auto()  # the peer's queue is full
+    GONE = auto()  # there is no such peer any more
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much may wait in the sockets, in messages, and how large one message may be."""
+
+    max_message_bytes: int = 1 << 20
+    receive_high_water: int = 10_000
+    send_high_water: int = 10_000
+    market_data_high_water: int = 100_000
+
+
+MAX_SUBSCRIPTIONS = 256  # taken in one round
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One message that came in: by which door, from whom, and its bytes (None if it had not one part)."""
+
+    door: Door
+    peer: bytes
+    payload: bytes | None
+
+
+class Server:
+    """Binds at once; ``endpoints`` then says where, also for a port that the system chose (``tcp://127.0.0.1:*``)."""
+
+    def __init__(self, endpoints: dict[str, str], bounds: Bounds) -> None:
+        self._context = zmq.Context()
+        self.endpoints: dict[str, str] = {}
+        self._wake_end, self._wake_handle = socket.socketpair()
+        for end in (self._wake_end, self._wake_handle):
+            end.setblocking(False)
+        try:
+            self._market_data = self._bind(zmq.XPUB, "market_data", endpoints, bounds)
+            self._routers = {
+                door.name: (door, self._bind(zmq.ROUTER, door.name, endpoints, bounds))
+                for door in (TRADERS_DOOR, ADMIN_DOOR)
+            }
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        self._poller = zmq.Poller()
+        self._poller.register(self._wake_end, zmq.POLLIN)
+        self._poller.register(self._market_data, zmq.POLLIN)
+
+    def _bind(self, kind: int, name: str, endpoints: dict[str, str], bounds: Bounds) -> zmq.Socket[bytes]:
+        bound = self._context.socket(kind)
+        bound.linger = 1000
+        bound.maxmsgsize = bounds.max_message_bytes
+        if kind == zmq.XPUB:
+            bound.sndhwm = bounds.market_data_high_water
+            bound.set(zmq.XPUB_VERBOSE, 1)  # every subscription is told us, also of a topic that others have already
+        else:
+            bound.rcvhwm, bound.sndhwm = bounds.receive_high_water, bounds.send_high_water
+            bound.router_mandatory = 1  # tell us of a peer that is gone or full instead of dropping what it should get
+            bound.set(zmq.HEARTBEAT_IVL, 10_000)
+            bound.set(zmq.HEARTBEAT_TIMEOUT, 60_000)
+        try:
+            bound.bind(endpoints[name])
+        except zmq.ZMQError as error:
+            raise BindError(f"endpoint {name}: cannot listen on {endpoints[name]}: {error}") from None
+        self.endpoints[name] = bound.last_endpoint.decode()
+        return bound
+
+    def new_subscriptions(self) -> list[bytes]:
+        """Topics that somebody subscribed to since the last time."""
+        topics = []
+        for _ in range(MAX_SUBSCRIPTIONS):
+            try:
+                message = self._market_data.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            if message[:1] == b"\x01":
+                topics.append(message[1:])
+        return topics
+
+    def receive(self, max_bytes: int, timeout_ms: int | None) -> list[Frame]:
+        """What came in since the last time, up to a bound.  Waits for the first frame, or for ``wake``.
+
+        With ``max_bytes`` 0 it takes nothing and only waits: what clients send then stays in their queues.
+        """
+        frames = self._drain(max_bytes)
+        if not frames and timeout_ms != 0:
+            self._wait(timeout_ms, max_bytes > 0)
+            frames = self._drain(max_bytes)
+        return frames
+
+    def _drain(self, max_bytes: int) -> list[Frame]:
+        frames = []
+        for door, router in self._routers.values():
+            room = max_bytes
+            while room > 0:
+                try:
+                    peer, *parts = router.recv_multipart(zmq.DONTWAIT)
+                except zmq.Again:
+                    break
+                payload = parts[0] if len(parts) == 1 else None
+                frames.append(Frame(door, peer, payload))
+                room -= sum(map(len, parts)) + len(peer)
+        return frames
+
+    def _wait(self, timeout_ms: int | None, for_frames: bool) -> None:
+        for _, router in self._routers.values():
+            self._poller.register(router, zmq.POLLIN if for_frames else 0)
+        self._poller.poll(timeout_ms)
+        try:
+            while self._wake_end.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def wake(self) -> None:
+        """Ends a wait.  From any thread, and from a signal handler."""
+        try:
+            self._wake_handle.send(b"\0")
+        except BlockingIOError:
+            pass  # it is awake: nobody took the wakes before this one yet
+
+    def send(self, door: Door, peer: bytes, payload: bytes) -> Sent:
+        try:
+            self._routers[door.name][1].send_multipart((peer, payload), zmq.DONTWAIT)
+        except zmq.Again:
+            return Sent.TOO_SLOW
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                return Sent.GONE
+            raise
+        return Sent.TAKEN
+
+    def publish(self, topic: bytes, payload: bytes) -> None:
+        self._market_data.send_multipart((topic, payload), zmq.DONTWAIT)
+
+    def close(self) -> None:
+        """Closes the doors; what was sent may still leave for a second."""
+        for bound in (*(router for _, router in self._routers.values()), self._market_data):
+            bound.close()
+        self._context.term()
+        self._wake_end.close()
+        self._wake_handle.close()
