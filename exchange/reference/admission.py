@@ -16,7 +16,7 @@ from exchange.protocol.schema import (
     SelfTradePrevention,
     TimeInForce,
 )
-from exchange.reference.margin import Trial, admits, available_atoms
+from exchange.reference.margin import Trial, admits
 from exchange.reference.matching import crosses, is_in_band, market_limit
 from exchange.reference.state import POST_ONLY, REDUCE_ONLY, Order, Position, State, Symbol
 
@@ -223,10 +223,6 @@ def check_amend_risk(
     ):
         return RejectReason.POST_ONLY_WOULD_TAKE
     trial = Trial(position, order.side, lots, price_ticks, order.reduce_only, removed=order)
-    if not admits(state, trial) and not (
-        # A reduce-only order asks for no margin: for it, this comparison would say nothing.
-        not order.reduce_only
-        and available_atoms(position.owner, trial) >= available_atoms(position.owner)
-    ):
+    if not admits(state, trial):
         return RejectReason.INSUFFICIENT_MARGIN
     return None

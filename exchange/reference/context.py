@@ -52,6 +52,11 @@ class Context:
         if pool.liquidating or is_below_maintenance(self.state, pool):
             self.queue[pool.key] = pool
 
+    def check_after_fill(self, position: Position) -> None:
+        """Step 5 of the loop: a fill of an isolated position moves the wallet too, so both pools are checked."""
+        self.check(position.pool)
+        self.check(position.owner.cross)
+
     def cancel(self, order: Order, reason: CancelReason, open_lots: int | None = None) -> None:
         """Takes a resting order out of the book and says why."""
         self.state.unrest(order)

@@ -110,7 +110,8 @@ def deleverage_with(
             value_atoms=value,
         )
     cancel_spent_reduce_only(ctx, other, other_before)
-    ctx.check(other.pool)
+    ctx.check_after_fill(other)
+    ctx.check_after_fill(position)
 
 
 def report_uncovered(ctx: Context, position: Position) -> None:

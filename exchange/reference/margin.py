@@ -248,6 +248,18 @@ def other_lots(trial: Trial) -> int:
     )
 
 
+def available_for(trial: Trial) -> int:
+    """MARGIN-07, MATCH-05: what is available with the order among the open ones.
+
+    An amend that does not lower it counts it as 0 at least: who is short of margin may still step back.
+    """
+    owner = trial.position.owner
+    available = available_atoms(owner, trial)
+    if trial.removed is not None and available >= available_atoms(owner):
+        return max(available, 0)
+    return available
+
+
 def admits(state: State, trial: Trial) -> bool:
     """MARGIN-07: the order may be: what is available covers it, or it can only make the pool safer."""
     position, side, price = trial.position, trial.side, trial.price_ticks
@@ -258,9 +270,9 @@ def admits(state: State, trial: Trial) -> bool:
         return admits_isolated(state, trial, lots, pure)
     if trial.reduce_only:
         loss = max(0, instant_loss_atoms(position.symbol, side, lots, price))
-        if available_atoms(position.owner, trial) - loss >= 0:
+        if available_for(trial) - loss >= 0:
             return True
-    elif available_atoms(position.owner, trial) >= 0:
+    elif available_for(trial) >= 0:
         return True
     return (pure or trial.reduce_only) and improves(state, position, side, lots, price)
 
@@ -272,7 +284,7 @@ def admits_isolated(state: State, trial: Trial, lots: int, pure: bool) -> bool:
     opened = lots - closed
     if closed and not pool_bears(state, position, side, closed, price):
         return False
-    if not trial.reduce_only and not pure and available_atoms(position.owner, trial) < 0:
+    if not trial.reduce_only and not pure and available_for(trial) < 0:
         return False
     return not opened or stands_at_once(state, position, side, lots, opened, price)
 

@@ -141,8 +141,8 @@ def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
         state.unrest(maker)
     cancel_spent_reduce_only(ctx, maker_position, maker_before)
     cancel_spent_reduce_only(ctx, taker_position, taker_before)
-    ctx.check(maker_position.pool)
-    ctx.check(taker_position.pool)
+    ctx.check_after_fill(maker_position)
+    ctx.check_after_fill(taker_position)
 
 
 def settle_order(
