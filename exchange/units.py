@@ -129,7 +129,9 @@ def to_e12(what: str, step: Number) -> int:
 def to_decimal(what: str, value: Number) -> Decimal:
     """``value`` as a finite Decimal; UnitsError for anything that is not exactly a number."""
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
-        raise UnitsError(f"{what} {value!r} is a {type(value).__name__}; use a Decimal, an int or a text")
+        raise UnitsError(
+            f"{what} {value!r} is a {type(value).__name__}; use a Decimal, an int or a text"
+        )
     try:
         exact = Decimal(value)
     except InvalidOperation:
@@ -142,7 +144,9 @@ def to_decimal(what: str, value: Number) -> Decimal:
 def plain(value: Decimal) -> Decimal:
     """The same number without trailing zeros and without an exponent where it is whole."""
     short = value.normalize(EXACT)
-    return short.quantize(Decimal(1), context=EXACT) if short == short.to_integral_value() else short
+    return (
+        short.quantize(Decimal(1), context=EXACT) if short == short.to_integral_value() else short
+    )
 
 
 def _multiple(what: str, value: Number, step: Decimal, step_name: str, about: str = "") -> int:
