@@ -15,7 +15,8 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport (
-    INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+    INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX,
+    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from libc.string cimport memchr, memcpy
 
@@ -519,6 +520,7 @@ cdef inline bint is_event(const uint8_t* at, size_t left) noexcept nogil:
     return (
         left >= sizeof(wire_event_header)
         and FIRST_EVENT <= header.type < MAX_TYPES
+        and SHAPES[header.type].size != 0
         and header.size == SHAPES[header.type].size
         and header.size <= left
     )
@@ -649,6 +651,7 @@ def encode_event_list(records not None, uint64_t first_sequence, list request_id
     cdef const wire_event_header* header
     cdef size_t left
     cdef Py_ssize_t size
+    cdef bytes message
     cdef list events = []
     replies_open(&replies, first_sequence, request_ids)
     try:
@@ -661,7 +664,8 @@ def encode_event_list(records not None, uint64_t first_sequence, list request_id
                     raise_not_events(records)
                 header = <const wire_event_header*>at
                 size = write_event(wire, at, request_of(&replies, header)) - wire
-                events.append((header.account, header.sequence, header.type, PyBytes_FromStringAndSize(<char*>wire, size)))
+                message = PyBytes_FromStringAndSize(<const char*>wire, size)
+                events.append((header.account, header.sequence, header.type, message))
                 left -= header.size
                 at += header.size
             return events

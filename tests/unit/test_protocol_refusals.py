@@ -363,6 +363,17 @@ def test_every_shortened_payload_is_refused_by_both(command: Command) -> None:
         assert said == refusal_of(wire.decode_commands_python, payload[:end])
 
 
+def test_both_codecs_agree_on_broken_event_records() -> None:
+    chance = random.Random(3)
+    for _ in range(2_000):
+        data = mutate(ACCEPTED + LISTED, chance)
+        result = outcome(native.encode_event_list, data, 1, [5])
+        assert result == outcome(wire.encode_event_list_python, data, 1, [5])
+        assert outcome(native.encode_events, data, 1, [5]) == (
+            result if isinstance(result, str) else b"".join(payload for *_, payload in result)
+        )
+
+
 def test_what_a_node_takes_it_can_always_turn_into_objects() -> None:
     """A decoded record is a valid record, whatever a client sent."""
     chance = random.Random(7)
@@ -387,6 +398,10 @@ BROKEN_EVENTS = {
     "an unknown number": (
         b"\xff\x00\x10\x00" + bytes(12),
         "byte 0: wanted the number of an event, 128 .. 145",
+    ),
+    "an unknown number of no size": (
+        b"\xff\x00\x00\x00" + bytes(12),
+        "byte 0: wanted a whole record of 16 bytes or more",
     ),
     "a number beyond 8 bits": (
         b"\xff\x7f\x10\x00" + bytes(12),
