@@ -20,9 +20,9 @@ from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
 from exchange.protocol import messages, schema
 from exchange.protocol.layout import (
-    COMMAND_HEADER_BYTES,
+    COMMAND_HEADER_BYTES as COMMAND_HEADER_BYTES,
     COUNTED,
-    EVENT_HEADER_BYTES,
+    EVENT_HEADER_BYTES as EVENT_HEADER_BYTES,
     integer_range,
 )
 from exchange.protocol.messages import Bracket, Command, Event
