@@ -18,13 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
-from exchange.protocol import messages, schema
-from exchange.protocol.layout import (
-    COMMAND_HEADER_BYTES as COMMAND_HEADER_BYTES,
-    COUNTED,
-    EVENT_HEADER_BYTES as EVENT_HEADER_BYTES,
-    integer_range,
-)
+from exchange.protocol import layout, messages, schema
+from exchange.protocol.layout import COUNTED, integer_range
 from exchange.protocol.messages import Bracket, Command, Event
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -32,6 +27,8 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 RoutedEvent: TypeAlias = tuple[int, int, int, bytes]
 M = TypeVar("M", bound=messages.Message)
 
+COMMAND_HEADER_BYTES = layout.COMMAND_HEADER_BYTES
+EVENT_HEADER_BYTES = layout.EVENT_HEADER_BYTES
 START = struct.Struct("<HH")  # type and size: both headers start with them
 STAMP = struct.Struct("<Qq")  # sequence and time of a command
 STAMP_OFFSET = 8
