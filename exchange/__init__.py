@@ -12,8 +12,9 @@ Everything a user needs is here, by name::
     Auditor                     the invariants, checked from events alone (``exchange.audit``)
 
 And the rooms behind it: ``protocol`` (bytes and meaning: commands, events, codes), ``gateway`` (sockets), ``client``,
-``risk`` (policy), ``reference`` (the specification that runs), ``sim`` (scenarios, the demo), ``fuzz``; the modules
-``sequencer``, ``journal``, ``snapshot``, ``recovery``, ``bootstrap`` and ``node`` are the way of a command, in order.
+``risk`` (policy), ``reference`` (the specification that runs), ``sim`` (scenarios, the demo), ``fuzz``.  The modules
+``sequencer``, ``journal``, ``engine`` and ``node`` are the way of a command; ``segments``, ``snapshot``, ``recovery``,
+``bootstrap`` and ``replay`` are the way back from the disk.
 
 >>> import exchange
 >>> exchange.create_engine("reference").sequence
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
         UnknownSymbol,
         WithdrawalsStopped,
     )
-    from exchange.journal import JournalError
     from exchange.node import Node
     from exchange.protocol.messages import (
         CancelReason,
@@ -73,20 +73,21 @@ if TYPE_CHECKING:
         TimeInForce,
     )
     from exchange.risk import SymbolPolicy, load_policy
+    from exchange.segments import JournalError
     from exchange.units import SymbolUnits, from_atoms, from_ppm, to_atoms, to_ppm
 
 #: module -> the public names that it gives; imported when they are first asked for, so that a bot does not pay for a
 #: node, nor a node for a client.
 _NAMES: dict[str, str] = {
     "exchange.audit": "Auditor",
-    "exchange.client": "AdminClient AsyncAdminClient AsyncClient BookMirror Client ClientTimeout NotLoggedIn OrderResult"
-    " OrderStatus RequestRefused",
+    "exchange.client": "AdminClient AsyncAdminClient AsyncClient BookMirror Client ClientTimeout NotLoggedIn"
+    " OrderResult OrderStatus RequestRefused",
     "exchange.config": "Config load_config",
     "exchange.engine": "Engine create_engine",
     "exchange.errors": "ConfigError DuplicateClientOrderId ExchangeError InsufficientMargin LeverageTooHigh PolicyError"
     " PoolLiquidating PostOnlyWouldTake ReduceOnlyWouldOpen Rejected UnitsError UnknownOrder UnknownSymbol"
     " WithdrawalsStopped",
-    "exchange.journal": "JournalError",
+    "exchange.segments": "JournalError",
     "exchange.node": "Node",
     "exchange.protocol.messages": "CancelReason FillRole MarginMode OrderFlag OrderType PlaceOrder RejectReason"
     " SelfTradePrevention Side TimeInForce",

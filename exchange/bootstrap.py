@@ -16,13 +16,14 @@ from exchange.config import Config
 from exchange.engine import Engine
 from exchange.errors import ConfigError
 from exchange.protocol.messages import Command, DepositFund, Event, ListSymbol, Rejected, SetMark
-from exchange.protocol.records import COMMAND_HEADER_BYTES, encode_command
-from exchange.protocol.schema import COMMAND_BY_NAME, REJECT_PROSE, RejectReason
+from exchange.protocol.records import encode_command
+from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, REJECT_PROSE, RejectReason
 
 #: The canonical state up to its listings (rules, section 7): magic, order id, trade id, fees, deposits; then a count.
 STATE_START = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
 MARK = struct.Struct("<q")
+COMMAND_HEADER_BYTES = struct.calcsize("<" + COMMAND_HEADER.body_format)
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - COMMAND_HEADER_BYTES
 SYMBOL = struct.Struct("<I")  # first field of a listing
 
@@ -38,7 +39,9 @@ class Missing(msgspec.Struct, frozen=True):
         for event in events:
             if isinstance(event, Rejected):
                 reason = RejectReason(event.reason)
-                refused = next(command for command in self.commands if command.number == event.command)
+                refused = next(
+                    command for command in self.commands if command.number == event.command
+                )
                 raise ConfigError(
                     f"the engine refuses {refused} of the configuration: {reason.name.lower()}: {REJECT_PROSE[reason]}"
                 )
@@ -54,11 +57,13 @@ def missing_commands(config: Config, engine: Engine) -> Missing:
         if policy.symbol not in listed:
             commands.append(listing)
             if policy.symbol in config.mark_ticks:
-                commands.append(SetMark(symbol=policy.symbol, price_ticks=config.mark_ticks[policy.symbol]))
+                commands.append(
+                    SetMark(symbol=policy.symbol, price_ticks=config.mark_ticks[policy.symbol])
+                )
         elif body_of(listing) != listed[policy.symbol]:
             notes.append(
-                f"{policy.name}: the configuration differs from what symbol {policy.symbol} was listed with; the change "
-                f"is not applied, the listing stands"
+                f"{policy.name}: the configuration differs from what symbol {policy.symbol} was listed "
+                f"with; the change is not applied, the listing stands"
             )
     if not engine.sequence:
         deposits = config.fund_atoms.items()

@@ -166,10 +166,24 @@ def load_config(path: Path | None = None) -> Config:
     try:
         given = tomllib.loads(path.read_text(), parse_float=Decimal)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a file, or leave --config out") from None
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; name a file, or leave --config out"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     return parse_config(merge(defaults, given), str(path))
+
+
+def override(
+    config: Config, data: Path | None, durability: str | None, engine: str | None
+) -> Config:
+    """The same configuration with what the command line says instead."""
+    journal = config.journal
+    if durability is not None:
+        journal = msgspec.structs.replace(journal, durability=Durability(durability))
+    return msgspec.structs.replace(
+        config, data=data or config.data, journal=journal, engine=engine or config.engine
+    )
 
 
 def merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +201,8 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
     """Checks the tables of a whole configuration; ``source`` is named in errors."""
     unknown = [key for key in tables if key not in (*SETTINGS, *MARKET_SECTIONS)]
     if unknown:
-        raise ConfigError(f"{source}: unknown section {unknown[0]}; there are {', '.join((*SETTINGS, *MARKET_SECTIONS))}")
+        known = ", ".join((*SETTINGS, *MARKET_SECTIONS))
+        raise ConfigError(f"{source}: unknown section {unknown[0]}; there are {known}")
     settings = {section: check_section(section, tables[section], source) for section in SETTINGS}
     funds = FundNumbers()
     try:
@@ -212,13 +227,17 @@ def check_section(section: str, table: Any, source: str) -> dict[str, Any]:
         raise ConfigError(f"{source}: {section} is {table!r}; wanted a table [{section}]")
     for key in table:
         if key not in known:
-            raise ConfigError(f"{source}: unknown key {section}.{key}; there are {', '.join(known)}")
+            raise ConfigError(
+                f"{source}: unknown key {section}.{key}; there are {', '.join(known)}"
+            )
     values = {}
     for key, check in known.items():
         try:
             values[key] = check(table[key])
         except ValueError as wanted:
-            raise ConfigError(f"{source}: {section}.{key} is {table[key]!r}; wanted {wanted}") from None
+            raise ConfigError(
+                f"{source}: {section}.{key} is {table[key]!r}; wanted {wanted}"
+            ) from None
     return values
 
 
@@ -228,8 +247,12 @@ def parse_funds(table: Any, funds: FundNumbers, source: str) -> dict[int, int]:
     for name, amount in check_table("funds", table, source).items():
         if name not in funds.by_name:
             known = ", ".join(funds.by_name)
-            raise ConfigError(f"{source}: funds.{name}: no symbol has this fund; wanted one of {known}")
-        atoms[funds.number(name)] = exact(f"{source}: funds.{name}", amount, to_atoms, MAX_AMOUNT_ATOMS, from_atoms)
+            raise ConfigError(
+                f"{source}: funds.{name}: no symbol has this fund; wanted one of {known}"
+            )
+        atoms[funds.number(name)] = exact(
+            f"{source}: funds.{name}", amount, to_atoms, MAX_AMOUNT_ATOMS, from_atoms
+        )
     return atoms
 
 
@@ -239,10 +262,16 @@ def parse_marks(table: Any, symbols: tuple[SymbolPolicy, ...], source: str) -> d
     ticks = {}
     for name, price in check_table("marks", table, source).items():
         if name not in by_name:
-            raise ConfigError(f"{source}: marks.{name}: no such symbol; wanted one of {', '.join(by_name) or 'none'}")
+            raise ConfigError(
+                f"{source}: marks.{name}: no such symbol; wanted one of {', '.join(by_name) or 'none'}"
+            )
         units = by_name[name].units
         ticks[by_name[name].symbol] = exact(
-            f"{source}: marks.{name}", price, units.price_to_ticks, MAX_PRICE_TICKS, units.ticks_to_price
+            f"{source}: marks.{name}",
+            price,
+            units.price_to_ticks,
+            MAX_PRICE_TICKS,
+            units.ticks_to_price,
         )
     return ticks
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 from exchange import __version__
-
 from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.engine import create_engine
@@ -59,9 +58,13 @@ class Node:
             self._configure()
             self.publisher = Publisher(epoch=self.sequencer.now_ns())
             self.publisher.load(self.engine, self.engine.sequence)
-            self.sessions = Sessions(config.limits.max_sessions, config.limits.max_commands_per_message)
+            self.sessions = Sessions(
+                config.limits.max_sessions, config.limits.max_commands_per_message
+            )
             self.outbox = Outbox()
-            self.queries = Queries(self.engine, self.publisher, self.fills, self.sessions, self._about)
+            self.queries = Queries(
+                self.engine, self.publisher, self.fills, self.sessions, self._about
+            )
             add_admin_queries(self.queries, self)
             self.server = Server(config.endpoints.as_dict(), config.limits.bounds())
         except BaseException:
@@ -106,12 +109,14 @@ class Node:
             for session, payload in address_events(batch, events, origins, self.sessions)
         ]
         self.fills.feed(events)
-        self.outbox.hold(batch.last_sequence, letters, self.publisher.feed(batch, events))
+        self.outbox.hold(batch.last_sequence, letters, self.publisher.publications(batch, events))
 
     def _answer(self, taken: Taken) -> None:
         """Queries see all commands of their round and of those before; refusals change nothing."""
         for door, peer, refusal in taken.refusals:
-            self.outbox.hold(self.engine.sequence, [(door, peer, payload) for payload in refusal.encode()])
+            self.outbox.hold(
+                self.engine.sequence, [(door, peer, payload) for payload in refusal.encode()]
+            )
             if refusal is FULL:
                 self._probe_sessions()
         for session, query in taken.queries:
@@ -143,7 +148,9 @@ class Node:
         if why is Sent.GONE:
             self.sessions.remove(session)
         else:
-            self._say(f"session {peer.hex()} reads too slowly: it is dropped until it logs in again")
+            self._say(
+                f"session {peer.hex()} reads too slowly: it is dropped until it logs in again"
+            )
             self.sessions.lose(session)
 
     def _probe_sessions(self) -> None:
@@ -211,7 +218,21 @@ class Node:
     def take_snapshot(self) -> str:
         """Writes the state of now to disk; the journal is durable up to it first."""
         self.journal.flush()
-        return str(write_snapshot(self.config.data / "snapshots", take_engine_snapshot(self.engine)))
+        return str(
+            write_snapshot(self.config.data / "snapshots", take_engine_snapshot(self.engine))
+        )
+
+    def summary(self) -> str:
+        """What a node says of itself when it is ready, on one line."""
+        about = {
+            **self.server.endpoints,
+            "data": self.config.data,
+            "durability": self.config.journal.durability,
+            "engine": self.config.engine,
+            "sequence": self.engine.sequence,
+            "digest": self.engine.digest(),
+        }
+        return " ".join(f"{name}={value}" for name, value in about.items())
 
     def status(self) -> dict[str, Any]:
         return {

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from exchange.engine import Engine
-from exchange.journal import Frame, segment_paths
 from exchange.protocol.records import iter_starts
+from exchange.segments import Frame, segment_paths
 from exchange.snapshot import Snapshot, SnapshotDamaged, load_snapshot, snapshot_paths
 
 Say = Callable[[str], None]
@@ -31,7 +31,9 @@ def restore_newest(folder: Path, new_engine: Callable[[], Engine]) -> Restored:
         try:
             engine = restore_snapshot(load_snapshot(path), new_engine())
         except (SnapshotDamaged, ValueError) as error:
-            warnings.append(f"{error}; it is passed over, the journal is replayed from further back instead")
+            warnings.append(
+                f"{error}; it is passed over, the journal is replayed from further back instead"
+            )
             continue
         return Restored(engine, engine.sequence, warnings)
     return Restored(new_engine(), 0, warnings)
@@ -52,7 +54,9 @@ def take_engine_snapshot(engine: Engine) -> Snapshot:
 
 
 def replay(
-    engine: Engine, frames: Iterable[Frame], on_batch: Callable[[bytes, bytes], None] = lambda commands, events: None
+    engine: Engine,
+    frames: Iterable[Frame],
+    on_batch: Callable[[bytes, bytes], None] = lambda commands, events: None,
 ) -> int:
     """Applies journal frames to an engine and says how many commands that were; the engine may know the first ones."""
     before = engine.sequence
@@ -71,14 +75,20 @@ def skip_commands(commands: bytes, count: int) -> bytes:
     return commands[starts[count] :] if count < len(starts) else b""
 
 
-def with_progress(frames: Iterable[Frame], last_sequence: int, say: Say, every_s: float = 1.0) -> Iterator[Frame]:
+def with_progress(
+    frames: Iterable[Frame], last_sequence: int, say: Say, every_s: float = 1.0
+) -> Iterator[Frame]:
     """Passes frames on and says once a second how far they got; a short replay says nothing."""
     spoken_at = time.monotonic()
     for frame in frames:
         yield frame
         if time.monotonic() - spoken_at >= every_s:
             spoken_at = time.monotonic()
-            share = f" of {last_sequence} ({100 * frame.last_sequence // last_sequence} %)" if last_sequence else ""
+            share = (
+                f" of {last_sequence} ({100 * frame.last_sequence // last_sequence} %)"
+                if last_sequence
+                else ""
+            )
             say(f"replayed up to command {frame.last_sequence}{share}")
 
 
@@ -87,4 +97,6 @@ def journal_folder(path: Path) -> Path:
     for folder in (path / "journal", path):
         if segment_paths(folder):
             return folder
-    raise FileNotFoundError(f"no journal in {path}: wanted a folder with *.journal files, or a data folder that has one")
+    raise FileNotFoundError(
+        f"no journal in {path}: wanted a folder with *.journal files, or a data folder that has one"
+    )

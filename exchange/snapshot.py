@@ -53,7 +53,9 @@ def state_digest(state: bytes) -> str:
 
 def snapshot_paths(folder: Path) -> list[Path]:
     """The snapshots of a folder, newest first."""
-    return sorted((path for path in folder.glob("*" + SUFFIX) if path.stem.isdecimal()), reverse=True)
+    return sorted(
+        (path for path in folder.glob("*" + SUFFIX) if path.stem.isdecimal()), reverse=True
+    )
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot, keep: int = 2) -> Path:
@@ -74,7 +76,9 @@ def write_snapshot(folder: Path, snapshot: Snapshot, keep: int = 2) -> Path:
 
 def pack_snapshot(snapshot: Snapshot) -> bytes:
     size = len(snapshot.state)
-    rest = struct.pack("<Qq16sQ", snapshot.sequence, snapshot.timestamp_ns, bytes.fromhex(snapshot.digest), size)
+    rest = struct.pack(
+        "<Qq16sQ", snapshot.sequence, snapshot.timestamp_ns, bytes.fromhex(snapshot.digest), size
+    )
     crc = zlib.crc32(snapshot.state, zlib.crc32(rest))
     return struct.pack("<8sII", MAGIC, FORMAT_VERSION, crc) + rest + snapshot.state
 
@@ -86,17 +90,25 @@ def load_snapshot(path: Path) -> Snapshot:
     except OSError as error:
         raise SnapshotDamaged(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) < HEADER.size:
-        raise SnapshotDamaged(f"{path}: {len(data)} bytes are too few for a snapshot header of {HEADER.size}")
+        raise SnapshotDamaged(
+            f"{path}: {len(data)} bytes are too few for a snapshot header of {HEADER.size}"
+        )
     magic, version, crc, sequence, timestamp_ns, digest, size = HEADER.unpack_from(data)
     if magic != MAGIC:
-        raise SnapshotDamaged(f"{path}: not a snapshot: wanted the magic {MAGIC!r} at byte 0, got {magic!r}")
+        raise SnapshotDamaged(
+            f"{path}: not a snapshot: wanted the magic {MAGIC!r} at byte 0, got {magic!r}"
+        )
     if version != FORMAT_VERSION:
-        raise SnapshotDamaged(f"{path}: snapshot format {version}, this program reads format {FORMAT_VERSION}")
+        raise SnapshotDamaged(
+            f"{path}: snapshot format {version}, this program reads format {FORMAT_VERSION}"
+        )
     state = data[HEADER.size :]
     if size != len(state):
         raise SnapshotDamaged(f"{path}: {size} bytes of state were written, {len(state)} are there")
     if zlib.crc32(data[CHECKED_FROM:]) != crc:
         raise SnapshotDamaged(f"{path}: the checksum fails")
     if state_digest(state) != digest.hex():
-        raise SnapshotDamaged(f"{path}: the state has digest {state_digest(state)}, {digest.hex()} was written")
+        raise SnapshotDamaged(
+            f"{path}: the state has digest {state_digest(state)}, {digest.hex()} was written"
+        )
     return Snapshot(sequence, timestamp_ns, digest.hex(), state)

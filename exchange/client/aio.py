@@ -1,11 +1,13 @@
 """The asyncio clients: the sync clients' methods, awaited; many requests may be under way at once.
 
->>> async def main() -> None:                                       # doctest: +SKIP
-...     async with AsyncClient("tcp://127.0.0.1:5555", account=7) as client:
-...         await client.deposit("1000")
-...         print(await client.limit("BTC-PERP", "buy", quantity="0.01", price="60000"))
-...         async for event in client.events():
-...             print(event)
+::
+
+    async def main() -> None:
+        async with AsyncClient("tcp://127.0.0.1:5555", account=7) as client:
+            await client.deposit("1000")
+            print(await client.limit("BTC-PERP", "buy", quantity="0.01", price="60000"))
+            async for event in client.events():
+                print(event)
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 import zmq
 import zmq.asyncio
 
+from exchange.client.aio_live import AsyncLiveBook, AsyncMarketData, Sender
 from exchange.client.asks import Asks, Funds, Listed, OrderOptions, SymbolLike, SymbolNotListed
-from exchange.client.book_mirror import BookMirror
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
-from exchange.client.market_data import Names, Update, decode_update, topics_of
+from exchange.client.market_data import Names, topics_of
 from exchange.client.results import CancelResult, CommandResult, OrderResult
 from exchange.errors import Rejected
-from exchange.gateway.feed import BookDelta, BookSnapshot, book_topic
+from exchange.gateway.feed import BookSnapshot
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.schema import MarginMode, Side
 from exchange.protocol.views import AccountView, OrderView, PositionView
@@ -34,7 +36,6 @@ from exchange.units import Number, to_decimal
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Sender = zmq.asyncio.Socket
 
 
 class Waiter:
@@ -93,7 +94,10 @@ class AsyncBaseClient:
         return await self.open()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -232,7 +236,9 @@ class AsyncClient(AsyncBaseClient):
         self.market_data_endpoint = market_data or ""
 
     async def _opened(self) -> None:
-        self.market_data_endpoint = self.market_data_endpoint or market_data_endpoint(self.endpoint, self.about)
+        self.market_data_endpoint = self.market_data_endpoint or market_data_endpoint(
+            self.endpoint, self.about
+        )
         if self.account:
             await self.login(self.account)
 
@@ -244,13 +250,22 @@ class AsyncClient(AsyncBaseClient):
     # ---- orders
 
     async def limit(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        price: Number,
+        **options: Unpack[OrderOptions],
     ) -> OrderResult:
         """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok"."""
         return await self._do(self._ask.limit, symbol, side, quantity, price, **options)
 
     async def market(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        **options: Unpack[OrderOptions],
     ) -> OrderResult:
         """A market order: takes what is there, the rest is cancelled."""
         return await self._do(self._ask.market, symbol, side, quantity, **options)
@@ -260,13 +275,22 @@ class AsyncClient(AsyncBaseClient):
         return await self._do(self._ask.place, order)
 
     def limit_order(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        price: Number,
+        **options: Unpack[OrderOptions],
     ) -> PlaceOrder:
         """A limit order to be placed later, as for place_many."""
         return self._ask.limit_order(symbol, side, quantity, price, **options)
 
     def market_order(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        **options: Unpack[OrderOptions],
     ) -> PlaceOrder:
         """A market order to be placed later, as for place_many."""
         return self._ask.market_order(symbol, side, quantity, **options)
@@ -286,13 +310,20 @@ class AsyncClient(AsyncBaseClient):
     ) -> OrderResult:
         """A new price or total quantity.  A smaller quantity at the same price keeps its place in the queue."""
         return await self._do(
-            self._ask.amend, symbol, order_id, client_order_id=client_order_id, price=price, quantity=quantity
+            self._ask.amend,
+            symbol,
+            order_id,
+            client_order_id=client_order_id,
+            price=price,
+            quantity=quantity,
         )
 
     async def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> CancelResult:
         return await self._do(self._ask.cancel, order_id, client_order_id=client_order_id)
 
-    async def cancel_all(self, symbol: SymbolLike | None = None, side: Side | str | None = None) -> CancelResult:
+    async def cancel_all(
+        self, symbol: SymbolLike | None = None, side: Side | str | None = None
+    ) -> CancelResult:
         """Cancels all orders, or those of one symbol, or of one side."""
         return await self._do(self._ask.cancel_all, symbol, side)
 
@@ -314,20 +345,26 @@ class AsyncClient(AsyncBaseClient):
         """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
         number = (await self._listed(symbol)).view.symbol
         modes = {position.symbol: position.margin_mode for position in await self.positions()}
-        return await self.set_margin_mode(number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage)
+        return await self.set_margin_mode(
+            number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage
+        )
 
     async def add_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
         """Moves money from the wallet to the isolated position."""
-        return await self._do(self._ask.change_isolated_margin, symbol, to_decimal("amount", amount))
+        return await self._do(
+            self._ask.change_isolated_margin, symbol, to_decimal("amount", amount)
+        )
 
     async def remove_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
         """Moves money from the isolated position back to the wallet."""
-        return await self._do(self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount))
+        return await self._do(
+            self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount)
+        )
 
     # ---- own events
 
     async def poll(self, timeout_s: float = 0.0) -> list[Event]:
-        """The account's events since the last time, those of own commands included; waits for the first if none is there."""
+        """The account's events since the last time, own commands' included; waits for one if there is none."""
         if not self._core.own_events:
             self._own_event.clear()
             with contextlib.suppress(TimeoutError):
@@ -356,7 +393,12 @@ class AsyncClient(AsyncBaseClient):
     ) -> AsyncMarketData:
         """A stream of market data; symbols by name, one or several."""
         topics = topics_of(
-            book=book, trades=trades, mark=mark, funding=funding, liquidations=liquidations, funds=funds
+            book=book,
+            trades=trades,
+            mark=mark,
+            funding=funding,
+            liquidations=liquidations,
+            funds=funds,
         )
         return AsyncMarketData(self._context, self.market_data_endpoint, topics)
 
@@ -399,73 +441,3 @@ class AsyncAdminClient(AsyncBaseClient):
     async def take_snapshot(self) -> str:
         """Writes a snapshot now and returns its path."""
         return str((await self._do(self._ask.question, "take_snapshot"))["path"])
-
-
-class AsyncMarketData:
-    """A subscription: an async iterator of updates.  Close it, or use it in a ``with``."""
-
-    def __init__(self, context: zmq.asyncio.Context, endpoint: str, topics: list[bytes]) -> None:
-        self._topics = frozenset(topics)
-        self._socket: Sender = context.socket(zmq.SUB)
-        self._socket.rcvhwm = 100_000
-        self._socket.linger = 0
-        self._socket.connect(endpoint)
-        for topic in topics:
-            self._socket.subscribe(topic)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._socket.close()
-
-    async def next(self) -> Update:
-        """The next update, however long it takes."""
-        while True:
-            topic, payload = await self._socket.recv_multipart()
-            # ZeroMQ filters by prefix: "book.BTC" also lets "book.BTC2" through.
-            if topic in self._topics:
-                return decode_update(topic, payload)
-
-    async def __aiter__(self) -> AsyncIterator[Update]:
-        while True:
-            yield await self.next()
-
-
-class AsyncLiveBook:
-    """A book mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
-
-    def __init__(self, client: AsyncClient, symbol: int, name: str) -> None:
-        self._client = client
-        self._feed = AsyncMarketData(client._context, client.market_data_endpoint, [book_topic(name).encode()])
-        self.mirror = BookMirror(symbol)
-
-    async def open(self) -> Self:
-        try:
-            await asyncio.wait_for(self._take(), self._client.timeout_s)
-            await self._resnapshot()
-        except TimeoutError:
-            self.close()
-            endpoint, timeout_s = self._client.market_data_endpoint, self._client.timeout_s
-            raise ClientTimeout(no_answer(endpoint, timeout_s, "no market data came")) from None
-        return self
-
-    def close(self) -> None:
-        self._feed.close()
-
-    async def update(self) -> None:
-        """Waits for the next delta and applies it."""
-        await self._take()
-        await self._resnapshot()
-
-    async def _take(self) -> None:
-        update = await self._feed.next()
-        if isinstance(update, BookDelta):
-            self.mirror.apply(update)
-
-    async def _resnapshot(self) -> None:
-        while self.mirror.needs_snapshot:
-            self.mirror.load(await self._client.book(self.mirror.symbol))

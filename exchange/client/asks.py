@@ -38,6 +38,7 @@ from exchange.units import Number, SymbolUnits, leverage_to_ppm, to_atoms, to_de
 
 SymbolLike = str | int  # name or number
 V = TypeVar("V")
+C = TypeVar("C", bound=Command)
 E = TypeVar("E", Side, TimeInForce, SelfTradePrevention, MarginMode)
 Q32 = 1 << 32
 
@@ -52,7 +53,9 @@ class OrderOptions(TypedDict, total=False):
     time_in_force: TimeInForce | str  # "gtc" (limit), "ioc" (market), "fok"
     post_only: bool
     reduce_only: bool
-    self_trade: SelfTradePrevention | str  # "cancel_taker", "cancel_maker", "cancel_both", "decrement"
+    self_trade: (
+        SelfTradePrevention | str
+    )  # "cancel_taker", "cancel_maker", "cancel_both", "decrement"
     client_order_id: int
 
 
@@ -96,14 +99,18 @@ class Asks:
 
     def learn_symbols(self, views: Sequence[SymbolView]) -> None:
         scale = Decimal(10) ** 12
-        listed = [Listed(v, SymbolUnits(v.tick_size_e12 / scale, v.lot_size_e12 / scale)) for v in views]
+        listed = [
+            Listed(v, SymbolUnits(v.tick_size_e12 / scale, v.lot_size_e12 / scale)) for v in views
+        ]
         self.symbols = {symbol.view.name: symbol for symbol in listed}
         self._by_number = {symbol.view.symbol: symbol for symbol in listed}
 
     def listed(self, symbol: SymbolLike) -> Listed:
         found = self.symbols.get(symbol) if isinstance(symbol, str) else self._by_number.get(symbol)
         if found is None:
-            raise SymbolNotListed(f"symbol {symbol!r} is not listed; there are {', '.join(self.symbols) or 'none'}")
+            raise SymbolNotListed(
+                f"symbol {symbol!r} is not listed; there are {', '.join(self.symbols) or 'none'}"
+            )
         return found
 
     def number_of(self, symbol: SymbolLike) -> int:
@@ -112,16 +119,29 @@ class Asks:
     # ---- orders
 
     def limit_order(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        price: Number,
+        **options: Unpack[OrderOptions],
     ) -> PlaceOrder:
         listed = self.listed(symbol)
         price_ticks = listed.units.price_to_ticks(price)
-        return self._order(listed, side, quantity, OrderType.LIMIT, price_ticks, TimeInForce.GTC, options)
+        return self._order(
+            listed, side, quantity, OrderType.LIMIT, price_ticks, TimeInForce.GTC, options
+        )
 
     def market_order(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        **options: Unpack[OrderOptions],
     ) -> PlaceOrder:
-        return self._order(self.listed(symbol), side, quantity, OrderType.MARKET, 0, TimeInForce.IOC, options)
+        return self._order(
+            self.listed(symbol), side, quantity, OrderType.MARKET, 0, TimeInForce.IOC, options
+        )
 
     def _order(
         self,
@@ -133,14 +153,19 @@ class Asks:
         time_in_force: TimeInForce,
         options: OrderOptions,
     ) -> PlaceOrder:
-        flags = OrderFlag.POST_ONLY * bool(options.get("post_only")) + OrderFlag.REDUCE_ONLY * bool(options.get("reduce_only"))
+        post_only, reduce_only = options.get("post_only"), options.get("reduce_only")
+        flags = (OrderFlag.POST_ONLY if post_only else 0) + (
+            OrderFlag.REDUCE_ONLY if reduce_only else 0
+        )
         return PlaceOrder(
             account=self.account,
             symbol=listed.view.symbol,
             side=to_code(Side, side),
             order_type=order_type,
             time_in_force=to_code(TimeInForce, options.get("time_in_force", time_in_force)),
-            self_trade=to_code(SelfTradePrevention, options.get("self_trade", SelfTradePrevention.CANCEL_TAKER)),
+            self_trade=to_code(
+                SelfTradePrevention, options.get("self_trade", SelfTradePrevention.CANCEL_TAKER)
+            ),
             flags=flags,
             price_ticks=price_ticks,
             qty_lots=listed.units.qty_to_lots(quantity),
@@ -148,19 +173,30 @@ class Asks:
         )
 
     def limit(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        price: Number,
+        **options: Unpack[OrderOptions],
     ) -> Ask[OrderResult]:
         return self.place(self.limit_order(symbol, side, quantity, price, **options))
 
     def market(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        **options: Unpack[OrderOptions],
     ) -> Ask[OrderResult]:
         return self.place(self.market_order(symbol, side, quantity, **options))
 
     def place(self, order: PlaceOrder) -> Ask[OrderResult]:
         order = self._own(order)
         units = self.listed(order.symbol).units
-        return ask_one(order, lambda reply: order_result(order, events_of(reply), order.symbol, units))
+        return ask_one(
+            order, lambda reply: order_result(order, events_of(reply), order.symbol, units)
+        )
 
     def place_many(self, orders: Iterable[PlaceOrder]) -> Ask[list[OrderResult | Rejected]]:
         asks = [self.place(order) for order in orders]
@@ -187,13 +223,19 @@ class Asks:
             price_ticks=0 if price is None else listed.units.price_to_ticks(price),
             qty_lots=0 if quantity is None else listed.units.qty_to_lots(quantity),
         )
-        return ask_one(command, lambda r: order_result(command, events_of(r), listed.view.symbol, listed.units))
+        return ask_one(
+            command, lambda r: order_result(command, events_of(r), listed.view.symbol, listed.units)
+        )
 
     def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> Ask[CancelResult]:
-        command = messages.CancelOrder(account=self.account, order_id=order_id, client_order_id=client_order_id)
+        command = messages.CancelOrder(
+            account=self.account, order_id=order_id, client_order_id=client_order_id
+        )
         return ask_one(command, lambda reply: cancel_result(command, events_of(reply)))
 
-    def cancel_all(self, symbol: SymbolLike | None = None, side: Side | str | None = None) -> Ask[CancelResult]:
+    def cancel_all(
+        self, symbol: SymbolLike | None = None, side: Side | str | None = None
+    ) -> Ask[CancelResult]:
         command = messages.CancelAll(
             account=self.account,
             symbol=0 if symbol is None else self.number_of(symbol),
@@ -222,17 +264,19 @@ class Asks:
 
     def change_isolated_margin(self, symbol: SymbolLike, change: Decimal) -> Ask[CommandResult]:
         number = self.number_of(symbol)
-        return self.command(messages.ChangeIsolatedMargin(symbol=number, change_atoms=to_atoms(change)))
+        return self.command(
+            messages.ChangeIsolatedMargin(symbol=number, change_atoms=to_atoms(change))
+        )
 
     def command(self, command: Command) -> Ask[CommandResult]:
         """Any command, in integers; its account is this client's unless it names another."""
         command = self._own(command)
         return ask_one(command, lambda reply: command_result(command, events_of(reply)))
 
-    def _own(self, command: V) -> V:
-        if getattr(command, "account") or not self.account:
+    def _own(self, command: C) -> C:
+        if command.account or not self.account:
             return command
-        return msgspec.structs.replace(command, account=self.account)  # type: ignore[type-var]
+        return msgspec.structs.replace(command, account=self.account)
 
     # ---- questions
 
@@ -242,17 +286,24 @@ class Asks:
     def ping(self) -> Ask[dict[str, Any]]:
         return ask_one(Question("ping", {}), body_of)
 
-    def get_symbols(self) -> Ask[list[SymbolView]]:
-        return ask_one(Question("get_symbols", {}), lambda reply: views_of(reply, "symbols", list[SymbolView]))
+    def get_symbols(self) -> Ask[Sequence[SymbolView]]:
+        return ask_one(
+            Question("get_symbols", {}), lambda reply: views_of(reply, "symbols", list[SymbolView])
+        )
 
     def get_account(self, account: int) -> Ask[AccountView]:
-        return ask_one(Question("get_account", {"account": account}), lambda reply: views_of(reply, None, AccountView))
+        return ask_one(
+            Question("get_account", {"account": account}),
+            lambda reply: views_of(reply, None, AccountView),
+        )
 
     def get_positions(self, account: int) -> Ask[list[PositionView]]:
         question = Question("get_positions", {"account": account})
         return ask_one(question, lambda reply: views_of(reply, "positions", list[PositionView]))
 
-    def get_open_orders(self, account: int, symbol: SymbolLike | None = None) -> Ask[list[OrderView]]:
+    def get_open_orders(
+        self, account: int, symbol: SymbolLike | None = None
+    ) -> Ask[list[OrderView]]:
         number = 0 if symbol is None else self.number_of(symbol)
         question = Question("get_open_orders", {"account": account, "symbol": number})
         return ask_one(question, lambda reply: views_of(reply, "open_orders", list[OrderView]))
@@ -290,7 +341,9 @@ class Asks:
         atoms, fraction = divmod(numerator * Q32 // denominator, Q32)
         return self.command(
             messages.SettleFunding(
-                symbol=listed.view.symbol, payment_atoms_per_lot=atoms, payment_fraction_q32=fraction
+                symbol=listed.view.symbol,
+                payment_atoms_per_lot=atoms,
+                payment_fraction_q32=fraction,
             )
         )
 

@@ -61,7 +61,11 @@ class BookMirror:
             self._waiting.append(delta)
         elif delta.epoch == self.epoch and delta.sequence <= self.sequence:
             return  # it is in the snapshot already
-        elif delta.epoch == self.epoch and delta.sequence == self.sequence + 1 and (delta.bids or delta.asks):
+        elif (
+            delta.epoch == self.epoch
+            and delta.sequence == self.sequence + 1
+            and (delta.bids or delta.asks)
+        ):
             self._change(delta)
         else:
             # A marker ahead of us, a delta too far ahead, or a node that was started anew.

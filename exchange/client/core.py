@@ -100,16 +100,23 @@ class Core:
                 commands.append(wire.encode_command_wire(message, request_id))
             ids.append(request_id)
         self._replies.update(dict.fromkeys(ids))
-        payloads = [b"".join(commands[at : at + COMMANDS_IN_A_MESSAGE]) for at in range(0, len(commands), COMMANDS_IN_A_MESSAGE)]
+        payloads = [
+            b"".join(commands[at : at + COMMANDS_IN_A_MESSAGE])
+            for at in range(0, len(commands), COMMANDS_IN_A_MESSAGE)
+        ]
         return ids, payloads + questions
 
     def receive(self, payload: bytes) -> None:
         """Takes in one message of the node."""
         if payload.startswith(CONTROL_STARTS):
-            _, request_id, body = msgspec.msgpack.decode(payload, type=tuple[int, int, dict[str, Any]])
+            _, request_id, body = msgspec.msgpack.decode(
+                payload, type=tuple[int, int, dict[str, Any]]
+            )
             self._receive_control(request_id, body)
             return
-        for request_id, answered in groupby(wire.decode_events_wire(payload), key=lambda pair: pair[0]):
+        for request_id, answered in groupby(
+            wire.decode_events_wire(payload), key=lambda pair: pair[0]
+        ):
             self._receive_events(request_id, [event for _, event in answered])
 
     def _receive_control(self, request_id: int, body: dict[str, Any]) -> None:
@@ -152,4 +159,6 @@ class Core:
 
 def refusal(body: dict[str, Any]) -> RequestRefused:
     code, message = str(body["error"]), str(body.get("message", ""))
-    return {"not_logged_in": NotLoggedIn, "session_lost": SessionLost}.get(code, RequestRefused)(code, message)
+    return {"not_logged_in": NotLoggedIn, "session_lost": SessionLost}.get(code, RequestRefused)(
+        code, message
+    )

@@ -29,7 +29,13 @@ def decode_update(topic: bytes, payload: bytes) -> Update:
 
 
 def topics_of(
-    *, book: Names = (), trades: Names = (), mark: Names = (), funding: Names = (), liquidations: bool, funds: bool
+    *,
+    book: Names = (),
+    trades: Names = (),
+    mark: Names = (),
+    funding: Names = (),
+    liquidations: bool,
+    funds: bool,
 ) -> list[bytes]:
     """The topics of a subscription; symbols are meant by name, one or several."""
     topics = [feed.LIQUIDATIONS_TOPIC] * liquidations + [feed.FUNDS_TOPIC] * funds

@@ -72,7 +72,9 @@ def accepted_of(command: Command, reply: Events) -> Accepted:
     result = reply[0]
     if isinstance(result, RejectedEvent):
         raise Rejected.of(result.reason, describe(command))
-    assert isinstance(result, Accepted), f"a reply starts with accepted or rejected, this one with {result}"
+    assert isinstance(result, Accepted), (
+        f"a reply starts with accepted or rejected, this one with {result}"
+    )
     return result
 
 
@@ -88,18 +90,25 @@ def describe(command: Command) -> str:
 
 def command_result(command: Command, reply: Events) -> CommandResult:
     accepted = accepted_of(command, reply)
-    return CommandResult(sequence=accepted.sequence, timestamp_ns=accepted.timestamp_ns, events=tuple(reply))
+    return CommandResult(
+        sequence=accepted.sequence, timestamp_ns=accepted.timestamp_ns, events=tuple(reply)
+    )
 
 
 def cancel_result(command: Command, reply: Events) -> CancelResult:
     accepted = accepted_of(command, reply)
     cancelled = tuple(event for event in reply if isinstance(event, OrderCancelled))
     return CancelResult(
-        sequence=accepted.sequence, timestamp_ns=accepted.timestamp_ns, events=tuple(reply), cancelled=cancelled
+        sequence=accepted.sequence,
+        timestamp_ns=accepted.timestamp_ns,
+        events=tuple(reply),
+        cancelled=cancelled,
     )
 
 
-def order_result(command: PlaceOrder | AmendOrder, reply: Events, symbol: int, units: SymbolUnits) -> OrderResult:
+def order_result(
+    command: PlaceOrder | AmendOrder, reply: Events, symbol: int, units: SymbolUnits
+) -> OrderResult:
     """Follows one order through the events of its reply."""
     accepted = accepted_of(command, reply)
     status, open_lots, reason = OrderStatus.FILLED, 0, None
@@ -144,4 +153,8 @@ def order_result(command: PlaceOrder | AmendOrder, reply: Events, symbol: int, u
 def average_price(fills: list[Fill], filled_lots: int, units: SymbolUnits) -> Decimal | None:
     if not filled_lots:
         return None
-    return units.ticks_to_price(1) * sum(fill.price_ticks * fill.qty_lots for fill in fills) / filled_lots
+    return (
+        units.ticks_to_price(1)
+        * sum(fill.price_ticks * fill.qty_lots for fill in fills)
+        / filled_lots
+    )

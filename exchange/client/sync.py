@@ -1,9 +1,11 @@
 """The synchronous clients: every method sends, waits for the reply and returns it.
 
->>> with Client("tcp://127.0.0.1:5555", account=7) as client:       # doctest: +SKIP
-...     client.deposit("1000")
-...     result = client.limit("BTC-PERP", "buy", quantity="0.01", price="60000")
-...     print(result.status, result.fills)
+::
+
+    with Client("tcp://127.0.0.1:5555", account=7) as client:
+        client.deposit("1000")
+        result = client.limit("BTC-PERP", "buy", quantity="0.01", price="60000")
+        print(result.status, result.fills)
 
 A client belongs to one thread.  Methods raise ``Rejected`` (the engine refused, with its reason), ``RequestRefused``
 (the node did not take the request), ``UnitsError`` (a number that is not a whole tick, lot or atom) or
@@ -20,13 +22,13 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 import zmq
 
 from exchange.client.asks import Asks, Funds, Listed, OrderOptions, SymbolLike, SymbolNotListed
-from exchange.client.book_mirror import BookMirror
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
-from exchange.client.market_data import Names, Update, decode_update, topics_of
+from exchange.client.live import FOREVER_S, LiveBook, MarketData
+from exchange.client.market_data import Names, topics_of
 from exchange.client.results import CancelResult, CommandResult, OrderResult
 from exchange.errors import Rejected
-from exchange.gateway.feed import BookDelta, BookSnapshot, book_topic
+from exchange.gateway.feed import BookSnapshot
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.schema import MarginMode, Side
 from exchange.protocol.views import AccountView, OrderView, PositionView
@@ -34,7 +36,6 @@ from exchange.units import Number, to_decimal
 
 P = ParamSpec("P")
 T = TypeVar("T")
-FOREVER_S = 3600.0  # one wait of those who wait without an end
 
 
 class BaseClient:
@@ -45,7 +46,7 @@ class BaseClient:
         self.timeout_s = timeout_s
         self._core = Core()
         self._ask = Asks(account)
-        self._context = zmq.Context.instance()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 500
         self._socket.sndhwm = self._socket.rcvhwm = 100_000
@@ -60,7 +61,12 @@ class BaseClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -104,7 +110,9 @@ class BaseClient:
             for payload in payloads:
                 self._socket.send(payload, zmq.DONTWAIT)
         except zmq.Again:
-            raise ClientTimeout(no_answer(self.endpoint, 0.0, "its queue of requests is full")) from None
+            raise ClientTimeout(
+                no_answer(self.endpoint, 0.0, "its queue of requests is full")
+            ) from None
 
     def _await_replies(self, ids: list[int]) -> None:
         deadline = time.monotonic() + self.timeout_s
@@ -160,7 +168,9 @@ class BaseClient:
         """Positions, margin settings and symbols with orders."""
         return self._do(self._ask.get_positions, account or self.account)
 
-    def open_orders(self, symbol: SymbolLike | None = None, *, account: int | None = None) -> list[OrderView]:
+    def open_orders(
+        self, symbol: SymbolLike | None = None, *, account: int | None = None
+    ) -> list[OrderView]:
         return self._do(self._ask.get_open_orders, account or self.account, symbol)
 
     def fills(self, limit: int = 100, *, account: int | None = None) -> list[Fill]:
@@ -203,13 +213,22 @@ class Client(BaseClient):
     # ---- orders
 
     def limit(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        price: Number,
+        **options: Unpack[OrderOptions],
     ) -> OrderResult:
         """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok"."""
         return self._do(self._ask.limit, symbol, side, quantity, price, **options)
 
     def market(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        **options: Unpack[OrderOptions],
     ) -> OrderResult:
         """A market order: takes what is there, the rest is cancelled."""
         return self._do(self._ask.market, symbol, side, quantity, **options)
@@ -219,13 +238,22 @@ class Client(BaseClient):
         return self._do(self._ask.place, order)
 
     def limit_order(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, price: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        price: Number,
+        **options: Unpack[OrderOptions],
     ) -> PlaceOrder:
         """A limit order to be placed later, as for place_many."""
         return self._ask.limit_order(symbol, side, quantity, price, **options)
 
     def market_order(
-        self, symbol: SymbolLike, side: Side | str, quantity: Number, **options: Unpack[OrderOptions]
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number,
+        **options: Unpack[OrderOptions],
     ) -> PlaceOrder:
         """A market order to be placed later, as for place_many."""
         return self._ask.market_order(symbol, side, quantity, **options)
@@ -245,13 +273,20 @@ class Client(BaseClient):
     ) -> OrderResult:
         """A new price or total quantity.  A smaller quantity at the same price keeps its place in the queue."""
         return self._do(
-            self._ask.amend, symbol, order_id, client_order_id=client_order_id, price=price, quantity=quantity
+            self._ask.amend,
+            symbol,
+            order_id,
+            client_order_id=client_order_id,
+            price=price,
+            quantity=quantity,
         )
 
     def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> CancelResult:
         return self._do(self._ask.cancel, order_id, client_order_id=client_order_id)
 
-    def cancel_all(self, symbol: SymbolLike | None = None, side: Side | str | None = None) -> CancelResult:
+    def cancel_all(
+        self, symbol: SymbolLike | None = None, side: Side | str | None = None
+    ) -> CancelResult:
         """Cancels all orders, or those of one symbol, or of one side."""
         return self._do(self._ask.cancel_all, symbol, side)
 
@@ -273,7 +308,9 @@ class Client(BaseClient):
         """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
         number = self._listed(symbol).view.symbol
         modes = {position.symbol: position.margin_mode for position in self.positions()}
-        return self.set_margin_mode(number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage)
+        return self.set_margin_mode(
+            number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage
+        )
 
     def add_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
         """Moves money from the wallet to the isolated position."""
@@ -286,7 +323,7 @@ class Client(BaseClient):
     # ---- own events
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
-        """The account's events since the last time, those of own commands included; waits for the first if none is there."""
+        """The account's events since the last time, own commands' included; waits for one if there is none."""
         if not self._core.own_events:
             deadline = time.monotonic() + timeout_s
             while self._receive(deadline - time.monotonic()) and not self._core.own_events:
@@ -317,7 +354,12 @@ class Client(BaseClient):
     ) -> MarketData:
         """A stream of market data; symbols by name, one or several."""
         topics = topics_of(
-            book=book, trades=trades, mark=mark, funding=funding, liquidations=liquidations, funds=funds
+            book=book,
+            trades=trades,
+            mark=mark,
+            funding=funding,
+            liquidations=liquidations,
+            funds=funds,
         )
         return MarketData(self._context, self.market_data_endpoint, topics)
 
@@ -360,86 +402,3 @@ class AdminClient(BaseClient):
     def take_snapshot(self) -> str:
         """Writes a snapshot now and returns its path."""
         return str(self._do(self._ask.question, "take_snapshot")["path"])
-
-
-class MarketData:
-    """A subscription: an iterator of updates.  Close it, or use it in a ``with``."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, topics: list[bytes]) -> None:
-        self._topics = frozenset(topics)
-        self._socket = context.socket(zmq.SUB)
-        self._socket.rcvhwm = 100_000
-        self._socket.linger = 0
-        self._socket.connect(endpoint)
-        for topic in topics:
-            self._socket.subscribe(topic)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def poll(self, timeout_s: float = 0.0) -> list[Update]:
-        """What was published since the last time; waits for the first if nothing is there yet."""
-        updates: list[Update] = []
-        if self._socket.poll(int(timeout_s * 1000)):
-            try:
-                while True:
-                    topic, payload = self._socket.recv_multipart(zmq.DONTWAIT)
-                    # ZeroMQ filters by prefix: "book.BTC" also lets "book.BTC2" through.
-                    if topic in self._topics:
-                        updates.append(decode_update(topic, payload))
-            except zmq.Again:
-                pass
-        return updates
-
-    def __iter__(self) -> Iterator[Update]:
-        while True:
-            yield from self.poll(FOREVER_S)
-
-
-class LiveBook:
-    """A book mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
-
-    def __init__(self, client: Client, symbol: int, name: str) -> None:
-        self._client = client
-        self._feed = MarketData(client._context, client.market_data_endpoint, [book_topic(name).encode()])
-        self.mirror = BookMirror(symbol)
-        if not self._take(self._feed.poll(client.timeout_s)):
-            self.close()
-            raise ClientTimeout(no_answer(client.market_data_endpoint, client.timeout_s, "no market data came"))
-        self._resnapshot()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._feed.close()
-
-    def update(self, timeout_s: float = 0.0) -> bool:
-        """Applies what was published; waits for the first delta if none is there.  True if the book changed."""
-        before = (self.mirror.epoch, self.mirror.sequence)
-        self._take(self._feed.poll(timeout_s))
-        self._resnapshot()
-        return (self.mirror.epoch, self.mirror.sequence) != before
-
-    def _take(self, updates: list[Update]) -> int:
-        for update in updates:
-            if isinstance(update, BookDelta):
-                self.mirror.apply(update)
-        return len(updates)
-
-    def _resnapshot(self) -> None:
-        # A snapshot may be older than the delta that showed the gap: the node answers orders and market data apart.
-        while self.mirror.needs_snapshot:
-            self.mirror.load(self._client.book(self.mirror.symbol))
-
-
-__all__ = ["AdminClient", "BaseClient", "Client", "LiveBook", "MarketData"]

@@ -66,8 +66,14 @@ NEXT_STATE: dict[tuple[State, Input], State] = {
 
 #: state -> (code, what to do) of an input that the table does not have.
 REFUSALS: dict[State, tuple[str, str]] = {
-    State.NEW: ("not_logged_in", 'not logged in: send [0, request_id, "login", {"account": n}] first'),
-    State.LOST: ("session_lost", "this session read too slowly and events were dropped: log in again and ask for the state"),
+    State.NEW: (
+        "not_logged_in",
+        'not logged in: send [0, request_id, "login", {"account": n}] first',
+    ),
+    State.LOST: (
+        "session_lost",
+        "this session read too slowly and events were dropped: log in again and ask for the state",
+    ),
     State.CLOSED: ("session_closed", "this session was closed by its logout: connect anew"),
 }
 
@@ -149,7 +155,9 @@ class Session:
         except ValueError as error:
             return Refusal([], "malformed", f"not a message of this exchange: {error}")
         accounts = self._acting_accounts(records)
-        refused = self._step(Input.COMMANDS, request_ids) or self._refuse_senders(records, request_ids, accounts)
+        refused = self._step(Input.COMMANDS, request_ids) or self._refuse_senders(
+            records, request_ids, accounts
+        )
         return refused or Commands(records, request_ids, accounts)
 
     def login(self, account: int) -> None:
@@ -169,13 +177,23 @@ class Session:
 
     def _receive_control(self, payload: bytes) -> Query | Refusal:
         try:
-            _, request_id, name, arguments = msgspec.msgpack.decode(payload, type=tuple[int, int, str, dict[str, Any]])
+            _, request_id, name, arguments = msgspec.msgpack.decode(
+                payload, type=tuple[int, int, str, dict[str, Any]]
+            )
         except msgspec.MsgspecError as error:
-            return Refusal([], "malformed", f'wanted one [0, request_id, "name", {{args}}] and nothing after it: {error}')
+            return Refusal(
+                [],
+                "malformed",
+                f'wanted one [0, request_id, "name", {{args}}] and nothing after it: {error}',
+            )
         kind = self._kind_of_query(name)
         if kind is None:
-            known = ", ".join(sorted({"login", "logout"} | self.door.public_queries | self.door.account_queries))
-            return Refusal([request_id], "unknown_query", f"no query {name!r} here; there are {known}")
+            known = ", ".join(
+                sorted({"login", "logout"} | self.door.public_queries | self.door.account_queries)
+            )
+            return Refusal(
+                [request_id], "unknown_query", f"no query {name!r} here; there are {known}"
+            )
         if kind is Input.LOGIN and (problem := self._login_problem(arguments)):
             return Refusal([request_id], "invalid_arguments", problem)
         return self._step(kind, [request_id]) or Query(request_id, name, arguments)
@@ -198,13 +216,19 @@ class Session:
 
     def _login_problem(self, arguments: dict[str, Any]) -> str:
         account = arguments.get("account")
-        if set(arguments) != {"account"} or type(account) is not int or not 1 <= account <= MAX_ACCOUNT:
-            return f'wanted {{"account": 1 .. {MAX_ACCOUNT}}}, got {str(arguments):.80}'
+        if (
+            set(arguments) != {"account"}
+            or type(account) is not int
+            or not 1 <= account <= MAX_ACCOUNT
+        ):
+            return f'wanted {{"account": 1 .. {MAX_ACCOUNT}}}, got {arguments!s:.80}'
         if len(self.accounts) >= MAX_ACCOUNTS and account not in self.accounts:
             return f"a session logs in for at most {MAX_ACCOUNTS} accounts: connect once more for others"
         return ""
 
-    def _refuse_senders(self, records: bytes, request_ids: list[int], accounts: list[int]) -> Refusal | None:
+    def _refuse_senders(
+        self, records: bytes, request_ids: list[int], accounts: list[int]
+    ) -> Refusal | None:
         for number, _, _ in iter_starts(records):
             if not self.door.may_send(number):
                 message = MESSAGE_BY_NUMBER[number]
@@ -212,7 +236,11 @@ class Session:
                 return Refusal(request_ids, "wrong_door", text)
         if self.door.needs_login and not self.accounts.issuperset(accounts):
             missing = next(account for account in accounts if account not in self.accounts)
-            return Refusal(request_ids, "not_logged_in", f"not logged in for account {missing}: log in for it first")
+            return Refusal(
+                request_ids,
+                "not_logged_in",
+                f"not logged in for account {missing}: log in for it first",
+            )
         return None
 
 

@@ -35,8 +35,12 @@ class Outbox:
         self._parcels: deque[Parcel] = deque()
         self.held_bytes = 0
 
-    def hold(self, sequence: int, letters: Sequence[Letter], publications: Sequence[Publication] = ()) -> None:
-        size = sum(len(payload) for _, _, payload in letters) + sum(len(payload) for _, payload in publications)
+    def hold(
+        self, sequence: int, letters: Sequence[Letter], publications: Sequence[Publication] = ()
+    ) -> None:
+        size = sum(len(payload) for _, _, payload in letters) + sum(
+            len(payload) for _, payload in publications
+        )
         self._parcels.append(Parcel(sequence, letters, publications, size))
         self.held_bytes += size
 

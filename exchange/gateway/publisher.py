@@ -8,16 +8,15 @@ by the engine: it is the sum of exactly the deltas up to the sequence that it na
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
-from exchange.gateway import feed
-from exchange.protocol import schema, wire
-from exchange.protocol.records import START
-from exchange.protocol.schema import EVENT_BY_NAME, FillRole, Side
+from exchange.gateway import feed as market
+from exchange.peek import EVENT_START, event_number, field_reader
+from exchange.protocol import wire
+from exchange.protocol.schema import FillRole, Side
 from exchange.protocol.views import BookView, LevelView, SymbolView
 from exchange.sequencer import Batch
 
@@ -32,49 +31,45 @@ class BookSource(Protocol):
     def book(self, symbol: int, depth: int = 0) -> BookView: ...
 
 
-def field_reader(event_name: str, *wanted: str) -> Callable[[Any, int], tuple[Any, ...]]:
-    """Reads some fields of an event's record, in the table's order, and steps over the others.
-
-    Half a microsecond where the typed object takes two: this runs for every event.
-    """
-    fields = (*schema.EVENT_HEADER.fields, *EVENT_BY_NAME[event_name].fields)
-    layout = [schema.KINDS[f.kind][0] if f.name in wanted else f"{schema.KINDS[f.kind][2]}x" for f in fields]
-    assert [f.name for f in fields if f.name in wanted] == list(wanted), f"{event_name}: not the table's order: {wanted}"
-    return struct.Struct("<" + "".join(layout)).unpack_from
-
-
 read_rested = field_reader("order_rested", "symbol", "side", "price_ticks", "open_lots")
-read_cancelled = field_reader("order_cancelled", "symbol", "side", "resting", "price_ticks", "open_lots")
-read_reduced = field_reader("order_reduced", "symbol", "side", "resting", "price_ticks", "reduced_lots")
+read_cancelled = field_reader(
+    "order_cancelled", "symbol", "side", "resting", "price_ticks", "open_lots"
+)
+read_reduced = field_reader(
+    "order_reduced", "symbol", "side", "resting", "price_ticks", "reduced_lots"
+)
 read_amended = field_reader(
-    "order_amended", "symbol", "side", "kept_priority", "previous_price_ticks", "previous_open_lots", "open_lots"
+    "order_amended",
+    "symbol",
+    "side",
+    "kept_priority",
+    "previous_price_ticks",
+    "previous_open_lots",
+    "open_lots",
 )
 read_fill = field_reader(
     "fill", "sequence", "symbol", "side", "role", "trade_id", "price_ticks", "qty_lots", "open_lots"
 )
 read_listed = field_reader("symbol_listed", "symbol", "name")
-read_symbol = field_reader("mark_changed", "symbol")  # the symbol stands first in the body of these events
+read_symbol = field_reader(
+    "mark_changed", "symbol"
+)  # the symbol stands first in the body of these events
 
-RESTED, CANCELLED, AMENDED, REDUCED, FILL, LISTED, MARK, FUNDING = (
-    EVENT_BY_NAME[name].number
-    for name in (
-        "order_rested",
-        "order_cancelled",
-        "order_amended",
-        "order_reduced",
-        "fill",
-        "symbol_listed",
-        "mark_changed",
-        "funding_settled",
-    )
-)
+RESTED = event_number("order_rested")
+CANCELLED = event_number("order_cancelled")
+AMENDED = event_number("order_amended")
+REDUCED = event_number("order_reduced")
+FILL = event_number("fill")
+LISTED = event_number("symbol_listed")
+MARK = event_number("mark_changed")
+FUNDING = event_number("funding_settled")
 #: Public events whose topic is the same for every symbol.
 TOPICS: dict[int, str] = {
-    EVENT_BY_NAME["liquidation_started"].number: feed.LIQUIDATIONS_TOPIC,
-    EVENT_BY_NAME["liquidation_order"].number: feed.LIQUIDATIONS_TOPIC,
-    EVENT_BY_NAME["liquidation_ended"].number: feed.LIQUIDATIONS_TOPIC,
-    EVENT_BY_NAME["deficit_uncovered"].number: feed.LIQUIDATIONS_TOPIC,
-    EVENT_BY_NAME["fund_changed"].number: feed.FUNDS_TOPIC,
+    event_number("liquidation_started"): market.LIQUIDATIONS_TOPIC,
+    event_number("liquidation_order"): market.LIQUIDATIONS_TOPIC,
+    event_number("liquidation_ended"): market.LIQUIDATIONS_TOPIC,
+    event_number("deficit_uncovered"): market.LIQUIDATIONS_TOPIC,
+    event_number("fund_changed"): market.FUNDS_TOPIC,
 }
 
 
@@ -103,11 +98,11 @@ class SymbolBook:
         for side, levels in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
             self.sides[side].update({v.price_ticks: [v.qty_lots, v.order_count] for v in levels})
 
-    def take_delta(self, epoch: int, batch: Batch) -> feed.BookDelta | None:
+    def take_delta(self, epoch: int, batch: Batch) -> market.BookDelta | None:
         if not (self.changed[Side.BUY] or self.changed[Side.SELL]):
             return None
         self.sequence += 1
-        delta = feed.BookDelta(
+        delta = market.BookDelta(
             symbol=self.symbol,
             epoch=epoch,
             sequence=self.sequence,
@@ -119,8 +114,8 @@ class SymbolBook:
         self.changed = (set(), set())
         return delta
 
-    def empty_delta(self, epoch: int, engine_sequence: int) -> feed.BookDelta:
-        return feed.BookDelta(
+    def empty_delta(self, epoch: int, engine_sequence: int) -> market.BookDelta:
+        return market.BookDelta(
             symbol=self.symbol,
             epoch=epoch,
             sequence=self.sequence,
@@ -152,22 +147,26 @@ class Publisher:
             self.books[view.symbol] = SymbolBook(view.symbol, view.name)
             self.books[view.symbol].load(engine.book(view.symbol))
 
-    def feed(self, batch: Batch, events: bytes) -> list[Publication]:
+    def publications(self, batch: Batch, events: bytes) -> list[Publication]:
         """What the events of one batch mean to the public: trades and public events in order, then book deltas."""
         self._engine_sequence = batch.last_sequence
         published: list[Publication] = []
         offset = 0
         while offset < len(events):
-            number, size = START.unpack_from(events, offset)
+            number, size, _, _ = EVENT_START.unpack_from(events, offset)
             self._follow_book(number, events, offset)
             if number == FILL:
                 self._publish_trade(batch, events, offset, published)
             elif topic := self._topic(number, events, offset):
-                published.append((topic.encode(), wire.encode_events(events[offset : offset + size], 0, [])))
+                published.append(
+                    (topic.encode(), wire.encode_events(events[offset : offset + size], 0, []))
+                )
             offset += size
         for book in self.books.values():
             if delta := book.take_delta(self.epoch, batch):
-                published.append((feed.book_topic(book.name).encode(), self._encoder.encode(delta)))
+                published.append(
+                    (market.book_topic(book.name).encode(), self._encoder.encode(delta))
+                )
         return published
 
     def join_marker(self, subscription: bytes) -> list[Publication]:
@@ -176,15 +175,18 @@ class Publisher:
         It proves that the subscription is at work, so a snapshot asked for after it misses nothing.
         """
         return [
-            (feed.book_topic(book.name).encode(), self._encoder.encode(book.empty_delta(self.epoch, self._engine_sequence)))
+            (
+                market.book_topic(book.name).encode(),
+                self._encoder.encode(book.empty_delta(self.epoch, self._engine_sequence)),
+            )
             for book in self.books.values()
-            if subscription == feed.book_topic(book.name).encode()
+            if subscription == market.book_topic(book.name).encode()
         ]
 
-    def snapshot(self, symbol: int, depth: int = 0) -> feed.BookSnapshot:
+    def snapshot(self, symbol: int, depth: int = 0) -> market.BookSnapshot:
         """The book as of its last delta, to join the stream with.  KeyError on a symbol that is not listed."""
         book = self.books[symbol]
-        return feed.BookSnapshot(
+        return market.BookSnapshot(
             symbol=symbol,
             epoch=self.epoch,
             sequence=book.sequence,
@@ -219,12 +221,14 @@ class Publisher:
             symbol, name = read_listed(events, offset)
             self.books[symbol] = SymbolBook(symbol, name.rstrip(b"\0").decode("utf-8", "replace"))
 
-    def _publish_trade(self, batch: Batch, events: bytes, offset: int, published: list[Publication]) -> None:
+    def _publish_trade(
+        self, batch: Batch, events: bytes, offset: int, published: list[Publication]
+    ) -> None:
         """One print per trade, made of the taker's half.  Auto-deleveraging has no price and is not a trade print."""
         sequence, symbol, side, role, trade_id, price, lots, _ = read_fill(events, offset)
         if role not in (FillRole.TAKER, FillRole.LIQUIDATED):
             return
-        trade = feed.Trade(
+        trade = market.Trade(
             symbol=symbol,
             trade_id=trade_id,
             engine_sequence=sequence,
@@ -234,11 +238,13 @@ class Publisher:
             qty_lots=lots,
             liquidation=role == FillRole.LIQUIDATED,
         )
-        published.append((feed.trades_topic(self.books[symbol].name).encode(), self._encoder.encode(trade)))
+        published.append(
+            (market.trades_topic(self.books[symbol].name).encode(), self._encoder.encode(trade))
+        )
 
     def _topic(self, number: int, events: bytes, offset: int) -> str | None:
         if number == MARK:
-            return feed.mark_topic(self.books[read_symbol(events, offset)[0]].name)
+            return market.mark_topic(self.books[read_symbol(events, offset)[0]].name)
         if number == FUNDING:
-            return feed.funding_topic(self.books[read_symbol(events, offset)[0]].name)
+            return market.funding_topic(self.books[read_symbol(events, offset)[0]].name)
         return TOPICS.get(number)

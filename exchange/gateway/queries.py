@@ -6,7 +6,7 @@ it never shows what a crash could still take back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ from exchange.gateway.replies import FillHistory
 from exchange.protocol.schema import MAX_ACCOUNT
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
-Answer = dict[str, Any] | msgspec.Struct
+Answer = Mapping[str, Any] | msgspec.Struct
 
 
 class QueryError(Exception):
@@ -35,7 +35,9 @@ class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OfAccount(msgspec.Struct, forbid_unknown_fields=True):
-    account: int | None = None  # may be left out by a session that is logged in for one account only
+    account: int | None = (
+        None  # may be left out by a session that is logged in for one account only
+    )
 
 
 class OfFills(OfAccount, forbid_unknown_fields=True):
@@ -87,7 +89,9 @@ class Queries:
     def answer(self, session: Session, query: Query) -> bytes:
         """The reply to one query, its error included."""
         try:
-            return encode_control(query.request_id, self._answers[query.name](session, query.arguments))
+            return encode_control(
+                query.request_id, self._answers[query.name](session, query.arguments)
+            )
         except QueryError as error:
             return encode_control(query.request_id, {"error": error.code, "message": error.message})
 
@@ -102,7 +106,11 @@ class Queries:
 
     def _ping(self, session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
-        return {"sequence": self._engine.sequence, "timestamp_ns": self._engine.timestamp_ns, **self._about()}
+        return {
+            "sequence": self._engine.sequence,
+            "timestamp_ns": self._engine.timestamp_ns,
+            **self._about(),
+        }
 
     def _get_symbols(self, session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
@@ -111,7 +119,9 @@ class Queries:
     def _get_book(self, session: Session, arguments: dict[str, Any]) -> Answer:
         wanted = read_arguments(OfBook, arguments)
         if wanted.depth < 0:
-            raise QueryError("invalid_arguments", f"depth: wanted 0 (all) or more levels, got {wanted.depth}")
+            raise QueryError(
+                "invalid_arguments", f"depth: wanted 0 (all) or more levels, got {wanted.depth}"
+            )
         try:
             return self._publisher.snapshot(wanted.symbol, wanted.depth)
         except KeyError:
@@ -120,7 +130,10 @@ class Queries:
     def _get_funds(self, session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
         return {
-            "funds": [[fund, balance_atoms] for fund, balance_atoms in sorted(self._engine.funds().items())],
+            "funds": [
+                [fund, balance_atoms]
+                for fund, balance_atoms in sorted(self._engine.funds().items())
+            ],
             "fees_atoms": self._engine.fees_atoms(),
             "uncovered": self._engine.uncovered(),
         }
@@ -129,7 +142,11 @@ class Queries:
         return self._engine.account(account_of(session, read_arguments(OfAccount, arguments)))
 
     def _get_positions(self, session: Session, arguments: dict[str, Any]) -> Answer:
-        return {"positions": self._engine.positions(account_of(session, read_arguments(OfAccount, arguments)))}
+        return {
+            "positions": self._engine.positions(
+                account_of(session, read_arguments(OfAccount, arguments))
+            )
+        }
 
     def _get_open_orders(self, session: Session, arguments: dict[str, Any]) -> Answer:
         wanted = read_arguments(OfOpenOrders, arguments)
@@ -139,7 +156,9 @@ class Queries:
     def _get_fills(self, session: Session, arguments: dict[str, Any]) -> Answer:
         wanted = read_arguments(OfFills, arguments)
         if wanted.limit < 1:
-            raise QueryError("invalid_arguments", f"limit: wanted 1 or more fills, got {wanted.limit}")
+            raise QueryError(
+                "invalid_arguments", f"limit: wanted 1 or more fills, got {wanted.limit}"
+            )
         return {"fills": self._fills.last(account_of(session, wanted), wanted.limit)}
 
 
@@ -156,9 +175,14 @@ def account_of(session: Session, wanted: OfAccount) -> int:
     if account is None and len(session.accounts) == 1:
         return next(iter(session.accounts))
     if account is None:
-        raise QueryError("invalid_arguments", f"account: say which, this session has {len(session.accounts)} logins")
+        raise QueryError(
+            "invalid_arguments",
+            f"account: say which, this session has {len(session.accounts)} logins",
+        )
     if not 1 <= account <= MAX_ACCOUNT:
         raise QueryError("invalid_arguments", f"account: wanted 1 .. {MAX_ACCOUNT}, got {account}")
     if session.door.needs_login and account not in session.accounts:
-        raise QueryError("not_logged_in", f"not logged in for account {account}: log in for it first")
+        raise QueryError(
+            "not_logged_in", f"not logged in for account {account}: log in for it first"
+        )
     return account

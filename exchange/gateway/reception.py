@@ -28,14 +28,20 @@ class Taken(msgspec.Struct):
     records: list[bytes] = []
     origins: Origins = msgspec.field(default_factory=Origins)
     queries: list[tuple[Session, Query]] = []
-    refusals: list[tuple[Door, bytes, Refusal]] = []  # by peer: a newcomer may be refused before it has a session
+    refusals: list[
+        tuple[Door, bytes, Refusal]
+    ] = []  # by peer: a newcomer may be refused before it has a session
 
     @property
     def count(self) -> int:
         return len(self.origins.request_ids)
 
 
-PARTS = Refusal([], "malformed", "wanted a message of one part (use a DEALER socket), got several or an empty delimiter")
+PARTS = Refusal(
+    [],
+    "malformed",
+    "wanted a message of one part (use a DEALER socket), got several or an empty delimiter",
+)
 FULL = Refusal([], "too_many_sessions", "this node has as many sessions as it may: try again later")
 
 

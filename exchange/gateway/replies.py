@@ -7,7 +7,6 @@ acting account on its other sessions, are *notices*: the same arrays with reques
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,13 +14,12 @@ from typing import Protocol
 import msgspec
 
 from exchange.gateway.connection import Commands, Session, State
+from exchange.peek import EVENT_START, event_number
 from exchange.protocol import wire
 from exchange.protocol.records import RoutedEvent, decode_events
-from exchange.protocol.schema import EVENT_BY_NAME
 from exchange.sequencer import Batch
 
-EVENT_START = struct.Struct("<HHIQ")  # type, size, account, sequence
-FILL = EVENT_BY_NAME["fill"].number
+FILL = event_number("fill")
 
 
 class Origins(msgspec.Struct):
@@ -43,7 +41,9 @@ class Directory(Protocol):
     def of_account(self, account: int) -> Sequence[Session]: ...
 
 
-def address_events(batch: Batch, events: bytes, origins: Origins, logged_in: Directory) -> list[tuple[Session, bytes]]:
+def address_events(
+    batch: Batch, events: bytes, origins: Origins, logged_in: Directory
+) -> list[tuple[Session, bytes]]:
     """The message that each session gets of a batch, every event in its place."""
     mail: dict[Session, list[bytes]] = {}
     as_notices: list[RoutedEvent] = []
@@ -60,7 +60,11 @@ def address_events(batch: Batch, events: bytes, origins: Origins, logged_in: Dir
             elif session is not sender:
                 as_notices = as_notices or wire.encode_event_list(events, 0, [])
                 mail.setdefault(session, []).append(as_notices[position][3])
-    return [(session, b"".join(letter)) for session, letter in mail.items() if session.state is not State.LOST]
+    return [
+        (session, b"".join(letter))
+        for session, letter in mail.items()
+        if session.state is not State.LOST
+    ]
 
 
 class FillHistory:

@@ -9,6 +9,7 @@ their sequence and asks for the book.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from enum import Enum, auto
 
@@ -74,23 +75,31 @@ class Server:
         self._poller.register(self._wake_end, zmq.POLLIN)
         self._poller.register(self._market_data, zmq.POLLIN)
 
-    def _bind(self, kind: int, name: str, endpoints: dict[str, str], bounds: Bounds) -> zmq.Socket[bytes]:
+    def _bind(
+        self, kind: int, name: str, endpoints: dict[str, str], bounds: Bounds
+    ) -> zmq.Socket[bytes]:
         bound = self._context.socket(kind)
         bound.linger = 1000
         bound.maxmsgsize = bounds.max_message_bytes
         if kind == zmq.XPUB:
             bound.sndhwm = bounds.market_data_high_water
-            bound.set(zmq.XPUB_VERBOSE, 1)  # every subscription is told us, also of a topic that others have already
+            bound.set(
+                zmq.XPUB_VERBOSE, 1
+            )  # every subscription is told us, also of a topic that others have already
         else:
             bound.rcvhwm, bound.sndhwm = bounds.receive_high_water, bounds.send_high_water
-            bound.router_mandatory = 1  # tell us of a peer that is gone or full instead of dropping what it should get
+            bound.router_mandatory = (
+                1  # tell us of a peer that is gone or full instead of dropping what it should get
+            )
             bound.set(zmq.HEARTBEAT_IVL, 10_000)
             bound.set(zmq.HEARTBEAT_TIMEOUT, 60_000)
         try:
             bound.bind(endpoints[name])
         except zmq.ZMQError as error:
-            raise BindError(f"endpoint {name}: cannot listen on {endpoints[name]}: {error}") from None
-        self.endpoints[name] = bound.last_endpoint.decode()
+            raise BindError(
+                f"endpoint {name}: cannot listen on {endpoints[name]}: {error}"
+            ) from None
+        self.endpoints[name] = bound.getsockopt_string(zmq.LAST_ENDPOINT)
         return bound
 
     def new_subscriptions(self) -> list[bytes]:
@@ -134,18 +143,15 @@ class Server:
         for _, router in self._routers.values():
             self._poller.register(router, zmq.POLLIN if for_frames else 0)
         self._poller.poll(timeout_ms)
-        try:
+        with contextlib.suppress(BlockingIOError):
             while self._wake_end.recv(4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def wake(self) -> None:
         """Ends a wait.  From any thread, and from a signal handler."""
-        try:
+        # Where the pipe is full it is awake: nobody took the wakes before this one yet.
+        with contextlib.suppress(BlockingIOError):
             self._wake_handle.send(b"\0")
-        except BlockingIOError:
-            pass  # it is awake: nobody took the wakes before this one yet
 
     def send(self, door: Door, peer: bytes, payload: bytes) -> Sent:
         try:

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from exchange import journal as journal_module
-from exchange.journal import (
-    MIN_SEGMENT_BYTES,
+from exchange.journal import MIN_SEGMENT_BYTES, Durability, Journal
+from exchange.segments import (
     SEGMENT_HEADER,
-    Durability,
     Frame,
-    Journal,
     JournalDamaged,
     JournalError,
     inspect,
@@ -23,7 +21,9 @@ from exchange.journal import (
     segment_paths,
 )
 
-BATCH = bytes(range(24)) * 2  # the journal never looks into a payload; two records of 24 bytes in size
+BATCH = (
+    bytes(range(24)) * 2
+)  # the journal never looks into a payload; two records of 24 bytes in size
 
 
 def open_journal(folder: Path, **settings: object) -> Journal:
@@ -51,7 +51,13 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path, durability: Dur
     batches = write_batches(tmp_path, 5, durability=durability)
     frames = list(scan(tmp_path))
     assert [frame.commands for frame in frames] == batches
-    assert [(frame.first_sequence, frame.count) for frame in frames] == [(1, 2), (3, 2), (5, 2), (7, 2), (9, 2)]
+    assert [(frame.first_sequence, frame.count) for frame in frames] == [
+        (1, 2),
+        (3, 2),
+        (5, 2),
+        (7, 2),
+        (9, 2),
+    ]
 
 
 def test_a_reopened_journal_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -83,7 +89,9 @@ def test_a_batch_larger_than_a_segment_gets_a_segment_of_its_own(tmp_path: Path)
     assert b"".join(payloads(tmp_path)) == BATCH + large + BATCH
 
 
-def test_always_releases_only_what_was_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_always_releases_only_what_was_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk_is_slow = threading.Event()
     synced: list[int] = []
 
@@ -104,7 +112,9 @@ def test_always_releases_only_what_was_synced(tmp_path: Path, monkeypatch: pytes
     journal.close()
 
 
-def test_batches_that_arrive_during_a_sync_share_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_arrive_during_a_sync_share_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started, go_on = threading.Event(), threading.Event()
 
     def slow_sync(file: int) -> None:
@@ -125,7 +135,9 @@ def test_batches_that_arrive_during_a_sync_share_the_next_one(tmp_path: Path, mo
 
 def test_interval_releases_at_once_and_syncs_soon(tmp_path: Path) -> None:
     woken = threading.Event()
-    journal = open_journal(tmp_path, durability=Durability.INTERVAL, sync_interval_ms=5, on_release=woken.set)
+    journal = open_journal(
+        tmp_path, durability=Durability.INTERVAL, sync_interval_ms=5, on_release=woken.set
+    )
     journal.append(BATCH, 1, 2)
     assert journal.released_up_to == 2
     for _ in range(400):
@@ -136,7 +148,9 @@ def test_interval_releases_at_once_and_syncs_soon(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_failed_sync_is_fatal_and_wakes_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sync_is_fatal_and_wakes_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken_sync(file: int) -> None:
         raise OSError(5, "Input/output error")
 
@@ -145,7 +159,7 @@ def test_a_failed_sync_is_fatal_and_wakes_the_node(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(journal_module, "sync_file", broken_sync)
     journal.append(BATCH, 1, 2)
     assert woken.wait(5)
-    with pytest.raises(JournalError, match="syncing the journal .* failed"):
+    with pytest.raises(JournalError, match=r"syncing the journal .* failed"):
         _ = journal.released_up_to
     with pytest.raises(JournalError):
         journal.append(BATCH, 3, 2)
@@ -211,7 +225,9 @@ def test_a_file_that_ends_early_at_any_byte_is_cut_to_its_whole_frames(tmp_path:
         (folder / path.name).write_bytes(whole[:length])
         journal = open_journal(folder)
         journal.close()
-        assert payloads(folder) == batches[: sum(end <= length for end in ends)], f"ends at byte {length}"
+        assert payloads(folder) == batches[: sum(end <= length for end in ends)], (
+            f"ends at byte {length}"
+        )
         assert (folder / path.name).stat().st_size == len(whole)
 
 
@@ -230,7 +246,9 @@ def test_the_cut_leaves_no_bytes_that_could_come_back(tmp_path: Path) -> None:
 
 def test_a_snapshot_that_is_ahead_of_the_journal_proves_damage(tmp_path: Path) -> None:
     write_batches(tmp_path, 2)
-    with pytest.raises(JournalDamaged, match="command 5 should be, and a snapshot says that 6 was durable"):
+    with pytest.raises(
+        JournalDamaged, match="command 5 should be, and a snapshot says that 6 was durable"
+    ):
         open_journal(tmp_path, durable_sequence=6)
     with pytest.raises(JournalDamaged, match="no journal, but a snapshot"):
         open_journal(tmp_path / "empty", durable_sequence=6)
@@ -268,11 +286,16 @@ def test_damage_names_the_file_the_byte_and_the_command(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[second.offset + 40] ^= 1
     path.write_bytes(data)
-    with pytest.raises(JournalDamaged, match=rf"{path.name}: a frame fails its checksum at byte {second.offset}, where command 3"):
+    with pytest.raises(
+        JournalDamaged,
+        match=rf"{path.name}: a frame fails its checksum at byte {second.offset}, where command 3",
+    ):
         list(scan(tmp_path))
 
 
-def test_damage_in_an_earlier_segment_is_found_although_its_tail_could_be_torn(tmp_path: Path) -> None:
+def test_damage_in_an_earlier_segment_is_found_although_its_tail_could_be_torn(
+    tmp_path: Path,
+) -> None:
     write_batches(tmp_path, 120)
     first, second = segment_paths(tmp_path)[:2]
     frames = [frame for frame in scan(tmp_path) if frame.path == first]
