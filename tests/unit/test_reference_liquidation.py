@@ -234,6 +234,24 @@ def test_each_position_gets_one_order_except_in_target_mode() -> None:
     assert desk.holding(1) == (90, 9_000)
 
 
+def test_isolated_fill_can_bring_the_cross_pool_below_maintenance() -> None:
+    """Step 5: of 140 a fill of 400 moves 40 into its pool and 20 to the fees: 80 are left for the 100 needed."""
+    desk = Desk()
+    desk.list(1, taker_fee_ppm=50_000)
+    desk.list(2, brackets=((0, 100_000, 0),))
+    desk.mark(100, symbol=1)
+    desk.mark(100, symbol=2)
+    desk.deposit(RICH, 1_000_000)
+    desk.deposit(1, 140)
+    desk.isolate(1, symbol=1)
+    desk.trade(1, RICH, 10, 100, symbol=2)
+    desk.order(RICH, SELL, 4, 100)
+    events = desk.order(1, BUY, 4, 100)
+    (started,) = only(events, m.LiquidationStarted)
+    assert (started.account, started.symbol) == (1, 0)
+    assert (started.equity_atoms, started.maintenance_atoms) == (80, 100)
+
+
 # ----------------------------------------------------------------------------------- FUND-02, ADL-01..03
 
 

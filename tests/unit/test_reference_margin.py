@@ -168,6 +168,19 @@ def test_amend_is_admitted_if_available_does_not_fall(desk: Desk) -> None:
     desk.do(m.AmendOrder(account=1, order_id=3, price_ticks=90))
 
 
+def test_amend_waives_nothing_but_what_is_available(desk: Desk) -> None:
+    """MATCH-05: a lower offer leaves available as it was, and still the isolated pool must bear it."""
+    desk.deposit(1, 1_000)
+    desk.isolate(1)
+    desk.trade(1, RICH, 3, 100)
+    desk.order(1, SELL, 1, 90)  # loses 10 of 30: 20 are what 2 lots need
+    lower = m.AmendOrder(account=1, order_id=3, price_ticks=85)
+    assert desk.refuse(lower) == "insufficient_margin"
+    reducing = desk.order(1, SELL, 1, 95, flags=REDUCE_ONLY)[0].order_id
+    worse = m.AmendOrder(account=1, order_id=reducing, price_ticks=85)
+    assert desk.refuse(worse) == "insufficient_margin"
+
+
 # --------------------------------------------------------------------------------------- MARGIN-09
 
 
