@@ -217,7 +217,9 @@ cdef inline void open_position(
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
 
-cdef inline int64_t charge_fee(Core* core, Symbol* symbol, Position* position, int64_t value_atoms, int64_t rate_ppm) noexcept nogil:
+cdef inline int64_t charge_fee(
+    Core* core, Position* position, int side, int64_t value_atoms, int64_t rate_ppm
+) noexcept nogil:
     """Takes the trading fee, or pays the rebate (ACCT-04); returns what was paid.  A fee never causes a deficit."""
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t fee = ppm_ceil(value_atoms, rate_ppm)
@@ -225,7 +227,8 @@ cdef inline int64_t charge_fee(Core* core, Symbol* symbol, Position* position, i
     cdef int64_t from_pool
     if fee > 0:
         paid = wallet_pays(owner, fee)
-        if paid < fee and position.isolated and position.position_lots != 0:
+        if paid < fee and position.isolated and (
+                position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
             from_pool = imin(fee - paid, imax(0, position.margin_atoms))
             position.margin_atoms -= from_pool
             owner.wallet_atoms += from_pool

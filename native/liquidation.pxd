@@ -104,7 +104,6 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
     taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
     taker.flags = ORDER_FLAG_REDUCE_ONLY
-    taker.decided = False
     taker.liquidation = True
     core.next_order_id += 1
     e = <wire_liquidation_order*>event_new(
@@ -308,6 +307,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
     value = pool_value(core, pool.account_number, pool.position)
     if value.position_count != 0 and value.equity_atoms < 0:
         deficit_stage(core, pool)
+    forget_visits(core, pool)
     pool_is_well(core, pool)
 
 cdef inline void liquidation_drain(Core* core) noexcept nogil:

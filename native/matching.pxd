@@ -19,12 +19,15 @@ from native.events cimport event_new, event_order_cancelled, event_order_reduced
 from native.ledger cimport (
     FAULT_NO_MEMORY, Settlement, charge_fee, event_fill, orders_counted, own_link, own_unlink, settle_position,
 )
-from native.margin cimport maker_bears
+from native.margin cimport available_with, maker_bears
 from native.memory cimport slab_give, slab_take
 from native.order_index cimport client_index_drop, client_index_put, order_index_drop, order_index_put
 from native.queue cimport pool_check, position_check
 from native.units cimport imin
 from native.wire cimport *
+
+cdef enum:
+    COUNTED = 1 << 15                  # flag of an order that a fill-or-kill order relies on, within its command
 
 # The order that is acting.
 cdef struct Taker:
@@ -38,7 +41,6 @@ cdef struct Taker:
     int side
     int self_trade
     uint16_t flags
-    bint decided                       # fill-or-kill: the makers were asked before the first fill
     bint liquidation                   # the engine's own closing order
 
 # ------------------------------------------------------------------------------------- resting and leaving
@@ -152,7 +154,7 @@ cdef inline Settlement settle(
         settlement.realised_atoms = settle_position(
             core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
         if not liquidated:
-            settlement.fee_atoms = charge_fee(core, symbol, position, value_atoms, fee_ppm)
+            settlement.fee_atoms = charge_fee(core, position, side, value_atoms, fee_ppm)
     return settlement
 
 cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, int64_t lots) noexcept nogil:
@@ -220,7 +222,7 @@ cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
             if lots == 0:
                 order_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
                 continue
-        if core.risk and not taker.decided:     # the maker's world may have changed since it placed its order
+        if core.risk and not maker.flags & COUNTED:     # the maker's world may have changed since it placed its order
             lots = maker_bears(core, symbol, maker_position, maker.side, lots, maker.price_ticks,
                                maker.flags & ORDER_FLAG_REDUCE_ONLY)
             if lots == 0:
@@ -248,8 +250,17 @@ cdef inline int64_t reachable(
         price = book_next_price(opposite, price)
     return imin(found, lots)
 
-cdef inline bint can_fill(Core* core, Symbol* symbol, Taker* taker, int64_t needed) noexcept nogil:
-    """MATCH-03, fill or kill: whether the makers that cross can surely give all the lots, as things stand now."""
+cdef inline bint counts(Core* core, Symbol* symbol, Position* position, Order* maker) noexcept nogil:
+    """Whether a maker can surely give its open lots to a fill-or-kill order, whatever else fills before it (MATCH-03)."""
+    if maker.flags & ORDER_FLAG_REDUCE_ONLY:
+        return False
+    if not core.risk or (not position.isolated and available_with(core, position.account, NULL, False) >= 0):
+        return True
+    return not position.visited and position.reduce_only_orders == 0 and maker_bears(
+        core, symbol, position, maker.side, maker.open_lots, maker.price_ticks, False) == maker.open_lots
+
+cdef inline bint count_makers(Core* core, Symbol* symbol, Taker* taker, int64_t needed) noexcept nogil:
+    """Marks the orders that a fill-or-kill order can rely on; whether they reach what it needs."""
     cdef BookSide* opposite = &symbol.sides[1 - taker.side]
     cdef int64_t price = opposite.best_ticks
     cdef int64_t count = 0
@@ -264,11 +275,34 @@ cdef inline bint can_fill(Core* core, Symbol* symbol, Taker* taker, int64_t need
             if position == taker.position and core.prevent_self_trade:
                 if taker.self_trade != SELF_TRADE_PREVENTION_CANCEL_MAKER:
                     return False
-            elif not maker.flags & ORDER_FLAG_REDUCE_ONLY and (not core.risk or maker_bears(
-                    core, symbol, position, maker.side, maker.open_lots, price, False) == maker.open_lots):
+            elif counts(core, symbol, position, maker):
                 count += maker.open_lots
+                maker.flags |= COUNTED
+                position.visited = True
             slot = maker.next
         if count >= needed:
             return True
         price = book_next_price(opposite, price)
     return False
+
+cdef inline void forget_counted(Core* core, Symbol* symbol, Taker* taker, uint16_t marks) noexcept nogil:
+    """Takes the marks off whatever still crosses."""
+    cdef BookSide* opposite = &symbol.sides[1 - taker.side]
+    cdef int64_t price = opposite.best_ticks
+    cdef uint32_t slot
+    while price and not better(opposite, taker.limit_ticks, price):
+        slot = book_level(opposite, price).head
+        while slot:
+            order_at(core, slot).flags &= ~marks
+            position_at(core, order_at(core, slot).position).visited = False
+            slot = order_at(core, slot).next
+        price = book_next_price(opposite, price)
+
+cdef inline bint fill_or_kill(Core* core, Symbol* symbol, Taker* taker, int64_t needed) noexcept nogil:
+    """MATCH-03: all or nothing, decided before any fill; False if it was nothing."""
+    cdef bint enough = count_makers(core, symbol, taker, needed)
+    forget_counted(core, symbol, taker, 0 if enough else COUNTED)
+    if enough:
+        match(core, symbol, taker)
+        forget_counted(core, symbol, taker, COUNTED)
+    return enough

@@ -13,7 +13,7 @@ from native.events cimport event_accepted, event_new, event_order_cancelled
 from native.ledger cimport FAULT_NO_MEMORY, orders_counted, own_unlink
 from native.margin cimport admits
 from native.matching cimport (
-    Taker, can_fill, match, order_cancel, order_remove, order_rest, reachable, taker_cancel,
+    Taker, fill_or_kill, match, order_cancel, order_remove, order_rest, reachable, taker_cancel,
 )
 from native.memory cimport slab_has_room
 from native.order_index cimport (
@@ -151,12 +151,9 @@ cdef inline void run_fill_or_kill(Core* core, Symbol* symbol, Taker* taker) noex
     cdef int64_t needed = taker.open_lots
     if taker.flags & ORDER_FLAG_REDUCE_ONLY:
         needed = imin(needed, reducible_lots(taker.position, taker.side))
-    if not can_fill(core, symbol, taker, needed):
+    if not fill_or_kill(core, symbol, taker, needed):
         taker_cancel(core, taker, CANCEL_REASON_FILL_OR_KILL)
-        return
-    taker.decided = True
-    match(core, symbol, taker)
-    if taker.open_lots:
+    elif taker.open_lots:
         taker_cancel(core, taker, CANCEL_REASON_REDUCE_ONLY)
 
 cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
@@ -195,7 +192,6 @@ cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
     taker.side = c.side
     taker.self_trade = c.self_trade
     taker.flags = <uint16_t>c.flags
-    taker.decided = False
     taker.liquidation = False
     core.next_order_id += 1
     event_accepted(core, c.account, COMMAND_PLACE_ORDER, taker.order_id, c.client_order_id)
@@ -318,7 +314,6 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     taker.side = order.side
     taker.self_trade = order.self_trade
     taker.flags = order.flags
-    taker.decided = False
     taker.liquidation = False
     event_amended(core, position, order, False, price, open_lots)
     order_remove(core, symbol, position, slot)

@@ -67,7 +67,7 @@ def settle_fill(
     if opened and position.mode == ISOLATED:
         book_isolated_opening(position, opened_value)
     fee = ppm_ceil(position.symbol.value_atoms(lots, price_ticks), fee_ppm)
-    return Settled(realised, charge_fee(state, position, fee))
+    return Settled(realised, charge_fee(state, position, side, fee))
 
 
 def book_realised(position: Position, closed: int, of_lots: int, realised: int) -> None:
@@ -105,14 +105,15 @@ def cross_position_count(account: Account) -> int:
     return sum(1 for p in account.positions.values() if p.lots and p.mode == CROSS)
 
 
-def charge_fee(state: State, position: Position, fee: int) -> int:
+def charge_fee(state: State, position: Position, side: int, fee: int) -> int:
     """ACCT-04: takes the fee (negative: gives the rebate) and says what was paid; a fee never causes a deficit."""
     wallet, margin = position.owner.cross, position.isolated
     if fee > 0 and not cross_position_count(position.owner):
         from_wallet = min(fee, max(0, wallet.balance_atoms))
         wallet.balance_atoms -= from_wallet
         from_margin = 0
-        if position.mode == ISOLATED and position.lots:
+        has_opened = position.lots > 0 if side == BUY else position.lots < 0
+        if position.mode == ISOLATED and has_opened:
             from_margin = min(fee - from_wallet, max(0, margin.balance_atoms))
             margin.balance_atoms -= from_margin
         fee = from_wallet + from_margin

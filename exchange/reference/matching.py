@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from exchange.protocol.schema import CancelReason, FillRole, SelfTradePrevention, TimeInForce
 from exchange.reference import ledger
 from exchange.reference.context import Context
-from exchange.reference.margin import maker_lots
-from exchange.reference.state import BUY, Order, Position, State, Symbol
+from exchange.reference.margin import available_atoms, maker_lots
+from exchange.reference.state import BUY, CROSS, Order, Position, State, Symbol
 
 GTC = int(TimeInForce.GTC)
 FOK = int(TimeInForce.FOK)
@@ -35,6 +35,7 @@ class Taker:
     limit_ticks: int  # effective limit; 0: a market order that found nothing
     time_in_force: int = GTC
     closing: Closing | None = None
+    counted: set[int] = field(default_factory=set)  # orders that fill or kill relies on
 
 
 def crosses(side: int, limit_ticks: int, opposite_price_ticks: int) -> bool:
@@ -107,7 +108,7 @@ def meet(ctx: Context, taker: Taker, maker: Order) -> bool:
         if lots == 0:
             ctx.cancel(maker, CancelReason.REDUCE_ONLY)
             return True
-    if taker.time_in_force != FOK:
+    if maker.order_id not in taker.counted:
         lots = maker_lots(ctx.state, maker, lots)
         if lots == 0:
             ctx.cancel(maker, CancelReason.INSUFFICIENT_MARGIN)
@@ -263,18 +264,33 @@ def write_reduced(ctx: Context, order: Order, lots: int, *, resting: bool) -> No
 
 
 def can_fill_whole(state: State, taker: Taker) -> bool:
-    """MATCH-03: fill or kill is decided before anything is filled, from the book as it stands."""
+    """MATCH-03: fill or kill is decided before anything is filled; notes the orders that it relies on."""
     order = taker.order
     wanted = order.open_lots
     if order.reduce_only:
         wanted = min(wanted, state.position_of(order).reducible_lots(order.side))
     count = 0
+    accounts: set[int] = set()
     for maker in state.symbols[order.symbol].book.of_side(1 - order.side):
         if count >= wanted or not crosses(order.side, taker.limit_ticks, maker.price_ticks):
             break
         if maker.account == order.account:
             if order.self_trade != SelfTradePrevention.CANCEL_MAKER:
                 break
-        elif not maker.reduce_only and maker_lots(state, maker, maker.open_lots) == maker.open_lots:
+        elif counts(state, maker, maker.account in accounts):
             count += maker.open_lots
+            accounts.add(maker.account)
+            taker.counted.add(maker.order_id)
     return count >= wanted
+
+
+def counts(state: State, maker: Order, is_further: bool) -> bool:
+    """MATCH-03: whether fill or kill can rely on this order, whatever else is filled before it."""
+    if maker.reduce_only:
+        return False
+    position = state.position_of(maker)
+    if position.mode == CROSS and available_atoms(position.owner) >= 0:
+        return True
+    if is_further or any(other.reduce_only for other in position.orders):
+        return False
+    return maker_lots(state, maker, maker.open_lots) == maker.open_lots

@@ -93,8 +93,18 @@ def test_fee_of_the_last_close_takes_no_more_than_the_wallet_has() -> None:
     assert desk.engine.fees_atoms() == 160
 
 
-def test_isolated_fee_falls_back_on_the_pool_that_is_left(desk: Desk) -> None:
-    """ACCT-04: the wallet has 5 of a fee of 20; the pool of the rest of the position pays 15."""
+def test_fee_of_an_isolated_opening_falls_back_on_its_pool(desk: Desk) -> None:
+    """ACCT-04: 40 of the 41 in the wallet become margin; the wallet has 1 of a fee of 4, the pool pays 3."""
+    desk = with_fees(taker_ppm=10_000, maker_ppm=0)
+    desk.deposit(1, 41)
+    desk.isolate(1)
+    desk.order(RICH, SELL, 4, 100)
+    (fill,) = fills(desk.order(1, BUY, 4, 100), role=1)
+    assert (fill.fee_atoms, fill.wallet_atoms, fill.margin_atoms) == (4, 0, 37)
+
+
+def test_fee_of_an_isolated_reduction_never_takes_from_the_pool(desk: Desk) -> None:
+    """ACCT-04: closing at a loss that the pool bears leaves nothing in the wallet: the fee is waived."""
     desk = with_fees(taker_ppm=100_000, maker_ppm=0)
     desk.deposit(1, 75)
     desk.isolate(1)
@@ -103,11 +113,9 @@ def test_isolated_fee_falls_back_on_the_pool_that_is_left(desk: Desk) -> None:
     desk.do(m.ChangeIsolatedMargin(account=1, symbol=1, change_atoms=35))
     desk.order(RICH, BUY, 2, 80)
     # 2 of 4 lots at 80: realised -40, share floor(75 / 2) = 37, net -3: the pool bears all of it, 75 - 40 = 35.
-    # The fee of 16 finds an empty wallet: the pool pays 16.
-    events = desk.order(1, SELL, 2, 80)
-    (fill,) = fills(events, role=1)
-    assert (fill.realised_atoms, fill.fee_atoms) == (-40, 16)
-    assert (fill.wallet_atoms, fill.margin_atoms) == (0, 19)
+    (fill,) = fills(desk.order(1, SELL, 2, 80), role=1)
+    assert (fill.realised_atoms, fill.fee_atoms) == (-40, 0)
+    assert (fill.wallet_atoms, fill.margin_atoms) == (0, 35)
 
 
 # ------------------------------------------------------------------------------------------- ACCT-05
