@@ -150,12 +150,12 @@ cdef inline Block* index_after(BookSide* side, int64_t key) noexcept nogil:
 # ---------------------------------------------------------------------------------------------- blocks
 
 cdef inline Block* block_find(BookSide* side, int64_t key) noexcept nogil:
-    cdef Block* block = side.cache[key % BLOCK_CACHE]
+    cdef Block* block = side.cache[key & (BLOCK_CACHE - 1)]
     if block != NULL and block.key == key:
         return block
     block = index_find(side, key)
     if block != NULL:
-        side.cache[key % BLOCK_CACHE] = block
+        side.cache[key & (BLOCK_CACHE - 1)] = block
     return block
 
 cdef inline Block* block_new(Core* core, BookSide* side, int64_t key) noexcept nogil:
@@ -172,13 +172,13 @@ cdef inline Block* block_new(Core* core, BookSide* side, int64_t key) noexcept n
         block.next_free = core.free_blocks
         core.free_blocks = block
         return NULL
-    side.cache[key % BLOCK_CACHE] = block
+    side.cache[key & (BLOCK_CACHE - 1)] = block
     return block
 
 cdef inline void block_release(Core* core, BookSide* side, Block* block) noexcept nogil:
     index_remove(side, block.key)
-    if side.cache[block.key % BLOCK_CACHE] == block:
-        side.cache[block.key % BLOCK_CACHE] = NULL
+    if side.cache[block.key & (BLOCK_CACHE - 1)] == block:
+        side.cache[block.key & (BLOCK_CACHE - 1)] = NULL
     block.next_free = core.free_blocks
     core.free_blocks = block
 

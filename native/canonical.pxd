@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 from native.book cimport book_append, book_level, book_next_price
 from native.core cimport (
-    Account, BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, position_ensure, symbol_at,
+    Account, BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, position_ensure, slot_of, symbol_at,
 )
 from native.events cimport event_new
 from native.ledger cimport FundState, fund_make_room, open_add, orders_counted, own_link
@@ -313,7 +313,7 @@ cdef inline int read_order(Core* core, Reader* reader) except -1:
     order.open_lots = record.open_lots
     order.filled_lots = record.filled_lots
     order.client_order_id = record.client_order_id
-    order.position = position.slot
+    order.position = slot_of(core, position)
     order.side = record.side & 1
     order.self_trade = record.self_trade
     order.flags = record.flags

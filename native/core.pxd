@@ -110,10 +110,10 @@ cdef struct Symbol:
 # -------------------------------------------------------------------------------- accounts and positions
 
 cdef struct PoolState:                 # what liquidation knows of a collateral pool
-    bint liquidating
-    bint uncovered
     int64_t drawn_atoms                # from funds, in this liquidation
-    int64_t heap_place                 # place in the queue + 1; 0: not queued
+    uint32_t heap_place                # place in the queue + 1; 0: not queued
+    uint8_t liquidating
+    uint8_t uncovered
 
 cdef struct Account:
     int64_t wallet_atoms
@@ -122,23 +122,23 @@ cdef struct Account:
     uint32_t open_orders
     PoolState pool                     # the cross pool
 
-cdef struct Position:                  # an account-symbol entry: settings, position, order sums
+cdef struct Position:                  # an account-symbol entry: two cache lines of settings, position, order sums
     int64_t position_lots
     int64_t entry_value_atoms
     int64_t margin_atoms               # isolated pool
+    int64_t order_value[2]             # resting orders that are not reduce-only, lots x ticks by side
     uint32_t account
     uint32_t symbol
     uint32_t next                      # next entry of the account
     uint32_t own_rate_ppm              # 0: the symbol's
-    uint32_t slot
-    uint32_t open_place                # place in the symbol's open positions + 1; 0: none
     uint8_t isolated
+    uint8_t visited                    # by the walk or stage that is at work
+    uint32_t open_place                # place in the symbol's open positions + 1; 0: none
+    int64_t order_lots[2]              # as order_value, in lots
+    int64_t own_best_ticks[2]          # price of own_head
     uint32_t own_head[2]               # resting orders by side, best first
     uint32_t order_count
     uint32_t reduce_only_orders        # how many of them are reduce-only
-    uint8_t visited                    # by the stage of liquidation that is at work
-    int64_t order_lots[2]              # of resting orders that are not reduce-only
-    int64_t order_value[2]             # the same, lots x ticks
     PoolState pool                     # the isolated pool
 
 cdef struct FundState:
@@ -205,6 +205,9 @@ cdef inline Order* order_at(Core* core, uint32_t slot) noexcept nogil:
 cdef inline Position* position_at(Core* core, uint32_t slot) noexcept nogil:
     return <Position*>(core.positions.base) + slot
 
+cdef inline uint32_t slot_of(Core* core, Position* position) noexcept nogil:
+    return <uint32_t>(position - <Position*>core.positions.base)
+
 cdef inline Account* account_at(Core* core, uint32_t account) noexcept nogil:
     return <Account*>core.accounts + account
 
@@ -240,7 +243,6 @@ cdef inline Position* position_ensure(Core* core, uint32_t account, uint32_t sym
     if slot == 0:
         return NULL
     position = position_at(core, slot)
-    position.slot = slot
     position.account = account
     position.symbol = symbol
     position.next = link[0]

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memmove
 from native.core cimport (
-    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, symbol_at,
+    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, slot_of, symbol_at,
 )
 from native.events cimport event_new
 from native.margin cimport initial_rate, notional
@@ -91,7 +91,7 @@ cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexce
             return
         symbol.open_positions = grown
         symbol.open_capacity = 2 * symbol.open_capacity + 16
-    symbol.open_positions[symbol.open_count] = position.slot
+    symbol.open_positions[symbol.open_count] = slot_of(core, position)
     symbol.open_count += 1
     position.open_place = <uint32_t>symbol.open_count
     if not position.isolated:
@@ -137,6 +137,7 @@ cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcep
         order_at(core, before).own_next = slot
     else:
         position.own_head[order.side] = slot
+        position.own_best_ticks[order.side] = price
     if behind:
         order_at(core, behind).own_previous = slot
     position.order_count += 1
@@ -150,6 +151,8 @@ cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexc
         order_at(core, order.own_previous).own_next = order.own_next
     else:
         position.own_head[order.side] = order.own_next
+        if order.own_next:
+            position.own_best_ticks[order.side] = order_at(core, order.own_next).price_ticks
     if order.own_next:
         order_at(core, order.own_next).own_previous = order.own_previous
     position.order_count -= 1

@@ -96,6 +96,7 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     if taker.limit_ticks < 1:
         return False
     taker.position = position
+    taker.slot = 0
     taker.order_id = core.next_order_id
     taker.client_order_id = 0
     taker.shown_ticks = taker.limit_ticks

@@ -179,15 +179,13 @@ cdef inline int64_t entry_need_at_most(
     cdef int64_t best
     cdef int64_t total = iabs(position.position_lots) * mark + position.order_value[0] + position.order_value[1] \
         + extra_lots * imax(extra_ticks, mark)
-    if position.own_head[0]:
-        best = order_at(core, position.own_head[0]).price_ticks
-        if best > mark:
-            loss += (best - mark) * position.order_lots[0]
-    if position.own_head[1]:
-        best = order_at(core, position.own_head[1]).price_ticks
-        if best < mark:
-            loss += (mark - best) * position.order_lots[1]
-            total += (mark - best) * position.order_lots[1]
+    best = position.own_best_ticks[0]
+    if best > mark:
+        loss += (best - mark) * position.order_lots[0]
+    best = position.own_best_ticks[1]
+    if best < mark:
+        loss += (mark - best) * position.order_lots[1]
+        total += (mark - best) * position.order_lots[1]
     loss += iabs(extra_ticks - mark) * extra_lots
     return initial_of(symbol, position, total * symbol.m) + loss * symbol.m
 

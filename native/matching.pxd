@@ -13,7 +13,7 @@ from native.book cimport (
 )
 from native.core cimport (
     Account, BookSide, Core, Level, Order, Position, Symbol,
-    account_at, ensure, order_at, position_at, reducible_lots, reduces,
+    account_at, ensure, order_at, position_at, reducible_lots, reduces, slot_of,
 )
 from native.events cimport event_new, event_order_cancelled, event_order_reduced, event_order_rested
 from native.ledger cimport (
@@ -32,6 +32,7 @@ cdef enum:
 # The order that is acting.
 cdef struct Taker:
     Position* position
+    uint32_t slot                      # its record, if it rested before (an amend); 0: none
     uint64_t order_id
     uint64_t client_order_id
     int64_t limit_ticks                # of a market order: the worst price it may reach
@@ -45,38 +46,53 @@ cdef struct Taker:
 
 # ------------------------------------------------------------------------------------- resting and leaving
 
-cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
-    """What is left of a taker joins the back of its level."""
+cdef inline uint32_t order_new(Core* core, Taker* taker) noexcept nogil:
+    """A record for an order that is about to rest, known by its ids."""
     cdef uint32_t slot = slab_take(&core.orders)
     cdef Order* order = order_at(core, slot)
     ensure(core, slot != 0, FAULT_NO_MEMORY)
     order.order_id = taker.order_id
-    order.price_ticks = taker.limit_ticks
-    order.open_lots = taker.open_lots
-    order.filled_lots = taker.filled_lots
     order.client_order_id = taker.client_order_id
-    order.position = taker.position.slot
+    order.position = slot_of(core, taker.position)
     order.side = <uint8_t>taker.side
     order.self_trade = <uint8_t>taker.self_trade
     order.flags = taker.flags
-    ensure(core, book_append(core, &symbol.sides[taker.side], slot), FAULT_NO_MEMORY)
     order_index_put(&core.order_index, order.order_id, slot)
     if order.client_order_id:
         client_index_put(core, &core.client_index, slot)
+    return slot
+
+cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
+    """What is left of a taker joins the back of its level."""
+    cdef uint32_t slot = taker.slot if taker.slot else order_new(core, taker)
+    cdef Order* order = order_at(core, slot)
+    order.price_ticks = taker.limit_ticks
+    order.open_lots = taker.open_lots
+    order.filled_lots = taker.filled_lots
+    ensure(core, book_append(core, &symbol.sides[taker.side], slot), FAULT_NO_MEMORY)
     own_link(core, taker.position, slot)
     orders_counted(symbol, taker.position, order, order.open_lots)
     event_order_rested(core, taker.position, order)
 
-cdef inline void order_remove(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
-    """Takes a resting order out of everything that knows it."""
+cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
+    """Takes an order out of its queue; its record and its ids stay."""
     cdef Order* order = order_at(core, slot)
     book_remove(core, &symbol.sides[order.side], slot)
     own_unlink(core, position, slot)
     orders_counted(symbol, position, order, -order.open_lots)
+
+cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
+    """Gives back the record of an order that has left its queue."""
+    cdef Order* order = order_at(core, slot)
     order_index_drop(&core.order_index, order.order_id)
     if order.client_order_id:
         client_index_drop(core, slot)
     slab_give(&core.orders, slot)
+
+cdef inline void order_remove(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
+    """Takes a resting order out of everything that knows it."""
+    order_leave(core, symbol, position, slot)
+    order_forget(core, slot)
 
 cdef inline void order_cancel(Core* core, Symbol* symbol, uint32_t slot, int reason) noexcept nogil:
     """Cancels a resting order and tells why."""

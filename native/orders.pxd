@@ -13,7 +13,7 @@ from native.events cimport event_accepted, event_new, event_order_cancelled
 from native.ledger cimport FAULT_NO_MEMORY, orders_counted, own_unlink
 from native.margin cimport admits
 from native.matching cimport (
-    Taker, fill_or_kill, match, order_cancel, order_remove, order_rest, reachable, taker_cancel,
+    Taker, fill_or_kill, match, order_cancel, order_forget, order_leave, order_rest, reachable, taker_cancel,
 )
 from native.memory cimport slab_has_room
 from native.order_index cimport (
@@ -137,14 +137,16 @@ cdef inline int check_order(
 
 cdef inline void finish(Core* core, Symbol* symbol, Taker* taker, bint rests) noexcept nogil:
     """After the loop: what is left rests, or is cancelled."""
-    if taker.open_lots == 0:
-        return
-    if not rests:
-        taker_cancel(core, taker, CANCEL_REASON_IMMEDIATE_OR_CANCEL)
-    elif taker.flags & ORDER_FLAG_REDUCE_ONLY and reducible_lots(taker.position, taker.side) == 0:
-        taker_cancel(core, taker, CANCEL_REASON_REDUCE_ONLY)
-    else:
-        order_rest(core, symbol, taker)
+    if taker.open_lots > 0:
+        if not rests:
+            taker_cancel(core, taker, CANCEL_REASON_IMMEDIATE_OR_CANCEL)
+        elif taker.flags & ORDER_FLAG_REDUCE_ONLY and reducible_lots(taker.position, taker.side) == 0:
+            taker_cancel(core, taker, CANCEL_REASON_REDUCE_ONLY)
+        else:
+            order_rest(core, symbol, taker)
+            return
+    if taker.slot:
+        order_forget(core, taker.slot)
 
 cdef inline void run_fill_or_kill(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
     """MATCH-03: all or nothing, decided before any fill."""
@@ -183,6 +185,7 @@ cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
     if position == &blank:
         position = position_ensure(core, c.account, c.symbol)
     taker.position = position
+    taker.slot = 0
     taker.order_id = core.next_order_id
     taker.client_order_id = c.client_order_id
     taker.limit_ticks = limit
@@ -305,6 +308,7 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     cdef Order* order = order_at(core, slot)
     cdef Taker taker
     taker.position = position
+    taker.slot = slot
     taker.order_id = order.order_id
     taker.client_order_id = order.client_order_id
     taker.limit_ticks = price
@@ -316,7 +320,7 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     taker.flags = order.flags
     taker.liquidation = False
     event_amended(core, position, order, False, price, open_lots)
-    order_remove(core, symbol, position, slot)
+    order_leave(core, symbol, position, slot)
     match(core, symbol, &taker)
     finish(core, symbol, &taker, True)
 

@@ -30,7 +30,7 @@ cdef inline bint queued_before(QueuedPool* a, QueuedPool* b) noexcept nogil:
 
 cdef inline void queue_set(Core* core, int64_t place, QueuedPool* pool) noexcept nogil:
     core.queue[place] = pool[0]
-    pool_state(core, pool.account_number, pool.position).heap_place = place + 1
+    pool_state(core, pool.account_number, pool.position).heap_place = <uint32_t>(place + 1)
 
 cdef inline void queue_sift(Core* core, int64_t place, QueuedPool* pool) noexcept nogil:
     """Finds the place of a pool, beginning at a free one."""
