@@ -6,6 +6,7 @@ Everything a user needs is here, by name::
     AdminClient, AsyncAdminClient   operate: list symbols, set marks, settle funding, feed insurance funds
     Rejected, ExchangeError ... what goes wrong; the tree is drawn in ``exchange.errors``
     SymbolUnits, to_atoms ...   human decimals to the engine's integers and back (``exchange.units``)
+    Fill, OrderRested, Trade ...    events and market data, as a bot gets them
     SymbolPolicy, load_policy   a symbol's numbers as an operator writes them (``exchange.risk``)
     create_engine, Engine       the core itself: batches of commands in, events out (``exchange.engine``)
     Config, load_config, Node   the exchange as a process: what ``exchange serve`` runs
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         AdminClient,
         AsyncAdminClient,
         AsyncClient,
+        BookDelta,
         BookMirror,
         Client,
         ClientTimeout,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         OrderResult,
         OrderStatus,
         RequestRefused,
+        Trade,
     )
     from exchange.config import Config, load_config
     from exchange.engine import Engine, create_engine
@@ -61,10 +64,27 @@ if TYPE_CHECKING:
     )
     from exchange.node import Node
     from exchange.protocol.messages import (
+        Accepted,
+        BalanceChanged,
         CancelReason,
+        DeficitUncovered,
+        Fill,
         FillRole,
+        FundChanged,
+        FundingSettled,
+        LiquidationEnded,
+        LiquidationOrder,
+        LiquidationSettled,
+        LiquidationStarted,
+        ListSymbol,
         MarginMode,
+        MarginModeChanged,
+        MarkChanged,
+        OrderAmended,
+        OrderCancelled,
         OrderFlag,
+        OrderReduced,
+        OrderRested,
         OrderType,
         PlaceOrder,
         RejectReason,
@@ -80,8 +100,8 @@ if TYPE_CHECKING:
 #: node, nor a node for a client.
 _NAMES: dict[str, str] = {
     "exchange.audit": "Auditor",
-    "exchange.client": "AdminClient AsyncAdminClient AsyncClient BookMirror Client ClientTimeout NotLoggedIn"
-    " OrderResult OrderStatus RequestRefused",
+    "exchange.client": "AdminClient AsyncAdminClient AsyncClient BookDelta BookMirror Client ClientTimeout NotLoggedIn"
+    " OrderResult OrderStatus RequestRefused Trade",
     "exchange.config": "Config load_config",
     "exchange.engine": "Engine create_engine",
     "exchange.errors": "ConfigError DuplicateClientOrderId ExchangeError InsufficientMargin LeverageTooHigh PolicyError"
@@ -89,35 +109,55 @@ _NAMES: dict[str, str] = {
     " WithdrawalsStopped",
     "exchange.segments": "JournalError",
     "exchange.node": "Node",
-    "exchange.protocol.messages": "CancelReason FillRole MarginMode OrderFlag OrderType PlaceOrder RejectReason"
-    " SelfTradePrevention Side TimeInForce",
+    "exchange.protocol.messages": "Accepted BalanceChanged CancelReason DeficitUncovered Fill FillRole FundChanged"
+    " FundingSettled LiquidationEnded LiquidationOrder LiquidationSettled LiquidationStarted ListSymbol MarginMode"
+    " MarginModeChanged MarkChanged OrderAmended OrderCancelled OrderFlag OrderReduced OrderRested OrderType PlaceOrder"
+    " RejectReason SelfTradePrevention Side TimeInForce",
     "exchange.risk": "SymbolPolicy load_policy",
     "exchange.units": "SymbolUnits from_atoms from_ppm to_atoms to_ppm",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
+    "Accepted",
     "AdminClient",
     "AsyncAdminClient",
     "AsyncClient",
     "Auditor",
+    "BalanceChanged",
+    "BookDelta",
     "BookMirror",
     "CancelReason",
     "Client",
     "ClientTimeout",
     "Config",
     "ConfigError",
+    "DeficitUncovered",
     "DuplicateClientOrderId",
     "Engine",
     "ExchangeError",
+    "Fill",
     "FillRole",
+    "FundChanged",
+    "FundingSettled",
     "InsufficientMargin",
     "JournalError",
     "LeverageTooHigh",
+    "LiquidationEnded",
+    "LiquidationOrder",
+    "LiquidationSettled",
+    "LiquidationStarted",
+    "ListSymbol",
     "MarginMode",
+    "MarginModeChanged",
+    "MarkChanged",
     "Node",
     "NotLoggedIn",
+    "OrderAmended",
+    "OrderCancelled",
     "OrderFlag",
+    "OrderReduced",
+    "OrderRested",
     "OrderResult",
     "OrderStatus",
     "OrderType",
@@ -134,6 +174,7 @@ __all__ = [
     "SymbolPolicy",
     "SymbolUnits",
     "TimeInForce",
+    "Trade",
     "UnitsError",
     "UnknownOrder",
     "UnknownSymbol",

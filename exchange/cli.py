@@ -91,11 +91,13 @@ def serve(options: argparse.Namespace) -> int:
     node = Node(config, say)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: node.stop())
+    signal.set_wakeup_fd(node.server.wake_fileno, warn_on_full_buffer=False)
     # What lives now lives to the end: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     print(f"exchange ready: {node.summary()}", flush=True)
     node.run()
+    signal.set_wakeup_fd(-1)
     return OK
 
 

@@ -19,8 +19,17 @@ from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.engine import create_engine
 from exchange.gateway.admin import add_admin_queries
-from exchange.gateway.connection import Door, Query, Session, Sessions, encode_control
-from exchange.gateway.outbox import Outbox, Parcel
+from exchange.gateway.connection import (
+    SESSION_LOST,
+    Door,
+    Query,
+    Session,
+    Sessions,
+    State,
+    encode_control,
+    is_control,
+)
+from exchange.gateway.outbox import Outbox
 from exchange.gateway.publisher import Publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
@@ -33,6 +42,7 @@ from exchange.sequencer import Batch, Sequencer
 from exchange.snapshot import write_snapshot
 
 ROUND_BYTES = 256 << 10  # taken from clients in one round of the loop: what one batch can grow to
+RETRY_MS = 100
 PROBES = 16  # sessions asked whether they are still there when a newcomer finds no room
 
 
@@ -78,12 +88,12 @@ class Node:
         """Take, order, write down, apply, tell - until told to stop."""
         try:
             while not self._stopping:
-                frames = self.server.receive(self._room(), self._patience_ms())
-                taken = sort_frames(frames, self.sessions)
+                arrived = self.server.receive(self._room(), self._patience_ms())
+                taken = sort_frames(arrived.frames, self.sessions)
                 if taken.count:
                     self._carry_out(taken)
                 self._answer(taken)
-                self._welcome_subscribers()
+                self._welcome(arrived.subscriptions)
                 self._release()
             self._finish()
         finally:
@@ -125,32 +135,32 @@ class Node:
     def _answer_one(self, session: Session, query: Query) -> tuple[Door, bytes, bytes]:
         return session.door, session.peer, self.queries.answer(session, query)
 
-    def _welcome_subscribers(self) -> None:
-        for topic in self.server.new_subscriptions():
+    def _welcome(self, subscriptions: list[bytes]) -> None:
+        for topic in subscriptions:
             self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
     def _release(self) -> None:
         for parcel in self.outbox.release(self.journal.released_up_to):
-            self._send(parcel)
+            for topic, payload in parcel.publications:
+                self.server.publish(topic, payload)
+            for door, peer, payload in parcel.letters:
+                self._deliver(door, peer, payload)
+        for session in self.sessions.to_be_told():
+            if self.server.send(session.door, session.peer, SESSION_LOST) is Sent.TAKEN:
+                self.sessions.was_told(session)
 
-    def _send(self, parcel: Parcel) -> None:
-        for topic, payload in parcel.publications:
-            self.server.publish(topic, payload)
-        for door, peer, payload in parcel.letters:
-            sent = self.server.send(door, peer, payload)
-            if sent is not Sent.TAKEN:
-                self._drop(door, peer, sent)
-
-    def _drop(self, door: Door, peer: bytes, why: Sent) -> None:
+    def _deliver(self, door: Door, peer: bytes, payload: bytes) -> None:
+        """Sends to one client.  Who lost its session hears nothing more of its events: a part would mislead."""
         session = self.sessions.known(door, peer)
-        if session is None:
+        if session is not None and session.state is State.LOST and not is_control(payload):
             return
-        if why is Sent.GONE:
+        sent = self.server.send(door, peer, payload)
+        if session is None or sent is Sent.TAKEN:
+            return
+        if sent is Sent.GONE:
             self.sessions.remove(session)
-        else:
-            self._say(
-                f"session {peer.hex()} reads too slowly: it is dropped until it logs in again"
-            )
+        elif session.state is not State.LOST:
+            self._say(f"session {peer.hex()} reads too slowly: it is lost until it logs in again")
             self.sessions.lose(session)
 
     def _probe_sessions(self) -> None:
@@ -164,7 +174,8 @@ class Node:
         return ROUND_BYTES if self.outbox.held_bytes < self.config.limits.max_held_bytes else 0
 
     def _patience_ms(self) -> int | None:
-        return 0 if self._stopping else None
+        """How long to wait for something to do: not for ever while somebody's queue is watched for room."""
+        return RETRY_MS if self.sessions.to_be_told() else None
 
     # ---- start and end
 

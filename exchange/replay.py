@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from exchange.audit import Auditor
 from exchange.engine import Engine, create_engine
 from exchange.errors import ExchangeError
 from exchange.peek import EVENT_START, event_number, field_reader
@@ -107,6 +106,8 @@ class Verifier:
     """A second opinion on every batch: the reference engine, and the auditor."""
 
     def __init__(self) -> None:
+        from exchange.audit import Auditor  # a plain replay has no use for it
+
         self._reference = create_engine("reference")
         self._auditor = Auditor()
 

@@ -121,7 +121,7 @@ class AsyncBaseClient:
         try:
             while True:
                 self._core.receive(await self._socket.recv())
-                if self._core.own_events:
+                if self._core.has_news:
                     self._own_event.set()
         except Exception as error:
             # Whoever waits must hear of it: nobody reads for them any more.
@@ -365,7 +365,7 @@ class AsyncClient(AsyncBaseClient):
 
     async def poll(self, timeout_s: float = 0.0) -> list[Event]:
         """The account's events since the last time, own commands' included; waits for one if there is none."""
-        if not self._core.own_events:
+        if not self._core.has_news:
             self._own_event.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._own_event.wait(), timeout_s)

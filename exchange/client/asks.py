@@ -65,6 +65,11 @@ class Listed(msgspec.Struct, frozen=True):
     view: SymbolView
     units: SymbolUnits
 
+    @property
+    def mark(self) -> Decimal | None:
+        """The mark price when this was asked for; None if there is none yet."""
+        return self.units.ticks_to_price(self.view.mark_ticks) if self.view.mark_ticks else None
+
 
 class Funds(msgspec.Struct, frozen=True):
     """What the exchange itself holds."""
@@ -100,7 +105,8 @@ class Asks:
     def learn_symbols(self, views: Sequence[SymbolView]) -> None:
         scale = Decimal(10) ** 12
         listed = [
-            Listed(v, SymbolUnits(v.tick_size_e12 / scale, v.lot_size_e12 / scale)) for v in views
+            Listed(v, SymbolUnits(v.tick_size_e12 / scale, v.lot_size_e12 / scale, v.name))
+            for v in views
         ]
         self.symbols = {symbol.view.name: symbol for symbol in listed}
         self._by_number = {symbol.view.symbol: symbol for symbol in listed}

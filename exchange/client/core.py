@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from exchange.errors import ExchangeError
-from exchange.gateway.connection import CONTROL, CONTROL_STARTS
+from exchange.gateway.connection import CONTROL, is_control
 from exchange.protocol import wire
 from exchange.protocol.messages import Command, Event
 
@@ -83,6 +83,7 @@ class Core:
         self.own_events_dropped = 0  # because nobody read the stream
         self._next_request_id = 1
         self._replies: dict[int, Reply | None] = {}  # of requests that somebody waits for
+        self._lost: SessionLost | None = None
         self.on_reply: Callable[[int], None] = lambda request_id: None
 
     def send(self, ask: Ask[Any]) -> tuple[list[int], list[bytes]]:
@@ -108,7 +109,7 @@ class Core:
 
     def receive(self, payload: bytes) -> None:
         """Takes in one message of the node."""
-        if payload.startswith(CONTROL_STARTS):
+        if is_control(payload):
             _, request_id, body = msgspec.msgpack.decode(
                 payload, type=tuple[int, int, dict[str, Any]]
             )
@@ -124,7 +125,8 @@ class Core:
         if request_id in self._replies:
             self._keep(request_id, reply)
         elif request_id == 0 and isinstance(reply, RequestRefused):
-            # The node could not even read a request id: whoever waits will get no other answer.
+            # It could not even read a request id, or dropped what it owed us: whoever waits gets no other answer.
+            self._lost = reply if isinstance(reply, SessionLost) else self._lost
             for waiting in [waiting for waiting, before in self._replies.items() if before is None]:
                 self._keep(waiting, reply)
 
@@ -151,7 +153,16 @@ class Core:
         for request_id in ids:
             self._replies.pop(request_id, None)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether take_own_events has something to give or to raise."""
+        return bool(self.own_events) or self._lost is not None
+
     def take_own_events(self) -> list[Event]:
+        """The events since the last time; raises SessionLost, once, where the node had to drop some."""
+        if self._lost is not None and not self.own_events:
+            lost, self._lost = self._lost, None
+            raise lost
         events = list(self.own_events)
         self.own_events.clear()
         return events

@@ -324,9 +324,9 @@ class Client(BaseClient):
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
         """The account's events since the last time, own commands' included; waits for one if there is none."""
-        if not self._core.own_events:
+        if not self._core.has_news:
             deadline = time.monotonic() + timeout_s
-            while self._receive(deadline - time.monotonic()) and not self._core.own_events:
+            while self._receive(deadline - time.monotonic()) and not self._core.has_news:
                 pass
         else:
             self._receive(0)

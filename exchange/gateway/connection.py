@@ -128,6 +128,14 @@ def encode_control(request_id: int, body: object) -> bytes:
     return msgspec.msgpack.encode((CONTROL, request_id, body))
 
 
+def is_control(payload: bytes) -> bool:
+    return payload.startswith(CONTROL_STARTS)
+
+
+#: What a client that lost its session hears first, when there is room in its queue again.
+(SESSION_LOST,) = Refusal([], *REFUSALS[State.LOST]).encode()
+
+
 class Session:
     """One client's connection, from its first frame to its last.
 
@@ -148,12 +156,14 @@ class Session:
 
     def receive(self, payload: bytes) -> Commands | Query | Refusal:
         """What one frame asks for, or why it is not taken."""
-        if payload.startswith(CONTROL_STARTS):
+        if is_control(payload):
             return self._receive_control(payload)
         try:
             records, request_ids = wire.decode_commands(payload, self._max_commands)
         except ValueError as error:
             return Refusal([], "malformed", f"not a message of this exchange: {error}")
+        if not request_ids:
+            return Refusal([], "malformed", "wanted at least one command, came an empty message")
         accounts = self._acting_accounts(records)
         refused = self._step(Input.COMMANDS, request_ids) or self._refuse_senders(
             records, request_ids, accounts
@@ -252,6 +262,7 @@ class Sessions:
         self._max_commands = max_commands
         self._by_peer: dict[tuple[str, bytes], Session] = {}
         self._by_account: dict[int, list[Session]] = {}
+        self._untold: set[Session] = set()
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -282,6 +293,14 @@ class Sessions:
         """The peer reads too slowly: nothing is sent to it until it logs in again."""
         session.overflow()
         self._forget_accounts(session)
+        self._untold.add(session)
+
+    def to_be_told(self) -> list[Session]:
+        """Who lost its session and could not be told yet, because its queue was full."""
+        return list(self._untold)
+
+    def was_told(self, session: Session) -> None:
+        self._untold.discard(session)
 
     def known(self, door: Door, peer: bytes) -> Session | None:
         return self._by_peer.get((door.name, peer))
@@ -296,6 +315,7 @@ class Sessions:
     def remove(self, session: Session) -> None:
         """The peer is gone, or said goodbye."""
         self._by_peer.pop((session.door.name, session.peer), None)
+        self._untold.discard(session)
         self._forget_accounts(session)
 
     def _forget_accounts(self, session: Session) -> None:

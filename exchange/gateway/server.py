@@ -53,6 +53,13 @@ class Frame(msgspec.Struct, frozen=True):
     payload: bytes | None
 
 
+class Arrivals(msgspec.Struct):
+    """What one look at the sockets brought."""
+
+    frames: list[Frame] = []
+    subscriptions: list[bytes] = []  # topics that somebody subscribed to
+
+
 class Server:
     """Binds at once; ``endpoints`` then says where, also for a port that the system chose (``tcp://127.0.0.1:*``)."""
 
@@ -70,10 +77,11 @@ class Server:
             }
         except BaseException:
             self._context.destroy(linger=0)
+            self._close_wakes()
             raise
-        self._poller = zmq.Poller()
-        self._poller.register(self._wake_end, zmq.POLLIN)
-        self._poller.register(self._market_data, zmq.POLLIN)
+        always = (self._wake_end, self._market_data)
+        routers = tuple(router for _, router in self._routers.values())
+        self._pollers = {True: poller_of(*always, *routers), False: poller_of(*always)}
 
     def _bind(
         self, kind: int, name: str, endpoints: dict[str, str], bounds: Bounds
@@ -83,14 +91,12 @@ class Server:
         bound.maxmsgsize = bounds.max_message_bytes
         if kind == zmq.XPUB:
             bound.sndhwm = bounds.market_data_high_water
-            bound.set(
-                zmq.XPUB_VERBOSE, 1
-            )  # every subscription is told us, also of a topic that others have already
+            # Every subscription is told us, also of a topic that others have already.
+            bound.set(zmq.XPUB_VERBOSE, 1)
         else:
             bound.rcvhwm, bound.sndhwm = bounds.receive_high_water, bounds.send_high_water
-            bound.router_mandatory = (
-                1  # tell us of a peer that is gone or full instead of dropping what it should get
-            )
+            # Tell us of a peer that is gone or full instead of dropping what it should get.
+            bound.router_mandatory = 1
             bound.set(zmq.HEARTBEAT_IVL, 10_000)
             bound.set(zmq.HEARTBEAT_TIMEOUT, 60_000)
         try:
@@ -102,56 +108,34 @@ class Server:
         self.endpoints[name] = bound.getsockopt_string(zmq.LAST_ENDPOINT)
         return bound
 
-    def new_subscriptions(self) -> list[bytes]:
-        """Topics that somebody subscribed to since the last time."""
-        topics = []
-        for _ in range(MAX_SUBSCRIPTIONS):
-            try:
-                message = self._market_data.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                break
-            if message[:1] == b"\x01":
-                topics.append(message[1:])
-        return topics
+    def receive(self, max_bytes: int, timeout_ms: int | None = None) -> Arrivals:
+        """What came in since the last time, up to a bound.  Waits for something, or for ``wake``.
 
-    def receive(self, max_bytes: int, timeout_ms: int | None) -> list[Frame]:
-        """What came in since the last time, up to a bound.  Waits for the first frame, or for ``wake``.
-
-        With ``max_bytes`` 0 it takes nothing and only waits: what clients send then stays in their queues.
+        With ``max_bytes`` 0 it takes nothing from clients: what they send then stays in their queues.
         """
-        frames = self._drain(max_bytes)
-        if not frames and timeout_ms != 0:
-            self._wait(timeout_ms, max_bytes > 0)
-            frames = self._drain(max_bytes)
-        return frames
-
-    def _drain(self, max_bytes: int) -> list[Frame]:
-        frames = []
+        ready = dict(self._pollers[max_bytes > 0].poll(timeout_ms))
+        if self._wake_end.fileno() in ready:
+            with contextlib.suppress(BlockingIOError):
+                while self._wake_end.recv(4096):
+                    pass
+        arrivals = Arrivals()
         for door, router in self._routers.values():
-            room = max_bytes
-            while room > 0:
-                try:
-                    peer, *parts = router.recv_multipart(zmq.DONTWAIT)
-                except zmq.Again:
-                    break
-                payload = parts[0] if len(parts) == 1 else None
-                frames.append(Frame(door, peer, payload))
-                room -= sum(map(len, parts)) + len(peer)
-        return frames
-
-    def _wait(self, timeout_ms: int | None, for_frames: bool) -> None:
-        for _, router in self._routers.values():
-            self._poller.register(router, zmq.POLLIN if for_frames else 0)
-        self._poller.poll(timeout_ms)
-        with contextlib.suppress(BlockingIOError):
-            while self._wake_end.recv(4096):
-                pass
+            if router in ready:
+                drain_router(door, router, max_bytes, arrivals.frames)
+        if self._market_data in ready:
+            drain_subscriptions(self._market_data, arrivals.subscriptions)
+        return arrivals
 
     def wake(self) -> None:
         """Ends a wait.  From any thread, and from a signal handler."""
-        # Where the pipe is full it is awake: nobody took the wakes before this one yet.
-        with contextlib.suppress(BlockingIOError):
+        # Where the pipe is full it is awake: nobody took the wakes before this one yet.  Where it is closed, so are we.
+        with contextlib.suppress(OSError):
             self._wake_handle.send(b"\0")
+
+    @property
+    def wake_fileno(self) -> int:
+        """For ``signal.set_wakeup_fd``: a signal right before the wait would otherwise be noticed only after it."""
+        return self._wake_handle.fileno()
 
     def send(self, door: Door, peer: bytes, payload: bytes) -> Sent:
         try:
@@ -172,5 +156,38 @@ class Server:
         for bound in (*(router for _, router in self._routers.values()), self._market_data):
             bound.close()
         self._context.term()
+        self._close_wakes()
+
+    def _close_wakes(self) -> None:
         self._wake_end.close()
         self._wake_handle.close()
+
+
+def poller_of(*sockets: zmq.Socket[bytes] | socket.socket) -> zmq.Poller:
+    poller = zmq.Poller()
+    for polled in sockets:
+        poller.register(polled, zmq.POLLIN)
+    return poller
+
+
+def drain_router(
+    door: Door, router: zmq.Socket[bytes], max_bytes: int, frames: list[Frame]
+) -> None:
+    """Takes what clients sent until nothing is left or the bound is reached."""
+    while max_bytes > 0:
+        try:
+            peer, *parts = router.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return
+        frames.append(Frame(door, peer, parts[0] if len(parts) == 1 else None))
+        max_bytes -= sum(map(len, parts)) + len(peer)
+
+
+def drain_subscriptions(market_data: zmq.Socket[bytes], topics: list[bytes]) -> None:
+    for _ in range(MAX_SUBSCRIPTIONS):
+        try:
+            message = market_data.recv(zmq.DONTWAIT)
+        except zmq.Again:
+            return
+        if message[:1] == b"\x01":
+            topics.append(message[1:])
