@@ -111,6 +111,30 @@ def test_fill_or_kill_reduce_only_needs_no_more_than_the_position(desk: Desk) ->
     assert desk.holding(1) == (0, 0)
 
 
+def test_fill_or_kill_counts_one_order_of_an_isolated_maker(desk: Desk) -> None:
+    """MATCH-03: what an isolated pool can bear after its first fill is not known before it."""
+    desk.isolate(1)
+    desk.order(1, SELL, 5, 100)
+    desk.order(1, SELL, 5, 101)
+    assert cancelled(desk.order(2, BUY, 6, 101, time_in_force=FOK)) == [(3, "fill_or_kill", 6)]
+    assert len(fills(desk.order(2, BUY, 5, 101, time_in_force=FOK))) == 2
+    # In cross mode, with enough available, both count.
+    desk.order(3, SELL, 5, 101)
+    desk.order(3, SELL, 5, 101)
+    assert not cancelled(desk.order(2, BUY, 11, 101, time_in_force=FOK))
+
+
+def test_fill_or_kill_does_not_rely_on_reduce_only_makers(desk: Desk) -> None:
+    """MATCH-03: 3 lots could be reduced by account 1, but only the 5 of account 3 are sure."""
+    desk.trade(1, 2, 3, 100)
+    desk.order(1, SELL, 3, 100, flags=REDUCE_ONLY)
+    desk.order(3, SELL, 5, 101)
+    assert cancelled(desk.order(4, BUY, 6, 101, time_in_force=FOK)) == [(5, "fill_or_kill", 6)]
+    # With 5 wanted it trades, in order of price: 3 from account 1 and 2 from account 3.
+    taken = fills(desk.order(4, BUY, 5, 101, time_in_force=FOK))
+    assert [(f.account, f.qty_lots) for f in taken if f.role == 0] == [(1, 3), (3, 2)]
+
+
 @pytest.mark.parametrize(
     ("mode", "gone", "left"),
     [
