@@ -63,7 +63,7 @@ async def take(client: AsyncClient, side: Side, trend: Trend) -> None:
 
 async def main() -> None:
     async with AsyncClient(ENDPOINT, ACCOUNT) as client:
-        if not (await client.account_view()).wallet_atoms:
+        if not (await client.account()).wallet_atoms:
             await client.deposit(10_000)
         await client.set_leverage(SYMBOL, 10)
         trend = Trend()

@@ -41,7 +41,7 @@ def position_lots(client: Client) -> int:
 
 def main() -> None:
     with Client(ENDPOINT, ACCOUNT) as client, client.book_mirror(SYMBOL) as live:
-        if not client.account_view().wallet_atoms:
+        if not client.account().wallet_atoms:
             client.deposit(1_000_000)
         print(f"account {ACCOUNT} makes a market in {SYMBOL}", flush=True)
         while True:

@@ -15,7 +15,7 @@ SYMBOL, QUANTITY, STEP = "BTC-PERP", "0.01", 10
 
 def main() -> None:
     with Client(ENDPOINT, ACCOUNT) as client:
-        if not client.account_view().wallet_atoms:
+        if not client.account().wallet_atoms:
             client.deposit(10_000)
         client.cancel_all(SYMBOL)
         listed = client.symbols()[SYMBOL]

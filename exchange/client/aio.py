@@ -173,7 +173,8 @@ class AsyncBaseClient:
     # ---- what both doors have
 
     @property
-    def account(self) -> int:
+    def account_number(self) -> int:
+        """The account that this client trades for; 0 before a login."""
         return self._ask.account
 
     async def _learn_symbols(self) -> None:
@@ -201,20 +202,20 @@ class AsyncBaseClient:
 
     async def positions(self, account: int | None = None) -> list[PositionView]:
         """Positions, margin settings and symbols with orders."""
-        return await self._do(self._ask.get_positions, account or self.account)
+        return await self._do(self._ask.get_positions, account or self.account_number)
 
     async def open_orders(
         self, symbol: SymbolLike | None = None, *, account: int | None = None
     ) -> list[OrderView]:
-        return await self._do(self._ask.get_open_orders, account or self.account, symbol)
+        return await self._do(self._ask.get_open_orders, account or self.account_number, symbol)
 
     async def fills(self, limit: int = 100, *, account: int | None = None) -> list[Fill]:
         """The newest fills that the node remembers, oldest first."""
-        return await self._do(self._ask.get_fills, account or self.account, limit)
+        return await self._do(self._ask.get_fills, account or self.account_number, limit)
 
-    async def account_view(self, account: int | None = None) -> AccountView:
+    async def account(self, account: int | None = None) -> AccountView:
         """Wallet, equity, margins and what is available."""
-        return await self._do(self._ask.get_account, account or self.account)
+        return await self._do(self._ask.get_account, account or self.account_number)
 
     async def send(self, command: Command) -> CommandResult:
         """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""
@@ -239,8 +240,8 @@ class AsyncClient(AsyncBaseClient):
         self.market_data_endpoint = self.market_data_endpoint or market_data_endpoint(
             self.endpoint, self.about
         )
-        if self.account:
-            await self.login(self.account)
+        if self.account_number:
+            await self.login(self.account_number)
 
     async def login(self, account: int) -> None:
         """Trades for this account from now on; the events of accounts logged in for before keep coming too."""

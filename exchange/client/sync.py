@@ -138,7 +138,8 @@ class BaseClient:
     # ---- what both doors have
 
     @property
-    def account(self) -> int:
+    def account_number(self) -> int:
+        """The account that this client trades for; 0 before a login."""
         return self._ask.account
 
     def _learn_symbols(self) -> None:
@@ -166,20 +167,20 @@ class BaseClient:
 
     def positions(self, account: int | None = None) -> list[PositionView]:
         """Positions, margin settings and symbols with orders."""
-        return self._do(self._ask.get_positions, account or self.account)
+        return self._do(self._ask.get_positions, account or self.account_number)
 
     def open_orders(
         self, symbol: SymbolLike | None = None, *, account: int | None = None
     ) -> list[OrderView]:
-        return self._do(self._ask.get_open_orders, account or self.account, symbol)
+        return self._do(self._ask.get_open_orders, account or self.account_number, symbol)
 
     def fills(self, limit: int = 100, *, account: int | None = None) -> list[Fill]:
         """The newest fills that the node remembers, oldest first."""
-        return self._do(self._ask.get_fills, account or self.account, limit)
+        return self._do(self._ask.get_fills, account or self.account_number, limit)
 
-    def account_view(self, account: int | None = None) -> AccountView:
+    def account(self, account: int | None = None) -> AccountView:
         """Wallet, equity, margins and what is available."""
-        return self._do(self._ask.get_account, account or self.account)
+        return self._do(self._ask.get_account, account or self.account_number)
 
     def send(self, command: Command) -> CommandResult:
         """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""

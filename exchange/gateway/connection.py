@@ -28,8 +28,10 @@ from exchange.protocol.schema import MAX_ACCOUNT, MESSAGE_BY_NUMBER
 CONTROL = 0
 MAX_ACCOUNTS = 10_000  # that one session may be logged in for
 ACCOUNT = struct.Struct("<4xI")  # of a record's header, after type and size
-#: First bytes of a control message: a msgpack array of 2 to 4 things, the first of them the integer 0.
+#: First bytes of a control message: a small msgpack array, the first thing in it the integer 0.
 CONTROL_STARTS = tuple(bytes([0x90 | size, CONTROL]) for size in range(1, 16))
+#: Arguments are plain values: nothing nests, so nothing can be too deep to be read.
+CONTROL_DECODER = msgspec.msgpack.Decoder(tuple[int, int, str, dict[str, int | str | bool | None]])
 
 
 class State(Enum):
@@ -187,22 +189,17 @@ class Session:
 
     def _receive_control(self, payload: bytes) -> Query | Refusal:
         try:
-            _, request_id, name, arguments = msgspec.msgpack.decode(
-                payload, type=tuple[int, int, str, dict[str, Any]]
-            )
-        except msgspec.MsgspecError as error:
-            return Refusal(
-                [],
-                "malformed",
-                f'wanted one [0, request_id, "name", {{args}}] and nothing after it: {error}',
-            )
+            _, request_id, name, arguments = CONTROL_DECODER.decode(payload)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            wanted = 'wanted one [0, request_id, "name", {args}] and nothing after it'
+            return Refusal([], "malformed", f"{wanted}: {error}")
         kind = self._kind_of_query(name)
         if kind is None:
             known = ", ".join(
                 sorted({"login", "logout"} | self.door.public_queries | self.door.account_queries)
             )
             return Refusal(
-                [request_id], "unknown_query", f"no query {name!r} here; there are {known}"
+                [request_id], "unknown_query", f"no query {name!r:.80} here; there are {known}"
             )
         if kind is Input.LOGIN and (problem := self._login_problem(arguments)):
             return Refusal([request_id], "invalid_arguments", problem)

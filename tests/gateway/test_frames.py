@@ -68,6 +68,21 @@ def test_the_protocol_by_hand(raw: Raw) -> None:
     assert (accepted.command, changed.wallet_atoms) == (2, 500)
 
 
+def test_events_of_another_account_are_nobodys_reply(raw: Raw) -> None:
+    """One session, two accounts: what the maker hears of the taker's order carries request id 0."""
+    for account in (7, 8):
+        raw.ask(control(1, "login", account=account))
+        raw.ask(encode_command_wire(Deposit(account=account, amount_atoms=10**12), 2))
+    order = {"symbol": 1, "price_ticks": 600_000, "qty_lots": 5}
+    raw.ask(encode_command_wire(PlaceOrder(account=7, side=1, **order), 3))
+    answered = raw.ask(encode_command_wire(PlaceOrder(account=8, side=0, **order), 4))
+    assert [(request_id, event.account) for request_id, event in answered] == [
+        (4, 8),
+        (0, 7),
+        (4, 8),
+    ]
+
+
 BAD_FRAMES = {
     "empty": b"",
     "one byte": b"\xc1",
@@ -87,6 +102,10 @@ BAD_FRAMES = {
     "control with a tail": control(1, "ping") + b"\x00",
     "control without arguments": msgspec.msgpack.encode([0, 1, "ping"]),
     "deep": b"\x91" * 2000,
+    "a control that is deep": b"\x94\x00\x01\xa4ping\x81\xa1a" + b"\x91" * 200_000 + b"\x90",
+    "a control with a map that is a lie": b"\x94\x00\x01\xa4ping\xdf\xff\xff\xff\xff",
+    "a query that is no text": b"\x94\x00\x01\xa4\xff\xff\xff\xff\x80",
+    "an argument that is no text": b"\x94\x00\x01\xa4ping\x81\xa1\xff\x01",
     "a length that is a lie": b"\xdd\xff\xff\xff\xff",
 }
 
@@ -150,6 +169,18 @@ def test_who_is_logged_in_may_not_everything_either(raw: Raw, frame: bytes, code
     assert (request_id, body["error"]) == (3, code)
 
 
+def test_random_changes_of_a_control_message_are_answered_too() -> None:
+    noise = random.Random(2)
+    names = ("login", "get_fills", "get_book", "ping", "get_positions")
+    good = [control(3, name, account=7, limit=3, symbol=1, depth=0) for name in names]
+    session = Session(b"p", TRADERS_DOOR)
+    for _ in range(20_000):
+        frame = bytearray(noise.choice(good))
+        for _ in range(noise.randint(1, 4)):
+            frame[noise.randrange(2, len(frame))] = noise.randrange(256)
+        assert isinstance(session.receive(bytes(frame)), Query | Refusal)
+
+
 def test_random_bytes_never_kill_the_node(node) -> None:
     """Frames of noise, and good frames with a few bytes changed, then business as usual."""
     noise = random.Random(1)
@@ -167,7 +198,7 @@ def test_random_bytes_never_kill_the_node(node) -> None:
     client.close()
     trader = node.client(9)
     trader.deposit(1)
-    assert trader.account_view().wallet_atoms == 10**8
+    assert trader.account().wallet_atoms == 10**8
 
 
 # --------------------------------------------------------------------------------------- the session itself

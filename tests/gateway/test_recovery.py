@@ -293,5 +293,5 @@ def test_a_client_of_before_the_restart_logs_in_again_by_itself(serve, tmp_path:
     second = serve(*arguments)
     assert second.ready["orders"] == first.ready["orders"]
     client.deposit(1)
-    assert client.account_view().wallet_atoms == 1001 * 10**8
+    assert client.account().wallet_atoms == 1001 * 10**8
     client.close()

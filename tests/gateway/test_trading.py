@@ -66,7 +66,7 @@ def test_queries_show_account_positions_and_orders(node) -> None:
     (position,) = taker.positions()
     assert (position.position_lots, position.entry_value_atoms) == (4, 240 * ATOM)
     # 1000 less the taker fee of 0.0005 x 240.
-    assert taker.account_view().wallet_atoms == 1000 * ATOM - 12 * ATOM // 100
+    assert taker.account().wallet_atoms == 1000 * ATOM - 12 * ATOM // 100
     assert maker.symbols()[BTC].view.open_interest_lots == 4
     assert maker.funds().funds == {0: 1_000_000 * ATOM}
     assert [(level.price_ticks, level.qty_lots) for level in maker.book(BTC).asks] == [(600_000, 6)]
@@ -214,10 +214,10 @@ def test_an_account_is_only_for_those_who_are_logged_in_for_it(node) -> None:
     with pytest.raises(NotLoggedIn):
         client.send(Deposit(account=8, amount_atoms=1))
     with pytest.raises(NotLoggedIn):
-        client.account_view(8)
+        client.account(8)
     client.login(8)
     client.send(Deposit(account=8, amount_atoms=5))
-    assert client.account_view().wallet_atoms == 5
+    assert client.account().wallet_atoms == 5
 
 
 def test_a_second_session_of_the_account_hears_everything(node) -> None:

@@ -148,6 +148,21 @@ def test_interval_releases_at_once_and_syncs_soon(tmp_path: Path) -> None:
     journal.close()
 
 
+@pytest.mark.parametrize("durability", list(Durability))
+def test_nothing_is_lost_while_segments_roll_and_syncs_are_under_way(
+    tmp_path: Path, durability: Durability
+) -> None:
+    journal = open_journal(tmp_path, durability=durability, sync_interval_ms=1)
+    batches = [number.to_bytes(4, "little") * 12 for number in range(1000)]
+    for number, batch in enumerate(batches):
+        journal.append(batch, journal.next_sequence, 2)
+        if number % 20 == 0:  # or all of them share one sync
+            journal.flush()
+    journal.close()
+    assert len(segment_paths(tmp_path)) > 5
+    assert b"".join(payloads(tmp_path)) == b"".join(batches)
+
+
 def test_a_failed_sync_is_fatal_and_wakes_the_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
