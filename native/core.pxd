@@ -115,12 +115,13 @@ cdef struct PoolState:                 # what liquidation knows of a collateral 
     uint8_t liquidating
     uint8_t uncovered
 
-cdef struct Account:
+cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
     uint32_t first_position            # its account-symbol entries by symbol number
     uint32_t cross_positions           # how many cross positions are open
     uint32_t open_orders
     PoolState pool                     # the cross pool
+    int64_t unused[3]
 
 cdef struct Position:                  # an account-symbol entry: two cache lines of settings, position, order sums
     int64_t position_lots
@@ -214,6 +215,9 @@ cdef inline Account* account_at(Core* core, uint32_t account) noexcept nogil:
 cdef inline Symbol* symbol_at(Core* core, uint32_t symbol) noexcept nogil:
     """The symbol of this number, or NULL."""
     return core.symbols[symbol] if symbol <= MAX_SYMBOL else NULL
+
+cdef inline Symbol* symbol_of(Core* core, Position* position) noexcept nogil:
+    return core.symbols[position.symbol]
 
 cdef inline Position* position_find(Core* core, uint32_t account, uint32_t symbol) noexcept nogil:
     """The entry of account and symbol, or NULL."""

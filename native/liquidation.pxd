@@ -12,7 +12,7 @@ from native.bankruptcy cimport (
 )
 from native.core cimport (
     Account, Core, Order, PoolState, Position, QueuedPool, Symbol,
-    account_at, ensure, order_at, position_at, symbol_at,
+    account_at, ensure, order_at, position_at, symbol_of,
 )
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
@@ -62,7 +62,7 @@ cdef inline Position* largest_position(Core* core, QueuedPool* pool) noexcept no
     cdef int64_t need
     while entry != NULL:
         if entry.position_lots != 0 and not entry.visited and in_pool(pool, entry):
-            need = position_maintenance(symbol_at(core, entry.symbol), entry)
+            need = position_maintenance(symbol_of(core, entry), entry)
             if need > most:
                 best, most = entry, need
         entry = next_entry(core, pool, entry)
@@ -75,7 +75,7 @@ cdef inline void cancel_orders(Core* core, QueuedPool* pool) noexcept nogil:
     cdef int side
     while entry != NULL:
         if entry.order_count and in_pool(pool, entry):
-            symbol = symbol_at(core, entry.symbol)
+            symbol = symbol_of(core, entry)
             for side in range(2):
                 while entry.own_head[side]:
                     order_cancel(core, symbol, entry.own_head[side], CANCEL_REASON_LIQUIDATION)
@@ -85,7 +85,7 @@ cdef inline void cancel_orders(Core* core, QueuedPool* pool) noexcept nogil:
 
 cdef inline bint close_through_book(Core* core, Position* position) noexcept nogil:
     """One closing order (LIQ-04..07); whether another for the same position may follow in this round."""
-    cdef Symbol* symbol = symbol_at(core, position.symbol)
+    cdef Symbol* symbol = symbol_of(core, position)
     cdef PoolValue value = value_of(core, position)
     cdef bint cut
     cdef int64_t lots = liquidation_lots(symbol, position, &value, &cut)
@@ -234,7 +234,7 @@ cdef inline void deleverage(Core* core, Symbol* symbol, Position* position, int6
 
 cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* position) noexcept nogil:
     """FUND-02 for one position: the fund pays what it may of its share of the deficit, then ADL."""
-    cdef Symbol* symbol = symbol_at(core, position.symbol)
+    cdef Symbol* symbol = symbol_of(core, position)
     cdef int64_t share = pool_share(core, symbol, position)
     cdef int64_t paid = imin(fund_budget(core, symbol, position), -share)
     cdef PoolState* state

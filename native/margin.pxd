@@ -6,7 +6,7 @@ fill, mode changes, withdrawals, liquidation and the shown liquidation price all
 
 from libc.stdint cimport int64_t, uint32_t
 from native.core cimport (
-    Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, symbol_at,
+    Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, symbol_of,
 )
 from native.units cimport i128, iabs, imax, imin, ppm_ceil, ppm_floor, wide
 from native.wire cimport MAX_PRICE_TICKS, ORDER_FLAG_REDUCE_ONLY, PPM, SIDE_BUY
@@ -162,12 +162,12 @@ cdef inline int64_t available_with(Core* core, uint32_t account, Extra* extra, b
     cdef bint seen = extra == NULL or extra.position == NULL
     while slot:
         position = position_at(core, slot)
-        total += entry_available(core, symbol_at(core, position.symbol), position, extra, weightless)
+        total += entry_available(core, symbol_of(core, position), position, extra, weightless)
         if not seen and position == extra.position:
             seen = True
         slot = position.next
     if not seen:     # an entry that is not the account's yet
-        total += entry_available(core, symbol_at(core, extra.position.symbol), extra.position, extra, weightless)
+        total += entry_available(core, symbol_of(core, extra.position), extra.position, extra, weightless)
     return total
 
 cdef inline int64_t entry_need_at_most(
@@ -205,7 +205,7 @@ cdef inline bint surely_available(
     cdef bint seen = changed == NULL
     while slot:
         position = position_at(core, slot)
-        symbol = symbol_at(core, position.symbol)
+        symbol = symbol_of(core, position)
         if position == changed:
             seen = True
             spare -= entry_need_at_most(core, symbol, position, extra_lots, extra_ticks)
@@ -215,7 +215,7 @@ cdef inline bint surely_available(
             spare += imin(0, unrealised(symbol, position))
         slot = position.next
     if not seen:
-        symbol = symbol_at(core, changed.symbol)
+        symbol = symbol_of(core, changed)
         spare -= entry_need_at_most(core, symbol, changed, extra_lots, extra_ticks)
     return spare >= 0
 
@@ -234,7 +234,7 @@ cdef inline PoolValue cross_value(Core* core, uint32_t account) noexcept nogil:
     while slot:
         position = position_at(core, slot)
         if position.position_lots != 0 and not position.isolated:
-            symbol = symbol_at(core, position.symbol)
+            symbol = symbol_of(core, position)
             value.equity_atoms += unrealised(symbol, position)
             value.maintenance_atoms += position_maintenance(symbol, position)
         slot = position.next
@@ -243,7 +243,7 @@ cdef inline PoolValue cross_value(Core* core, uint32_t account) noexcept nogil:
 cdef inline PoolValue isolated_value(Core* core, Position* position) noexcept nogil:
     """Equity and maintenance of an isolated pool."""
     cdef PoolValue value
-    cdef Symbol* symbol = symbol_at(core, position.symbol)
+    cdef Symbol* symbol = symbol_of(core, position)
     value.equity_atoms = position.margin_atoms
     value.maintenance_atoms = 0
     value.position_count = 0
@@ -396,7 +396,7 @@ cdef inline bint below_at(
 
 cdef inline int64_t liquidation_price(Core* core, Position* position) noexcept nogil:
     """MARGIN-09: the first adverse price at which the pool is below maintenance; 0: none."""
-    cdef Symbol* symbol = symbol_at(core, position.symbol)
+    cdef Symbol* symbol = symbol_of(core, position)
     cdef PoolValue value
     cdef int64_t good, bad, middle
     if position.position_lots == 0 or symbol.mark_ticks == 0:

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from native.book cimport better, book_reduce, book_remove, crosses
 from native.core cimport (
     Account, BookSide, Core, Order, Position, Symbol,
-    account_at, ensure, order_at, pool_of, position_at, position_ensure, position_find, reducible_lots, symbol_at,
+    account_at, ensure, order_at, pool_of, position_at, position_ensure, position_find, reducible_lots, symbol_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new, event_order_cancelled
 from native.ledger cimport FAULT_NO_MEMORY, orders_counted, own_unlink
@@ -40,17 +40,18 @@ cdef inline bint out_of_band(Symbol* symbol, int side, int64_t price_ticks) noex
 
 cdef inline bint over_exposed(Symbol* symbol, int64_t lots, int64_t price_ticks, Order* without) noexcept nogil:
     """UNITS-01: whether another order would let the symbol's exposure pass its limit."""
-    cdef i128 value = wide(lots, price_ticks) + symbol.resting_value_tick_lots
-    cdef i128 resting = symbol.resting_lots + lots
     cdef i128 limit = symbol.exposure_limit_atoms
+    cdef i128 order_value = wide(lots, price_ticks)
+    cdef int64_t value, resting
+    if order_value > limit:                  # from here on 64 bits hold the sums, and 128 their products
+        return True
+    value = <int64_t>order_value + symbol.resting_value_tick_lots
+    resting = lots + symbol.resting_lots
     if without != NULL:
         value -= without.open_lots * without.price_ticks
         resting -= without.open_lots
-    if value > limit or resting > limit:     # keeps the products below inside 128 bits
-        return True
-    if 2 * value * symbol.m + symbol.gross_entry_atoms > limit:
-        return True
-    return (2 * resting + symbol.gross_lots) * wide(symbol.mark_ticks, symbol.m) > limit
+    return wide(2 * value, symbol.m) + symbol.gross_entry_atoms > limit \
+        or wide(2 * resting + symbol.gross_lots, symbol.m) * symbol.mark_ticks > limit
 
 cdef inline bint valid_flags(wire_place_order* c) noexcept nogil:
     if c.flags & ~<uint32_t>(ORDER_FLAG_POST_ONLY | ORDER_FLAG_REDUCE_ONLY):
@@ -230,7 +231,7 @@ cdef inline int cancel_order(Core* core, wire_cancel_order* c) noexcept nogil:
         return REJECT_REASON_UNKNOWN_ORDER
     order = order_at(core, slot)
     event_accepted(core, c.account, COMMAND_CANCEL_ORDER, order.order_id, order.client_order_id)
-    order_cancel(core, symbol_at(core, position_at(core, order.position).symbol), slot, CANCEL_REASON_REQUESTED)
+    order_cancel(core, symbol_of(core, position_at(core, order.position)), slot, CANCEL_REASON_REQUESTED)
     return 0
 
 cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
@@ -251,7 +252,7 @@ cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
         if c.symbol == 0 or c.symbol == position.symbol:
             for side in range(2):
                 while c.side != 1 - side and position.own_head[side]:
-                    order_cancel(core, symbol_at(core, position.symbol), position.own_head[side],
+                    order_cancel(core, symbol_of(core, position), position.own_head[side],
                                  CANCEL_REASON_CANCEL_ALL)
         entry = position.next
     return 0
@@ -343,7 +344,7 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
         return REJECT_REASON_UNKNOWN_ORDER
     order = order_at(core, slot)
     position = position_at(core, order.position)
-    symbol = symbol_at(core, position.symbol)
+    symbol = symbol_of(core, position)
     price = c.price_ticks if c.price_ticks else order.price_ticks
     open_lots = c.qty_lots - order.filled_lots if c.qty_lots else order.open_lots
     reason = check_amend(core, symbol, position, slot, c, price, open_lots)
