@@ -221,6 +221,10 @@ class AsyncBaseClient:
         """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""
         return await self._do(self._ask.command, command)
 
+    async def send_many(self, commands: Iterable[Command]) -> list[CommandResult | Rejected]:
+        """Many commands in one message: for each, in order, its result or its rejection (returned, not raised)."""
+        return await self._do(self._ask.send_many, list(commands))
+
 
 class AsyncClient(AsyncBaseClient):
     """A trader's client: one account on one connection."""

@@ -205,12 +205,10 @@ class Asks:
         )
 
     def place_many(self, orders: Iterable[PlaceOrder]) -> Ask[list[OrderResult | Rejected]]:
-        asks = [self.place(order) for order in orders]
+        return ask_many([self.place(order) for order in orders])
 
-        def read(replies: list[Any]) -> list[OrderResult | Rejected]:
-            return [read_or_rejected(ask, reply) for ask, reply in zip(asks, replies, strict=True)]
-
-        return Ask([ask.messages[0] for ask in asks], read)
+    def send_many(self, commands: Iterable[Command]) -> Ask[list[CommandResult | Rejected]]:
+        return ask_many([self.command(command) for command in commands])
 
     def amend(
         self,
@@ -385,8 +383,16 @@ def views_of(reply: Reply, key: str | None, kind: type[V]) -> V:
     return msgspec.convert(body if key is None else body[key], kind)
 
 
-def read_or_rejected(ask: Ask[OrderResult], reply: Any) -> OrderResult | Rejected:
-    try:
-        return ask.read([reply])
-    except Rejected as rejected:
-        return rejected
+def ask_many(asks: Sequence[Ask[V]]) -> Ask[list[V | Rejected]]:
+    """Many asks of one command each, sent together; a rejection is a result like others."""
+
+    def read(replies: list[Any]) -> list[V | Rejected]:
+        results: list[V | Rejected] = []
+        for ask, reply in zip(asks, replies, strict=True):
+            try:
+                results.append(ask.read([reply]))
+            except Rejected as rejected:
+                results.append(rejected)
+        return results
+
+    return Ask([ask.messages[0] for ask in asks], read)

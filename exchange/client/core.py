@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from exchange.errors import ExchangeError
-from exchange.gateway.connection import CONTROL, is_control
+from exchange.gateway.connection import CONTROL, Code, is_control
 from exchange.protocol import wire
 from exchange.protocol.messages import Command, Event
 
@@ -168,8 +168,12 @@ class Core:
         return events
 
 
+REFUSED_BY_CODE: dict[str, type[RequestRefused]] = {
+    Code.NOT_LOGGED_IN: NotLoggedIn,
+    Code.SESSION_LOST: SessionLost,
+}
+
+
 def refusal(body: dict[str, Any]) -> RequestRefused:
     code, message = str(body["error"]), str(body.get("message", ""))
-    return {"not_logged_in": NotLoggedIn, "session_lost": SessionLost}.get(code, RequestRefused)(
-        code, message
-    )
+    return REFUSED_BY_CODE.get(code, RequestRefused)(code, message)

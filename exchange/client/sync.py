@@ -186,6 +186,10 @@ class BaseClient:
         """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""
         return self._do(self._ask.command, command)
 
+    def send_many(self, commands: Iterable[Command]) -> list[CommandResult | Rejected]:
+        """Many commands in one message: for each, in order, its result or its rejection (returned, not raised)."""
+        return self._do(self._ask.send_many, list(commands))
+
 
 class Client(BaseClient):
     """A trader's client: one account on one connection.

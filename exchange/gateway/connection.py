@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from itertools import islice
 from typing import Any
 
@@ -32,6 +32,20 @@ ACCOUNT = struct.Struct("<4xI")  # of a record's header, after type and size
 CONTROL_STARTS = tuple(bytes([0x90 | size, CONTROL]) for size in range(1, 16))
 #: Arguments are plain values: nothing nests, so nothing can be too deep to be read.
 CONTROL_DECODER = msgspec.msgpack.Decoder(tuple[int, int, str, dict[str, int | str | bool | None]])
+
+
+class Code(StrEnum):
+    """Why the node did not take a request; nothing of it was carried out or journaled."""
+
+    MALFORMED = "malformed"
+    NOT_LOGGED_IN = "not_logged_in"
+    WRONG_DOOR = "wrong_door"
+    UNKNOWN_QUERY = "unknown_query"
+    INVALID_ARGUMENTS = "invalid_arguments"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    TOO_MANY_SESSIONS = "too_many_sessions"
+    SESSION_LOST = "session_lost"
+    SESSION_CLOSED = "session_closed"
 
 
 class State(Enum):
@@ -67,16 +81,16 @@ NEXT_STATE: dict[tuple[State, Input], State] = {
 }
 
 #: state -> (code, what to do) of an input that the table does not have.
-REFUSALS: dict[State, tuple[str, str]] = {
+REFUSALS: dict[State, tuple[Code, str]] = {
     State.NEW: (
-        "not_logged_in",
+        Code.NOT_LOGGED_IN,
         'not logged in: send [0, request_id, "login", {"account": n}] first',
     ),
     State.LOST: (
-        "session_lost",
+        Code.SESSION_LOST,
         "this session read too slowly and events were dropped: log in again and ask for the state",
     ),
-    State.CLOSED: ("session_closed", "this session was closed by its logout: connect anew"),
+    State.CLOSED: (Code.SESSION_CLOSED, "this session was closed by its logout: connect anew"),
 }
 
 
@@ -118,7 +132,7 @@ class Refusal(msgspec.Struct, frozen=True):
     """Why a frame was not taken; one answer for each request that could be read."""
 
     request_ids: list[int]
-    code: str
+    code: Code
     message: str
 
     def encode(self) -> list[bytes]:
@@ -163,9 +177,9 @@ class Session:
         try:
             records, request_ids = wire.decode_commands(payload, self._max_commands)
         except ValueError as error:
-            return Refusal([], "malformed", f"not a message of this exchange: {error}")
+            return Refusal([], Code.MALFORMED, f"not a message of this exchange: {error}")
         if not request_ids:
-            return Refusal([], "malformed", "wanted at least one command, came an empty message")
+            return Refusal([], Code.MALFORMED, "wanted at least one command, came an empty message")
         accounts = self._acting_accounts(records)
         refused = self._step(Input.COMMANDS, request_ids) or self._refuse_senders(
             records, request_ids, accounts
@@ -192,17 +206,17 @@ class Session:
             _, request_id, name, arguments = CONTROL_DECODER.decode(payload)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             wanted = 'wanted one [0, request_id, "name", {args}] and nothing after it'
-            return Refusal([], "malformed", f"{wanted}: {error}")
+            return Refusal([], Code.MALFORMED, f"{wanted}: {error}")
         kind = self._kind_of_query(name)
         if kind is None:
             known = ", ".join(
                 sorted({"login", "logout"} | self.door.public_queries | self.door.account_queries)
             )
             return Refusal(
-                [request_id], "unknown_query", f"no query {name!r:.80} here; there are {known}"
+                [request_id], Code.UNKNOWN_QUERY, f"no query {name!r:.80} here; there are {known}"
             )
         if kind is Input.LOGIN and (problem := self._login_problem(arguments)):
-            return Refusal([request_id], "invalid_arguments", problem)
+            return Refusal([request_id], Code.INVALID_ARGUMENTS, problem)
         return self._step(kind, [request_id]) or Query(request_id, name, arguments)
 
     def _kind_of_query(self, name: str) -> Input | None:
@@ -240,12 +254,12 @@ class Session:
             if not self.door.may_send(number):
                 message = MESSAGE_BY_NUMBER[number]
                 text = f"{message.name} is a command of the {message.sender}'s door, this is the {self.door.sender}'s"
-                return Refusal(request_ids, "wrong_door", text)
+                return Refusal(request_ids, Code.WRONG_DOOR, text)
         if self.door.needs_login and not self.accounts.issuperset(accounts):
             missing = next(account for account in accounts if account not in self.accounts)
             return Refusal(
                 request_ids,
-                "not_logged_in",
+                Code.NOT_LOGGED_IN,
                 f"not logged in for account {missing}: log in for it first",
             )
         return None

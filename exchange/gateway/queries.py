@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from exchange.engine import Engine
-from exchange.gateway.connection import Query, Session, Sessions, encode_control
+from exchange.gateway.connection import Code, Query, Session, Sessions, encode_control
 from exchange.gateway.publisher import Publisher
 from exchange.gateway.replies import FillHistory
 from exchange.protocol.schema import MAX_ACCOUNT
@@ -24,7 +24,7 @@ Answer = Mapping[str, Any] | msgspec.Struct
 class QueryError(Exception):
     """A query that cannot be answered: code and message go to the client."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -120,12 +120,12 @@ class Queries:
         wanted = read_arguments(OfBook, arguments)
         if wanted.depth < 0:
             raise QueryError(
-                "invalid_arguments", f"depth: wanted 0 (all) or more levels, got {wanted.depth}"
+                Code.INVALID_ARGUMENTS, f"depth: wanted 0 (all) or more levels, got {wanted.depth}"
             )
         try:
             return self._publisher.snapshot(wanted.symbol, wanted.depth)
         except KeyError:
-            raise QueryError("unknown_symbol", f"no symbol {wanted.symbol} is listed") from None
+            raise QueryError(Code.UNKNOWN_SYMBOL, f"no symbol {wanted.symbol} is listed") from None
 
     def _get_funds(self, session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
@@ -157,7 +157,7 @@ class Queries:
         wanted = read_arguments(OfFills, arguments)
         if wanted.limit < 1:
             raise QueryError(
-                "invalid_arguments", f"limit: wanted 1 or more fills, got {wanted.limit}"
+                Code.INVALID_ARGUMENTS, f"limit: wanted 1 or more fills, got {wanted.limit}"
             )
         return {"fills": self._fills.last(account_of(session, wanted), wanted.limit)}
 
@@ -166,7 +166,7 @@ def read_arguments(kind: type[Arguments], arguments: dict[str, Any]) -> Argument
     try:
         return msgspec.convert(arguments, kind)
     except msgspec.ValidationError as error:
-        raise QueryError("invalid_arguments", f"{error}") from None
+        raise QueryError(Code.INVALID_ARGUMENTS, f"{error}") from None
 
 
 def account_of(session: Session, wanted: OfAccount) -> int:
@@ -176,13 +176,15 @@ def account_of(session: Session, wanted: OfAccount) -> int:
         return next(iter(session.accounts))
     if account is None:
         raise QueryError(
-            "invalid_arguments",
+            Code.INVALID_ARGUMENTS,
             f"account: say which, this session has {len(session.accounts)} logins",
         )
     if not 1 <= account <= MAX_ACCOUNT:
-        raise QueryError("invalid_arguments", f"account: wanted 1 .. {MAX_ACCOUNT}, got {account}")
+        raise QueryError(
+            Code.INVALID_ARGUMENTS, f"account: wanted 1 .. {MAX_ACCOUNT}, got {account}"
+        )
     if session.door.needs_login and account not in session.accounts:
         raise QueryError(
-            "not_logged_in", f"not logged in for account {account}: log in for it first"
+            Code.NOT_LOGGED_IN, f"not logged in for account {account}: log in for it first"
         )
     return account

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from exchange.gateway.connection import Commands, Door, Query, Refusal, Session, Sessions
+from exchange.gateway.connection import Code, Commands, Door, Query, Refusal, Session, Sessions
 from exchange.gateway.replies import Origins
 
 
@@ -39,10 +39,12 @@ class Taken(msgspec.Struct):
 
 PARTS = Refusal(
     [],
-    "malformed",
+    Code.MALFORMED,
     "wanted a message of one part (use a DEALER socket), got several or an empty delimiter",
 )
-FULL = Refusal([], "too_many_sessions", "this node has as many sessions as it may: try again later")
+FULL = Refusal(
+    [], Code.TOO_MANY_SESSIONS, "this node has as many sessions as it may: try again later"
+)
 
 
 def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:

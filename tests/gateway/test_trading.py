@@ -178,6 +178,18 @@ def test_many_orders_in_one_message_each_with_its_own_fate(node) -> None:
     assert client.place_many([]) == []
 
 
+def test_many_commands_of_any_kind_in_one_message(node) -> None:
+    client = node.client(7)
+    client.login(8)
+    placed = PlaceOrder(account=8, symbol=1, side=Side.BUY, price_ticks=500_000, qty_lots=1)
+    done = client.send_many(
+        [Deposit(account=8, amount_atoms=10**12), placed, Deposit(amount_atoms=-1)]
+    )
+    assert [getattr(result, "sequence", None) for result in done] == [4, 5, None]
+    assert isinstance(done[2], Rejected)
+    assert done[2].reason is RejectReason.INVALID_AMOUNT
+
+
 def test_a_mark_move_liquidates_and_the_owner_hears_of_it(node) -> None:
     whale, victim, admin = node.client(7), node.client(8), node.admin_client()
     whale.deposit(1_000_000)
