@@ -1,0 +1,140 @@
+"""The rebuilt state beside an engine's views: what an engine shows has to be what its events told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from exchange.audit.requirement import available, maintenance_of_holding, pool_standing
+from exchange.audit.state import Account, Holding, State
+
+if TYPE_CHECKING:
+    from exchange.audit.auditor import Auditor
+    from exchange.engine import Engine
+
+
+def differences(auditor: Auditor, engine: Engine) -> list[str]:
+    """Everything in which an engine's views differ from the auditor's books (I3, I20), one line each."""
+    return list(_differences(auditor.state, engine))
+
+
+def _differences(state: State, engine: Engine) -> Iterator[str]:
+    yield from _compare("fees", state.fees, engine.fees_atoms())
+    yield from _compare("funds", {n: b for n, b in state.funds.items() if b}, engine.funds())
+    yield from _compare("uncovered", bool(state.uncovered), engine.uncovered())
+    known = set(state.accounts)
+    yield from _compare("accounts unheard of", set(), set(engine.accounts()) - known)
+    for number in sorted(known):
+        yield from _compare_account(state, state.accounts[number], engine)
+    for view in engine.symbols():
+        symbol = state.symbols[view.symbol]
+        interest = sum(max(0, holding.lots) for holding in symbol.holders.values())
+        came = (view.mark_ticks, view.open_interest_lots)
+        yield from _compare(
+            f"(mark, open interest) of symbol {view.symbol}", (symbol.mark, interest), came
+        )
+        yield from _compare_book(state, view.symbol, engine)
+
+
+def _compare_account(state: State, account: Account, engine: Engine) -> Iterator[str]:
+    view = engine.account(account.number)
+    equity, maintenance, _ = pool_standing(state, (account.number, 0))
+    wanted = (
+        account.wallet,
+        equity,
+        maintenance,
+        available(account),
+        max(0, min(account.wallet, available(account, weight_ppm=0))),
+        (account.number, 0) in state.flagged,
+        sum(len(holding.orders) for holding in account.holdings.values()),
+    )
+    came = (
+        view.wallet_atoms,
+        view.equity_atoms,
+        view.maintenance_atoms,
+        view.available_atoms,
+        view.withdrawable_atoms,
+        view.liquidating,
+        view.open_orders,
+    )
+    names = "wallet, equity, maintenance, available, withdrawable, liquidating, open orders"
+    yield from _compare(f"({names}) of account {account.number}", wanted, came)
+    shown = {position.symbol: position for position in engine.positions(account.number)}
+    for number, holding in account.holdings.items():
+        position = shown.get(number)
+        if position is None:
+            if holding.lots or holding.margin or holding.orders or holding.isolated:
+                yield f"position of account {account.number} on symbol {number} is not shown"
+            continue
+        came_position = (
+            position.position_lots,
+            position.entry_value_atoms,
+            position.margin_atoms,
+            bool(position.margin_mode),
+            position.initial_margin_ppm,
+            position.maintenance_atoms,
+            position.liquidating,
+        )
+        yield from _compare(
+            f"position of account {account.number} on symbol {number}",
+            _wanted_position(state, holding),
+            came_position,
+        )
+    yield from _compare_orders(account, engine)
+
+
+def _wanted_position(state: State, holding: Holding) -> tuple[int | bool, ...]:
+    return (
+        holding.lots,
+        holding.entry,
+        holding.margin,
+        holding.isolated,
+        holding.rate_ppm,
+        maintenance_of_holding(holding) if holding.lots else 0,
+        holding.pool in state.flagged,
+    )
+
+
+def _compare_orders(account: Account, engine: Engine) -> Iterator[str]:
+    wanted = {
+        order.order_id: (
+            order.side,
+            order.price,
+            order.open_lots,
+            order.client_order_id,
+            order.flags,
+        )
+        for holding in account.holdings.values()
+        for order in holding.orders.values()
+    }
+    came = {
+        order.order_id: (
+            order.side,
+            order.price_ticks,
+            order.open_lots,
+            order.client_order_id,
+            order.flags,
+        )
+        for order in engine.open_orders(account.number)
+    }
+    yield from _compare(f"orders of account {account.number}", wanted, came)
+
+
+def _compare_book(state: State, number: int, engine: Engine) -> Iterator[str]:
+    book = engine.book(number)
+    for side, levels in zip(state.symbols[number].sides, (book.bids, book.asks), strict=True):
+        wanted = [
+            (
+                price,
+                sum(order.open_lots for order in side.levels[price].values()),
+                len(side.levels[price]),
+            )
+            for price in sorted(side.levels, key=lambda price: price * side.sign)
+        ]
+        came = [(level.price_ticks, level.qty_lots, level.order_count) for level in levels]
+        yield from _compare(f"book of symbol {number}", wanted, came)
+
+
+def _compare(what: str, wanted: object, came: object) -> Iterator[str]:
+    if wanted != came:
+        yield f"{what}: the events add up to {wanted}, the engine shows {came}"

@@ -1,0 +1,70 @@
+"""What all checks share: the rebuilt state, the command being read, and what was found wrong."""
+
+from __future__ import annotations
+
+import msgspec
+
+from exchange.audit.state import Account, Holding, PoolKey, State
+from exchange.protocol.messages import PlaceOrder
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A rule that was broken: which, by which command, and how."""
+
+    invariant: str  # I1 .. I34, or the id of the rule
+    sequence: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} broken by command {self.sequence}: {self.text}"
+
+
+class Context:
+    """The command that is being read, and everything known before it."""
+
+    #: Beyond this many violations nothing new is learned.
+    most_violations = 1000
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.violations: list[Violation] = []
+        self.sequence = 0
+        self.command = 0  # number of the command's type, once its result was read
+        self.actor = 0
+        self.placed: PlaceOrder | None = None  # the command itself, where commands are fed
+        self.pools: set[PoolKey] = set()  # to be tested when the command ends
+        self.symbols: set[int] = set()
+        self.orders_touched: set[Holding] = set()
+        self.liquidating = False  # whether the engine has begun to liquidate in this command
+
+    def report(self, invariant: str, text: str) -> None:
+        if len(self.violations) < self.most_violations:
+            self.violations.append(Violation(invariant, self.sequence, text))
+
+    def expect(self, invariant: str, what: str, wanted: object, came: object) -> bool:
+        """Reports a difference; True if there is none."""
+        if wanted == came:
+            return True
+        self.report(invariant, f"{what}: wanted {wanted}, came {came}")
+        return False
+
+    def begin(self, sequence: int) -> None:
+        """A new command: nothing is touched yet."""
+        self.sequence = sequence
+        self.command = 0
+        self.actor = 0
+        self.pools.clear()
+        self.symbols.clear()
+        self.orders_touched.clear()
+        self.liquidating = False
+
+    def touch_wallet(self, owner: Account) -> None:
+        self.pools.add((owner.number, 0))
+
+    def touch(self, holding: Holding) -> None:
+        """Position, margin or orders of a holding moved."""
+        self.symbols.add(holding.symbol.number)
+        self.orders_touched.add(holding)
+        self.pools.add((holding.account, 0))
+        if holding.isolated:
+            self.pools.add((holding.account, holding.symbol.number))

@@ -1,0 +1,239 @@
+"""Fills as their events tell them: both sides recomputed to the atom (ACCT-03..05), and who may trade at all."""
+
+from __future__ import annotations
+
+from exchange.audit.context import Context
+from exchange.audit.liquidations import LiquidationAudit
+from exchange.audit.orders import OrderAudit
+from exchange.audit.requirement import available, ceil_ppm, initial_rate, notional_of
+from exchange.audit.state import Holding
+from exchange.protocol.schema import COMMAND_BY_NAME, FillRole, Side, TimeInForce
+
+PLACE = COMMAND_BY_NAME["place_order"].number
+AMEND = COMMAND_BY_NAME["amend_order"].number
+MAKER, TAKER = int(FillRole.MAKER), int(FillRole.TAKER)
+LIQUIDATED, DELEVERAGED = int(FillRole.LIQUIDATED), int(FillRole.DELEVERAGED)
+COUNTERPARTY = int(FillRole.ADL_COUNTERPARTY)
+ROLE_PAIRS = {(MAKER, TAKER), (MAKER, LIQUIDATED), (DELEVERAGED, COUNTERPARTY)}
+
+#: What the two sides of a trade have in common: trade id, symbol, price, quantity, value.
+Terms = tuple[int, int, int, int, int]
+
+
+class FillAudit:
+    """Recomputes every fill, and pairs the two sides of each trade."""
+
+    def __init__(
+        self, context: Context, orders: OrderAudit, liquidations: LiquidationAudit
+    ) -> None:
+        self.context = context
+        self.state = context.state
+        self.orders = orders
+        self.liquidations = liquidations
+        self.last_trade_id = 0
+        self.first: tuple[Terms, int, int, int] | None = (
+            None  # terms, side, role, account of the first side
+        )
+
+    def on_fill(
+        self,
+        account: int,
+        symbol: int,
+        side: int,
+        role: int,
+        mode: int,
+        trade_id: int,
+        order_id: int,
+        client_order_id: int,
+        price: int,
+        lots: int,
+        value: int,
+        open_lots: int,
+        position: int,
+        entry: int,
+        realised: int,
+        fee: int,
+        wallet: int,
+        margin: int,
+    ) -> None:
+        context, holding = self.context, self.state.holding(account, symbol)
+        self.pair((trade_id, symbol, price, lots, value), side, role, account)
+        if price:
+            context.expect(
+                "MATCH-01", f"value of trade {trade_id}", lots * price * holding.symbol.m, value
+            )
+        if mode != holding.isolated:
+            context.report(
+                "ACCT-01", f"account {account} trades symbol {symbol} in another mode than was set"
+            )
+        if role == MAKER:
+            self.orders.fill_maker(holding, side, order_id, price, lots, open_lots)
+        elif role == TAKER:
+            self.orders.float_down(order_id, lots, open_lots)
+        else:
+            self.liquidations.before_fill(
+                holding, side, role, trade_id, order_id, price, lots, value, open_lots
+            )
+        signed = lots if side == Side.BUY else -lots
+        if role in (MAKER, TAKER):
+            self.check_enlarging(holding, signed, role)
+        self.settle(holding, signed, role, value, (position, entry, realised, fee, wallet, margin))
+        context.touch(holding)
+        if role == COUNTERPARTY:
+            self.liquidations.after_counterparty(holding)
+
+    def pair(self, terms: Terms, side: int, role: int, account: int) -> None:
+        """Two fills make a trade: opposite sides, same terms, fitting roles, different accounts (I27)."""
+        context = self.context
+        if self.first is None:
+            context.expect("MATCH-01", "the next trade id", self.last_trade_id + 1, terms[0])
+            self.last_trade_id = terms[0]
+            self.first = (terms, side, role, account)
+            return
+        first_terms, first_side, first_role, first_account = self.first
+        self.first = None
+        if terms != first_terms or side == first_side or (first_role, role) not in ROLE_PAIRS:
+            context.report(
+                "MATCH-01", f"the sides of trade {terms[0]} do not fit: {first_terms} and {terms}"
+            )
+        if account == first_account:
+            context.report("I27", f"account {account} trades with itself in trade {terms[0]}")
+
+    def check_enlarging(self, holding: Holding, signed: int, role: int) -> None:
+        """I18, I19: who is below initial margin may not enlarge a position (MARGIN-07, MARGIN-07b)."""
+        context, lots = self.context, holding.lots
+        after = lots + signed
+        if lots and (lots > 0) == (after > 0) and abs(after) <= abs(lots):
+            return
+        if after == 0:
+            return
+        if role == MAKER and self.asked_before():
+            return  # a fill-or-kill asks its makers before the first fill, and not again
+        if role == TAKER and (context.command == AMEND or holding in context.orders_touched):
+            return  # an amendment has its own test; and a taker is asked once, not at each fill
+        short = available(holding.owner)
+        if short < 0:
+            context.report(
+                "I19",
+                f"account {holding.account} enlarges its position on symbol {holding.symbol.number} "
+                f"to {after} lots though {-short} atoms are missing",
+            )
+
+    def asked_before(self) -> bool:
+        context = self.context
+        if context.command != PLACE or context.liquidating:
+            return False
+        return context.placed is None or context.placed.time_in_force == TimeInForce.FOK
+
+    # --------------------------------------------------------------------------------------- settlement
+
+    def settle(
+        self,
+        holding: Holding,
+        signed: int,
+        role: int,
+        value: int,
+        came: tuple[int, int, int, int, int, int],
+    ) -> None:
+        """Works out the fill and compares position, entry value, profit, fee, wallet and margin."""
+        context, state = self.context, self.state
+        wallet, margin = holding.owner.wallet, holding.margin
+        pieces = split_fill(holding, signed, value)
+        realised = 0
+        for closing, piece_lots, piece_value in pieces:
+            if closing:
+                profit, returned = self.close(holding, piece_lots, piece_value, role)
+                realised += profit
+                wallet += returned[0]
+                margin += returned[1]
+            else:
+                entry = holding.entry + (piece_value if piece_lots > 0 else -piece_value)
+                state.set_position(holding, holding.lots + piece_lots, entry)
+                moved = opening_margin(holding, piece_value, wallet)
+                wallet -= moved
+                margin += moved
+            state.set_money(holding, holding.owner, wallet, margin)
+        fee = self.fee(holding, signed, value, role)
+        wallet -= fee[0]
+        margin -= fee[1]
+        wanted = (holding.lots, holding.entry, realised, sum(fee), wallet, margin)
+        if wanted != came:
+            context.report(
+                "I3",
+                f"a fill of account {holding.account} on symbol {holding.symbol.number} settles to "
+                f"(position, entry value, realised, fee, wallet, margin) {wanted}, the event says {came}",
+            )
+            state.set_position(holding, came[0], came[1])
+        state.set_money(holding, holding.owner, came[4], came[5])
+        state.fees += came[3]
+        state.money += came[3]
+
+    def close(
+        self, holding: Holding, signed: int, value: int, role: int
+    ) -> tuple[int, tuple[int, int]]:
+        """ACCT-03, ACCT-05: closes part of a position; (realised, (to the wallet, to the margin))."""
+        whole, closed = abs(holding.lots), abs(signed)
+        released = -(-holding.entry * closed // whole)
+        realised = (-value if signed > 0 else value) - released
+        margin = holding.margin
+        if not holding.isolated:
+            returned = (realised, 0)
+        elif closed == whole and role != LIQUIDATED:
+            returned = (margin + realised, -margin)
+            if margin + realised < 0:
+                self.context.report(
+                    "I5",
+                    f"account {holding.account} loses {-realised} on an isolated position backed by {margin}",
+                )
+        elif role in (LIQUIDATED, DELEVERAGED):
+            returned = (0, realised)
+        else:
+            share = margin * closed // whole
+            net = share + realised
+            returned = (net, -share) if net >= 0 else (0, realised)
+        self.state.set_position(holding, holding.lots + signed, holding.entry - released)
+        return realised, returned
+
+    def fee(self, holding: Holding, signed: int, value: int, role: int) -> tuple[int, int]:
+        """ACCT-04: what wallet and isolated margin pay; a fee never causes a deficit."""
+        policy = holding.symbol.policy
+        if role == MAKER:
+            fee = ceil_ppm(value, policy.maker_fee_ppm)
+        elif role == TAKER:
+            fee = ceil_ppm(value, policy.taker_fee_ppm)
+        else:
+            return 0, 0
+        if fee <= 0 or holding.owner.cross:
+            return fee, 0
+        from_wallet = min(fee, max(0, holding.owner.wallet))
+        opened = holding.lots and (holding.lots > 0) == (signed > 0)
+        if not holding.isolated or not opened:
+            return from_wallet, 0
+        return from_wallet, min(fee - from_wallet, max(0, holding.margin))
+
+    def finish(self) -> None:
+        if self.first is not None:
+            self.context.report("MATCH-01", f"trade {self.first[0][0]} has one side only")
+            self.first = None
+
+
+def split_fill(holding: Holding, signed: int, value: int) -> list[tuple[bool, int, int]]:
+    """A fill as (whether it closes, signed lots, value): one piece, or two where the position flips (ACCT-03)."""
+    lots = holding.lots
+    if lots == 0 or (lots > 0) == (signed > 0):
+        return [(False, signed, value)]
+    if abs(signed) <= abs(lots):
+        return [(True, signed, value)]
+    # Only fills at a price can flip, so the value divides by the lots.
+    closed = value * abs(lots) // abs(signed)
+    return [(True, -lots, closed), (False, signed + lots, value - closed)]
+
+
+def opening_margin(holding: Holding, value: int, wallet: int) -> int:
+    """ACCT-05: what opening for this value moves from the wallet to the isolated pool."""
+    if not holding.isolated:
+        return 0
+    want = ceil_ppm(value, initial_rate(holding, notional_of(holding)))
+    if holding.owner.cross or wallet >= want:
+        return want
+    return max(0, wallet)

@@ -1,0 +1,450 @@
+"""Liquidation, fund and deleveraging as their events tell them (LIQ, FUND, ADL; I5..I17)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from exchange.audit.context import Context
+from exchange.audit.requirement import (
+    bankruptcy_value,
+    ceil_ppm,
+    fund_budget,
+    notional_of,
+    part_of,
+    pool_standing,
+    share_of,
+)
+from exchange.audit.state import Holding, PoolKey
+from exchange.protocol.schema import PPM, FillRole, FundCause, Side
+
+#: A counterparty in its turn: its holding, and the equity of its pool when the stage began.
+Ranked = tuple[Holding, int]
+
+
+class Closing:
+    """A closing order of the engine."""
+
+    __slots__ = ("account", "limit", "lots", "side", "symbol")
+
+    def __init__(self, account: int, symbol: int, side: int, limit: int, lots: int) -> None:
+        self.account, self.symbol, self.side, self.limit, self.lots = (
+            account,
+            symbol,
+            side,
+            limit,
+            lots,
+        )
+
+
+class Stage:
+    """The deleveraging of one position: its value, its size, and who is to be asked."""
+
+    __slots__ = ("done", "holding", "ranked", "trade_id", "value", "whole")
+
+    def __init__(self, holding: Holding, value: int, ranked: list[Ranked]) -> None:
+        self.holding, self.value, self.ranked = holding, value, ranked
+        self.whole = abs(holding.lots)
+        self.done = 0
+        self.trade_id = 0
+
+
+class LiquidationAudit:
+    """Follows each liquidation: why it began, what it cost whom, and in which order."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.state = context.state
+        self.closing: dict[int, Closing] = {}
+        self.bankruptcy_part = 0  # of the liquidated fill that waits for its settlement
+        self.settling: tuple[Holding, int, int, int] | None = (
+            None  # holding, trade id, value, surplus
+        )
+        self.fund_moved = 0  # by fee or deficit since that fill
+        self.cover: tuple[int, int, int] | None = (
+            None  # symbol, paid, fund; waits for the pool's side of it
+        )
+        self.covered: dict[Holding, int] = {}  # paid in this deficit stage
+        self.stage: Stage | None = None
+
+    # -------------------------------------------------------------------------------- begin and end
+
+    def on_started(self, account: int, symbol: int, equity: int, maintenance: int) -> None:
+        context, pool = self.context, (account, symbol)
+        context.liquidating = True
+        self.state.account(account)
+        self.expect_standing(pool, equity, maintenance)
+        if pool in self.state.flagged:
+            context.report("I32", f"the liquidation of pool {pool} begins twice")
+        if equity >= maintenance:
+            context.report(
+                "MARGIN-08",
+                f"pool {pool} is liquidated at equity {equity}, maintenance {maintenance}",
+            )
+        for holding in self.state.accounts[account].holdings.values():
+            if holding.pool == pool and holding.orders:
+                context.report(
+                    "LIQ-02", f"pool {pool} is liquidated before its orders are cancelled"
+                )
+        self.state.flagged.add(pool)
+        self.state.drawn[pool] = 0
+        context.pools.add(pool)
+
+    def on_order(
+        self,
+        account: int,
+        symbol: int,
+        side: int,
+        order_id: int,
+        limit: int,
+        lots: int,
+        mark: int,
+        bankruptcy: int,
+        equity: int,
+        maintenance: int,
+    ) -> None:
+        context, holding = self.context, self.state.holding(account, symbol)
+        context.liquidating = True
+        if holding.pool not in self.state.flagged:
+            context.report("I7", f"pool {holding.pool} is closed without being flagged")
+        self.expect_standing(holding.pool, equity, maintenance)
+        context.expect("LIQ-06", f"mark of symbol {symbol}", holding.symbol.mark, mark)
+        if (
+            not holding.lots
+            or side != (Side.SELL if holding.lots > 0 else Side.BUY)
+            or lots > abs(holding.lots)
+        ):
+            context.report(
+                "I10",
+                f"a closing order of {lots} lots, side {side}, for a position of {holding.lots}",
+            )
+            return
+        wanted = bankruptcy_value(holding, share_of(self.state, holding, equity))
+        context.expect(
+            "LIQ-05", f"bankruptcy value of account {account}, symbol {symbol}", wanted, bankruptcy
+        )
+        self.check_slippage(holding, limit)
+        self.closing[order_id] = Closing(account, symbol, side, limit, lots)
+
+    def check_slippage(self, holding: Holding, limit: int) -> None:
+        cap, mark = holding.symbol.policy.slippage_cap_ppm, holding.symbol.mark
+        if cap < 0:
+            return
+        too_far = (
+            limit * PPM < mark * (PPM - cap)
+            if holding.lots > 0
+            else limit * PPM > mark * (PPM + cap)
+        )
+        if too_far:
+            self.context.report(
+                "LIQ-06",
+                f"a closing limit of {limit} is further from the mark {mark} than {cap} ppm",
+            )
+
+    def on_ended(self, account: int, symbol: int, equity: int, maintenance: int) -> None:
+        context, pool = self.context, (account, symbol)
+        self.expect_standing(pool, equity, maintenance)
+        if pool not in self.state.flagged:
+            context.report("I7", f"the liquidation of pool {pool} ends without having begun")
+        if pool_standing(self.state, pool)[2] and equity < maintenance:
+            context.report(
+                "MARGIN-08", f"pool {pool} is let go at equity {equity}, maintenance {maintenance}"
+            )
+        self.state.flagged.discard(pool)
+        self.state.uncovered.discard(pool)
+        self.state.drawn.pop(pool, None)
+        self.stage = None
+        context.pools.add(pool)
+
+    def expect_standing(self, pool: PoolKey, equity: int, maintenance: int) -> None:
+        wanted = pool_standing(self.state, pool)[:2]
+        self.context.expect(
+            "I20", f"(equity, maintenance) of pool {pool}", wanted, (equity, maintenance)
+        )
+
+    # ---------------------------------------------------------------------------------------- fills
+
+    def before_fill(
+        self,
+        holding: Holding,
+        side: int,
+        role: int,
+        trade_id: int,
+        order_id: int,
+        price: int,
+        lots: int,
+        value: int,
+        open_lots: int,
+    ) -> None:
+        """A fill of a closing order or of deleveraging, before it is settled."""
+        reducible = holding.lots if side == Side.SELL else -holding.lots
+        if reducible < lots:
+            self.context.report("I10", f"{lots} lots are closed for a position of {holding.lots}")
+            return
+        if role == FillRole.LIQUIDATED:
+            self.before_closing_fill(holding, trade_id, order_id, price, lots, value, open_lots)
+        elif role == FillRole.DELEVERAGED:
+            self.before_deleveraging(holding, trade_id, lots, value)
+        else:
+            self.before_counterparty(holding, lots)
+
+    def before_closing_fill(
+        self,
+        holding: Holding,
+        trade_id: int,
+        order_id: int,
+        price: int,
+        lots: int,
+        value: int,
+        open_lots: int,
+    ) -> None:
+        context, order = self.context, self.closing.get(order_id)
+        if order is None or (order.account, order.symbol) != (
+            holding.account,
+            holding.symbol.number,
+        ):
+            context.report("LIQ-06", f"trade {trade_id} closes a position without a closing order")
+            return
+        beyond = price < order.limit if order.side == Side.SELL else price > order.limit
+        if beyond:
+            context.report(
+                "LIQ-06", f"trade {trade_id} at {price} is beyond the closing limit {order.limit}"
+            )
+        order.lots -= lots
+        context.expect("LIQ-06", f"lots left of closing order {order_id}", order.lots, open_lots)
+        is_long = holding.lots > 0
+        equity, _, _ = pool_standing(self.state, holding.pool)
+        whole_value = bankruptcy_value(holding, share_of(self.state, holding, equity))
+        self.bankruptcy_part = part_of(whole_value, lots, abs(holding.lots), is_long=is_long)
+        surplus = value - self.bankruptcy_part if is_long else self.bankruptcy_part - value
+        if -surplus > fund_budget(self.state, holding):
+            context.report(
+                "I12", f"trade {trade_id} is {-surplus} atoms short, more than the fund may pay"
+            )
+        self.settling = (holding, trade_id, value, surplus)
+        self.fund_moved = 0
+
+    def on_settled(
+        self,
+        account: int,
+        symbol: int,
+        fund: int,
+        trade_id: int,
+        bankruptcy: int,
+        fee: int,
+        paid: int,
+        wallet: int,
+        margin: int,
+    ) -> None:
+        """I9, I11: the fund pays exactly what is short; the fee never exceeds what is left."""
+        context = self.context
+        if self.settling is None:
+            context.report("LIQ-07", f"trade {trade_id} is settled without a fill")
+            return
+        holding, fill_trade_id, value, surplus = self.settling
+        self.settling = None
+        policy = holding.symbol.policy
+        wanted_fee = max(0, min(ceil_ppm(value, policy.liquidation_fee_ppm), surplus))
+        came = (trade_id, account, symbol, fund, bankruptcy)
+        wanted = (
+            fill_trade_id,
+            holding.account,
+            holding.symbol.number,
+            policy.fund,
+            self.bankruptcy_part,
+        )
+        context.expect(
+            "LIQ-07", "(trade, account, symbol, fund, bankruptcy value) settled", wanted, came
+        )
+        context.expect("I11", f"liquidation fee of trade {trade_id}", wanted_fee, fee)
+        context.expect("I9", f"what the fund pays for trade {trade_id}", max(0, -surplus), paid)
+        context.expect(
+            "I13", f"what the fund moved for trade {trade_id}", fee - paid, self.fund_moved
+        )
+        self.settle_money(holding, paid - fee, wallet, margin)
+        self.draw(holding, paid)
+
+    def settle_money(self, holding: Holding, change: int, wallet: int, margin: int) -> None:
+        """LIQ-07, LIQ-08: fee and fund payment meet the pool; what an emptied isolated pool has goes to the wallet."""
+        owner = holding.owner
+        wanted_wallet, wanted_margin = owner.wallet, holding.margin
+        if not holding.isolated:
+            wanted_wallet += change
+        elif holding.lots:
+            wanted_margin += change
+        else:
+            if wanted_margin + change < 0:
+                self.context.report(
+                    "I5", f"an isolated pool of account {owner.number} ends below zero"
+                )
+            wanted_wallet, wanted_margin = wanted_wallet + wanted_margin + change, 0
+        self.context.expect(
+            "I3",
+            f"(wallet, margin) of account {owner.number}",
+            (wanted_wallet, wanted_margin),
+            (wallet, margin),
+        )
+        self.state.set_money(holding, owner, wallet, margin)
+        self.context.touch(holding)
+
+    def draw(self, holding: Holding, paid: int) -> None:
+        """I12: what one liquidation draws from the funds stays within the symbol's cap."""
+        if not paid:
+            return
+        drawn = self.state.drawn.get(holding.pool, 0) + paid
+        self.state.drawn[holding.pool] = drawn
+        cap = holding.symbol.policy.draw_cap_atoms
+        if 0 <= cap < drawn:
+            self.context.report(
+                "I12", f"pool {holding.pool} has drawn {drawn} atoms of at most {cap}"
+            )
+
+    # ------------------------------------------------------------------------------------ the fund
+
+    def on_fund(self, fund: int, symbol: int, cause: int, change: int) -> None:
+        """A fund moved for a liquidation: it has to be the fund of the symbol that caused it (I13)."""
+        if cause in (FundCause.LIQUIDATION_FEE, FundCause.LIQUIDATION_DEFICIT):
+            self.fund_moved += change
+            caused_by = self.settling[0].symbol.number if self.settling else 0
+            self.context.expect("I13", "the symbol that the fund is charged for", caused_by, symbol)
+        elif cause == FundCause.DEFICIT_COVER:
+            self.cover = (symbol, -change, fund)
+        if symbol in self.state.symbols:
+            self.context.expect(
+                "I13", "the fund charged", self.state.symbols[symbol].policy.fund, fund
+            )
+
+    def before_cover(self, holding: Holding, wallet_change: int, margin_change: int) -> None:
+        """FUND-02: the fund pays into a pool below zero, at most this position's share of what is missing."""
+        context, paid = self.context, wallet_change + margin_change
+        equity, _, _ = pool_standing(self.state, holding.pool)
+        missing = -share_of(self.state, holding, equity)
+        if holding.pool not in self.state.flagged or missing <= 0:
+            context.report(
+                "FUND-02", f"the fund covers pool {holding.pool}, which is not below zero"
+            )
+        if self.cover is None or self.cover[:2] != (holding.symbol.number, paid):
+            context.report("I9", f"pool {holding.pool} is paid {paid}, the fund says {self.cover}")
+        budget = self.state.funds.get(holding.symbol.policy.fund, 0) + paid
+        cap = holding.symbol.policy.draw_cap_atoms
+        if cap >= 0:
+            budget = min(budget, cap - self.state.drawn.get(holding.pool, 0))
+        context.expect(
+            "FUND-02", f"what the fund pays for pool {holding.pool}", min(budget, missing), paid
+        )
+        self.cover = None
+        self.covered[holding] = paid
+        self.draw(holding, paid)
+
+    # -------------------------------------------------------------------------------- deleveraging
+
+    def before_deleveraging(self, holding: Holding, trade_id: int, lots: int, value: int) -> None:
+        """ADL-02: the part of V for these lots, so that the parts add up to V."""
+        stage = self.stage
+        if stage is None or stage.holding is not holding or stage.done == stage.whole:
+            stage = self.stage = self.begin_stage(holding)
+        is_long = holding.lots > 0
+        before = part_of(stage.value, stage.done, stage.whole, is_long=is_long)
+        stage.done += lots
+        after = part_of(stage.value, stage.done, stage.whole, is_long=is_long)
+        self.context.expect("I15", f"value of deleveraging {trade_id}", after - before, value)
+        stage.trade_id = trade_id
+
+    def begin_stage(self, holding: Holding) -> Stage:
+        """I14, ADL-01: book and fund are spent; the other side is ranked as it stands now."""
+        context, state = self.context, self.state
+        paid = self.covered.pop(holding, 0)
+        equity, _, _ = pool_standing(state, holding.pool)
+        share = share_of(state, holding, equity - paid)
+        if holding.pool not in state.flagged or equity - paid >= 0:
+            context.report("I14", f"pool {holding.pool} is deleveraged at equity {equity - paid}")
+        if share + paid < 0 and fund_budget(state, holding) > 0:
+            context.report(
+                "I14", f"pool {holding.pool} is deleveraged though its fund could still pay"
+            )
+        return Stage(holding, bankruptcy_value(holding, share + paid), self.rank(holding))
+
+    def rank(self, holding: Holding) -> list[Ranked]:
+        """ADL-01: profit first, by score, ties by account."""
+        entries = []
+        for other in holding.symbol.holders.values():
+            if (other.lots > 0) == (holding.lots > 0):
+                continue
+            equity, _, _ = pool_standing(self.state, other.pool)
+            profit, notional, entry, floor = (
+                other.unrealised,
+                notional_of(other),
+                abs(other.entry),
+                max(1, equity),
+            )
+            score = (
+                Fraction(profit * notional, entry * floor)
+                if profit > 0
+                else Fraction(profit * floor, entry * notional)
+            )
+            entries.append((profit <= 0, -score, other.account, (other, equity)))
+        entries.sort(key=lambda entry: entry[:3])
+        return [entry[3] for entry in entries]
+
+    def before_counterparty(self, holding: Holding, lots: int) -> None:
+        """I16: nobody before this one in the ranking could have borne it."""
+        context, stage = self.context, self.stage
+        if stage is None:
+            context.report("I14", f"account {holding.account} is deleveraged against nobody")
+            return
+        done = stage.done - lots
+        while stage.ranked:
+            other, equity = stage.ranked.pop(0)
+            take = min(stage.whole - done, abs(other.lots))
+            if other is holding:
+                context.expect("I16", f"lots that account {holding.account} gives", take, lots)
+                return
+            if equity >= self.haircut(stage, other, done, take):
+                context.report(
+                    "I16", f"account {other.account} is passed over for account {holding.account}"
+                )
+        context.report("I16", f"account {holding.account} is deleveraged out of its turn")
+
+    def haircut(self, stage: Stage, other: Holding, done: int, lots: int) -> int:
+        """What giving these lots at the stage's price costs against the mark."""
+        is_long = stage.holding.lots > 0 if stage.holding.lots else other.lots < 0
+        price = part_of(stage.value, done + lots, stage.whole, is_long=is_long) - part_of(
+            stage.value, done, stage.whole, is_long=is_long
+        )
+        at_mark = lots * other.symbol.mark_value
+        return price - at_mark if is_long else at_mark - price
+
+    def after_counterparty(self, holding: Holding) -> None:
+        """I16: nobody ends below zero by giving."""
+        equity, _, _ = pool_standing(self.state, holding.pool)
+        if equity < 0:
+            self.context.report(
+                "I16", f"account {holding.account} is deleveraged to an equity of {equity}"
+            )
+
+    def on_uncovered(self, account: int, symbol: int, remaining: int, shortfall: int) -> None:
+        """ADL-03: nobody is left who could have taken the rest."""
+        context, holding = self.context, self.state.holding(account, symbol)
+        equity, _, _ = pool_standing(self.state, holding.pool)
+        context.expect("ADL-03", f"position left of account {account}", holding.lots, remaining)
+        context.expect("ADL-03", f"shortfall of account {account}", max(0, -equity), shortfall)
+        stage = self.stage
+        if stage is None or stage.holding is not holding:
+            stage = self.begin_stage(holding)
+        for other, other_equity in stage.ranked:
+            take = min(stage.whole - stage.done, abs(other.lots))
+            if other_equity >= self.haircut(stage, other, stage.done, take):
+                context.report(
+                    "ADL-03", f"account {other.account} could have taken what is reported uncovered"
+                )
+        self.stage = None
+        if equity < 0:
+            self.state.uncovered.add(holding.pool)
+
+    def finish(self) -> None:
+        if self.settling is not None:
+            self.context.report("LIQ-07", f"trade {self.settling[1]} is not settled")
+        if self.cover is not None:
+            self.context.report("I9", f"a fund paid {self.cover[1]} to nobody")
+        self.settling = self.cover = self.stage = None
+        self.covered.clear()
+        self.closing.clear()

@@ -1,0 +1,270 @@
+"""What the auditor knows: accounts, positions, orders and funds, as the events so far have told them.
+
+Plain objects and integers.  Nothing here decides anything: the checks do.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from exchange.protocol.messages import ListSymbol
+from exchange.protocol.schema import OrderFlag, Side
+
+#: (account, symbol); symbol 0 is the cross pool.
+PoolKey = tuple[int, int]
+
+
+class Order:
+    """A resting order."""
+
+    __slots__ = (
+        "account",
+        "client_order_id",
+        "flags",
+        "holding",
+        "open_lots",
+        "order_id",
+        "price",
+        "side",
+    )
+
+    def __init__(
+        self,
+        holding: Holding,
+        side: int,
+        order_id: int,
+        client_order_id: int,
+        price: int,
+        flags: int,
+    ) -> None:
+        self.holding = holding
+        self.account = holding.account
+        self.side = side
+        self.order_id = order_id
+        self.client_order_id = client_order_id
+        self.price = price
+        self.flags = flags
+        self.open_lots = 0
+
+    @property
+    def reduce_only(self) -> bool:
+        return bool(self.flags & OrderFlag.REDUCE_ONLY)
+
+
+class Holding:
+    """An account's position, settings and orders on one symbol."""
+
+    __slots__ = (
+        "account",
+        "entry",
+        "isolated",
+        "lots",
+        "margin",
+        "orders",
+        "owner",
+        "rate_ppm",
+        "symbol",
+    )
+
+    def __init__(self, owner: Account, symbol: Symbol) -> None:
+        self.owner = owner
+        self.account = owner.number
+        self.symbol = symbol
+        self.lots = 0
+        self.entry = 0
+        self.margin = 0
+        self.isolated = False
+        self.rate_ppm = symbol.policy.initial_margin_ppm
+        self.orders: dict[int, Order] = {}
+
+    @property
+    def unrealised(self) -> int:
+        """MARGIN-01."""
+        return self.lots * self.symbol.mark_value - self.entry
+
+    @property
+    def pool(self) -> PoolKey:
+        return (self.account, self.symbol.number if self.isolated else 0)
+
+
+class Account:
+    """A wallet and the holdings of its owner."""
+
+    __slots__ = ("cross", "holdings", "number", "wallet")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.wallet = 0
+        self.holdings: dict[int, Holding] = {}
+        self.cross: dict[int, Holding] = {}  # those with a position in cross mode
+
+
+class BookSide:
+    """One side of a book: levels of orders in the order of their arrival, and the best price."""
+
+    __slots__ = ("heap", "levels", "sign")
+
+    def __init__(self, side: int) -> None:
+        self.sign = -1 if side == Side.BUY else 1  # the heap's smallest is the best price
+        self.levels: dict[int, dict[int, Order]] = {}
+        self.heap: list[int] = []
+
+    def best(self) -> int | None:
+        """The best price; None where there is no order."""
+        while self.heap:
+            price = self.heap[0] * self.sign
+            if price in self.levels:
+                return price
+            heapq.heappop(self.heap)
+        return None
+
+    def front(self) -> Order | None:
+        """The order that is first in time at the best price."""
+        price = self.best()
+        return None if price is None else next(iter(self.levels[price].values()))
+
+    def add(self, order: Order) -> None:
+        level = self.levels.get(order.price)
+        if level is None:
+            level = self.levels[order.price] = {}
+            heapq.heappush(self.heap, order.price * self.sign)
+        level[order.order_id] = order
+
+    def remove(self, order: Order) -> None:
+        level = self.levels[order.price]
+        del level[order.order_id]
+        if not level:
+            del self.levels[order.price]
+
+
+class Symbol:
+    """A listed symbol: its policy, mark, book, holders and the sums over them."""
+
+    __slots__ = (
+        "cums",
+        "floors",
+        "gross_entry",
+        "gross_lots",
+        "holders",
+        "initials",
+        "m",
+        "mark",
+        "mark_value",
+        "net_lots",
+        "number",
+        "open_lots",
+        "open_value",
+        "policy",
+        "rates",
+        "sides",
+    )
+
+    def __init__(self, policy: ListSymbol) -> None:
+        self.policy = policy
+        self.number = policy.symbol
+        self.m = policy.atoms_per_tick_lot
+        self.mark = 0
+        self.mark_value = 0  # atoms of one lot at the mark
+        self.holders: dict[int, Holding] = {}  # by account, those with a position
+        self.net_lots = self.gross_lots = self.gross_entry = 0
+        self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
+        self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
+        self.floors = [floor for floor, _, _ in policy.brackets]
+        self.rates = [rate for _, rate, _ in policy.brackets]
+        self.initials = [initial or rate for _, rate, initial in policy.brackets]
+        self.cums = [0]
+        for k in range(1, len(self.floors)):
+            step = self.floors[k] * (self.rates[k] - self.rates[k - 1])
+            self.cums.append(self.cums[-1] + step // 1_000_000)
+
+
+class State:
+    """Everything that the events so far add up to."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[int, Account] = {}
+        self.symbols: dict[int, Symbol] = {}
+        self.orders: dict[int, Order] = {}
+        self.funds: dict[int, int] = {}
+        self.fees = 0
+        self.paid_in = 0  # deposits less withdrawals, funds included
+        self.money = 0  # sum of W + M - E + funds + fees
+        self.flagged: set[PoolKey] = set()
+        self.uncovered: set[PoolKey] = set()
+        self.drawn: dict[PoolKey, int] = {}
+
+    def account(self, number: int) -> Account:
+        found = self.accounts.get(number)
+        if found is None:
+            found = self.accounts[number] = Account(number)
+        return found
+
+    def holding(self, account: int, symbol: int) -> Holding:
+        owner = self.account(account)
+        found = owner.holdings.get(symbol)
+        if found is None:
+            found = owner.holdings[symbol] = Holding(owner, self.symbols[symbol])
+        return found
+
+    def set_position(self, holding: Holding, lots: int, entry: int) -> None:
+        """Moves a position and every sum that it is part of."""
+        symbol = holding.symbol
+        symbol.net_lots += lots - holding.lots
+        symbol.gross_lots += abs(lots) - abs(holding.lots)
+        symbol.gross_entry += abs(entry) - abs(holding.entry)
+        self.money -= entry - holding.entry
+        holding.lots = lots
+        holding.entry = entry
+        if lots:
+            symbol.holders[holding.account] = holding
+        else:
+            symbol.holders.pop(holding.account, None)
+        self.sort_holding(holding)
+
+    def sort_holding(self, holding: Holding) -> None:
+        """Puts a holding among its owner's cross positions, or takes it out."""
+        if holding.lots and not holding.isolated:
+            holding.owner.cross[holding.symbol.number] = holding
+        else:
+            holding.owner.cross.pop(holding.symbol.number, None)
+
+    def set_money(self, holding: Holding | None, owner: Account, wallet: int, margin: int) -> None:
+        """Sets wallet and, where a holding is concerned, its isolated margin."""
+        self.money += wallet - owner.wallet
+        owner.wallet = wallet
+        if holding is not None:
+            self.money += margin - holding.margin
+            holding.margin = margin
+
+    def pool_holdings(self, pool: PoolKey) -> Iterator[Holding]:
+        """The positions that a pool backs."""
+        account, number = pool
+        owner = self.accounts[account]
+        if number == 0:
+            yield from owner.cross.values()
+        elif number in owner.holdings:
+            holding = owner.holdings[number]
+            if holding.isolated and holding.lots:
+                yield holding
+
+    def add_order(self, order: Order, open_lots: int) -> None:
+        order.open_lots = open_lots
+        symbol = order.holding.symbol
+        self.orders[order.order_id] = order
+        order.holding.orders[order.order_id] = order
+        symbol.sides[order.side].add(order)
+        symbol.open_lots += open_lots
+        symbol.open_value += open_lots * order.price
+
+    def set_open(self, order: Order, open_lots: int) -> None:
+        """A new open quantity; at 0 the order is gone."""
+        symbol = order.holding.symbol
+        change = open_lots - order.open_lots
+        symbol.open_lots += change
+        symbol.open_value += change * order.price
+        order.open_lots = open_lots
+        if open_lots == 0:
+            del self.orders[order.order_id]
+            del order.holding.orders[order.order_id]
+            symbol.sides[order.side].remove(order)

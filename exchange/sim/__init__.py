@@ -1,0 +1,1 @@
+"""Stories told to the exchange: scenario files, and simulated markets."""
