@@ -84,12 +84,10 @@ def with_progress(
         yield frame
         if time.monotonic() - spoken_at >= every_s:
             spoken_at = time.monotonic()
-            share = (
-                f" of {last_sequence} ({100 * frame.last_sequence // last_sequence} %)"
-                if last_sequence
-                else ""
-            )
-            say(f"replayed up to command {frame.last_sequence}{share}")
+            # A journal may grow while it is read.
+            last_sequence = max(last_sequence, frame.last_sequence)
+            percent = 100 * frame.last_sequence // last_sequence
+            say(f"replayed up to command {frame.last_sequence} of {last_sequence} ({percent} %)")
 
 
 def journal_folder(path: Path) -> Path:

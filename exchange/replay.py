@@ -20,7 +20,7 @@ from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol.records import decode_events
 from exchange.protocol.schema import FillRole, FundCause, RejectReason
 from exchange.recovery import Say, journal_folder, replay, with_progress
-from exchange.segments import Frame, scan, segment_paths
+from exchange.segments import Frame, last_sequence, scan, segment_paths
 from exchange.units import from_atoms
 
 ACCEPTED, REJECTED, FILL = (event_number(name) for name in ("accepted", "rejected", "fill"))
@@ -170,7 +170,7 @@ def replay_journal(
         if verifier is not None:
             verifier.check(commands, events)
 
-    frames: Iterable[Frame] = with_progress(scan(folder), 0, say)
+    frames: Iterable[Frame] = with_progress(scan(folder), last_sequence(folder), say)
     replay(engine, frames, on_batch)
     if verifier is not None:
         verifier.check_end(engine)

@@ -184,6 +184,15 @@ def inspect(folder: Path) -> list[Segment]:
     return found
 
 
+def last_sequence(folder: Path) -> int:
+    """The last command of a journal; 0 for an empty one."""
+    paths = segment_paths(folder)
+    if not paths:
+        return 0
+    *_, last = (None, *scan_segment(paths[-1], None, 0))
+    return int(paths[-1].stem) - 1 if last is None else last.last_sequence
+
+
 def scan(folder: Path, from_sequence: int = 1) -> Iterator[Frame]:
     """All frames that hold commands from a sequence on, in order; a torn tail ends the scan, damage raises.
 

@@ -16,6 +16,7 @@ from exchange.segments import (
     JournalDamaged,
     JournalError,
     inspect,
+    last_sequence,
     pack_frame,
     scan,
     segment_paths,
@@ -367,6 +368,8 @@ def test_inspect_tells_segments_sequences_and_damage(tmp_path: Path) -> None:
     assert whole[0].first_sequence == 1
     assert [a.next_sequence for a in whole[:-1]] == [b.first_sequence for b in whole[1:]]
     assert whole[-1].next_sequence == 241
+    assert last_sequence(tmp_path) == 240
+    assert last_sequence(tmp_path / "nothing") == 0
     path = segment_paths(tmp_path)[0]
     data = bytearray(path.read_bytes())
     data[SEGMENT_HEADER.size + 10] ^= 1
