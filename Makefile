@@ -32,6 +32,7 @@ demo: .venv/demo .venv/built ## a crash day with bots over ZeroMQ: table and cas
 	$(BIN)/exchange demo --day $(DAY) --seed $(SEED) --out $(OUT) $(ARGS)
 
 bench: .venv/test .venv/built ## the benchmarks; how to read them: benchmarks/README.md
+	$(BIN)/python benchmarks/ratio.py
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
 
 fuzz: .venv/test .venv/built ## random commands through both engines until they differ (SEED, N)

@@ -14,7 +14,13 @@ FLAGS = {
     "release": ["-O3", "-fno-strict-aliasing", "-g1"],
     "native": ["-O3", "-fno-strict-aliasing", "-g1", "-march=native"],
     "debug": ["-O0", "-g3", "-fno-strict-aliasing"],
-    "sanitize": ["-O1", "-g", "-fno-strict-aliasing", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"],
+    "sanitize": [
+        "-O1",
+        "-g",
+        "-fno-strict-aliasing",
+        "-fsanitize=address,undefined",
+        "-fno-omit-frame-pointer",
+    ],
 }
 kind = os.environ.get("EXCHANGE_BUILD", "release")
 if kind not in FLAGS:

@@ -29,7 +29,9 @@ GTC, IOC = 0, 1
 class Shape:
     """What a workload draws from: how often which message, how wide the book, how many orders."""
 
-    def __init__(self, weights: tuple[float, float, float], resting: int, spread: float, drift: float) -> None:
+    def __init__(
+        self, weights: tuple[float, float, float], resting: int, spread: float, drift: float
+    ) -> None:
         self.weights, self.resting, self.spread, self.drift = weights, resting, spread, drift
 
 
@@ -51,7 +53,9 @@ class PlainBook:
         levels = self.sides[side]
         return None if not levels else levels.peekitem(-1 if side == 0 else 0)[0]
 
-    def submit(self, order_id: int, side: int, price: int, qty: int, user: int, rests: bool) -> None:
+    def submit(
+        self, order_id: int, side: int, price: int, qty: int, user: int, rests: bool
+    ) -> None:
         other = 1 - side
         while qty:
             best = self.best(other)

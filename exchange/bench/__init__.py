@@ -11,5 +11,7 @@ def main(argv: list[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="exchange bench", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    core.add_arguments(kinds.add_parser("core", help="a workload file through the native engine, timed"))
+    core.add_arguments(
+        kinds.add_parser("core", help="a workload file through the native engine, timed")
+    )
     return core.run(parser.parse_args(argv))

@@ -29,11 +29,19 @@ from exchange.errors import CorruptionError
 from exchange.protocol import messages, records, schema
 
 RECORD = struct.Struct("<BBBBIQqq")
-PLACE = struct.Struct("<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["place_order"].body_format)
-CANCEL = struct.Struct("<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["cancel_order"].body_format)
-AMEND = struct.Struct("<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["amend_order"].body_format)
+PLACE = struct.Struct(
+    "<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["place_order"].body_format
+)
+CANCEL = struct.Struct(
+    "<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["cancel_order"].body_format
+)
+AMEND = struct.Struct(
+    "<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["amend_order"].body_format
+)
 EVENT_HEAD = struct.Struct("<HH")
-FILL = struct.Struct("<" + schema.EVENT_HEADER.body_format + schema.EVENT_BY_NAME["fill"].body_format)
+FILL = struct.Struct(
+    "<" + schema.EVENT_HEADER.body_format + schema.EVENT_BY_NAME["fill"].body_format
+)
 FILL_FIELDS = [f.name for f in schema.EVENT_HEADER.fields + schema.EVENT_BY_NAME["fill"].fields]
 FILL_NUMBER = schema.EVENT_BY_NAME["fill"].number
 REJECTED_NUMBER = schema.EVENT_BY_NAME["rejected"].number
@@ -90,20 +98,29 @@ def listing() -> messages.ListSymbol:
 
 def setup_commands(users: set[int]) -> bytes:
     """Lists the symbol, sets its mark and funds every user."""
-    commands: list[messages.Command] = [listing(), messages.SetMark(symbol=SYMBOL, price_ticks=MARK_TICKS)]
+    commands: list[messages.Command] = [
+        listing(),
+        messages.SetMark(symbol=SYMBOL, price_ticks=MARK_TICKS),
+    ]
     amount_atoms = min(BALANCE_ATOMS, schema.MAX_AMOUNT_ATOMS // max(1, len(users)))
-    commands += [messages.Deposit(account=user, amount_atoms=amount_atoms) for user in sorted(users)]
+    commands += [
+        messages.Deposit(account=user, amount_atoms=amount_atoms) for user in sorted(users)
+    ]
     return records.stamp(records.encode_commands(commands), 1, 1)
 
 
 def translate(data: bytes) -> Iterator[bytes]:
     """The workload's records as command records, unstamped."""
     price_of: dict[int, int] = {}
-    place, cancel, amend = (schema.COMMAND_BY_NAME[n].number for n in ("place_order", "cancel_order", "amend_order"))
+    place, cancel, amend = (
+        schema.COMMAND_BY_NAME[n].number for n in ("place_order", "cancel_order", "amend_order")
+    )
     for op, side, tif, _, user, order_id, price, qty in RECORD.iter_unpack(data):
         if op == 0:
             price_of[order_id] = price
-            yield PLACE.pack(place, PLACE.size, user, 0, 0, SYMBOL, side, 0, tif, 0, 0, price, qty, 0)
+            yield PLACE.pack(
+                place, PLACE.size, user, 0, 0, SYMBOL, side, 0, tif, 0, 0, price, qty, 0
+            )
         elif op == 1:
             yield CANCEL.pack(cancel, CANCEL.size, user, 0, 0, order_id, 0)
         else:
@@ -117,7 +134,9 @@ def load_workload(path: Path, batch: int) -> Workload:
     """Reads a workload file and prepares its batches."""
     data = path.read_bytes()
     if not data or len(data) % RECORD.size:
-        raise ValueError(f"{path} should hold whole records of {RECORD.size} bytes; it holds {len(data)} bytes")
+        raise ValueError(
+            f"{path} should hold whole records of {RECORD.size} bytes; it holds {len(data)} bytes"
+        )
     users = {RECORD.unpack_from(data, at)[4] for at in range(0, len(data), RECORD.size)}
     setup = setup_commands(users)
     sequence = records.count_records(setup)
@@ -173,11 +192,16 @@ def read_answers(events: list[bytes], engine: Any) -> Answers:
                 if fill[at_role] == schema.FillRole.MAKER:
                     maker = fill
                 else:
-                    assert maker[at_trade] == fill[at_trade], "the two sides of a fill stand together"
+                    assert maker[at_trade] == fill[at_trade], (
+                        "the two sides of a fill stand together"
+                    )
                     trades += 1
                     volume += fill[at_qty]
                     crc = zlib.crc32(
-                        struct.pack("<QQqq", maker[at_order], fill[at_order], fill[at_price], fill[at_qty]), crc
+                        struct.pack(
+                            "<QQqq", maker[at_order], fill[at_order], fill[at_price], fill[at_qty]
+                        ),
+                        crc,
                     )
             elif kind == REJECTED_NUMBER:
                 refused = records.decode_events(part[at : at + size])[0]
@@ -229,7 +253,11 @@ def compare(result: dict[str, object], path: Path) -> list[str]:
         return []
     wanted = json.loads(beside.read_text())
     names = ("trades", "volume", "resting", "best_bid", "best_ask", "trades_crc32")
-    return [f"{n}: wanted {wanted[n]}, came {result[n]}" for n in names if n in wanted and wanted[n] != result[n]]
+    return [
+        f"{n}: wanted {wanted[n]}, came {result[n]}"
+        for n in names
+        if n in wanted and wanted[n] != result[n]
+    ]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -250,7 +278,9 @@ def run(args: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``exchange bench core``."""
     parser.add_argument("workload", help="file of 32-byte records (see benchmarks/README.md)")
-    parser.add_argument("--margin", action="store_true", help="balances, brackets and fees; margin on every fill")
+    parser.add_argument(
+        "--margin", action="store_true", help="balances, brackets and fees; margin on every fill"
+    )
     parser.add_argument("--passes", type=int, default=7, help="passes on fresh engines (default 7)")
     parser.add_argument("--batch", type=int, default=256, help="commands in one call (default 256)")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
