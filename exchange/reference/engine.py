@@ -14,7 +14,13 @@ from typing import Any
 from exchange.errors import SequenceError
 from exchange.protocol import messages
 from exchange.protocol.records import COMMAND_CODECS
-from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, COMMANDS, RejectReason
+from exchange.protocol.schema import (
+    COMMAND_BY_NAME,
+    COMMAND_HEADER,
+    COMMANDS,
+    MAX_ACCOUNT,
+    RejectReason,
+)
 from exchange.protocol.views import AccountView, BookView, OrderView, PositionView, SymbolView
 from exchange.reference import accounts, canonical, liquidation, operations, orders, views
 from exchange.reference.context import Context
@@ -145,7 +151,8 @@ class ReferenceEngine:
     # ---------------------------------------------------------------------------------------- queries
 
     def account(self, account: int) -> AccountView:
-        """An account and its cross pool; zeros for an unknown one."""
+        """An account and its cross pool; zeros for one that never appeared."""
+        _require_account(account)
         return views.account_view(self._ctx.state, account)
 
     def accounts(self) -> list[int]:
@@ -154,10 +161,12 @@ class ReferenceEngine:
 
     def positions(self, account: int) -> list[PositionView]:
         """The account on each symbol where something is set, held or open."""
+        _require_account(account)
         return views.position_views(self._ctx.state, account)
 
     def open_orders(self, account: int) -> list[OrderView]:
         """The account's resting orders in canonical order."""
+        _require_account(account)
         return views.order_views(self._ctx.state, account)
 
     def book(self, symbol: int, depth: int = 0) -> BookView:
@@ -183,3 +192,8 @@ class ReferenceEngine:
     def uncovered(self) -> bool:
         """Whether withdrawals are stopped because a deficit is uncovered (ADL-03)."""
         return any(pool.uncovered for pool in self._ctx.state.pools())
+
+
+def _require_account(account: int) -> None:
+    if not 1 <= account <= MAX_ACCOUNT:
+        raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
