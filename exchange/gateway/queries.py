@@ -96,7 +96,7 @@ class Queries:
             return encode_control(query.request_id, {"error": error.code, "message": error.message})
 
     def _login(self, session: Session, arguments: dict[str, Any]) -> Answer:
-        self._sessions.login(session, arguments["account"])
+        # It is done already, when it came in: see reception.
         return {"account": arguments["account"], "sequence": self._engine.sequence}
 
     def _logout(self, session: Session, arguments: dict[str, Any]) -> Answer:

@@ -60,6 +60,9 @@ def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
                 taken.records.append(commands.records)
                 taken.origins.add(session, commands)
             case Query() as query:
+                if query.name == "login":
+                    # At once, and not when it is answered: commands may follow it in the same round.
+                    sessions.login(session, query.arguments["account"])
                 taken.queries.append((session, query))
             case Refusal() as refusal:
                 taken.refusals.append((frame.door, frame.peer, refusal))

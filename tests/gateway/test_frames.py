@@ -22,7 +22,7 @@ from exchange.gateway.connection import (
     Sessions,
     State,
 )
-from exchange.protocol.messages import Deposit, PlaceOrder, SetMark
+from exchange.protocol.messages import BalanceChanged, Deposit, PlaceOrder, SetMark
 from exchange.protocol.wire import decode_events_wire, encode_command_wire
 
 
@@ -66,6 +66,20 @@ def test_the_protocol_by_hand(raw: Raw) -> None:
     (id_1, accepted), (id_2, changed) = raw.ask(msgspec.msgpack.encode([2, 9, 7, 500]))
     assert (id_1, id_2) == (9, 9)
     assert (accepted.command, changed.wallet_atoms) == (2, 500)
+
+
+def test_nobody_has_to_wait_for_the_answer_to_a_login(raw: Raw) -> None:
+    for account in (7, 8, 9):
+        raw.socket.send(control(1, "login", account=account))
+        raw.socket.send(encode_command_wire(Deposit(account=account, amount_atoms=account), 2))
+    wallets: list[int] = []
+    while len(wallets) < 3:
+        reply = raw.reply()
+        if isinstance(reply[0], tuple):  # events, of one command or of several that shared a batch
+            wallets += [
+                event.wallet_atoms for _, event in reply if isinstance(event, BalanceChanged)
+            ]
+    assert wallets == [7, 8, 9]
 
 
 def test_events_of_another_account_are_nobodys_reply(raw: Raw) -> None:
