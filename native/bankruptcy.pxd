@@ -112,7 +112,7 @@ cdef inline int64_t affordable_lots(
     """LIQ-07: the most lots whose shortfall against bankruptcy the fund can pay."""
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t value = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
-    cdef int64_t gap = value - size * price_ticks * symbol.m
+    cdef i128 gap = value - wide(size, price_ticks) * symbol.m    # the whole position at a price meant for a part of it
     if position.position_lots < 0:
         gap = -gap
     if gap <= 0:

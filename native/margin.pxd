@@ -9,7 +9,7 @@ from native.core cimport (
     Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, symbol_of,
 )
 from native.units cimport i128, iabs, imax, imin, ppm_ceil, ppm_floor, wide
-from native.wire cimport MAX_PRICE_TICKS, ORDER_FLAG_REDUCE_ONLY, PPM, SIDE_BUY
+from native.wire cimport MAX_EXPOSURE_ATOMS, MAX_PRICE_TICKS, ORDER_FLAG_REDUCE_ONLY, PPM, SIDE_BUY
 
 # What an order would add, and which resting order it would replace.
 cdef struct Extra:
@@ -180,7 +180,9 @@ cdef inline int64_t entry_need_at_most(
     cdef int64_t total = iabs(position.position_lots) * mark + position.order_value[0] + position.order_value[1] \
         + extra_lots * imax(extra_ticks, mark)
     best = position.own_best_ticks[0]
-    if best > mark:
+    if best > mark and position.order_lots[0] > 0:
+        if wide(best - mark, position.order_lots[0]) * symbol.m > MAX_EXPOSURE_ATOMS:
+            return MAX_EXPOSURE_ATOMS          # one order far above the mark says too little of the others
         loss += (best - mark) * position.order_lots[0]
     best = position.own_best_ticks[1]
     if best < mark:
