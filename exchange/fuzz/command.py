@@ -1,0 +1,156 @@
+"""The fuzzer's command line: worlds one after the other, statistics, and a scenario file for what fails."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from exchange.engine import ENGINE_KINDS, create_engine
+from exchange.fuzz.differ import ENGINES, Failure, Statistics, run_generated, run_records
+from exchange.fuzz.shrink import shrink, simplify
+from exchange.fuzz.write import write_scenario
+from exchange.protocol.messages import Rejected
+from exchange.protocol.records import decode_events, stamp
+from exchange.protocol.schema import RejectReason
+
+#: Seeds of worlds are this far apart, so that no two runs share one by accident.
+SEED_STEP = 1_000_003
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="exchange fuzz", description=__doc__)
+    parser.add_argument(
+        "--seed", type=int, default=1, help="the same seed makes the same streams (default 1)"
+    )
+    parser.add_argument(
+        "--commands", type=int, default=100_000, help="how many in all (default 100,000)"
+    )
+    parser.add_argument(
+        "--world", type=int, default=1_000, help="commands per world (default 1,000)"
+    )
+    parser.add_argument(
+        "--engines",
+        default=",".join(ENGINES),
+        help="native,reference or one of them: then only the auditor judges",
+    )
+    parser.add_argument(
+        "--deep", type=int, default=100, help="digests, views and restores every so many commands"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("fuzz-failures"), help="folder for scenario files"
+    )
+    parser.add_argument(
+        "--keep-going", action="store_true", help="do not stop at the first failure"
+    )
+    args = parser.parse_args(argv)
+    args.engines = tuple(args.engines.split(","))
+    for kind in args.engines:
+        if kind not in ENGINE_KINDS:
+            parser.error(f"--engines is {kind}; wanted {' or '.join(ENGINE_KINDS)}")
+    for name in ("commands", "world", "deep"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} is {getattr(args, name)}; wanted 1 or more")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fuzzes, prints statistics; exit code 1 if anything failed."""
+    args = parse(argv)
+    statistics = Statistics()
+    started = time.monotonic()
+    done = failures = 0
+    worlds = range(-(-args.commands // args.world)) if args.world_seed is None else range(1)
+    for world in worlds:
+        seed = args.seed * SEED_STEP + world if args.world_seed is None else args.world_seed
+        count = min(args.world, args.commands - done)
+        records, failure = run_generated(seed, count, args.engines, args.deep, statistics)
+        done += len(records)
+        if failure is not None:
+            failures += 1
+            report_failure(args, seed, records, failure)
+            if not args.keep_going:
+                break
+        elif sys.stderr.isatty():
+            print(f"\r{done:,} of {args.commands:,} commands", end="", file=sys.stderr, flush=True)
+    print_statistics(statistics, done, time.monotonic() - started)
+    print(f"{failures} failures; engines {' and '.join(args.engines)}, seed {args.seed}")
+    return 1 if failures else 0
+
+
+def report_failure(
+    args: argparse.Namespace, seed: int, records: list[bytes], failure: Failure
+) -> None:
+    """Prints what failed, shrinks it, and writes the scenario file."""
+    print(
+        f"\nFAILED at command {failure.index} of world seed {seed}: {failure.kind}\n{failure.detail}"
+    )
+    small, again = shrink_failure(records[: failure.index + 1], failure, args.engines)
+    name = f"fuzz-{seed}"
+    rejects = reject_names(small, args.engines[-1])
+    text = write_scenario(
+        name, f"{again.kind}: {again.detail.splitlines()[0]}", small, rejects, seed
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    print(f"shrunk to {len(small)} commands: {again.kind}\n{again.detail}")
+    print(f"repeat: python -m exchange.fuzz --world-seed {seed} --world {args.world}")
+    print(f"scenario: {path}")
+
+
+def shrink_failure(
+    records: Sequence[bytes], failure: Failure, engines: Sequence[str]
+) -> tuple[list[bytes], Failure]:
+    """The fewest commands that fail in the same way, and that failure."""
+    # Events are compared at every command anyhow; whatever else failed is looked for at every command too.
+    is_deep = failure.kind in ("digests", "views", "auditor's books") or failure.kind.startswith(
+        "restored"
+    )
+    deep_every = 1 if is_deep else 1 << 40
+
+    def fails(kept: Sequence[bytes]) -> bool:
+        found = run_records(kept, engines, deep_every)
+        return found is not None and found.kind == failure.kind
+
+    small = list(records)
+    if fails(small):
+        small = simplify(shrink(small, fails), fails)
+    again = run_records(small, engines, deep_every)
+    return small, again or failure
+
+
+def reject_names(records: Sequence[bytes], kind: str) -> list[str | None]:
+    """Why an engine refuses each command; None where it accepts, or stops."""
+    engine = create_engine(kind)
+    names: list[str | None] = []
+    for index, record in enumerate(records):
+        try:
+            result = decode_events(engine.apply(stamp(record, index + 1, 0)))[0]
+        except Exception:
+            names += [None] * (len(records) - len(names))
+            break
+        names.append(
+            RejectReason(result.reason).name.lower() if isinstance(result, Rejected) else None
+        )
+    return names
+
+
+def print_statistics(statistics: Statistics, done: int, seconds: float) -> None:
+    """What occurred how often: a stream in which nothing happens would prove nothing."""
+    print(f"\n{done:,} commands in {seconds:.1f} s")
+    refused = sum(statistics.rejects.values())
+    print(f"accepted {done - refused:,}, refused {refused:,}")
+    for title, counter in (
+        ("commands", statistics.commands),
+        ("reasons", statistics.rejects),
+        ("events", statistics.events),
+    ):
+        total = max(1, sum(counter.values()))
+        print(f"{title}:")
+        for name, count in counter.most_common():
+            print(f"  {count:>9,}  {100 * count / total:5.1f} %  {name}")
+    missing = statistics.missing()
+    print(f"did not occur: {', '.join(missing) if missing else 'nothing'}")

@@ -1,0 +1,284 @@
+"""Writes a stream of commands as a scenario file, ready to commit.
+
+Commands become the steps that a person would write, in human units; what the scenario language cannot say becomes a
+``raw`` step.  Names carry the numbers (``a7`` is account 7), because ties are broken by number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from exchange.errors import ExchangeError
+from exchange.protocol.messages import (
+    AdvanceTime,
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    ChangeIsolatedMargin,
+    Command,
+    Deposit,
+    DepositFund,
+    ListSymbol,
+    PlaceOrder,
+    SetMarginMode,
+    SetMark,
+    SettleFunding,
+    Withdraw,
+)
+from exchange.protocol.records import decode_commands
+from exchange.protocol.schema import (
+    COMMAND_BY_NAME,
+    MESSAGE_BY_NUMBER,
+    LiquidationMode,
+    MarginMode,
+    OrderFlag,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+from exchange.sim.scenario_steps import TEXT_CLIENT_ORDER_IDS
+from exchange.units import from_atoms, from_ppm, plain
+
+E12 = Decimal(10) ** 12
+
+
+class Listed:
+    """A symbol of the file: its steps, to say prices and quantities in."""
+
+    def __init__(self, listing: ListSymbol) -> None:
+        self.name = f"S{listing.symbol}"
+        self.tick = Decimal(listing.tick_size_e12) / E12
+        self.lot = Decimal(listing.lot_size_e12) / E12
+
+    def price(self, ticks: int) -> str:
+        return show(ticks * self.tick)
+
+    def quantity(self, lots: int) -> str:
+        return show(lots * self.lot)
+
+
+def show(value: Decimal) -> str:
+    return f"{plain(value):f}"
+
+
+def atoms(value: int) -> str:
+    return show(from_atoms(value))
+
+
+def rate(value: int) -> str:
+    return show(from_ppm(value))
+
+
+def write_scenario(
+    name: str,
+    note: str,
+    records: Sequence[bytes],
+    rejects: Sequence[str | None],
+    seed: int | None = None,
+) -> str:
+    """The text of a scenario file; ``rejects`` names the reason of each command that is refused."""
+    listed: dict[int, Listed] = {}
+    symbols: list[str] = []
+    steps: list[str] = []
+    accounts: set[int] = set()
+    for record, reject in zip(records, rejects, strict=True):
+        step = None
+        try:
+            (command,) = decode_commands(record)
+        except ValueError:
+            steps.append(f"- raw: {{bytes: '{record.hex()}'{reject_key(reject)}}}")
+            continue
+        if isinstance(command, ListSymbol) and reject is None and not steps:
+            listed[command.symbol] = Listed(command)
+            symbols.append(symbol_line(command, listed[command.symbol]))
+            continue
+        try:
+            step = step_of(command, listed)
+        except (ExchangeError, KeyError, ValueError):
+            step = None  # the language has no words for it
+        if step is None:
+            steps.append(raw_step(command, reject))
+            continue
+        if command.account:
+            accounts.add(command.account)
+        kind, _, body = step.partition(" ")
+        steps.append(f"- {kind}: {{{body}{reject_key(reject)}}}")
+    lines = [f"name: {name}", f"note: {note!r}"]
+    lines += [f"seed: {seed}"] if seed is not None else []
+    lines += ["symbols:" + ("" if symbols else " {}"), *symbols]
+    lines += (
+        [f"accounts: {{{', '.join(f'a{n}: {n}' for n in sorted(accounts))}}}"] if accounts else []
+    )
+    funds = sorted(
+        {c.fund for r in records for c in decoded(r) if isinstance(c, ListSymbol | DepositFund)}
+        - {0}
+    )
+    lines += [f"funds: {{shared: 0, {', '.join(f'f{n}: {n}' for n in funds)}}}"] if funds else []
+    lines += ["steps:" + ("" if steps else " []"), *steps]
+    return "\n".join(lines) + "\n"
+
+
+def decoded(record: bytes) -> list[Command]:
+    try:
+        return decode_commands(record)
+    except ValueError:
+        return []
+
+
+def reject_key(reject: str | None) -> str:
+    return f", reject: {reject}" if reject else ""
+
+
+def fund_name(number: int) -> str:
+    return f"f{number}" if number else "shared"
+
+
+def symbol_line(listing: ListSymbol, listed: Listed) -> str:
+    """The symbol's line, every key said: a scenario's own defaults are others."""
+    brackets = ", ".join(
+        f"[{atoms(floor)}, {rate(maintenance)}, {rate(initial or maintenance)}]"
+        for floor, maintenance, initial in listing.brackets
+    )
+    keys = [
+        f"symbol: {listing.symbol}",
+        f"tick: {show(listed.tick)}",
+        f"lot: {show(listed.lot)}",
+        f"initial_margin: {rate(listing.initial_margin_ppm)}",
+        f"brackets: [{brackets}]",
+        f"taker_fee: {rate(listing.taker_fee_ppm)}",
+        f"maker_fee: {rate(listing.maker_fee_ppm)}",
+        f"upnl_weight: {rate(listing.upnl_weight_ppm)}",
+        f"min_quantity: {listed.quantity(listing.min_qty_lots)}",
+        f"max_quantity: {listed.quantity(listing.max_qty_lots)}",
+        f"min_notional: {atoms(listing.min_notional_atoms)}",
+        f"max_open_orders: {listing.max_open_orders}",
+        f"exposure_limit: {atoms(listing.exposure_limit_atoms)}",
+        f"fund: {fund_name(listing.fund)}",
+    ]
+    if listing.price_band_ppm >= 0:
+        keys.append(f"price_band: {rate(listing.price_band_ppm)}")
+    if listing.slippage_cap_ppm >= 0:
+        keys.append(f"slippage_cap: {rate(listing.slippage_cap_ppm)}")
+    return (
+        f"  {listed.name}: {{{', '.join(keys)},\n    liquidation: {{{liquidation_keys(listing)}}}}}"
+    )
+
+
+def liquidation_keys(listing: ListSymbol) -> str:
+    keys = [
+        f"mode: {LiquidationMode(listing.liquidation_mode).name.lower()}",
+        f"fee: {rate(listing.liquidation_fee_ppm)}",
+        f"fraction: {rate(listing.liquidation_fraction_ppm)}",
+        f"buffer: {rate(listing.liquidation_buffer_ppm)}",
+        f"min_notional: {atoms(listing.liquidation_min_notional_atoms)}",
+    ]
+    if listing.liquidation_max_notional_atoms >= 0:
+        keys.append(f"max_notional: {atoms(listing.liquidation_max_notional_atoms)}")
+    if listing.draw_cap_atoms >= 0:
+        keys.append(f"draw_cap: {atoms(listing.draw_cap_atoms)}")
+    return ", ".join(keys)
+
+
+def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
+    """Kind and keys of a command's step; None, KeyError or ValueError where it has to be raw."""
+    account = f"account: a{command.account}"
+    if command.account == 0 and MESSAGE_BY_NUMBER[command.number].sender == "trader":
+        return None
+    match command:
+        case Deposit(amount_atoms=amount):
+            return f"deposit {account}, amount: {atoms(amount)}"
+        case Withdraw(amount_atoms=amount):
+            return f"withdraw {account}, amount: {atoms(amount)}"
+        case DepositFund(fund=fund, amount_atoms=amount):
+            return f"fund name: {fund_name(fund)}, amount: {atoms(amount)}"
+        case SetMark(symbol=symbol, price_ticks=price):
+            return f"mark symbol: {listed[symbol].name}, price: {listed[symbol].price(price)}"
+        case SettleFunding():
+            return funding_step(command, listed[command.symbol])
+        case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm):
+            own = f", initial_margin: {rate(ppm)}" if ppm else ""
+            return f"margin_mode {account}, symbol: {listed[symbol].name}, mode: {MarginMode(mode).name.lower()}{own}"
+        case ChangeIsolatedMargin(symbol=symbol, change_atoms=change):
+            return (
+                f"isolated_margin {account}, symbol: {listed[symbol].name}, change: {atoms(change)}"
+            )
+        case PlaceOrder():
+            return order_step(account, command, listed[command.symbol])
+        case CancelAll(symbol=symbol, side=side):
+            where = f", symbol: {listed[symbol].name}" if symbol else ""
+            which = f", side: {Side(side).name.lower()}" if side != 2 else ""
+            return f"cancel_all {account}{where}{which}"
+        case CancelOrder(order_id=order_id, client_order_id=client):
+            return f"cancel {account}, {order_name(order_id, client)}"
+        case AdvanceTime():
+            return "time advance: 1ms"
+        case AmendOrder() if len(listed) == 1:
+            (symbol_listed,) = listed.values()
+            return amend_step(account, command, symbol_listed)
+        case _:
+            return None  # an amend does not say whose steps its numbers are
+
+
+def funding_step(command: SettleFunding, listed: Listed) -> str:
+    exact = Decimal(command.payment_atoms_per_lot) + Decimal(command.payment_fraction_q32) / (
+        1 << 32
+    )
+    return f"funding symbol: {listed.name}, per_unit: {show(exact / 10**8 / listed.lot)}"
+
+
+def order_step(account: str, order: PlaceOrder, listed: Listed) -> str:
+    is_limit = OrderType(order.order_type) is OrderType.LIMIT
+    tif = TimeInForce(order.time_in_force)
+    if (
+        not 0 <= order.flags <= sum(OrderFlag)
+        or order.qty_lots == 0
+        or (not is_limit and order.price_ticks)
+    ):
+        raise ValueError("raw")
+    keys = [
+        account,
+        f"symbol: {listed.name}",
+        f"side: {Side(order.side).name.lower()}",
+        f"quantity: {listed.quantity(order.qty_lots)}",
+    ]
+    keys += [f"price: {listed.price(order.price_ticks)}"] if is_limit else ["type: market"]
+    if tif is not (TimeInForce.GTC if is_limit else TimeInForce.IOC):
+        keys.append(f"time_in_force: {tif.name.lower()}")
+    keys += ["post_only: true"] if order.flags & OrderFlag.POST_ONLY else []
+    keys += ["reduce_only: true"] if order.flags & OrderFlag.REDUCE_ONLY else []
+    if order.self_trade:
+        keys.append(f"self_trade: {SelfTradePrevention(order.self_trade).name.lower()}")
+    keys += [order_name(0, order.client_order_id)] if order.client_order_id else []
+    return f"order {', '.join(keys)}"
+
+
+def amend_step(account: str, order: AmendOrder, listed: Listed) -> str:
+    keys = [account, order_name(order.order_id, order.client_order_id)]
+    keys += [f"price: {listed.price(order.price_ticks)}"] if order.price_ticks else []
+    keys += [f"quantity: {listed.quantity(order.qty_lots)}"] if order.qty_lots else []
+    return f"amend {', '.join(keys)}"
+
+
+def order_name(order_id: int, client_order_id: int) -> str:
+    if order_id and not client_order_id:
+        return f"order_id: {order_id}"
+    if order_id or not 0 < client_order_id < TEXT_CLIENT_ORDER_IDS:
+        raise ValueError("raw")
+    return f"client_order_id: {client_order_id}"
+
+
+def raw_step(command: Command, reject: str | None) -> str:
+    """The command in the table's own words."""
+    message = MESSAGE_BY_NUMBER[command.number]
+    assert message.name in COMMAND_BY_NAME
+    keys = [f"command: {message.name}"]
+    for name in command.__struct_fields__:
+        if name in ("sequence", "timestamp_ns"):
+            continue
+        value = getattr(command, name)
+        if isinstance(value, tuple):
+            value = [list(row) for row in value]
+        keys.append(f"{name}: {value!r}" if isinstance(value, str) else f"{name}: {value}")
+    return f"- raw: {{{', '.join(keys)}{reject_key(reject)}}}"
