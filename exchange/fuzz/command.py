@@ -25,6 +25,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=1, help="the same seed makes the same streams (default 1)"
     )
+    parser.add_argument("--world-seed", type=int, help="only the world that a failure named")
     parser.add_argument(
         "--commands", type=int, default=100_000, help="how many in all (default 100,000)"
     )
