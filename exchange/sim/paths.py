@@ -39,7 +39,7 @@ DAYS: dict[str, Day] = {
         quick=(18, 74),
     ),
     "2020-03-12": Day(
-        name="2020-03-12", source="price: BitMEX XBTUSD", calm_until=21, quick=(9, 60)
+        name="2020-03-12", source="price: BitMEX XBTUSD", calm_until=16, quick=(0, 52)
     ),
 }
 

@@ -37,8 +37,10 @@ CLOSINGS: tuple[tuple[bool, Side | None, str, str, str], ...] = (
 )
 ZOOM_BEFORE_NS, ZOOM_AFTER_NS = 10 * MINUTE_NS, 4 * MINUTE_NS
 READING = (
-    "Triangles and diamonds are positions that the engine closed, at the price they got. What the liquidated cannot "
-    "pay comes from the fund; where book and fund are spent, winners are closed instead (ADL)."
+    "Triangles: positions that the engine closed through the book, at the price they got; what their owners could not "
+    "pay, the fund paid.",
+    "Diamonds: the book was spent, so winners on the other side were closed (ADL); with the fund empty, the loss is "
+    "theirs.",
 )
 DRAWS = (FundCause.LIQUIDATION_DEFICIT, FundCause.DEFICIT_COVER)
 
@@ -73,20 +75,14 @@ def draw(report: Report, path: Path) -> None:
         f"{totals.liquidations_full + totals.liquidations_partial:,} liquidations, "
         f"{totals.fund_draws:,} fund draws, {totals.adl_fills:,} ADL fills",
         x=0.07,
-        y=0.928,
+        y=0.937,
         ha="left",
         fontsize=15,
         fontweight="bold",
     )
-    for height, line, size in (
-        (
-            0.908,
-            f"{report.accounts:,} simulated accounts on {report.node}; real path ({report.source})",
-            10,
-        ),
-        (0.896, READING, 9),
-    ):
-        figure.text(0.07, height, line, fontsize=size, color="#444444")
+    about = f"{report.accounts:,} simulated accounts on {report.node}; real path ({report.source})"
+    for row, line in enumerate((about, *READING)):
+        figure.text(0.07, 0.916 - 0.011 * row, line, fontsize=9.5, color="#444444")
     figure.savefig(path, dpi=110, bbox_inches="tight")
     pyplot.close(figure)
 
