@@ -53,7 +53,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     noise_notional: float = 4_000
     trend_notional: float = 60_000
     bet_margin: float = 2_500  # median
-    fund: int = 100_000  # first deposit of the insurance fund
+    fund: int = 120_000  # first deposit of the insurance fund
     early_share: float = 0.6  # of the bets are made before the fall begins
     late_until: float = 0.75  # of the run: the others come after it has begun, and before this
 
@@ -75,12 +75,12 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 def demo_policy(policy: SymbolPolicy) -> SymbolPolicy:
     """The default symbol with its real brackets, and a liquidation policy that the book can be seen to bear.
 
-    A pool that is below maintenance is closed down to 1.2 times maintenance, 0.5 % of what is closed goes to the
+    A pool that is below maintenance is closed down to 1.2 times maintenance, 0.2 % of what is closed goes to the
     fund if the trader still has it, and no liquidation trades further than 5 % from the mark.
     """
     liquidation = LiquidationPolicy(
         mode="target",
-        fee=Decimal("0.005"),
+        fee=Decimal("0.002"),
         buffer=Decimal("0.2"),
         min_notional=Decimal(500),
     )
