@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 
 from exchange.audit.requirement import available
-from exchange.audit.state import Holding, Order, State
+from exchange.audit.state import Account, Holding, Order, State
 from exchange.fuzz.worlds import World, make_world
 from exchange.protocol.messages import (
     AdvanceTime,
@@ -166,6 +166,9 @@ class Generator:
         random = self.random
         index, listing = self.pick_symbol()
         account = self.pick_account()
+        owner = self.state.accounts.get(account)
+        if owner is not None and random.random() < 0.8 and available(owner) <= 0:
+            return self.relief(owner)
         side = random.choice((Side.BUY, Side.SELL))
         holding = self.holding(account, listing.symbol)
         reduce_only = bool(holding and holding.lots and random.random() < 0.25)
@@ -178,6 +181,8 @@ class Generator:
         if order_type is OrderType.MARKET and tif is GTC and random.random() < 0.95:
             tif = random.choice((IOC, IOC, IOC, FOK))
         post_only = tif is GTC and random.random() < 0.08
+        price = self.price(listing, side)
+        lots = self.held_lots(holding, reduce_only)
         return PlaceOrder(
             account=account,
             symbol=listing.symbol,
@@ -186,9 +191,37 @@ class Generator:
             time_in_force=tif,
             self_trade=random.choice((0, 0, 1, 2, 3)),
             flags=1 * post_only + 2 * reduce_only,
-            price_ticks=0 if order_type is OrderType.MARKET else self.price(listing, side),
-            qty_lots=self.quantity(account, index, listing, holding, reduce_only),
+            price_ticks=0 if order_type is OrderType.MARKET else price,
+            qty_lots=min(MAX_QTY_LOTS, lots or self.quantity(account, index, listing, price)),
             client_order_id=self.next_client_order_id(),
+        )
+
+    def relief(self, owner: Account) -> Command:
+        """What somebody does who has nothing available: close, cancel, or bring money."""
+        random = self.random
+        held = [holding for holding in owner.holdings.values() if holding.lots]
+        choice = random.random()
+        if not held or choice < 0.25:
+            share = random.choice((10, 50, 100, 200))
+            return Deposit(
+                account=owner.number, amount_atoms=max(1, self.world.stake_atoms * share // 100)
+            )
+        if choice < 0.35:
+            return CancelAll(account=owner.number)
+        holding = random.choice(held)
+        side = Side.SELL if holding.lots > 0 else Side.BUY
+        is_market = random.random() < 0.3
+        return PlaceOrder(
+            account=owner.number,
+            symbol=holding.symbol.number,
+            side=side,
+            order_type=OrderType.MARKET if is_market else OrderType.LIMIT,
+            time_in_force=IOC if is_market else random.choice((GTC, GTC, IOC)),
+            flags=random.choice((0, 2)),
+            price_ticks=0 if is_market else self.price(holding.symbol.policy, side),
+            qty_lots=min(
+                MAX_QTY_LOTS, max(1, abs(holding.lots) * random.choice((1, 2, 4, 4)) // 4)
+            ),
         )
 
     def quote(self) -> Command:
@@ -236,31 +269,52 @@ class Generator:
             )
         return min(MAX_PRICE_TICKS, max(1, price))
 
-    def quantity(
-        self,
-        account: int,
-        index: int,
-        listing: ListSymbol,
-        holding: Holding | None,
-        reduce_only: bool,
-    ) -> int:
-        """What the account can just bear, with the leverage that it has, or what it holds."""
+    def held_lots(self, holding: Holding | None, reduce_only: bool) -> int:
+        """A quantity measured at the position, to close some, all, or more of it; 0: measured otherwise."""
+        if holding and holding.lots and (reduce_only or self.random.random() < 0.25):
+            return max(1, abs(holding.lots) * self.random.choice((1, 2, 4, 4, 6, 8, 12)) // 4)
+        return 0
+
+    def quantity(self, account: int, index: int, listing: ListSymbol, price: int) -> int:
+        """What the account can just bear, with the leverage that it has."""
         random = self.random
         if random.random() < 0.01:
             return random.choice((0, -1, MAX_QTY_LOTS, MAX_QTY_LOTS + 1))
-        if holding and holding.lots and (reduce_only or random.random() < 0.25):
-            return max(1, abs(holding.lots) * random.choice((1, 2, 4, 4, 6, 8, 12)) // 4)
-        owner = self.state.accounts.get(account)
-        free = available(owner) if owner else 0
-        rate = holding.rate_ppm if holding else listing.initial_margin_ppm
-        one = self.mark_of(listing.symbol) * listing.atoms_per_tick_lot
-        bearable = max(0, free) * 1_000_000 // (max(1, rate) * one)
-        lots = bearable * random.choice((1, 2, 3, 5, 7, 8, 9, 9, 10, 11)) // 10
+        lots = (
+            self.bearable_lots(account, listing, price)
+            * random.choice((1, 2, 3, 5, 7, 8, 9, 9, 10, 11))
+            // 10
+        )
         if lots < 1:
             lots = self.world.lots[index] * random.randint(1, 5) // 20
+        if random.random() < 0.8:
+            lots = max(
+                lots, -(-listing.min_notional_atoms // (max(1, price) * listing.atoms_per_tick_lot))
+            )
         if random.random() < 0.97:
             lots = max(listing.min_qty_lots, min(lots, listing.max_qty_lots))
         return min(MAX_QTY_LOTS, max(1, lots))
+
+    def bearable_lots(self, account: int, listing: ListSymbol, price: int) -> int:
+        """About as many lots as the account's available money opens at this price."""
+        owner, symbol = self.state.accounts.get(account), self.state.symbols.get(listing.symbol)
+        if owner is None or symbol is None or not symbol.mark:
+            return 0
+        free = max(0, available(owner))
+        holding = owner.holdings.get(listing.symbol)
+        least = holding.rate_ppm if holding else listing.initial_margin_ppm
+        lots = 0
+        for initial, floor in zip(symbol.initials, symbol.floors, strict=True):
+            if lots and lots * symbol.mark_value < floor:
+                break
+            per_lot = (
+                max(price, symbol.mark)
+                * symbol.m
+                * (max(least, initial) + listing.taker_fee_ppm)
+                // 1_000_000
+            )
+            lots = free // max(1, per_lot + abs(price - symbol.mark) * symbol.m)
+        return lots
 
     def next_client_order_id(self) -> int:
         if self.random.random() < 0.7:
