@@ -34,12 +34,14 @@ demo: .venv/demo .venv/built ## a crash day with bots over ZeroMQ: table and cas
 bench: .venv/test .venv/built ## the benchmarks; how to read them: benchmarks/README.md
 	$(BIN)/python benchmarks/ratio.py
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
+	$(BIN)/python benchmarks/ratio.py
 
 fuzz: .venv/test .venv/built ## random commands through both engines until they differ (SEED, N)
 	$(BIN)/python -m exchange.fuzz --seed $(SEED) --commands $(N) $(ARGS)
 
-lint: .venv/dev ## ruff and cython-lint
+lint: .venv/dev ## ruff (rules and format) and cython-lint
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	PATH="$(BIN):$$PATH" cython-lint native
 
 typecheck: .venv/dev ## mypy --strict on exchange/
