@@ -29,7 +29,7 @@ test: .venv/test .venv/built ## the whole suite (ARGS="-k name" for a part)
 	$(BIN)/python -m pytest $(ARGS)
 
 demo: .venv/demo .venv/built ## a crash day with bots over ZeroMQ: table and cascade.png in demo-out/ (DAY, SEED, ARGS)
-	$(BIN)/exchange demo --day $(DAY) --seed $(SEED) --out $(OUT) $(ARGS)
+	$(BIN)/exchange demo --day $(DAY) --seed $(SEED) --out $(OUT) --verify $(ARGS)
 
 bench: .venv/test .venv/built ## the benchmarks; how to read them: benchmarks/README.md
 	$(BIN)/python benchmarks/ratio.py
