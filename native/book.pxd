@@ -17,7 +17,6 @@ from native.core cimport BLOCK_CACHE, CHUNK_BLOCKS
 cdef extern from *:
     int lowest_bit "__builtin_ctzll" (unsigned long long word) noexcept nogil
     int leading_zeros "__builtin_clzll" (unsigned long long word) noexcept nogil
-    bint likely "__builtin_expect" (bint condition, bint expected) noexcept nogil
 
 # ------------------------------------------------------------------------------------- index of blocks
 

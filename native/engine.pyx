@@ -51,35 +51,26 @@ FAULTS = {
     5: "an entry value remained without a position",
 }
 
-cdef inline uint16_t command_size(uint16_t kind) noexcept nogil:
-    """Bytes of a command record of this type; 0 if there is no such command."""
-    if kind == COMMAND_PLACE_ORDER:
-        return sizeof(wire_place_order)
-    if kind == COMMAND_CANCEL_ORDER:
-        return sizeof(wire_cancel_order)
-    if kind == COMMAND_AMEND_ORDER:
-        return sizeof(wire_amend_order)
-    if kind == COMMAND_CANCEL_ALL:
-        return sizeof(wire_cancel_all)
-    if kind == COMMAND_SET_MARK:
-        return sizeof(wire_set_mark)
-    if kind == COMMAND_DEPOSIT:
-        return sizeof(wire_deposit)
-    if kind == COMMAND_WITHDRAW:
-        return sizeof(wire_withdraw)
-    if kind == COMMAND_DEPOSIT_FUND:
-        return sizeof(wire_deposit_fund)
-    if kind == COMMAND_SET_MARGIN_MODE:
-        return sizeof(wire_set_margin_mode)
-    if kind == COMMAND_CHANGE_ISOLATED_MARGIN:
-        return sizeof(wire_change_isolated_margin)
-    if kind == COMMAND_SETTLE_FUNDING:
-        return sizeof(wire_settle_funding)
-    if kind == COMMAND_LIST_SYMBOL:
-        return sizeof(wire_list_symbol)
-    if kind == COMMAND_ADVANCE_TIME:
-        return sizeof(wire_advance_time)
-    return 0
+cdef enum:
+    COMMAND_NUMBERS = 16               # command numbers are below this
+
+cdef uint16_t[COMMAND_NUMBERS] COMMAND_SIZES   # bytes of a record by command number; 0: no such command
+COMMAND_SIZES[COMMAND_LIST_SYMBOL] = sizeof(wire_list_symbol)
+COMMAND_SIZES[COMMAND_DEPOSIT] = sizeof(wire_deposit)
+COMMAND_SIZES[COMMAND_WITHDRAW] = sizeof(wire_withdraw)
+COMMAND_SIZES[COMMAND_DEPOSIT_FUND] = sizeof(wire_deposit_fund)
+COMMAND_SIZES[COMMAND_SET_MARGIN_MODE] = sizeof(wire_set_margin_mode)
+COMMAND_SIZES[COMMAND_CHANGE_ISOLATED_MARGIN] = sizeof(wire_change_isolated_margin)
+COMMAND_SIZES[COMMAND_PLACE_ORDER] = sizeof(wire_place_order)
+COMMAND_SIZES[COMMAND_CANCEL_ORDER] = sizeof(wire_cancel_order)
+COMMAND_SIZES[COMMAND_CANCEL_ALL] = sizeof(wire_cancel_all)
+COMMAND_SIZES[COMMAND_AMEND_ORDER] = sizeof(wire_amend_order)
+COMMAND_SIZES[COMMAND_SET_MARK] = sizeof(wire_set_mark)
+COMMAND_SIZES[COMMAND_SETTLE_FUNDING] = sizeof(wire_settle_funding)
+COMMAND_SIZES[COMMAND_ADVANCE_TIME] = sizeof(wire_advance_time)
+
+cdef inline bint well_formed(wire_command_header* header) noexcept nogil:
+    return header.type < COMMAND_NUMBERS and header.size == COMMAND_SIZES[header.type] and header.size != 0
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
@@ -130,7 +121,7 @@ cdef inline uint64_t named_client_order(void* record, uint16_t kind) noexcept no
 cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nogil:
     """One command: its result, its effects, and the liquidations it causes."""
     cdef int reason
-    cdef bint formed = command_size(header.type) == header.size and header.size != 0
+    cdef bint formed = well_formed(header)
     core.sequence = header.sequence
     if header.timestamp_ns > core.timestamp_ns:
         core.timestamp_ns = header.timestamp_ns

@@ -6,6 +6,7 @@ fill it (gigabytes of events) is a fault.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from native.core cimport Core, Order, Position, PoolState, account_at, ensure
+from native.units cimport likely
 from native.wire cimport *
 
 cdef enum:
@@ -14,16 +15,15 @@ cdef enum:
 
 cdef inline void* event_new(Core* core, uint16_t kind, uint16_t size, uint32_t account) noexcept nogil:
     """Room for one event record with its header filled in."""
-    cdef wire_event_header* header = <wire_event_header*>(core.events + core.events_size)
-    if core.events_size + size + EVENTS_MARGIN > core.events_bytes:
+    cdef char* record = core.events + core.events_size
+    if likely(core.events_size < core.events_bytes - EVENTS_MARGIN, True):
+        core.events_size += size
+    else:
         ensure(core, False, FAULT_EVENTS_FULL)
-        return header
-    core.events_size += size
-    header.type = kind
-    header.size = size
-    header.account = account
-    header.sequence = core.sequence
-    return header
+    # type, size and account are one little-endian word, and one store
+    (<uint64_t*>record)[0] = kind | <uint64_t>size << 16 | <uint64_t>account << 32
+    (<wire_event_header*>record).sequence = core.sequence
+    return record
 
 cdef inline void event_accepted(
     Core* core, uint32_t account, uint16_t command, uint64_t order_id, uint64_t client_order_id

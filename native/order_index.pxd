@@ -66,10 +66,12 @@ cdef inline void order_index_drop(OrderIndex* index, uint64_t order_id) noexcept
 
 cdef inline bint order_index_make_room(OrderIndex* index) noexcept nogil:
     """Keeps the table at most a quarter full; False if there is no memory for a larger one."""
+    return 4 * index.count < index.mask or order_index_grow(index)
+
+cdef inline bint order_index_grow(OrderIndex* index) noexcept nogil:
+    """Moves to a table of twice the size; False if there is no memory for it."""
     cdef OrderIndex larger
     cdef uint64_t i
-    if 4 * index.count < index.mask:
-        return True
     larger.mask = 2 * index.mask + 1
     larger.count = 0
     larger.keys = <uint64_t*>calloc(larger.mask + 1, sizeof(uint64_t))

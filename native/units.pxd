@@ -13,6 +13,7 @@ cdef extern from *:
     """
     ctypedef long long i128
     ctypedef unsigned long long u128
+    bint likely "__builtin_expect" (bint condition, bint expected) noexcept nogil
 
 cdef inline int64_t imin(int64_t a, int64_t b) noexcept nogil:
     return a if a < b else b
