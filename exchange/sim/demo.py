@@ -128,7 +128,7 @@ def require_installed() -> None:
     if missing:
         raise DemoError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed, needed "
-            f"{' and '.join(NEEDED[name] for name in missing)}: pip install 'perpetual-exchange[demo]'"
+            f"{' and '.join(NEEDED[name] for name in missing)}: pip install {' '.join(missing)}"
         )
 
 
