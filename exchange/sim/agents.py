@@ -42,8 +42,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     index_ticks: int
     depth: float  # of the world's books, as a share of the usual
     volatility: float  # of the index per step, as a fraction: an average that forgets
-    best_bid_ticks: int  # 0: none
-    best_ask_ticks: int  # 0: none
 
 
 class Terms(msgspec.Struct, frozen=True):

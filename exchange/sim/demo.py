@@ -87,27 +87,33 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    arguments = argparse.ArgumentParser(
         prog="exchange demo",
         description="Replays a real crash day with simulated traders on a real node.",
     )
-    parser.add_argument("--day", choices=tuple(DAYS), default=next(iter(DAYS)))
-    parser.add_argument("--seed", type=whole(0), default=1, help="the same seed gives the same run")
-    parser.add_argument(
+    arguments.add_argument("--day", choices=tuple(DAYS), default=next(iter(DAYS)))
+    arguments.add_argument(
+        "--seed", type=whole(0), default=1, help="the same seed gives the same run"
+    )
+    arguments.add_argument(
         "--accounts", type=whole(2), help="with leverage, half isolated, half cross (default 600)"
     )
-    parser.add_argument(
+    arguments.add_argument(
         "--marks-per-minute", type=whole(CORNERS), help=f"a multiple of {CORNERS} (default 8)"
     )
-    parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for the results")
-    parser.add_argument("--quick", action="store_true", help="an hour, fewer accounts, fewer marks")
-    parser.add_argument(
+    arguments.add_argument(
+        "--out", type=Path, default=Path("demo-out"), help="folder for the results"
+    )
+    arguments.add_argument(
+        "--quick", action="store_true", help="an hour, fewer accounts, fewer marks"
+    )
+    arguments.add_argument(
         "--verify", action="store_true", help="let the reference engine replay the journal too"
     )
-    parser.add_argument(
+    arguments.add_argument(
         "--keep-journal", action="store_true", help="leave the node's data in OUT/node"
     )
-    return parser
+    return arguments
 
 
 def whole(least: int) -> Callable[[str], int]:

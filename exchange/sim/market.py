@@ -29,7 +29,7 @@ from exchange.sim.agents import (
     View,
 )
 from exchange.sim.paths import MarkPoint
-from exchange.sim.venue import Venue, best_price
+from exchange.sim.venue import Venue
 from exchange.units import leverage_to_ppm, to_atoms
 
 FUND = 0
@@ -238,14 +238,11 @@ def play_step(
     volatility: float,
 ) -> None:
     """One round: makers, takers, mark."""
-    book = venue.top(symbol)
     view = View(
         step=step,
         index_ticks=point.price_ticks,
         depth=point.depth_ppm / 1e6,
         volatility=volatility,
-        best_bid_ticks=best_price(book.bids),
-        best_ask_ticks=best_price(book.asks),
     )
     venue.trade("makers", [command for maker in population.makers for command in maker.cancel()])
     for desk, agents in population.desks.items():

@@ -246,7 +246,7 @@ def mark_moments(axes: Iterable[Axes], run: Run) -> None:
     low = min(run.samples, key=lambda sample: sample.mark_ticks)
     notes = [(low.time_ns, f"low {low.mark_ticks * TICK:,.0f}", GREY)]
     richest = max(sample.fund_atoms for sample in run.samples)
-    empty = next((s for s in run.samples if s.fund_atoms < richest / 100 and s.time_ns), None)
+    empty = next((s for s in run.samples if s.fund_atoms < richest / 100), None)
     if empty is not None:
         notes.append((empty.time_ns, "fund empty", GREEN))
     for index, axis in enumerate(axes):

@@ -16,7 +16,6 @@ from exchange.engine import Engine
 from exchange.errors import Rejected
 from exchange.protocol.messages import Command, Event, PlaceOrder
 from exchange.protocol.records import decode_events, encode_command, encode_commands, stamp
-from exchange.protocol.views import BookView, LevelView
 
 
 class Venue(Protocol):
@@ -30,9 +29,6 @@ class Venue(Protocol):
 
     def trade(self, desk: str, commands: Sequence[Command]) -> None:
         """Carries out a desk's commands in order; one that is refused does not stop the others."""
-
-    def top(self, symbol: int) -> BookView:
-        """The best level of each side."""
 
     def hear(self) -> list[Event]:
         """What happened to the accounts of all desks since the last time; per account in order."""
@@ -61,9 +57,6 @@ class EngineVenue:
     def trade(self, desk: str, commands: Sequence[Command]) -> None:
         if commands:
             self._apply(encode_commands(commands))
-
-    def top(self, symbol: int) -> BookView:
-        return self.engine.book(symbol, 1)
 
     def hear(self) -> list[Event]:
         heard, self._heard = self._heard, []
@@ -105,10 +98,6 @@ class NodeVenue:
             else:
                 send_each(client, group)
 
-    def top(self, symbol: int) -> BookView:
-        book = self._admin.book(symbol, 1)
-        return BookView(symbol=symbol, bids=book.bids, asks=book.asks)
-
     def hear(self) -> list[Event]:
         events: list[Event] = []
         for client in self._desks.values():
@@ -134,8 +123,3 @@ def send_each(client: Client, commands: Iterable[Command]) -> None:
             client.send(command)
         except Rejected:
             continue
-
-
-def best_price(levels: list[LevelView]) -> int:
-    """The price of the first level; 0 where there is none."""
-    return levels[0].price_ticks if levels else 0

@@ -22,9 +22,7 @@ from exchange.sim.agents import (
 from exchange.sim.market import LEVERAGED, LEVERAGES, Setup, populate
 
 TERMS = Terms(symbol=1, atoms_per_tick_lot=10_000)  # tick 0.1, lot 0.001
-CALM = View(
-    step=0, index_ticks=1_000_000, depth=1.0, volatility=0.0, best_bid_ticks=0, best_ask_ticks=0
-)
+CALM = View(step=0, index_ticks=1_000_000, depth=1.0, volatility=0.0)
 
 
 def at(**changes: float) -> View:

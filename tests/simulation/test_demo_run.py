@@ -11,6 +11,7 @@ import pytest
 
 from exchange.config import load_config
 from exchange.engine import create_engine
+from exchange.replay import replay_journal
 from exchange.sim import demo
 from exchange.sim.market import demo_policy, run_market
 from exchange.sim.venue import EngineVenue
@@ -25,6 +26,7 @@ class Demo(msgspec.Struct):
     printed: str
     report: dict[str, Any]
     picture: bytes
+    node: Path
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +37,32 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         patch.setattr(
             "builtins.print", lambda *words, **_: printed.append(" ".join(map(str, words)))
         )
-        exit_code = demo.main([*ARGUMENTS, "--out", str(out)])
+        exit_code = demo.main([*ARGUMENTS, "--keep-journal", "--out", str(out)])
     return Demo(
         exit_code,
         "\n".join(printed),
         msgspec.json.decode((out / "report.json").read_bytes()),
         (out / "cascade.png").read_bytes(),
+        out / "node",
     )
 
 
 def test_every_check_holds(run: Demo) -> None:
     assert run.exit_code == 0
     assert [check["holds"] for check in run.report["checks"]] == [True] * 3
+
+
+def test_the_journal_that_is_kept_replays_to_the_same_state_in_both_engines(run: Demo) -> None:
+    summary = replay_journal(run.node, verify=True)
+    assert (summary.digest, summary.sequence) == (
+        run.report["run"]["digest"],
+        run.report["run"]["sequence"],
+    )
+
+
+def test_a_kept_journal_is_not_overwritten(run: Demo) -> None:
+    with pytest.raises(demo.DemoError, match="is there already: remove it, or name another --out"):
+        demo.main([*ARGUMENTS, "--keep-journal", "--out", str(run.node.parent)])
 
 
 def test_the_day_is_a_cascade(run: Demo) -> None:
