@@ -333,7 +333,7 @@ cdef inline uint32_t read_count(Reader* reader) except? 0:
 
 cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
-    cdef uint32_t i
+    cdef uint32_t _i
     take(reader, &head, sizeof(head))
     if head.magic[:4] != b"PXS1":
         raise ValueError("this is no engine state: it should begin with PXS1")
@@ -341,15 +341,15 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     core.next_trade_id = head.next_trade_id
     core.fee_atoms = head.fee_atoms
     core.net_deposits_atoms = head.net_deposits_atoms
-    for i in range(read_count(reader)):
+    for _i in range(read_count(reader)):
         read_symbol(core, reader)
-    for i in range(read_count(reader)):
+    for _i in range(read_count(reader)):
         read_fund(core, reader)
-    for i in range(read_count(reader)):
+    for _i in range(read_count(reader)):
         read_account(core, reader)
-    for i in range(read_count(reader)):
+    for _i in range(read_count(reader)):
         read_position(core, reader)
-    for i in range(read_count(reader)):
+    for _i in range(read_count(reader)):
         read_order(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")

@@ -16,7 +16,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport (
     INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX,
-    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+    int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from libc.string cimport memchr, memcpy
 
@@ -25,7 +25,7 @@ from native.wire cimport (
     wire_bracket, wire_command_header, wire_event_header,
 )
 
-from exchange.protocol import layout, schema
+from exchange.protocol import layout
 
 cdef enum:
     LEADING = 2  # array elements before the slots: type and request id
@@ -292,7 +292,6 @@ cdef bint read_bracket(reader_t* reader, wire_bracket* bracket, fault_t* fault) 
     bracket.maintenance_ppm = <uint32_t>values[1]
     bracket.initial_ppm = <uint32_t>values[2]
     return True
-
 
 
 cdef inline void store(uint8_t* to, slot_kind kind, uint64_t bits) noexcept nogil:

@@ -11,7 +11,7 @@ from native.core cimport (
     Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, slot_of, symbol_at,
 )
 from native.events cimport event_new
-from native.margin cimport initial_rate, notional
+from native.margin cimport cross_equity, initial_rate, notional, unrealised
 from native.units cimport iabs, imax, imin, ppm_ceil, share_ceil, share_floor
 from native.wire cimport *
 
@@ -162,11 +162,9 @@ cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexc
 
 # ------------------------------------------------------------------------------------------ settling fills
 
-cdef inline int64_t wallet_pays(Account* owner, int64_t want_atoms) noexcept nogil:
-    """What the wallet gives of a payment: all of it, or what it has where no cross position backs it (ACCT-04, ACCT-05)."""
-    if owner.cross_positions > 0 or owner.wallet_atoms >= want_atoms:
-        return want_atoms
-    return imax(0, owner.wallet_atoms)
+cdef inline int64_t wallet_pays(Core* core, uint32_t account, int64_t want_atoms, int64_t kept_atoms) noexcept nogil:
+    """What the wallet gives of a payment: as much as the cross pool is worth beyond what it must keep (ACCT-04, ACCT-05)."""
+    return imin(want_atoms, imax(0, cross_equity(core, account) - kept_atoms))
 
 cdef inline int64_t reduce_position(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms, bint liquidated
@@ -216,23 +214,26 @@ cdef inline void open_position(
     position.entry_value_atoms += value_atoms if side == SIDE_BUY else -value_atoms
     if position.isolated:
         want = ppm_ceil(value_atoms, initial_rate(symbol, position, notional(symbol, position.position_lots)))
-        moved = wallet_pays(owner, want)
+        moved = wallet_pays(core, position.account, want, 0)
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
 
 cdef inline int64_t charge_fee(
-    Core* core, Position* position, int side, int64_t value_atoms, int64_t rate_ppm
+    Core* core, Symbol* symbol, Position* position, int side, int64_t value_atoms, int64_t rate_ppm, int64_t kept_atoms
 ) noexcept nogil:
-    """Takes the trading fee, or pays the rebate (ACCT-04); returns what was paid.  A fee never causes a deficit."""
+    """Takes the trading fee, or pays the rebate (ACCT-04); returns what was paid.  A fee never causes a deficit.
+
+    `kept_atoms` is what the rest of the order may still lose against the mark.
+    """
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t fee = ppm_ceil(value_atoms, rate_ppm)
     cdef int64_t paid = fee
     cdef int64_t from_pool
     if fee > 0:
-        paid = wallet_pays(owner, fee)
+        paid = wallet_pays(core, position.account, fee, 0 if position.isolated else kept_atoms)
         if paid < fee and position.isolated and (
                 position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
-            from_pool = imin(fee - paid, imax(0, position.margin_atoms))
+            from_pool = imin(fee - paid, imax(0, position.margin_atoms + unrealised(symbol, position) - kept_atoms))
             position.margin_atoms -= from_pool
             owner.wallet_atoms += from_pool
             paid += from_pool

@@ -102,6 +102,7 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.shown_ticks = taker.limit_ticks
     taker.open_lots = lots
     taker.filled_lots = 0
+    taker.reach_lots = lots
     taker.side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
     taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
     taker.flags = ORDER_FLAG_REDUCE_ONLY

@@ -221,6 +221,21 @@ cdef inline bint surely_available(
         spare -= entry_need_at_most(core, symbol, changed, extra_lots, extra_ticks)
     return spare >= 0
 
+cdef inline int64_t cross_equity(Core* core, uint32_t account) noexcept nogil:
+    """Equity of the cross pool (MARGIN-02)."""
+    cdef Account* owner = account_at(core, account)
+    cdef int64_t equity = owner.wallet_atoms
+    cdef uint32_t slot = owner.first_position
+    cdef uint32_t left = owner.cross_positions
+    cdef Position* position
+    while left:
+        position = position_at(core, slot)
+        if position.position_lots != 0 and not position.isolated:
+            equity += unrealised(symbol_of(core, position), position)
+            left -= 1
+        slot = position.next
+    return equity
+
 cdef inline PoolValue cross_value(Core* core, uint32_t account) noexcept nogil:
     """Equity and maintenance of the cross pool (MARGIN-02, MARGIN-03)."""
     cdef Account* owner = account_at(core, account)

@@ -19,11 +19,11 @@ from native.events cimport event_new, event_order_cancelled, event_order_reduced
 from native.ledger cimport (
     FAULT_NO_MEMORY, Settlement, charge_fee, event_fill, orders_counted, own_link, own_unlink, settle_position,
 )
-from native.margin cimport available_with, maker_bears
+from native.margin cimport available_with, loss_at, maker_bears
 from native.memory cimport slab_give, slab_take
 from native.order_index cimport client_index_drop, client_index_put, order_index_drop, order_index_put
 from native.queue cimport pool_check, position_check
-from native.units cimport imin
+from native.units cimport imax, imin
 from native.wire cimport *
 
 cdef enum:
@@ -39,6 +39,7 @@ cdef struct Taker:
     int64_t shown_ticks                # as its events say it: 0 for a market order
     int64_t open_lots
     int64_t filled_lots
+    int64_t reach_lots                 # of the open lots, those that can find a maker: of a market order what it counted
     int side
     int self_trade
     uint16_t flags
@@ -160,7 +161,7 @@ cdef inline void prevent_self_trade(Core* core, Symbol* symbol, Taker* taker, ui
 
 cdef inline Settlement settle(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
-    int64_t value_atoms, int64_t fee_ppm, bint liquidated
+    int64_t value_atoms, int64_t fee_ppm, int64_t kept_atoms, bint liquidated
 ) noexcept nogil:
     """One side of a fill: position, realised profit, margin, fee (ACCT-03..05)."""
     cdef Settlement settlement
@@ -170,8 +171,16 @@ cdef inline Settlement settle(
         settlement.realised_atoms = settle_position(
             core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
         if not liquidated:
-            settlement.fee_atoms = charge_fee(core, position, side, value_atoms, fee_ppm)
+            settlement.fee_atoms = charge_fee(
+                core, symbol, position, side, value_atoms, fee_ppm, kept_atoms)
     return settlement
+
+cdef inline int64_t taker_may_lose(Symbol* symbol, Taker* taker, int64_t lots) noexcept nogil:
+    """What the rest of a taker's order, after a fill of lots, may still lose against the mark (ACCT-04)."""
+    cdef int64_t left = imin(taker.open_lots, taker.reach_lots)
+    if taker.flags & ORDER_FLAG_REDUCE_ONLY:
+        left = imin(left, reducible_lots(taker.position, taker.side) - lots)
+    return imax(0, loss_at(symbol, taker.side, left, taker.limit_ticks))
 
 cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, int64_t lots) noexcept nogil:
     """Trades lots at the maker's price: settles the maker, then the taker, and checks both pools."""
@@ -187,7 +196,7 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
     maker.open_lots -= lots
     maker.filled_lots += lots
     orders_counted(symbol, maker_position, maker, -lots)
-    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, False)
+    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, 0, False)
     event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id, maker.client_order_id,
                price, lots, value, maker.open_lots, &settlement)
     if taker.liquidation:
@@ -195,8 +204,9 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
             core, symbol, taker.position, pool_share(core, symbol, taker.position)), lots)
     taker.open_lots -= lots
     taker.filled_lots += lots
+    taker.reach_lots -= lots
     settlement = settle(core, symbol, taker.position, taker.side, lots, price, value, symbol.taker_fee_ppm,
-                        taker.liquidation)
+                        taker_may_lose(symbol, taker, lots), taker.liquidation)
     event_fill(core, taker.position, taker.side, FILL_ROLE_LIQUIDATED if taker.liquidation else FILL_ROLE_TAKER,
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &settlement)
     if taker.liquidation:
@@ -270,8 +280,10 @@ cdef inline bint counts(Core* core, Symbol* symbol, Position* position, Order* m
     """Whether a maker can surely give its open lots to a fill-or-kill order, whatever else fills before it (MATCH-03)."""
     if maker.flags & ORDER_FLAG_REDUCE_ONLY:
         return False
-    if not core.risk or (not position.isolated and available_with(core, position.account, NULL, False) >= 0):
+    if not core.risk:
         return True
+    if not position.isolated and available_with(core, position.account, NULL, False) >= 0:
+        return not position.visited or loss_at(symbol, maker.side, maker.open_lots, maker.price_ticks) <= 0
     return not position.visited and position.reduce_only_orders == 0 and maker_bears(
         core, symbol, position, maker.side, maker.open_lots, maker.price_ticks, False) == maker.open_lots
 

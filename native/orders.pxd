@@ -193,6 +193,7 @@ cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
     taker.shown_ticks = c.price_ticks
     taker.open_lots = c.qty_lots
     taker.filled_lots = 0
+    taker.reach_lots = lots
     taker.side = c.side
     taker.self_trade = c.self_trade
     taker.flags = <uint16_t>c.flags
@@ -316,6 +317,7 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     taker.shown_ticks = price
     taker.open_lots = open_lots
     taker.filled_lots = order.filled_lots
+    taker.reach_lots = open_lots
     taker.side = order.side
     taker.self_trade = order.self_trade
     taker.flags = order.flags

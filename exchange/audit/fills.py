@@ -5,7 +5,13 @@ from __future__ import annotations
 from exchange.audit.context import Context
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.orders import OrderAudit
-from exchange.audit.requirement import available, ceil_ppm, initial_rate, notional_of
+from exchange.audit.requirement import (
+    available,
+    ceil_ppm,
+    initial_rate,
+    notional_of,
+    pool_standing,
+)
 from exchange.audit.state import Holding
 from exchange.protocol.schema import COMMAND_BY_NAME, FillRole, Side, TimeInForce
 
@@ -77,7 +83,8 @@ class FillAudit:
         signed = lots if side == Side.BUY else -lots
         if role in (MAKER, TAKER):
             self.check_enlarging(holding, signed, role)
-        self.settle(holding, signed, role, value, (position, entry, realised, fee, wallet, margin))
+        came = (position, entry, realised, fee, wallet, margin)
+        self.settle(holding, signed, role, value, came, unfinished=open_lots > 0)
         context.touch(holding)
         if role == COUNTERPARTY:
             self.liquidations.after_counterparty(holding)
@@ -134,6 +141,8 @@ class FillAudit:
         role: int,
         value: int,
         came: tuple[int, int, int, int, int, int],
+        *,
+        unfinished: bool,
     ) -> None:
         """Works out the fill and compares position, entry value, profit, fee, wallet and margin."""
         context, state = self.context, self.state
@@ -149,11 +158,12 @@ class FillAudit:
             else:
                 entry = holding.entry + (piece_value if piece_lots > 0 else -piece_value)
                 state.set_position(holding, holding.lots + piece_lots, entry)
-                moved = opening_margin(holding, piece_value, wallet)
+                worth = pool_standing(state, (holding.account, 0))[0]
+                moved = opening_margin(holding, piece_value, worth)
                 wallet -= moved
                 margin += moved
             state.set_money(holding, holding.owner, wallet, margin)
-        fee = self.fee(holding, signed, value, role)
+        fee = self.fee(holding, signed, value, role, came[3] if unfinished else None)
         wallet -= fee[0]
         margin -= fee[1]
         wanted = (holding.lots, holding.entry, realised, sum(fee), wallet, margin)
@@ -194,8 +204,14 @@ class FillAudit:
         self.state.set_position(holding, holding.lots + signed, holding.entry - released)
         return realised, returned
 
-    def fee(self, holding: Holding, signed: int, value: int, role: int) -> tuple[int, int]:
-        """ACCT-04: what wallet and isolated margin pay; a fee never causes a deficit."""
+    def fee(
+        self, holding: Holding, signed: int, value: int, role: int, came: int | None
+    ) -> tuple[int, int]:
+        """ACCT-04: what wallet and isolated margin pay; a fee never causes a deficit.
+
+        A taker with lots left keeps what they may lose, which its limit tells and the events do not: where less
+        than could be paid came, what came is believed.
+        """
         policy = holding.symbol.policy
         if role == MAKER:
             fee = ceil_ppm(value, policy.maker_fee_ppm)
@@ -203,13 +219,19 @@ class FillAudit:
             fee = ceil_ppm(value, policy.taker_fee_ppm)
         else:
             return 0, 0
-        if fee <= 0 or holding.owner.cross:
+        if fee <= 0:
             return fee, 0
-        from_wallet = min(fee, max(0, holding.owner.wallet))
-        opened = holding.lots and (holding.lots > 0) == (signed > 0)
-        if not holding.isolated or not opened:
+        from_wallet = min(fee, max(0, pool_standing(self.state, (holding.account, 0))[0]))
+        believed = role == TAKER and came is not None and came >= 0
+        if not holding.isolated:
+            return (min(from_wallet, came) if believed and came is not None else from_wallet), 0
+        if not holding.lots or (holding.lots > 0) != (signed > 0):
             return from_wallet, 0
-        return from_wallet, min(fee - from_wallet, max(0, holding.margin))
+        worth = pool_standing(self.state, (holding.account, holding.symbol.number))[0]
+        from_margin = min(fee - from_wallet, max(0, worth))
+        if believed and came is not None:
+            from_margin = max(0, min(from_margin, came - from_wallet))
+        return from_wallet, from_margin
 
     def finish(self) -> None:
         if self.first is not None:
@@ -229,11 +251,9 @@ def split_fill(holding: Holding, signed: int, value: int) -> list[tuple[bool, in
     return [(True, -lots, closed), (False, signed + lots, value - closed)]
 
 
-def opening_margin(holding: Holding, value: int, wallet: int) -> int:
-    """ACCT-05: what opening for this value moves from the wallet to the isolated pool."""
+def opening_margin(holding: Holding, value: int, worth: int) -> int:
+    """ACCT-05: what opening for this value moves to the isolated pool from a cross pool that is worth this."""
     if not holding.isolated:
         return 0
     want = ceil_ppm(value, initial_rate(holding, notional_of(holding)))
-    if holding.owner.cross or wallet >= want:
-        return want
-    return max(0, wallet)
+    return min(want, max(0, worth))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from exchange.protocol.schema import BalanceCause, FundCause
 from exchange.reference.arithmetic import ceil_div, ppm_ceil
 from exchange.reference.context import Context, shown_margin_atoms
-from exchange.reference.margin import initial_ppm
+from exchange.reference.margin import initial_ppm, unrealised_atoms
 from exchange.reference.state import BUY, CROSS, ISOLATED, Account, Position, State, Symbol
 
 
@@ -48,7 +48,13 @@ def reduce(state: State, position: Position, side: int, lots: int, value_atoms: 
 
 
 def settle_fill(
-    state: State, position: Position, side: int, lots: int, price_ticks: int, fee_ppm: int
+    state: State,
+    position: Position,
+    side: int,
+    lots: int,
+    price_ticks: int,
+    fee_ppm: int,
+    kept_atoms: int,
 ) -> Settled:
     """ACCT-03..05: a fill of maker or taker: position, margin and realised profit, then the fee."""
     lots_before = position.lots
@@ -67,7 +73,7 @@ def settle_fill(
     if opened and position.mode == ISOLATED:
         book_isolated_opening(position, opened_value)
     fee = ppm_ceil(position.symbol.value_atoms(lots, price_ticks), fee_ppm)
-    return Settled(realised, charge_fee(state, position, side, fee))
+    return Settled(realised, charge_fee(state, position, side, fee, kept_atoms))
 
 
 def book_realised(position: Position, closed: int, of_lots: int, realised: int) -> None:
@@ -92,35 +98,37 @@ def book_isolated_opening(position: Position, opened_value: int) -> None:
     wallet = position.owner.cross
     notional = position.symbol.notional_atoms(position.lots)
     want = ppm_ceil(opened_value, initial_ppm(position, notional))
-    if cross_position_count(position.owner) or wallet.balance_atoms >= want:
-        moved = want
-    else:
-        moved = max(0, wallet.balance_atoms)
+    moved = min(want, max(0, cross_worth_atoms(position.owner)))
     wallet.balance_atoms -= moved
     position.isolated.balance_atoms += moved
 
 
-def cross_position_count(account: Account) -> int:
-    """X of ACCT-04: open positions of the account in cross mode."""
-    return sum(1 for p in account.positions.values() if p.lots and p.mode == CROSS)
+def cross_worth_atoms(account: Account) -> int:
+    """Q of ACCT-04: the equity of the account's cross pool."""
+    return account.cross.balance_atoms + sum(
+        unrealised_atoms(p) for p in account.positions.values() if p.lots and p.mode == CROSS
+    )
 
 
-def charge_fee(state: State, position: Position, side: int, fee: int) -> int:
-    """ACCT-04: takes the fee (negative: gives the rebate) and says what was paid; a fee never causes a deficit."""
+def charge_fee(state: State, position: Position, side: int, fee: int, kept_atoms: int) -> int:
+    """ACCT-04: takes the fee (negative: gives the rebate) and says what was paid; a fee never causes a deficit.
+
+    ``kept_atoms`` is what the rest of a taker's order may still lose against the mark.
+    """
     wallet, margin = position.owner.cross, position.isolated
-    if fee > 0 and not cross_position_count(position.owner):
-        from_wallet = min(fee, max(0, wallet.balance_atoms))
-        wallet.balance_atoms -= from_wallet
-        from_margin = 0
+    from_margin = 0
+    if fee > 0:
+        wanted = fee
+        in_cross = position.mode == CROSS
+        fee = min(fee, max(0, cross_worth_atoms(position.owner) - (kept_atoms if in_cross else 0)))
         has_opened = position.lots > 0 if side == BUY else position.lots < 0
-        if position.mode == ISOLATED and has_opened:
-            from_margin = min(fee - from_wallet, max(0, margin.balance_atoms))
-            margin.balance_atoms -= from_margin
-        fee = from_wallet + from_margin
-    else:
-        wallet.balance_atoms -= fee
-    state.fees_atoms += fee
-    return fee
+        if not in_cross and has_opened:
+            worth = margin.balance_atoms + unrealised_atoms(position) - kept_atoms
+            from_margin = min(wanted - fee, max(0, worth))
+    wallet.balance_atoms -= fee
+    margin.balance_atoms -= from_margin
+    state.fees_atoms += fee + from_margin
+    return fee + from_margin
 
 
 # -------------------------------------------------------------------------------- closed by the engine (LIQ-07)

@@ -8,7 +8,7 @@ from typing import Protocol
 from exchange.protocol.schema import CancelReason, FillRole, SelfTradePrevention, TimeInForce
 from exchange.reference import ledger
 from exchange.reference.context import Context
-from exchange.reference.margin import available_atoms, maker_lots
+from exchange.reference.margin import available_atoms, instant_loss_atoms, maker_lots
 from exchange.reference.state import BUY, CROSS, Order, Position, State, Symbol
 
 GTC = int(TimeInForce.GTC)
@@ -35,6 +35,7 @@ class Taker:
     limit_ticks: int  # effective limit; 0: a market order that found nothing
     time_in_force: int = GTC
     closing: Closing | None = None
+    reach_lots: int | None = None  # of a market order: the lots it counted, less those filled
     counted: set[int] = field(default_factory=set)  # orders that fill or kill relies on
 
 
@@ -133,11 +134,12 @@ def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
     order.open_lots -= lots
     order.filled_lots += lots
 
-    settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER)
+    settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, kept_atoms=0)
     if taker.closing is not None:
         taker.closing.settle(ctx, order, lots, price, trade_id)
     else:
-        settle_order(ctx, order, lots, price, trade_id, FillRole.TAKER)
+        kept = may_still_lose(taker, taker_position, lots)
+        settle_order(ctx, order, lots, price, trade_id, FillRole.TAKER, kept_atoms=kept)
     if maker.open_lots == 0:
         state.unrest(maker)
     cancel_spent_reduce_only(ctx, maker_position, maker_before)
@@ -146,14 +148,35 @@ def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
     ctx.check_after_fill(taker_position)
 
 
+def may_still_lose(taker: Taker, position: Position, lots: int) -> int:
+    """ACCT-04: what the rest of a taker's order may lose against the mark, once so many lots are filled."""
+    order = taker.order
+    left = order.open_lots
+    if taker.reach_lots is not None:
+        taker.reach_lots -= lots
+        left = min(left, taker.reach_lots)
+    if order.reduce_only:
+        left = min(left, position.reducible_lots(order.side) - lots)
+    return max(0, instant_loss_atoms(position.symbol, order.side, left, taker.limit_ticks))
+
+
 def settle_order(
-    ctx: Context, order: Order, lots: int, price_ticks: int, trade_id: int, role: FillRole
+    ctx: Context,
+    order: Order,
+    lots: int,
+    price_ticks: int,
+    trade_id: int,
+    role: FillRole,
+    *,
+    kept_atoms: int,
 ) -> None:
     """ACCT-03..05 for one side of a fill, and its event."""
     position = ctx.state.position_of(order)
     symbol = position.symbol
     fee_ppm = symbol.maker_fee_ppm if role == FillRole.MAKER else symbol.taker_fee_ppm
-    settled = ledger.settle_fill(ctx.state, position, order.side, lots, price_ticks, fee_ppm)
+    settled = ledger.settle_fill(
+        ctx.state, position, order.side, lots, price_ticks, fee_ppm, kept_atoms
+    )
     ledger.write_fill(
         ctx,
         position,
@@ -290,7 +313,8 @@ def counts(state: State, maker: Order, is_further: bool) -> bool:
         return False
     position = state.position_of(maker)
     if position.mode == CROSS and available_atoms(position.owner) >= 0:
-        return True
+        loss = instant_loss_atoms(position.symbol, maker.side, maker.open_lots, maker.price_ticks)
+        return not is_further or loss <= 0
     if is_further or any(other.reduce_only for other in position.orders):
         return False
     return maker_lots(state, maker, maker.open_lots) == maker.open_lots

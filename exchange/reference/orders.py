@@ -18,7 +18,7 @@ def place_order(ctx: Context, command: PlaceOrder) -> None:
         ctx.reject(command.number, command.account, reason, command.client_order_id)
         return
     position = ctx.state.position(command.account, command.symbol)
-    limit, _ = admission.effective_terms(position, command)
+    limit, reach_lots = admission.effective_terms(position, command)
     order = Order(
         account=command.account,
         symbol=command.symbol,
@@ -31,7 +31,8 @@ def place_order(ctx: Context, command: PlaceOrder) -> None:
         self_trade=command.self_trade,
     )
     ctx.accept(command.number, command.account, order)
-    matching.enter(ctx, matching.Taker(order, limit, command.time_in_force))
+    taker = matching.Taker(order, limit, command.time_in_force, reach_lots=reach_lots)
+    matching.enter(ctx, taker)
 
 
 def cancel_order(ctx: Context, command: CancelOrder) -> None:

@@ -53,7 +53,7 @@ def test_restored_engine_is_the_same() -> None:
         engine.timestamp_ns,
     )
     assert other.accounts() == engine.accounts() == [1, 2, 3, 4]
-    for account in range(6):
+    for account in range(1, 6):
         assert other.account(account) == engine.account(account)
         assert other.positions(account) == engine.positions(account)
         assert other.open_orders(account) == engine.open_orders(account)
