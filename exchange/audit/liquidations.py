@@ -55,6 +55,7 @@ class LiquidationAudit:
         self.context = context
         self.state = context.state
         self.closing: dict[int, Closing] = {}
+        self.offered: set[Holding] = set()  # positions that had a closing order in this command
         self.bankruptcy_part = 0  # of the liquidated fill that waits for its settlement
         self.settling: tuple[Holding, int, int, int] | None = (
             None  # holding, trade id, value, surplus
@@ -104,6 +105,7 @@ class LiquidationAudit:
     ) -> None:
         context, holding = self.context, self.state.holding(account, symbol)
         context.liquidating = True
+        self.offered.add(holding)
         if holding.pool not in self.state.flagged:
             context.report("I7", f"pool {holding.pool} is closed without being flagged")
         self.expect_standing(holding.pool, equity, maintenance)
@@ -361,7 +363,16 @@ class LiquidationAudit:
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged though its fund could still pay"
             )
-        return Stage(holding, bankruptcy_value(holding, share + paid), self.rank(holding))
+        value = bankruptcy_value(holding, share + paid)
+        if holding not in self.offered and self.could_be_offered(holding, value):
+            context.report(
+                "I14", f"pool {holding.pool} is deleveraged without having asked the book"
+            )
+        return Stage(holding, value, self.rank(holding))
+
+    def could_be_offered(self, holding: Holding, value: int) -> bool:
+        """Whether a closing order had a limit at all: a short bankrupt below two ticks may have had none."""
+        return holding.lots > 0 or value // -holding.lots >= 2 * holding.symbol.m
 
     def rank(self, holding: Holding) -> list[Ranked]:
         """ADL-01: profit first, by score, ties by account."""
@@ -448,3 +459,4 @@ class LiquidationAudit:
         self.settling = self.cover = self.stage = None
         self.covered.clear()
         self.closing.clear()
+        self.offered.clear()
