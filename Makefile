@@ -57,8 +57,8 @@ clean: ## everything that was made: .venv, build, compiled modules, caches
 
 # Stamps: a stamp is newer than all that it was made from, so a second call costs nothing.
 
-.venv/made: tools/bootstrap.sh
-	@tools/bootstrap.sh
+.venv/made: .ci/bootstrap.sh
+	@.ci/bootstrap.sh
 	@$(PIP) "setuptools>=77" "cython>=3.1"
 	@touch $@
 

@@ -27,7 +27,7 @@ DOCS = [
 SOURCES = [
     *(
         path
-        for folder in ("exchange", "native", "tests", "examples", "benchmarks", "tools")
+        for folder in ("exchange", "native", "tests", "examples", "benchmarks")
         for pattern in ("*.py", "*.pyx", "*.pxd")
         for path in (ROOT / folder).rglob(pattern)
         if path != Path(__file__)
@@ -267,7 +267,7 @@ def test_shipped_data_says_where_it_comes_from() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     files = [
         p
-        for folder in ("exchange", "tests", "examples", "tools")
+        for folder in ("exchange", "tests", "examples", "benchmarks")
         for p in (ROOT / folder).rglob("*.py")
     ]
     assert not [name_of(p) for p in files if not ast.get_docstring(ast.parse(p.read_text()))]
@@ -316,5 +316,5 @@ def test_nothing_is_left_open_in_the_code() -> None:
 
 def test_nothing_names_a_place_that_no_user_has() -> None:
     files = [*SOURCES, *DOCS, ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / ".ci" / "run"]
-    files += [*(ROOT / "tests").rglob("*.yaml"), *(ROOT / "tools").glob("*.sh")]
+    files += [*(ROOT / "tests").rglob("*.yaml"), *(ROOT / ".ci").glob("*.sh")]
     assert not [name_of(path) for path in files if ELSEWHERE.search(path.read_text())]

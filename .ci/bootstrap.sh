@@ -2,8 +2,8 @@
 # Makes the virtual environment .venv, after looking for what the build needs: Python 3.11 or newer with venv and
 # its C headers, and a C compiler.  What is missing is named, with the command that gets it.
 #
-#   tools/bootstrap.sh            make .venv
-#   PYTHON=... CC=... tools/bootstrap.sh    with this interpreter, this compiler
+#   .ci/bootstrap.sh            make .venv
+#   PYTHON=... CC=... .ci/bootstrap.sh    with this interpreter, this compiler
 set -eu
 
 fail() {

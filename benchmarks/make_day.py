@@ -1,7 +1,7 @@
 """Draws a shipped day, exchange/data/day-*.csv, from the venue's own files.
 
-    python tools/make_day.py 2025-10-10 MARK_KLINES.csv.gz BOOK_DEPTH.csv.gz > exchange/data/day-2025-10-10.csv
-    python tools/make_day.py 2020-03-12 TRADE_BARS.csv.gz > exchange/data/day-2020-03-12.csv
+    python benchmarks/make_day.py 2025-10-10 MARK_KLINES.csv.gz BOOK_DEPTH.csv.gz > exchange/data/day-2025-10-10.csv
+    python benchmarks/make_day.py 2020-03-12 TRADE_BARS.csv.gz > exchange/data/day-2020-03-12.csv
 
 MARK_KLINES is Binance's one-minute mark price file (``open_time_ms,open,high,low,close``), BOOK_DEPTH its
 ``bookDepth`` file of the day (``timestamp,percentage,depth,notional``), TRADE_BARS BitMEX's one-minute bars
