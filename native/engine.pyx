@@ -42,6 +42,7 @@ from exchange.protocol.views import AccountView, BookView, LevelView, OrderView,
 
 cdef enum:
     EVENTS_KEPT = 1 << 24              # bytes of the event buffer that stay in memory between batches
+    MOST_HALVINGS = 8                  # of the address space asked for, where a system gives less
 
 FAULTS = {
     1: "the event buffer is full",
@@ -209,6 +210,27 @@ cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil
             count += 1
 
 
+cdef bint reserve_growing(Core* core) noexcept:
+    """Reserves room for orders, positions and events: 2^28, 2^26 and 16 GiB, or an even fraction of them."""
+    cdef int halvings
+    for halvings in range(MOST_HALVINGS + 1):
+        core.events_bytes = (<uint64_t>1 << 34) >> halvings
+        core.events = <char*>memory_reserve(core.events_bytes)
+        if slab_open(&core.orders, sizeof(Order), (<uint64_t>1 << 28) >> halvings) \
+                and slab_open(&core.positions, sizeof(Position), (<uint64_t>1 << 26) >> halvings) \
+                and core.events != NULL:
+            return True
+        release_growing(core)
+    return False
+
+
+cdef void release_growing(Core* core) noexcept:
+    slab_close(&core.orders)
+    slab_close(&core.positions)
+    memory_release(core.events, core.events_bytes)
+    core.events = NULL
+
+
 cdef class Engine:
     """The native engine.
 
@@ -228,15 +250,13 @@ cdef class Engine:
         core.prevent_self_trade = prevent_self_trade
         core.next_order_id = 1
         core.next_trade_id = 1
-        slab_open(&core.orders, sizeof(Order), 1 << 28)
-        slab_open(&core.positions, sizeof(Position), 1 << 26)
         core.accounts_bytes = (<uint64_t>MAX_ACCOUNT + 1) * sizeof(Account)
         core.accounts = <char*>memory_reserve(core.accounts_bytes)
-        core.events_bytes = <uint64_t>1 << 34
-        core.events = <char*>memory_reserve(core.events_bytes)
         core.symbols = <Symbol**>calloc(MAX_SYMBOL + 1, sizeof(Symbol*))
-        if core.accounts == NULL or core.events == NULL or core.symbols == NULL:
-            raise MemoryError("the system gives no address space for accounts, events and symbols")
+        if core.accounts == NULL or core.symbols == NULL or not reserve_growing(core):
+            raise MemoryError(
+                "the system gives too little address space (about 1.2 GB are needed, 40 GB are asked for, and only "
+                "what is used is paid for); is there a limit on virtual memory (ulimit -v)?")
         order_index_open(&core.order_index, 1 << 16)
         client_index_open(&core.client_index, 1 << 10)
 
@@ -260,10 +280,8 @@ cdef class Engine:
         free(core.queue)
         free(core.client_index.slots)
         order_index_close(&core.order_index)
-        slab_close(&core.orders)
-        slab_close(&core.positions)
+        release_growing(core)
         memory_release(core.accounts, core.accounts_bytes)
-        memory_release(core.events, core.events_bytes)
 
     # --------------------------------------------------------------------------------------- the function
 

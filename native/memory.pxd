@@ -4,8 +4,8 @@ Theory of operation.  A slab is one anonymous mapping, reserved without being pa
 it is first touched.  So a slab grows without copying, pointers into it stay valid, and the slots of a slab are
 32-bit indices (index 0 is never given out and means *none*).  Released slots form a LIFO list through the first
 four bytes of each, so the slot that is warm in the cache is the next one to be used.
-Where the system refuses the reservation, half of it is tried, down to a thousandth: then the slab is
-just smaller, and a command that needs more room is rejected with out_of_capacity.
+Where the system refuses the reservation, the engine asks for half of everything, and so on (engine.pyx): it is then just
+smaller, and a command that needs more room is rejected with out_of_capacity.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -37,20 +37,15 @@ cdef struct Slab:
     uint32_t used          # slots ever given out, 0 included
     uint32_t free_head     # LIFO list of released slots; 0: none
 
-cdef inline int slab_open(Slab* slab, uint32_t item_bytes, uint64_t capacity) except -1:
-    """Reserves room for `capacity` items, or for as many of them as the system allows."""
-    cdef uint64_t least = capacity // 1024
-    while capacity > least:
-        slab.base = <char*>memory_reserve(capacity * item_bytes)
-        if slab.base != NULL:
-            slab.bytes_reserved = capacity * item_bytes
-            slab.item_bytes = item_bytes
-            slab.capacity = <uint32_t>capacity
-            slab.used = 1
-            slab.free_head = 0
-            return 0
-        capacity = capacity // 2
-    raise MemoryError(f"the system gives no address space for {capacity} x {item_bytes} bytes")
+cdef inline bint slab_open(Slab* slab, uint32_t item_bytes, uint64_t capacity) noexcept nogil:
+    """Reserves room for `capacity` items; False if the system does not give it."""
+    slab.base = <char*>memory_reserve(capacity * item_bytes)
+    slab.bytes_reserved = capacity * item_bytes
+    slab.item_bytes = item_bytes
+    slab.capacity = <uint32_t>capacity
+    slab.used = 1
+    slab.free_head = 0
+    return slab.base != NULL
 
 cdef inline void slab_close(Slab* slab) noexcept nogil:
     memory_release(slab.base, slab.bytes_reserved)
