@@ -13,7 +13,7 @@ from random import Random
 
 import msgspec
 
-from exchange.audit.requirement import available
+from exchange.audit.requirement import available, pool_standing
 from exchange.audit.state import Account, Holding, Order, State
 from exchange.fuzz.worlds import World, make_world
 from exchange.protocol.messages import (
@@ -33,7 +33,14 @@ from exchange.protocol.messages import (
     Withdraw,
 )
 from exchange.protocol.records import START, encode_command
-from exchange.protocol.schema import MAX_PRICE_TICKS, MAX_QTY_LOTS, OrderType, Side, TimeInForce
+from exchange.protocol.schema import (
+    MAX_AMOUNT_ATOMS,
+    MAX_PRICE_TICKS,
+    MAX_QTY_LOTS,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 EDGES = (
@@ -99,6 +106,7 @@ class Generator:
             (self.cancel, 3),
             (self.cancel_all, 1),
             (self.deposit, 4),
+            (self.rescue, 2),
             (self.withdraw, 2),
             (self.deposit_fund, 1),
             (self.margin_mode, 4),
@@ -380,6 +388,21 @@ class Generator:
         account = random.choice(poor) if poor and random.random() < 0.8 else self.pick_account()
         share = random.choice((1, 10, 50, 100, 200))
         return Deposit(account=account, amount_atoms=max(1, self.world.stake_atoms * share // 100))
+
+    def rescue(self) -> Command:
+        """Brings a pool that is being liquidated to its maintenance: just, an atom short, or an atom more."""
+        pools = sorted(self.state.flagged)
+        if not pools:
+            return self.mark()
+        pool = self.random.choice(pools)
+        equity, maintenance, _ = pool_standing(self.state, pool)
+        missing = maintenance - equity + self.random.choice((0, 0, -1, 1))
+        if missing <= 0 or missing > MAX_AMOUNT_ATOMS:
+            return self.mark()
+        account, symbol = pool
+        if symbol:
+            return ChangeIsolatedMargin(account=account, symbol=symbol, change_atoms=missing)
+        return Deposit(account=account, amount_atoms=missing)
 
     def wallet(self, account: int) -> int:
         owner = self.state.accounts.get(account)
