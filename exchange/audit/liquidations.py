@@ -363,16 +363,12 @@ class LiquidationAudit:
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged though its fund could still pay"
             )
-        value = bankruptcy_value(holding, share + paid)
-        if holding not in self.offered and self.could_be_offered(holding, value):
+        if holding.lots > 0 and holding not in self.offered:
+            # A long has a closing limit at any equity; a short that is bankrupt below one tick had none.
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged without having asked the book"
             )
-        return Stage(holding, value, self.rank(holding))
-
-    def could_be_offered(self, holding: Holding, value: int) -> bool:
-        """Whether a closing order had a limit at all: a short bankrupt below two ticks may have had none."""
-        return holding.lots > 0 or value // -holding.lots >= 2 * holding.symbol.m
+        return Stage(holding, bankruptcy_value(holding, share + paid), self.rank(holding))
 
     def rank(self, holding: Holding) -> list[Ranked]:
         """ADL-01: profit first, by score, ties by account."""

@@ -6,7 +6,8 @@ Commands become the steps that a person would write, in human units; what the sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from exchange.errors import ExchangeError
@@ -29,6 +30,7 @@ from exchange.protocol.messages import (
 from exchange.protocol.records import decode_commands
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
+    MAX_ACCOUNT,
     MESSAGE_BY_NUMBER,
     LiquidationMode,
     MarginMode,
@@ -39,7 +41,7 @@ from exchange.protocol.schema import (
     TimeInForce,
 )
 from exchange.sim.scenario_steps import TEXT_CLIENT_ORDER_IDS
-from exchange.units import from_atoms, from_ppm, plain
+from exchange.units import ATOM, EXACT, from_atoms, from_ppm, plain
 
 E12 = Decimal(10) ** 12
 
@@ -47,8 +49,11 @@ E12 = Decimal(10) ** 12
 class Listed:
     """A symbol of the file: its steps, to say prices and quantities in."""
 
-    def __init__(self, listing: ListSymbol) -> None:
-        self.name = f"S{listing.symbol}"
+    def __init__(self, listing: ListSymbol, taken: Collection[str]) -> None:
+        is_plain = (
+            re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", listing.name) and listing.name not in taken
+        )
+        self.name = listing.name if is_plain else f"S{listing.symbol}"
         self.tick = Decimal(listing.tick_size_e12) / E12
         self.lot = Decimal(listing.lot_size_e12) / E12
 
@@ -91,12 +96,12 @@ def write_scenario(
             steps.append(f"- raw: {{bytes: '{record.hex()}'{reject_key(reject)}}}")
             continue
         if isinstance(command, ListSymbol) and reject is None and not steps:
-            listed[command.symbol] = Listed(command)
+            listed[command.symbol] = Listed(command, {known.name for known in listed.values()})
             symbols.append(symbol_line(command, listed[command.symbol]))
             continue
         try:
             step = step_of(command, listed)
-        except (ExchangeError, KeyError, ValueError):
+        except (ExchangeError, KeyError, ValueError, ArithmeticError):
             step = None  # the language has no words for it
         if step is None:
             steps.append(raw_step(command, reject))
@@ -138,7 +143,7 @@ def fund_name(number: int) -> str:
 def symbol_line(listing: ListSymbol, listed: Listed) -> str:
     """The symbol's line, every key said: a scenario's own defaults are others."""
     brackets = ", ".join(
-        f"[{atoms(floor)}, {rate(maintenance)}, {rate(initial or maintenance)}]"
+        f"[{atoms(floor)}, {rate(maintenance)}{f', {rate(initial)}' if initial else ''}]"
         for floor, maintenance, initial in listing.brackets
     )
     keys = [
@@ -184,7 +189,8 @@ def liquidation_keys(listing: ListSymbol) -> str:
 def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
     """Kind and keys of a command's step; None, KeyError or ValueError where it has to be raw."""
     account = f"account: a{command.account}"
-    if command.account == 0 and MESSAGE_BY_NUMBER[command.number].sender == "trader":
+    is_trader = MESSAGE_BY_NUMBER[command.number].sender == "trader"
+    if is_trader != (1 <= command.account <= MAX_ACCOUNT) or (not is_trader and command.account):
         return None
     match command:
         case Deposit(amount_atoms=amount):
@@ -222,10 +228,10 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
 
 
 def funding_step(command: SettleFunding, listed: Listed) -> str:
-    exact = Decimal(command.payment_atoms_per_lot) + Decimal(command.payment_fraction_q32) / (
-        1 << 32
-    )
-    return f"funding symbol: {listed.name}, per_unit: {show(exact / 10**8 / listed.lot)}"
+    whole = (command.payment_atoms_per_lot << 32) + command.payment_fraction_q32
+    # 2^-32 has 32 decimals: exact, or an error that makes the step a raw one.
+    per_lot = EXACT.divide(Decimal(whole), Decimal(1 << 32))
+    return f"funding symbol: {listed.name}, per_unit: {show(EXACT.divide(EXACT.multiply(ATOM, per_lot), listed.lot))}"
 
 
 def order_step(account: str, order: PlaceOrder, listed: Listed) -> str:

@@ -114,7 +114,7 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return self._in("initial_margin", to_ppm, self.initial_margin)
 
     def bracket_rows(self) -> tuple[Bracket, ...]:
-        """The brackets as the command carries them."""
+        """The brackets as (floor in atoms, maintenance ppm, initial ppm that holds)."""
         return tuple(
             (
                 self._in("brackets", to_atoms, b.floor),
@@ -156,7 +156,12 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 "liquidation.max_notional", to_atoms, close.max_notional
             ),
             draw_cap_atoms=self._optional("liquidation.draw_cap", to_atoms, close.draw_cap),
-            brackets=self.bracket_rows(),
+            brackets=tuple(
+                (floor, maintenance, 0 if bracket.initial is None else initial)
+                for bracket, (floor, maintenance, initial) in zip(
+                    self.brackets, self.bracket_rows(), strict=True
+                )
+            ),
         )
 
     # ------------------------------------------------------------------------------------------ checks

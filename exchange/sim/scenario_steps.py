@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import IntEnum
+from fractions import Fraction
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -32,6 +33,7 @@ from exchange.protocol.messages import (
 )
 from exchange.protocol.records import encode_command
 from exchange.protocol.schema import (
+    ASSET_DECIMALS,
     COMMAND_BY_NAME,
     MarginMode,
     OrderFlag,
@@ -325,8 +327,9 @@ def plan_isolated_margin(body: Body, names: Names) -> Planned:
 def plan_funding(body: Body, names: Names) -> Planned:
     require_keys(body, ("symbol", "per_unit"), ("reject",))
     policy = names.symbol(body["symbol"])
-    per_lot = to_decimal("per_unit", body["per_unit"]) * policy.lot_size * 10**8 * 2**32
-    if per_lot != int(per_lot):
+    per_unit = Fraction(to_decimal("per_unit", body["per_unit"]))
+    per_lot = per_unit * Fraction(policy.lot_size) * 10**ASSET_DECIMALS * 2**32
+    if per_lot.denominator != 1:
         raise ScenarioError(f"per_unit {body['per_unit']} is not a multiple of 2^-32 atoms per lot")
     atoms, fraction = divmod(int(per_lot), 1 << 32)
     return _one(
