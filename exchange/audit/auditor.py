@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from exchange.audit.balances import BalanceAudit
-from exchange.audit.context import Context, Violation
+from exchange.audit.context import Context, Placed, Violation
 from exchange.audit.fills import PLACE, FillAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.orders import OrderAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
 from exchange.errors import ProtocolError
-from exchange.protocol.messages import Event, ListSymbol, PlaceOrder
-from exchange.protocol.records import decode_commands, encode_events, iter_records
+from exchange.protocol.messages import Event, ListSymbol
+from exchange.protocol.records import START, decode_commands, encode_events, iter_records
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     COMMAND_HEADER,
@@ -31,16 +31,20 @@ from exchange.protocol.schema import (
 )
 
 LIST_SYMBOL = COMMAND_BY_NAME["list_symbol"].number
-PLACE_BYTES = COMMAND_BY_NAME["place_order"].size
+PLACE_MESSAGE = COMMAND_BY_NAME["place_order"]
+PLACE_BYTES = PLACE_MESSAGE.size
+PLACE_LAYOUT = struct.Struct("<" + COMMAND_HEADER.body_format + PLACE_MESSAGE.body_format)
+PLACE_FIELDS = [field.name for field in COMMAND_HEADER.fields + PLACE_MESSAGE.fields]
+AT_SEQUENCE, AT_TIME_IN_FORCE, AT_QTY_LOTS = map(
+    PLACE_FIELDS.index, ("sequence", "time_in_force", "qty_lots")
+)
 LIST_BYTES = COMMAND_BY_NAME["list_symbol"].size
 ACCEPTED = EVENT_BY_NAME["accepted"].number
 REJECTED = EVENT_BY_NAME["rejected"].number
-SEQUENCE = struct.Struct("<8xQ")  # of a command record
 #: Per event: account, sequence and then the fields of the table, stepping over type and size.
 LAYOUTS = {
     m.number: struct.Struct("<4x" + EVENT_HEADER.body_format[2:] + m.body_format) for m in EVENTS
 }
-assert COMMAND_HEADER.body_format == "HHIQq", "SEQUENCE reads this header"
 
 Handler = Callable[..., None]
 
@@ -58,12 +62,13 @@ class Auditor:
     def __init__(self) -> None:
         self._context = Context()
         self._policies: dict[int, ListSymbol] = {}  # by sequence
-        self._placed: dict[int, bytes] = {}  # place_order records by sequence
+        self._placed: dict[int, Placed] = {}  # by sequence
         self._orders = OrderAudit(self._context)
         self._liquidations = LiquidationAudit(self._context)
         self._balances = BalanceAudit(self._context, self._liquidations)
         self._fills = FillAudit(self._context, self._orders, self._liquidations)
-        self._results = 0  # result events of the command being read
+        self._is_open = False  # whether a command is being read
+        self._refused_alone = False  # whether it has no event but its rejection
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[int, Handler]:
@@ -108,7 +113,8 @@ class Auditor:
                 assert isinstance(listing, ListSymbol)
                 self._policies[listing.sequence] = listing
             elif number == PLACE and len(record) == PLACE_BYTES:
-                self._placed[SEQUENCE.unpack_from(record)[0]] = bytes(record)
+                raw = PLACE_LAYOUT.unpack_from(record)
+                self._placed[raw[AT_SEQUENCE]] = Placed(raw[AT_TIME_IN_FORCE], raw[AT_QTY_LOTS])
 
     def feed(self, events: bytes | Iterable[Event]) -> None:
         """Reads the events of whole commands.
@@ -117,22 +123,31 @@ class Auditor:
             ProtocolError: a record is not an event, or a symbol is listed whose command was not fed.
         """
         raw = events if isinstance(events, bytes) else encode_events(events)
-        context, handlers = self._context, self._handlers
-        for number, record in iter_records(raw):
+        context = self._context
+        offset, end = 0, len(raw)
+        while offset < end:
+            number, size = START.unpack_from(raw, offset) if end - offset >= START.size else (0, 0)
             layout = LAYOUTS.get(number)
-            if layout is None or layout.size != len(record):
+            if layout is None or layout.size != size or size > end - offset:
                 raise ProtocolError(
-                    f"wanted the record of an event, came type {number} of {len(record)} bytes"
+                    f"byte {offset}: wanted the record of an event, came type {number}"
                 )
-            account, sequence, *fields = layout.unpack_from(record)
+            account, sequence, *fields = layout.unpack_from(raw, offset)
+            offset += size
             if sequence != context.sequence:
                 self._finish_command()
                 self._begin_command(sequence, number)
             elif number in (ACCEPTED, REJECTED):
                 context.report("MATCH-01", "a second result event")
-            elif self._results and context.command < 0:
+            elif context.command < 0:
                 context.report("I18", f"a rejected command has an event of type {number}")
-            handlers[number](account, *fields)
+                self._refused_alone = False
+            try:
+                self._handlers[number](account, *fields)
+            except KeyError as error:
+                context.report(
+                    "I3", f"an event of type {number} speaks of something unknown: {error}"
+                )
         self._finish_command()
 
     def check(self) -> None:
@@ -163,28 +178,25 @@ class Auditor:
             )
         if number not in (ACCEPTED, REJECTED):
             context.report("MATCH-01", f"the first event is of type {number}, not a result")
-        self._results = 1
-        record = self._placed.pop(sequence, None)
-        context.placed = None
-        if record is not None:
-            (placed,) = decode_commands(record)
-            assert isinstance(placed, PlaceOrder)
-            context.placed = placed
+        self._is_open = True
+        self._refused_alone = number == REJECTED
+        context.placed = self._placed.pop(sequence, None)
 
     def _finish_command(self) -> None:
-        context = self._context
-        if not self._results:
+        if not self._is_open:
             return
-        self._results = 0
+        self._is_open = False
+        if self._refused_alone:
+            return  # nothing was touched
         self._fills.finish()
         self._liquidations.finish()
         self._balances.finish()
         self._orders.finish()
         self._test_pools()
         self._test_symbols()
-        state = context.state
+        state = self._context.state
         if state.money != state.paid_in:
-            context.report(
+            self._context.report(
                 "I1", f"{state.paid_in} atoms were paid in, all balances add up to {state.money}"
             )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from exchange.audit.state import Account, Holding, PoolKey, State
-from exchange.protocol.messages import PlaceOrder
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -17,6 +18,13 @@ class Violation(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.invariant} broken by command {self.sequence}: {self.text}"
+
+
+class Placed(NamedTuple):
+    """What a place_order command asked for and its events do not tell."""
+
+    time_in_force: int
+    qty_lots: int
 
 
 class Context:
@@ -31,7 +39,7 @@ class Context:
         self.sequence = 0
         self.command = 0  # number of the command's type, once its result was read
         self.actor = 0
-        self.placed: PlaceOrder | None = None  # the command itself, where commands are fed
+        self.placed: Placed | None = None  # where commands are fed
         self.pools: set[PoolKey] = set()  # to be tested when the command ends
         self.symbols: set[int] = set()
         self.orders_touched: set[Holding] = set()

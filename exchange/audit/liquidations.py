@@ -448,6 +448,8 @@ class LiquidationAudit:
             self.state.uncovered.add(holding.pool)
 
     def finish(self) -> None:
+        if not self.context.liquidating and self.cover is None:
+            return
         if self.settling is not None:
             self.context.report("LIQ-07", f"trade {self.settling[1]} is not settled")
         if self.cover is not None:
