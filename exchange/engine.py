@@ -35,7 +35,7 @@ class Engine(Protocol):
         """
 
     def snapshot(self) -> bytes:
-        """The canonical state (docs/reference/rules.md, section 7)."""
+        """The canonical state (docs/reference/state.md)."""
 
     def digest(self) -> str:
         """BLAKE2b-128 of the canonical state, in hex."""

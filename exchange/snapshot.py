@@ -10,7 +10,7 @@ for the one before it, or for a replay of everything.  The file, little-endian, 
     24  i64  time of that command, nanoseconds
     32  16s  BLAKE2b-128 of the state: the engine's digest
     48  u64  bytes of the state
-    56       the state, as the engine gives it (rules, section 7)
+    56       the state, as the engine gives it (docs/reference/state.md)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The canonical state: one sequence of bytes for one state, whatever way it came about (rules, section 7).
+"""The canonical state: one sequence of bytes for one state, whatever way it came about (docs/reference/state.md).
 
 The digest is taken over it, snapshots store it, and `restore` builds an engine from it.  Its order is that of numbers,
 prices and queues; memory layout, slots and insertion order leave no trace.

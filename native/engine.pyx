@@ -325,7 +325,7 @@ cdef class Engine:
         return self.core.timestamp_ns
 
     def snapshot(self):
-        """The canonical state as bytes (rules, section 7)."""
+        """The canonical state as bytes (docs/reference/state.md)."""
         cdef Writer writer
         writer.to = NULL
         writer.size = 0

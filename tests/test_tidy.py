@@ -34,7 +34,7 @@ SOURCES = [
     ),
     ROOT / "setup.py",
 ]
-RULES = (ROOT / "docs" / "reference" / "rules.md").read_text()
+RULES = "\n".join(page.read_text() for page in sorted((ROOT / "docs" / "reference").glob("*.md")))
 
 
 def name_of(path: Path) -> str:

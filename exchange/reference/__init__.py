@@ -3,7 +3,7 @@
 Theory of operation.  The native engine keeps what it needs at hand: totals, counters, best prices.  This one
 keeps only what cannot be computed - policies, marks, balances, positions, resting orders - and works out
 everything else when it is asked, by walking sorted containers with Python's unbounded integers.  Each rule of
-``docs/reference/rules.md`` is a function that carries the rule's id in its docstring.  Both engines must write
+``docs/reference`` is a function that carries the rule's id in its docstring.  Both engines must write
 the same event bytes after every command; where they differ, one of them is wrong.
 
 Reading order: ``arithmetic`` (where a rounding goes), ``state`` (what is kept), ``margin`` (pure rules),

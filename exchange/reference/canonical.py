@@ -1,6 +1,6 @@
 """The canonical state: one sequence of bytes for one state, out (snapshot) and in (restore).
 
-The layout is section 7 of ``docs/reference/rules.md``, six parts packed little-endian.  Default accounts and
+The layout is that of ``docs/reference/state.md``, six parts packed little-endian.  Default accounts and
 settings are left out, so that two engines that know the same agree, whatever they have been asked before.
 """
 
@@ -33,7 +33,7 @@ UNCOVERED = 2
 
 
 def snapshot(state: State) -> bytes:
-    """The canonical state of section 7."""
+    """The canonical state (docs/reference/state.md)."""
     parts = [
         HEAD.pack(
             MAGIC, state.next_order_id, state.next_trade_id, state.fees_atoms, state.deposits_atoms

@@ -131,7 +131,7 @@ class ReferenceEngine:
     # ------------------------------------------------------------------------------------------ state
 
     def snapshot(self) -> bytes:
-        """The canonical state (section 7 of the rules)."""
+        """The canonical state (docs/reference/state.md)."""
         return canonical.snapshot(self._ctx.state)
 
     def digest(self) -> str:

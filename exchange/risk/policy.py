@@ -1,6 +1,6 @@
 """A symbol's policy as an operator thinks of it: decimals, rates as fractions, named liquidation modes.
 
-It is checked when it is made, against the same bounds as the engine's listing (docs/reference/rules.md, section 2),
+It is checked when it is made, against the same bounds as the engine's listing (docs/reference/commands.md, Listing),
 so that a wrong number is found in the configuration file and not in a reject code; `SymbolPolicy.to_command` then
 gives the journaled command that both engines read.
 """
