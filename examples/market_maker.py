@@ -1,8 +1,8 @@
 """A market maker: quotes both sides around the mark, leans against its position, follows the book.
 
 Each round it replaces its quotes by cancelling and placing, both in as few messages as possible.  With a long position
-it quotes lower, to sell; with a short one higher.  Run ``exchange serve`` and this; a second one with another account
-number and the first will trade with it.
+it quotes lower, to sell; with a short one higher.  Run ``exchange serve`` and this; its quotes are post-only, so they
+are filled by others' market orders.
 """
 
 import sys

@@ -1,7 +1,8 @@
 """A bot in twenty lines: buys a little below the mark, sells what it got a little higher, and starts over.
 
-Run ``exchange serve`` in one terminal and ``python examples/simple_bot.py`` in others: with another account number
-(``... simple_bot.py tcp://127.0.0.1:5555 2``) a second one joins in.  Ctrl-C ends it.
+Run ``exchange serve`` in one terminal and ``python examples/simple_bot.py`` in another; endpoint and account may be
+given (``... simple_bot.py tcp://127.0.0.1:5555 2``).  It trades when somebody sells to it and buys from it:
+docs/start.md does so from a shell.  Ctrl-C ends it.
 """
 
 import sys
