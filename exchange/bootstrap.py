@@ -19,7 +19,8 @@ from exchange.protocol.messages import Command, DepositFund, Event, ListSymbol, 
 from exchange.protocol.records import encode_command
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, REJECT_PROSE, RejectReason
 
-#: The canonical state up to its listings (docs/reference/state.md): magic, order id, trade id, fees, deposits; then a count.
+#: The canonical state up to its listings (docs/reference/state.md): magic, order id, trade id, fees, deposits; then a
+#: count.
 STATE_START = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
 MARK = struct.Struct("<q")
