@@ -5,6 +5,7 @@ fill, mode changes, withdrawals, liquidation and the shown liquidation price all
 """
 
 from libc.stdint cimport int64_t, uint32_t
+from native.book cimport crosses
 from native.core cimport (
     Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, symbol_of,
 )
@@ -348,8 +349,9 @@ cdef inline bint admits(
     extra.lots = 0 if reduce_only else lots
     extra.without = without
     spare = available_with(core, position.account, &extra, False)
-    if without and spare >= available_with(core, position.account, NULL, False):
-        spare = imax(spare, 0)     # an amend that needs no more than before
+    if without and spare < 0 and spare >= available_with(core, position.account, NULL, False) \
+            and not crosses(&symbol.sides[1 - side], price_ticks):
+        spare = 0                  # an amend that needs no more than before, and only waits
     if not position.isolated:
         if reduce_only:
             spare -= imax(0, loss_at(symbol, side, lots, price_ticks))

@@ -16,8 +16,8 @@ from exchange.protocol.schema import (
     SelfTradePrevention,
     TimeInForce,
 )
-from exchange.reference.margin import Trial, admits
-from exchange.reference.matching import crosses, is_in_band, market_limit
+from exchange.reference.margin import Trial, admits, would_trade
+from exchange.reference.matching import is_in_band, market_limit
 from exchange.reference.state import POST_ONLY, REDUCE_ONLY, Order, Position, State, Symbol
 
 LIMIT = int(OrderType.LIMIT)
@@ -58,12 +58,6 @@ def exceeds_exposure(
         entry_atoms + 2 * (open_value + lots * price_ticks) * m > limit
         or (gross_lots + 2 * (open_lots + lots)) * symbol.mark_ticks * m > limit
     )
-
-
-def would_take(symbol: Symbol, side: int, price_ticks: int) -> bool:
-    """MATCH-04: whether the best price of the other side crosses this limit."""
-    best = symbol.book.best(1 - side)
-    return best is not None and crosses(side, price_ticks, best.price_ticks)
 
 
 # ---------------------------------------------------------------------------------------------- place order
@@ -151,7 +145,7 @@ def check_place_risk(state: State, position: Position, command: PlaceOrder) -> R
         return RejectReason.POOL_LIQUIDATING
     if reduce_only and not position.reducible_lots(side):
         return RejectReason.REDUCE_ONLY_WOULD_OPEN
-    if command.flags & POST_ONLY and would_take(symbol, side, limit):
+    if command.flags & POST_ONLY and would_trade(symbol, side, limit):
         return RejectReason.POST_ONLY_WOULD_TAKE
     if lots and not admits(state, Trial(position, side, lots, limit, reduce_only)):
         return RejectReason.INSUFFICIENT_MARGIN
@@ -219,7 +213,7 @@ def check_amend_risk(
     if (
         order.flags & POST_ONLY
         and price_ticks != order.price_ticks
-        and would_take(position.symbol, order.side, price_ticks)
+        and would_trade(position.symbol, order.side, price_ticks)
     ):
         return RejectReason.POST_ONLY_WOULD_TAKE
     trial = Trial(position, order.side, lots, price_ticks, order.reduce_only, removed=order)

@@ -251,13 +251,22 @@ def other_lots(trial: Trial) -> int:
 def available_for(trial: Trial) -> int:
     """MARGIN-07, MATCH-05: what is available with the order among the open ones.
 
-    An amend that does not lower it counts it as 0 at least: who is short of margin may still step back.
+    An amend that does not lower it, and would not trade, counts it as 0 at least: who is short of margin may still
+    step back.
     """
-    owner = trial.position.owner
-    available = available_atoms(owner, trial)
-    if trial.removed is not None and available >= available_atoms(owner):
-        return max(available, 0)
-    return available
+    position = trial.position
+    available = available_atoms(position.owner, trial)
+    if trial.removed is None or would_trade(position.symbol, trial.side, trial.price_ticks):
+        return available
+    return max(available, 0) if available >= available_atoms(position.owner) else available
+
+
+def would_trade(symbol: Symbol, side: int, limit_ticks: int) -> bool:
+    """Whether an order of this side and limit would meet the best opposite price."""
+    best = symbol.book.best(1 - side)
+    if best is None:
+        return False
+    return best.price_ticks <= limit_ticks if side == BUY else best.price_ticks >= limit_ticks
 
 
 def admits(state: State, trial: Trial) -> bool:
