@@ -1,7 +1,7 @@
 """What a liquidated position is worth at bankruptcy, and what its closing costs or brings (LIQ-04..08)."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from native.core cimport Core, PoolState, Position, Symbol, account_at, pool_of
+from libc.stdint cimport int64_t, uint64_t
+from native.core cimport Core, Position, Symbol, account_at, pool_of
 from native.events cimport event_new
 from native.ledger cimport fund_balance, fund_move, move_to_pool, release_isolated
 from native.margin cimport PoolValue, bracket_of, notional, pool_value, position_maintenance

@@ -11,8 +11,7 @@ from native.book cimport book_append, book_level, book_next_price
 from native.core cimport (
     Account, BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, position_ensure, slot_of, symbol_at,
 )
-from native.events cimport event_new
-from native.ledger cimport FundState, fund_make_room, open_add, orders_counted, own_link
+from native.ledger cimport fund_make_room, open_add, orders_counted, own_link
 from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
 from native.order_index cimport (

@@ -6,10 +6,8 @@ ever moves, so a pointer taken in a command stays valid through it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
-from libc.stdlib cimport calloc
-from native.memory cimport Slab, slab_at, slab_take
-from native.units cimport i128
-from native.wire cimport wire_list_symbol, MAX_ACCOUNT, MAX_SYMBOL
+from native.memory cimport Slab, slab_take
+from native.wire cimport wire_list_symbol, MAX_SYMBOL
 
 cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word

@@ -6,7 +6,7 @@ fill it (gigabytes of events) is a fault.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from native.core cimport Core, Order, Position, PoolState, account_at, ensure
+from native.core cimport Core, Order, Position, account_at, ensure
 from native.units cimport likely
 from native.wire cimport *
 

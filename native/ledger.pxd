@@ -6,9 +6,8 @@ conservation of money can be read off one page.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memmove
 from native.core cimport (
-    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, slot_of, symbol_at,
+    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, slot_of,
 )
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised

@@ -10,16 +10,13 @@ from libc.stdlib cimport free, malloc, qsort
 from native.bankruptcy cimport (
     bankruptcy_value, fund_budget, fund_pays, liquidation_limit, liquidation_lots, pool_share, value_of,
 )
-from native.core cimport (
-    Account, Core, Order, PoolState, Position, QueuedPool, Symbol,
-    account_at, ensure, order_at, position_at, symbol_of,
-)
+from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, ensure, position_at, symbol_of
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
 from native.margin cimport PoolValue, below_maintenance, notional, pool_value, position_maintenance, unrealised
 from native.matching cimport Taker, cancel_useless_reduce_only, match, order_cancel
 from native.queue cimport pool_check, pool_state, position_check, queue_pop
-from native.units cimport compare_products, div_ceil, div_floor, iabs, imax, imin, u128, wide
+from native.units cimport compare_products, div_ceil, div_floor, iabs, imax, imin, wide
 from native.wire cimport *
 
 # A position on the other side, with what ranks it (ADL-01).

@@ -1,6 +1,6 @@
 """Listing a symbol: every number of its policy is checked before it can be traded (UNITS-01, MARGIN-03)."""
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 from native.core cimport Core, Symbol, symbol_at

@@ -27,9 +27,6 @@ cdef struct PoolValue:
 
 # ------------------------------------------------------------------------------------------- one position
 
-cdef inline int64_t notional_at(Symbol* symbol, int64_t lots, int64_t mark_ticks) noexcept nogil:
-    return iabs(lots) * mark_ticks * symbol.m
-
 cdef inline int64_t notional(Symbol* symbol, int64_t lots) noexcept nogil:
     return iabs(lots) * symbol.mark_ticks * symbol.m
 

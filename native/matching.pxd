@@ -12,10 +12,9 @@ from native.book cimport (
     better, book_append, book_front, book_level, book_next_price, book_reduce, book_remove, crosses,
 )
 from native.core cimport (
-    Account, BookSide, Core, Level, Order, Position, Symbol,
-    account_at, ensure, order_at, position_at, reducible_lots, reduces, slot_of,
+    BookSide, Core, Order, Position, Symbol, ensure, order_at, position_at, reducible_lots, reduces, slot_of,
 )
-from native.events cimport event_new, event_order_cancelled, event_order_reduced, event_order_rested
+from native.events cimport event_order_cancelled, event_order_reduced, event_order_rested
 from native.ledger cimport (
     FAULT_NO_MEMORY, Settlement, charge_fee, event_fill, orders_counted, own_link, own_unlink, settle_position,
 )

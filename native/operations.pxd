@@ -3,19 +3,17 @@
 Each command function returns 0 when it was carried out, or the reject reason, in which case nothing has changed.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
 from native.core cimport (
     Account, Core, Position, Symbol, account_at, ensure, position_at, position_ensure, position_find, symbol_at,
 )
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
-from native.margin cimport (
-    available_with, base_rate, notional, position_initial, unrealised, withdrawable,
-)
+from native.margin cimport available_with, base_rate, position_initial, unrealised, withdrawable
 from native.memory cimport slab_has_room
 from native.queue cimport pool_check
-from native.units cimport div_ceil, i128, iabs, imax, imin, wide
+from native.units cimport div_ceil, i128, imax, imin, wide
 from native.wire cimport *
 
 cdef inline bint no_account(uint32_t account) noexcept nogil:

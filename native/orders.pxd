@@ -3,14 +3,14 @@
 Each command function returns 0 when it was carried out, or the reject reason, in which case nothing has changed.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from native.book cimport better, book_reduce, book_remove, crosses
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from native.book cimport book_reduce, crosses
 from native.core cimport (
-    Account, BookSide, Core, Order, Position, Symbol,
-    account_at, ensure, order_at, pool_of, position_at, position_ensure, position_find, reducible_lots, symbol_at, symbol_of,
+    Core, Order, Position, Symbol, account_at, order_at, pool_of, position_at, position_ensure, position_find,
+    reducible_lots, symbol_at, symbol_of,
 )
-from native.events cimport event_accepted, event_new, event_order_cancelled
-from native.ledger cimport FAULT_NO_MEMORY, orders_counted, own_unlink
+from native.events cimport event_accepted, event_new
+from native.ledger cimport orders_counted
 from native.margin cimport admits
 from native.matching cimport (
     Taker, fill_or_kill, match, order_cancel, order_forget, order_leave, order_rest, reachable, taker_cancel,

@@ -6,7 +6,7 @@ changes while it waits is measured again and moved: the heap always orders by pr
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport realloc
-from native.core cimport Account, Core, PoolState, Position, QueuedPool, account_at, ensure
+from native.core cimport Core, PoolState, Position, QueuedPool, account_at, ensure
 from native.ledger cimport FAULT_NO_MEMORY
 from native.margin cimport PoolValue, below_maintenance, pool_value
 from native.units cimport i128, wide
