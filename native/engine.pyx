@@ -354,6 +354,11 @@ cdef class Engine:
 
     # ------------------------------------------------------------------------------------------- queries
 
+    cdef Account* owner(self, uint32_t account) except NULL:
+        if account == 0 or account > MAX_ACCOUNT:
+            raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
+        return account_at(&self.core, account)
+
     def account(self, uint32_t account):
         """The account and its cross pool; zeros for one that never appeared."""
         cdef Core* core = &self.core
@@ -365,9 +370,7 @@ cdef class Engine:
         cdef int64_t initial = 0
         cdef int64_t profit = 0
         cdef int64_t need
-        if account == 0 or account > MAX_ACCOUNT:
-            raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
-        owner = account_at(core, account)
+        owner = self.owner(account)
         value = cross_value(core, account)
         slot = owner.first_position
         while slot:
@@ -419,9 +422,7 @@ cdef class Engine:
         cdef uint32_t slot
         cdef PoolValue value
         found = []
-        if account == 0 or account > MAX_ACCOUNT:
-            raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
-        slot = account_at(core, account).first_position
+        slot = self.owner(account).first_position
         while slot:
             position = position_at(core, slot)
             slot = position.next
@@ -456,9 +457,7 @@ cdef class Engine:
         cdef uint32_t entry, slot
         cdef int side
         found = []
-        if account == 0 or account > MAX_ACCOUNT:
-            raise KeyError(f"account numbers are 1 .. {MAX_ACCOUNT}; this is {account}")
-        entry = account_at(core, account).first_position
+        entry = self.owner(account).first_position
         while entry:
             position = position_at(core, entry)
             entry = position.next

@@ -20,7 +20,9 @@ from native.ledger cimport (
 )
 from native.margin cimport available_with, loss_at, maker_bears
 from native.memory cimport slab_give, slab_take
-from native.order_index cimport client_index_drop, client_index_put, order_index_drop, order_index_put
+from native.order_index cimport (
+    client_index_drop, client_index_put, order_index_drop, order_index_find, order_index_put,
+)
 from native.queue cimport pool_check, position_check
 from native.units cimport imax, imin
 from native.wire cimport *
@@ -286,14 +288,17 @@ cdef inline bint counts(Core* core, Symbol* symbol, Position* position, Order* m
     return not position.visited and position.reduce_only_orders == 0 and maker_bears(
         core, symbol, position, maker.side, maker.open_lots, maker.price_ticks, False) == maker.open_lots
 
-cdef inline bint count_makers(Core* core, Symbol* symbol, Taker* taker, int64_t needed) noexcept nogil:
-    """Marks the orders that a fill-or-kill order can rely on; whether they reach what it needs."""
+cdef inline bint count_makers(
+    Core* core, Symbol* symbol, Taker* taker, int64_t needed, uint32_t* last
+) noexcept nogil:
+    """Marks the orders that a fill-or-kill order can rely on, and names the last; whether they reach what it needs."""
     cdef BookSide* opposite = &symbol.sides[1 - taker.side]
     cdef int64_t price = opposite.best_ticks
     cdef int64_t count = 0
     cdef Position* position
     cdef uint32_t slot
     cdef Order* maker
+    last[0] = 0
     while price and not better(opposite, taker.limit_ticks, price):
         slot = book_level(opposite, price).head
         while slot and count < needed:
@@ -306,30 +311,40 @@ cdef inline bint count_makers(Core* core, Symbol* symbol, Taker* taker, int64_t 
                 count += maker.open_lots
                 maker.flags |= COUNTED
                 position.visited = True
+                last[0] = slot
             slot = maker.next
         if count >= needed:
             return True
         price = book_next_price(opposite, price)
     return False
 
-cdef inline void forget_counted(Core* core, Symbol* symbol, Taker* taker, uint16_t marks) noexcept nogil:
-    """Takes the marks off whatever still crosses."""
+cdef inline void forget_counted(Core* core, Symbol* symbol, Taker* taker, uint16_t marks, uint32_t last) noexcept nogil:
+    """Takes the marks off again: from the best order to the last that was counted, and no further."""
     cdef BookSide* opposite = &symbol.sides[1 - taker.side]
     cdef int64_t price = opposite.best_ticks
     cdef uint32_t slot
-    while price and not better(opposite, taker.limit_ticks, price):
+    while price:
         slot = book_level(opposite, price).head
         while slot:
             order_at(core, slot).flags &= ~marks
             position_at(core, order_at(core, slot).position).visited = False
+            if slot == last:
+                return
             slot = order_at(core, slot).next
         price = book_next_price(opposite, price)
 
 cdef inline bint fill_or_kill(Core* core, Symbol* symbol, Taker* taker, int64_t needed) noexcept nogil:
     """MATCH-03: all or nothing, decided before any fill; False if it was nothing."""
-    cdef bint enough = count_makers(core, symbol, taker, needed)
-    forget_counted(core, symbol, taker, 0 if enough else COUNTED)
+    cdef uint32_t last
+    cdef uint64_t last_id
+    cdef bint enough = count_makers(core, symbol, taker, needed, &last)
+    if last == 0:
+        return False
+    last_id = order_at(core, last).order_id
+    forget_counted(core, symbol, taker, 0 if enough else COUNTED, last)
     if enough:
         match(core, symbol, taker)
-        forget_counted(core, symbol, taker, COUNTED)
+        # Makers fill in the order in which they were counted: if the last is gone, all of them are.
+        if order_index_find(&core.order_index, last_id) == last:
+            forget_counted(core, symbol, taker, COUNTED, last)
     return enough
