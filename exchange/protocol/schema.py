@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAX_BRACKETS = 16
+MAX_LIST_ORDERS = 64
 MAX_NAME_BYTES = 16
 
 # ------------------------------------------------------------------------------------------------ codes
@@ -38,6 +39,18 @@ class OrderType(IntEnum):
 
     LIMIT = 0
     MARKET = 1
+    STOP_MARKET = 2
+    STOP_LIMIT = 3
+    TAKE_PROFIT_MARKET = 4
+    TAKE_PROFIT_LIMIT = 5
+    TRAILING_STOP = 6
+
+
+class TriggerBy(IntEnum):
+    """The price that a trigger watches (MATCH-10)."""
+
+    MARK = 0
+    LAST = 1
 
 
 class TimeInForce(IntEnum):
@@ -46,6 +59,35 @@ class TimeInForce(IntEnum):
     GTC = 0
     IOC = 1
     FOK = 2
+    GTD = 3
+
+
+class ListMode(IntEnum):
+    """What the orders of one list have to do with each other (MATCH-14)."""
+
+    EACH = 0
+    ALL_OR_NOTHING = 1
+    ONE_CANCELS_OTHER = 2
+    ENTRY_WITH_EXITS = 3
+
+
+class SymbolState(IntEnum):
+    """What may be done with a symbol (MATCH-12)."""
+
+    OPEN = 0
+    PRE_OPEN = 1
+    AUCTION = 2
+    CANCEL_ONLY = 3
+    HALTED = 4
+    SETTLED = 5
+
+
+class OrderPlace(IntEnum):
+    """Where an order was when it left: the rest of a taker, in the book, or waiting for its trigger."""
+
+    TAKER = 0
+    BOOK = 1
+    WAITING = 2
 
 
 class SelfTradePrevention(IntEnum):
@@ -80,6 +122,8 @@ class FillRole(IntEnum):
     LIQUIDATED = 2
     DELEVERAGED = 3
     ADL_COUNTERPARTY = 4
+    AUCTION = 5
+    SETTLEMENT = 6
 
 
 class CancelReason(IntEnum):
@@ -93,6 +137,13 @@ class CancelReason(IntEnum):
     REDUCE_ONLY = 6
     INSUFFICIENT_MARGIN = 7
     LIQUIDATION = 8
+    EXPIRED = 9
+    COUNTDOWN = 10
+    LINKED = 11
+    POST_ONLY = 12
+    PRICE_OUT_OF_BAND = 13
+    VALUE_OUT_OF_RANGE = 14
+    SYMBOL_SETTLED = 15
 
 
 class BalanceCause(IntEnum):
@@ -117,10 +168,14 @@ class FundCause(IntEnum):
 
 
 class OrderFlag(IntEnum):
-    """Bits of an order's ``flags``; they add up."""
+    """Bits of an order's ``flags``; they add up.  The engine itself sets iceberg and linked, and only it."""
 
     POST_ONLY = 1
     REDUCE_ONLY = 2
+    SLIDE = 4
+    CLOSE_POSITION = 8
+    ICEBERG = 16
+    LINKED = 32
 
 
 class RejectReason(IntEnum):
@@ -139,30 +194,39 @@ class RejectReason(IntEnum):
     INVALID_MARGIN_MODE = 11
     INVALID_PRICE = 12
     INVALID_QUANTITY = 13
-    INVALID_AMOUNT = 14
-    INVALID_MARGIN_RATE = 15
-    INVALID_BRACKETS = 16
-    INVALID_POLICY = 17
-    VALUE_NOT_WHOLE = 18
-    UNKNOWN_ORDER = 19
-    NOTHING_TO_AMEND = 20
-    NO_MARK_PRICE = 21
-    DUPLICATE_CLIENT_ORDER_ID = 22
-    QUANTITY_BELOW_FILLED = 23
-    QUANTITY_BELOW_MINIMUM = 24
-    QUANTITY_ABOVE_MAXIMUM = 25
-    NOTIONAL_BELOW_MINIMUM = 26
-    PRICE_OUT_OF_BAND = 27
-    TOO_MANY_OPEN_ORDERS = 28
-    VALUE_OUT_OF_RANGE = 29
-    OUT_OF_CAPACITY = 30
-    POOL_LIQUIDATING = 31
-    REDUCE_ONLY_WOULD_OPEN = 32
-    POST_ONLY_WOULD_TAKE = 33
-    NO_ISOLATED_POSITION = 34
-    LEVERAGE_TOO_HIGH = 35
-    WITHDRAWALS_STOPPED = 36
-    INSUFFICIENT_MARGIN = 37
+    INVALID_TRIGGER = 14
+    INVALID_DISPLAY = 15
+    INVALID_EXPIRY = 16
+    INVALID_LIST = 17
+    INVALID_AMOUNT = 18
+    INVALID_MARGIN_RATE = 19
+    INVALID_SYMBOL_STATE = 20
+    INVALID_TIMEOUT = 21
+    INVALID_BRACKETS = 22
+    INVALID_POLICY = 23
+    VALUE_NOT_WHOLE = 24
+    UNKNOWN_ORDER = 25
+    SYMBOL_STATE_FORBIDS = 26
+    NOTHING_TO_AMEND = 27
+    NO_MARK_PRICE = 28
+    NO_LAST_PRICE = 29
+    DUPLICATE_CLIENT_ORDER_ID = 30
+    QUANTITY_BELOW_FILLED = 31
+    QUANTITY_BELOW_MINIMUM = 32
+    QUANTITY_ABOVE_MAXIMUM = 33
+    NOTIONAL_BELOW_MINIMUM = 34
+    PRICE_OUT_OF_BAND = 35
+    TOO_MANY_OPEN_ORDERS = 36
+    VALUE_OUT_OF_RANGE = 37
+    OUT_OF_CAPACITY = 38
+    POOL_LIQUIDATING = 39
+    REDUCE_ONLY_WOULD_OPEN = 40
+    TRIGGER_ALREADY_TRUE = 41
+    POST_ONLY_WOULD_TAKE = 42
+    NO_ISOLATED_POSITION = 43
+    LEVERAGE_TOO_HIGH = 44
+    WITHDRAWALS_STOPPED = 45
+    INSUFFICIENT_MARGIN = 46
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -173,21 +237,29 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.SYMBOL_EXISTS: "a symbol with this number is already listed",
     RejectReason.INVALID_SIDE: "the side is neither buy nor sell (for cancel_all: nor both)",
     RejectReason.INVALID_ORDER_TYPE: "the order type is not one of the table",
-    RejectReason.INVALID_TIME_IN_FORCE: "unknown time in force, or GTC on a market order",
+    RejectReason.INVALID_TIME_IN_FORCE: "unknown time in force, or GTC or GTD on a market order",
     RejectReason.INVALID_SELF_TRADE_PREVENTION: "the self-trade prevention mode is not one of the table",
-    RejectReason.INVALID_FLAGS: "an unknown flag, or post-only on an order that cannot rest",
+    RejectReason.INVALID_FLAGS: "an unknown flag, or one that does not fit type and time in force",
     RejectReason.INVALID_MARGIN_MODE: "the margin mode is neither cross nor isolated",
-    RejectReason.INVALID_PRICE: "the price is outside 1 .. 10^12 ticks, or a market order names a price",
-    RejectReason.INVALID_QUANTITY: "the quantity is outside 1 .. 10^12 lots",
+    RejectReason.INVALID_PRICE: "the price is outside 1 .. 10^12 ticks (of a market order, where 0 means none: 0 .. 10^12)",
+    RejectReason.INVALID_QUANTITY: "the quantity is outside 1 .. 10^12 lots, or given with close-position",
+    RejectReason.INVALID_TRIGGER: "trigger fields on an order without trigger, or not those that its type needs",
+    RejectReason.INVALID_DISPLAY: "the display quantity is negative, above the quantity, or on an order that cannot rest",
+    RejectReason.INVALID_EXPIRY: "GTD without a time that is still to come, or a time without GTD",
+    RejectReason.INVALID_LIST: "the list is empty, longer than 64, or its orders do not fit its mode",
     RejectReason.INVALID_AMOUNT: "the amount is zero or negative where it must be positive, or beyond 10^18 atoms",
     RejectReason.INVALID_MARGIN_RATE: "the initial margin rate is outside 0 .. 1,000,000 ppm",
+    RejectReason.INVALID_SYMBOL_STATE: "the state is not one of the table, is the present one, or cannot follow it; or its price does not fit",
+    RejectReason.INVALID_TIMEOUT: "the timeout is outside 0 .. 86,400,000 ms",
     RejectReason.INVALID_BRACKETS: "brackets must start at 0, rise in floor and rates, and be exact at their edges",
     RejectReason.INVALID_POLICY: "a number of the listing is outside its bounds",
     RejectReason.VALUE_NOT_WHOLE: "tick size x lot size is not atoms_per_tick_lot atoms",
     RejectReason.UNKNOWN_ORDER: "the account has no live order with this order id or client order id",
-    RejectReason.NOTHING_TO_AMEND: "neither the price nor the quantity would change",
+    RejectReason.SYMBOL_STATE_FORBIDS: "the state of the symbol does not allow this",
+    RejectReason.NOTHING_TO_AMEND: "nothing of the order would change",
     RejectReason.NO_MARK_PRICE: "the symbol has no mark price yet",
-    RejectReason.DUPLICATE_CLIENT_ORDER_ID: "the account has a live order with this client order id",
+    RejectReason.NO_LAST_PRICE: "the symbol has not traded yet, and the trigger watches the last trade",
+    RejectReason.DUPLICATE_CLIENT_ORDER_ID: "another order of the account has this client order id, or had it lately",
     RejectReason.QUANTITY_BELOW_FILLED: "the new total quantity is not above what is already filled",
     RejectReason.QUANTITY_BELOW_MINIMUM: "the quantity is below the symbol's minimum",
     RejectReason.QUANTITY_ABOVE_MAXIMUM: "the quantity is above the symbol's maximum",
@@ -198,6 +270,7 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.OUT_OF_CAPACITY: "the engine has no room for another order, account or symbol",
     RejectReason.POOL_LIQUIDATING: "the collateral pool is being liquidated: only the engine trades for it",
     RejectReason.REDUCE_ONLY_WOULD_OPEN: "there is no position on the other side that the order could reduce",
+    RejectReason.TRIGGER_ALREADY_TRUE: "the watched price is at or beyond the trigger already",
     RejectReason.POST_ONLY_WOULD_TAKE: "the order would trade at once",
     RejectReason.NO_ISOLATED_POSITION: "there is no isolated position whose margin could be changed",
     RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
@@ -208,7 +281,11 @@ REJECT_PROSE: dict[RejectReason, str] = {
 ENUMS: tuple[type[IntEnum], ...] = (
     Side,
     OrderType,
+    TriggerBy,
     TimeInForce,
+    ListMode,
+    SymbolState,
+    OrderPlace,
     SelfTradePrevention,
     MarginMode,
     LiquidationMode,
@@ -222,7 +299,9 @@ ENUMS: tuple[type[IntEnum], ...] = (
 
 # ----------------------------------------------------------------------------------------------- fields
 
-#: kind -> (struct format, C type, bytes).  ``brackets`` is an array of MAX_BRACKETS (i64, u32, u32) entries.
+#: kind -> (struct format, C type, bytes).  ``brackets`` is an array of MAX_BRACKETS (i64, u32, u32)
+#: entries.  ``orders`` is as many bodies of ``place_order`` as the record's order_count says: such a record is as long as
+#: it needs to be, and this field is its last.
 KINDS: dict[str, tuple[str, str, int]] = {
     "u8": ("B", "uint8_t", 1),
     "u16": ("H", "uint16_t", 2),
@@ -232,6 +311,7 @@ KINDS: dict[str, tuple[str, str, int]] = {
     "i64": ("q", "int64_t", 8),
     "name": (f"{MAX_NAME_BYTES}s", "char", MAX_NAME_BYTES),
     "brackets": ("qII" * MAX_BRACKETS, "wire_bracket", 16 * MAX_BRACKETS),
+    "orders": ("", "wire_order", 0),
 }
 
 
@@ -308,6 +388,25 @@ _SIDE = Field("side", "u8", "buy or sell", Side)
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
 
+#: What an order is; the body of ``place_order`` and of each entry of ``place_orders``.
+ORDER_FIELDS: tuple[Field, ...] = (
+    _SYMBOL,
+    _SIDE,
+    Field("order_type", "u8", "limit, market, or one of those that wait for a trigger", OrderType, default=0),
+    Field("time_in_force", "u8", "GTC, IOC, FOK or GTD", TimeInForce, default=0),
+    Field("self_trade", "u8", "self-trade prevention of this order", SelfTradePrevention, default=0),
+    Field("flags", "u32", "sum of order flags", default=0),
+    Field("price_ticks", "i64", "limit; of a market order the worst price it may have, 0: none", default=0),
+    Field("qty_lots", "i64", "1 .. 10^12; 0 with close-position", default=0),
+    _CLIENT_ORDER_ID,
+    Field("display_lots", "i64", "iceberg: what is shown at a time; 0: all", default=0),
+    Field("expires_ns", "i64", "GTD: when it is cancelled, nanoseconds since the epoch", default=0),
+    Field("trigger_ticks", "i64", "stop and take-profit: the price that sets it off", default=0),
+    Field("callback_ticks", "i64", "trailing stop: its distance from the best price since, in ticks", default=0),
+    Field("callback_ppm", "u32", "trailing stop: its distance as a share of that price", default=0),
+    Field("trigger_by", "u8", "what the trigger watches: mark or last trade", TriggerBy, default=0),
+)
+
 # --------------------------------------------------------------------------------------------- commands
 
 COMMANDS: tuple[Message, ...] = (
@@ -380,22 +479,7 @@ COMMANDS: tuple[Message, ...] = (
         "Moves money between the wallet and the pool of an isolated position (ACCT-06).",
         (_SYMBOL, Field("change_atoms", "i64", "positive: to the position; negative: back to the wallet")),
     ),
-    Message(
-        7,
-        "place_order",
-        "Places an order (MATCH-01..06).",
-        (
-            _SYMBOL,
-            _SIDE,
-            Field("order_type", "u8", "limit or market", OrderType, default=0),
-            Field("time_in_force", "u8", "GTC, IOC or FOK", TimeInForce, default=0),
-            Field("self_trade", "u8", "self-trade prevention of this order", SelfTradePrevention, default=0),
-            Field("flags", "u32", "sum of order flags", default=0),
-            Field("price_ticks", "i64", "limit; 0 for a market order", default=0),
-            Field("qty_lots", "i64", "1 .. 10^12", default=0),
-            _CLIENT_ORDER_ID,
-        ),
-    ),
+    Message(7, "place_order", "Places an order (MATCH-01..06, MATCH-10, MATCH-15).", ORDER_FIELDS),
     Message(
         8,
         "cancel_order",
@@ -414,12 +498,17 @@ COMMANDS: tuple[Message, ...] = (
     Message(
         10,
         "amend_order",
-        "Changes price or total quantity of one order in one step (MATCH-05).",
+        "Changes one order in one step: price, total quantity, display, expiry, trigger (MATCH-05).",
         (
             Field("order_id", "u64", "the engine's id, or 0", default=0),
             _CLIENT_ORDER_ID,
             Field("price_ticks", "i64", "new limit; 0: as it is", default=0),
             Field("qty_lots", "i64", "new total quantity, what is filled included; 0: as it is", default=0),
+            Field("display_lots", "i64", "new display quantity of an iceberg; 0: as it is", default=0),
+            Field("expires_ns", "i64", "new expiry of a GTD order; 0: as it is", default=0),
+            Field("trigger_ticks", "i64", "new trigger of a waiting stop or take-profit; 0: as it is", default=0),
+            Field("callback_ticks", "i64", "new distance of a waiting trailing stop; 0: as it is", default=0),
+            Field("callback_ppm", "u32", "the same as a share of the price; 0: as it is", default=0),
         ),
     ),
     Message(
@@ -443,8 +532,45 @@ COMMANDS: tuple[Message, ...] = (
     Message(
         13,
         "advance_time",
-        "Does nothing but let time pass.",
+        "Lets time pass: what is due expires, and a symbol in auction tells its indication.",
         (),
+        sender="admin",
+    ),
+    Message(
+        14,
+        "place_orders",
+        "Places up to 64 orders in one command, each on its own or linked (MATCH-14).",
+        (
+            Field("list_mode", "u8", "what the orders have to do with each other", ListMode, default=0),
+            Field("order_count", "u8", "orders in the list, 1 .. 64"),
+            Field("orders", "orders", "the orders; fields as in place_order"),
+        ),
+    ),
+    Message(
+        15,
+        "set_symbol_state",
+        "Opens, halts, settles a symbol or calls an auction (MATCH-12).",
+        (
+            _SYMBOL,
+            Field("state", "u8", "the state from now on", SymbolState),
+            Field("price_ticks", "i64", "settled: the final mark; else 0", default=0),
+        ),
+        sender="admin",
+    ),
+    Message(
+        16,
+        "set_countdown",
+        "Cancels all of the account's orders when the time is up, unless it is set again (MATCH-07).",
+        (Field("timeout_ms", "u32", "from the time of this command; 0: no countdown", default=0),),
+    ),
+    Message(
+        17,
+        "set_stp_group",
+        "Puts an account into a group whose members never trade with each other (MATCH-06).",
+        (
+            Field("member_account", "u32", "the account"),
+            Field("stp_group", "u32", "number of the group; 0: none", default=0),
+        ),
         sender="admin",
     ),
 )
@@ -495,7 +621,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
-            Field("resting", "u8", "1 if it stood in the book, 0 if it was the rest of a taker"),
+            Field("place", "u8", "where it was: the rest of a taker, in the book, or waiting", OrderPlace),
             Field("reason", "u8", "why", CancelReason),
             _ORDER_ID,
             _CLIENT_ORDER_ID,
@@ -526,7 +652,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
-            Field("resting", "u8", "1 if it stands in the book, 0 if it is the taker"),
+            Field("place", "u8", "taker or book", OrderPlace),
             _ORDER_ID,
             _CLIENT_ORDER_ID,
             Field("price_ticks", "i64", "limit; 0 for a market order"),
@@ -541,10 +667,10 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
-            Field("role", "u8", "maker, taker, liquidated, deleveraged or adl_counterparty", FillRole),
+            Field("role", "u8", "the part played in it", FillRole),
             Field("margin_mode", "u8", "of the position", MarginMode),
-            Field("trade_id", "u64", "rising from 1"),
-            Field("order_id", "u64", "0 in auto-deleveraging"),
+            Field("trade_id", "u64", "rising from 1; 0 in settlement"),
+            Field("order_id", "u64", "0 in auto-deleveraging and settlement"),
             _CLIENT_ORDER_ID,
             Field("price_ticks", "i64", "the maker's price; 0 in auto-deleveraging"),
             Field("qty_lots", "i64", "quantity"),
@@ -684,6 +810,110 @@ EVENTS: tuple[Message, ...] = (
         ),
         public=True,
     ),
+    Message(
+        146,
+        "order_waiting",
+        "An order waits for its trigger, as the fields say now: after it was accepted, amended or armed (MATCH-10).",
+        (
+            _SYMBOL,
+            _SIDE,
+            Field("order_type", "u8", "its type", OrderType),
+            Field("trigger_by", "u8", "what it watches", TriggerBy),
+            Field("flags", "u32", "sum of order flags"),
+            _ORDER_ID,
+            _CLIENT_ORDER_ID,
+            Field("trigger_ticks", "i64", "where it goes off as things stand"),
+            Field("price_ticks", "i64", "limit; of a market type its worst price, 0: none"),
+            Field("open_lots", "i64", "quantity; 0: close-position, or an exit whose entry has not filled"),
+        ),
+    ),
+    Message(
+        147,
+        "order_triggered",
+        "The trigger of an order was reached: it acts now.",
+        (
+            _SYMBOL,
+            _SIDE,
+            _ORDER_ID,
+            _CLIENT_ORDER_ID,
+            Field("trigger_ticks", "i64", "the trigger"),
+            Field("watched_ticks", "i64", "the mark or last price that reached it"),
+            Field("open_lots", "i64", "the quantity it acts with"),
+        ),
+    ),
+    Message(
+        148,
+        "order_shown",
+        "What an iceberg shows in the book from now on; with refreshed 1 it went to the back of its level.",
+        (
+            _SYMBOL,
+            _SIDE,
+            Field("refreshed", "u8", "1: a new slice, at the back of the level"),
+            _ORDER_ID,
+            _CLIENT_ORDER_ID,
+            Field("price_ticks", "i64", "limit"),
+            Field("shown_lots", "i64", "visible quantity"),
+        ),
+    ),
+    Message(
+        149,
+        "entry_accepted",
+        "The result of one order of a list that was accepted.",
+        (Field("index", "u8", "place in the list, from 0"), _ORDER_ID, _CLIENT_ORDER_ID),
+    ),
+    Message(
+        150,
+        "entry_rejected",
+        "The result of one order of a list that was refused: it changed nothing.",
+        (
+            Field("index", "u8", "place in the list, from 0"),
+            Field("reason", "u16", "why", RejectReason),
+            _CLIENT_ORDER_ID,
+        ),
+    ),
+    Message(
+        151,
+        "symbol_state_changed",
+        "The state of a symbol from now on.",
+        (_SYMBOL, Field("state", "u8", "its state", SymbolState)),
+        public=True,
+    ),
+    Message(
+        152,
+        "auction_indicated",
+        "What an auction would give at this moment.",
+        (
+            _SYMBOL,
+            Field("price_ticks", "i64", "uncrossing price; 0: nothing would trade"),
+            Field("qty_lots", "i64", "what would trade"),
+            Field("imbalance_lots", "i64", "what would be left at that price; positive: buys, negative: sells"),
+        ),
+        public=True,
+    ),
+    Message(
+        153,
+        "auction_uncrossed",
+        "An auction trades at one price; its fills follow.",
+        (
+            _SYMBOL,
+            Field("price_ticks", "i64", "the one price"),
+            Field("qty_lots", "i64", "what can trade at it"),
+            Field("imbalance_lots", "i64", "what is left at it; positive: buys, negative: sells"),
+        ),
+        public=True,
+    ),
+    Message(
+        154,
+        "countdown_set",
+        "When the account's orders will be cancelled.",
+        (Field("expires_ns", "i64", "nanoseconds since the epoch; 0: never"),),
+    ),
+    Message(
+        155,
+        "stp_group_set",
+        "The group of accounts that an account does not trade with.",
+        (Field("stp_group", "u32", "number of the group; 0: none"),),
+    ),
 )
 
 COMMAND_BY_NAME: dict[str, Message] = {m.name: m for m in COMMANDS}
@@ -697,6 +927,8 @@ MAX_SYMBOL = (1 << 16) - 1
 MAX_PRICE_TICKS = 10**12
 MAX_QTY_LOTS = 10**12
 MAX_AMOUNT_ATOMS = 10**18  # of one payment, and of all deposits less withdrawals
+MAX_TIMEOUT_MS = 86_400_000  # of a countdown
+REMEMBERED_ORDERS = 128  # client order ids that are remembered of each account (MATCH-08)
 MAX_EXPOSURE_ATOMS = 1 << 60  # sum of the symbols' exposure limits: keeps every balance inside int64
 PPM = 1_000_000
 ASSET_DECIMALS = 8
