@@ -13,23 +13,31 @@ cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
     CHUNK_BLOCKS = 64      # block keys of one chunk of a side's index
     BLOCK_CACHE = 64       # recently used blocks of a side, by key modulo this
+    OPEN_CHUNK = 4096      # slots of one chunk of a symbol's open positions
 
 # ---------------------------------------------------------------------------------------------- orders
 
-cdef struct Order:                     # 64 bytes: one cache line
+cdef struct Order:                     # 64 bytes: one cache line, all that matching and cancelling touch
     uint32_t next                      # in its level, towards the back; also the slab's free list
     uint32_t previous
-    uint32_t own_next                  # among the account's orders of symbol and side, best first
+    uint32_t own_next                  # among the account's orders of symbol and side (own_orders.pxd)
     uint32_t own_previous
     uint64_t order_id
     int64_t price_ticks
     int64_t open_lots
     int64_t filled_lots                # filled or decremented: quantity - open
-    uint64_t client_order_id
     uint32_t position                  # slot of its account-symbol entry
+    uint32_t index_next                # behind it in its bucket of the order index
+    uint16_t flags
     uint8_t side
     uint8_t self_trade
-    uint16_t flags
+    uint8_t named                      # has a client order id: the cold record is worth a look
+    uint8_t unused[3]
+
+cdef struct OrderMore:                 # the cold record, at the same slot
+    uint64_t client_order_id           # meaningful only if the order is `named`
+    uint32_t client_next               # behind it in its bucket of the client index
+    uint32_t unused
 
 # ------------------------------------------------------------------------------------------------ book
 
@@ -101,9 +109,10 @@ cdef struct Symbol:
     int64_t draw_cap_atoms
     wire_list_symbol listing           # as commanded, for the snapshot
     # open positions, in no order
-    uint32_t* open_positions
+    uint32_t** open_chunks             # slots, OPEN_CHUNK to a chunk
     int64_t open_count
-    int64_t open_capacity
+    int64_t open_chunk_count
+    int64_t open_chunk_capacity
 
 # -------------------------------------------------------------------------------- accounts and positions
 
@@ -121,24 +130,32 @@ cdef struct Account:                   # 64 bytes: one cache line
     PoolState pool                     # the cross pool
     int64_t unused[3]
 
-cdef struct Position:                  # an account-symbol entry: two cache lines of settings, position, order sums
+cdef struct Position:                  # an account-symbol entry: three cache lines
+    # what every placement and every fill looks at
     int64_t position_lots
     int64_t entry_value_atoms
     int64_t margin_atoms               # isolated pool
-    int64_t order_value[2]             # resting orders that are not reduce-only, lots x ticks by side
     uint32_t account
     uint32_t symbol
     uint32_t next                      # next entry of the account
     uint32_t own_rate_ppm              # 0: the symbol's
-    uint8_t isolated
-    uint8_t visited                    # by the walk or stage that is at work
-    uint32_t open_place                # place in the symbol's open positions + 1; 0: none
-    int64_t order_lots[2]              # as order_value, in lots
-    int64_t own_best_ticks[2]          # price of own_head
-    uint32_t own_head[2]               # resting orders by side, best first
     uint32_t order_count
     uint32_t reduce_only_orders        # how many of them are reduce-only
+    uint8_t isolated
+    uint8_t visited                    # by the walk or stage that is at work
+    uint8_t own_sorted[2]              # by side: the list below happens to stand best first
+    uint32_t unused_hot
+    int64_t unused_room
+    # its resting orders by side
+    int64_t order_lots[2]              # that are not reduce-only
+    int64_t order_value[2]             # the same, lots x ticks
+    int64_t own_best_ticks[2]          # no order of the side has a better price than this
+    uint32_t own_head[2]               # oldest first, until somebody sorts them
+    uint32_t own_tail[2]
+    # what opening, closing and liquidation look at
     PoolState pool                     # the isolated pool
+    uint32_t open_place                # place in the symbol's open positions + 1; 0: none
+    uint32_t unused[11]
 
 cdef struct FundState:
     uint32_t fund
@@ -152,16 +169,13 @@ cdef struct QueuedPool:                # LIQ-01
     uint32_t account_number
     uint32_t symbol
 
-cdef struct OrderIndex:                # order id -> slot
-    uint64_t* keys
-    uint32_t* slots
-    uint64_t mask
-    uint64_t count
-
-cdef struct ClientIndex:               # (account, client order id) -> slot
-    uint32_t* slots
-    uint64_t mask
-    uint64_t count
+cdef struct Buckets:                   # a hash table that grows by one bucket at a time (order_index.pxd)
+    uint32_t* heads                    # first slot of each chain; 0: empty
+    uint64_t bytes_reserved
+    uint64_t capacity                  # buckets there is room for
+    uint64_t count                     # buckets in use
+    uint64_t mask                      # the largest power of two that is not above count, - 1
+    uint64_t items
 
 # ---------------------------------------------------------------------------------------------- the whole
 
@@ -177,6 +191,7 @@ cdef struct Core:
     int64_t exposure_limits_atoms      # sum over symbols
     int64_t uncovered_pools
     Slab orders
+    Slab orders_more                   # never taken from: indexed by the slots of `orders`
     Slab positions
     char* accounts
     uint64_t accounts_bytes
@@ -184,14 +199,14 @@ cdef struct Core:
     Symbol** symbols                   # by number
     uint32_t highest_symbol
     Block* free_blocks
-    OrderIndex order_index
-    ClientIndex client_index
+    Buckets order_index                # order id -> slot
+    Buckets client_index               # (account, client order id) -> slot
     FundState* funds
     int64_t fund_count
     int64_t fund_capacity
     QueuedPool* queue
     int64_t queue_count
-    int64_t queue_capacity
+    uint64_t queue_bytes
     # events of this batch
     char* events
     uint64_t events_bytes
@@ -200,6 +215,13 @@ cdef struct Core:
 
 cdef inline Order* order_at(Core* core, uint32_t slot) noexcept nogil:
     return <Order*>(core.orders.base) + slot
+
+cdef inline OrderMore* more_at(Core* core, uint32_t slot) noexcept nogil:
+    return <OrderMore*>(core.orders_more.base) + slot
+
+cdef inline uint64_t client_id_of(Core* core, uint32_t slot) noexcept nogil:
+    """The client order id of an order; 0: it has none."""
+    return more_at(core, slot).client_order_id if order_at(core, slot).named else 0
 
 cdef inline Position* position_at(Core* core, uint32_t slot) noexcept nogil:
     return <Position*>(core.positions.base) + slot
@@ -213,6 +235,13 @@ cdef inline Account* account_at(Core* core, uint32_t account) noexcept nogil:
 cdef inline Symbol* symbol_at(Core* core, uint32_t symbol) noexcept nogil:
     """The symbol of this number, or NULL."""
     return core.symbols[symbol] if symbol <= MAX_SYMBOL else NULL
+
+cdef inline uint32_t* open_slot(Symbol* symbol, int64_t place) noexcept nogil:
+    """Where the slot of the symbol's open position number `place` stands."""
+    return &symbol.open_chunks[place // OPEN_CHUNK][place % OPEN_CHUNK]
+
+cdef inline Position* open_position_at(Core* core, Symbol* symbol, int64_t place) noexcept nogil:
+    return position_at(core, open_slot(symbol, place)[0])
 
 cdef inline Symbol* symbol_of(Core* core, Position* position) noexcept nogil:
     return core.symbols[position.symbol]
