@@ -6,7 +6,7 @@ ever moves, so a pointer taken in a command stays valid through it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
-from native.memory cimport Slab, slab_take
+from native.memory cimport IdQueue, Slab, slab_take
 from native.wire cimport wire_list_symbol, MAX_SYMBOL
 
 cdef enum:
@@ -34,10 +34,40 @@ cdef struct Order:                     # 64 bytes: one cache line, all that matc
     uint8_t named                      # has a client order id: the cold record is worth a look
     uint8_t unused[3]
 
-cdef struct OrderMore:                 # the cold record, at the same slot
-    uint64_t client_order_id           # meaningful only if the order is `named`
+cdef enum:                             # what the engine notes in an order's flags, beside those of the table
+    ORDER_FLAGS = 63                   # those of the table
+    TIMED = 1 << 8                     # good till a time
+    TRIGGER_TYPE = 1 << 9              # has, or had, a trigger
+    WAITING = 1 << 10                  # for its trigger
+    ARMED = 1 << 11                    # and can go off
+    TRIGGERED = 1 << 12                # waits in the queue of those that go off next
+
+cdef enum:                             # an order's part in its list (MATCH-14)
+    LINK_NONE = 0
+    LINK_ONE_CANCELS_OTHER = 1
+    LINK_ENTRY = 2
+    LINK_EXIT = 3
+
+cdef struct OrderMore:                 # the cold record, at the same slot; a field counts only where the flags say so
+    uint64_t client_order_id           # if the order is `named`
     uint32_t client_next               # behind it in its bucket of the client index
-    uint32_t unused
+    uint32_t link_next                 # LINKED: the next of its list, in a ring
+    int64_t display_lots               # ICEBERG: a whole slice
+    int64_t shown_lots                 # ICEBERG: what is left of the present one
+    int64_t expires_ns                 # TIMED
+    uint64_t counted_by                # the last fill-or-kill order that counted on it
+    uint64_t link_group                # LINKED: order id of the first of its list
+    int64_t exit_lots                  # of an exit: the quantity it was given
+    # TRIGGER_TYPE
+    int64_t trigger_ticks
+    int64_t limit_ticks                # while it waits: its limit, or worst price
+    int64_t callback_ticks
+    uint64_t trail_serial              # of a trailing stop: when it began to watch (trailing.pxd)
+    uint32_t callback_ppm
+    uint8_t order_type
+    uint8_t trigger_by
+    uint8_t time_in_force              # also of orders that rest and are TIMED
+    uint8_t link_role                  # LINKED
 
 # ------------------------------------------------------------------------------------------------ book
 
@@ -75,9 +105,38 @@ cdef struct Bracket:
     int64_t maintenance_ppm
     int64_t initial_ppm
 
+cdef struct TrailNode:                 # a trailing stop in the heap of its group
+    int64_t distance                   # ticks, or ppm
+    uint64_t order_id
+
+cdef struct TrailGroup:                # trailing stops with one best price (trailing.pxd)
+    int64_t best_ticks
+    uint64_t first_serial
+    TrailNode* nodes
+    int64_t count
+    int64_t capacity
+
+cdef struct Trails:                    # all trailing stops of a symbol that watch the same, on one side, with one kind of distance
+    TrailGroup* groups
+    int64_t count
+    int64_t capacity
+    int64_t nodes                      # in all groups, those of orders that are gone included
+    int64_t live
+    int64_t nearest_ticks              # no trigger is nearer than this; 0: none
+
+cdef struct Triggers:                  # the orders of a symbol that wait, by what they watch (waiting.pxd)
+    BookSide falling[2]                # go off when the watched price falls to the trigger: highest first
+    BookSide rising[2]                 # go off when it rises to it: lowest first
+    Trails trails[8]
+
 cdef struct Symbol:
     int64_t mark_ticks                 # 0: none yet
     int64_t m                          # atoms per tick and lot
+    int64_t last_ticks                 # the last trade; 0: none yet
+    Triggers* triggers                 # NULL until an order waits
+    Symbol* next_touched               # triggers are to be looked at
+    uint8_t touched
+    uint8_t state
     BookSide sides[2]
     # exposure (UNITS-01)
     int64_t gross_lots
@@ -130,6 +189,30 @@ cdef struct Account:                   # 64 bytes: one cache line
     PoolState pool                     # the cross pool
     int64_t unused[3]
 
+cdef struct AccountMore:               # the cold record of an account
+    int64_t countdown_ns               # when its orders are cancelled; 0: never
+    uint32_t stp_group                 # 0: none
+    uint32_t oldest                    # its remembered client order ids
+    uint32_t newest
+    uint32_t remembered
+
+cdef struct Remembered:                # an accepted client order id and what it was for (MATCH-08)
+    uint32_t newer                     # of the account; also the slab's free list
+    uint32_t index_next
+    uint32_t account
+    uint32_t symbol
+    uint64_t client_order_id
+    uint64_t order_id
+    int64_t price_ticks
+    int64_t qty_lots
+    int64_t trigger_ticks
+    uint8_t side
+    uint8_t order_type
+
+cdef struct Timer:                     # when an order expires or a countdown ends (timers.pxd)
+    int64_t time_ns
+    uint64_t key                       # an order id; from COUNTDOWNS on: an account
+
 cdef struct Position:                  # an account-symbol entry: three cache lines
     # what every placement and every fill looks at
     int64_t position_lots
@@ -155,7 +238,11 @@ cdef struct Position:                  # an account-symbol entry: three cache li
     # what opening, closing and liquidation look at
     PoolState pool                     # the isolated pool
     uint32_t open_place                # place in the symbol's open positions + 1; 0: none
-    uint32_t unused[11]
+    uint32_t waiting_head              # its orders that wait for a trigger, by order id
+    uint32_t waiting_tail
+    uint32_t unused
+    uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
+    uint64_t unused_more[3]
 
 cdef struct FundState:
     uint32_t fund
@@ -193,7 +280,10 @@ cdef struct Core:
     Slab orders
     Slab orders_more                   # never taken from: indexed by the slots of `orders`
     Slab positions
+    Slab remembered
     char* accounts
+    char* accounts_more
+    uint64_t accounts_more_bytes
     uint64_t accounts_bytes
     uint32_t highest_account
     Symbol** symbols                   # by number
@@ -201,6 +291,15 @@ cdef struct Core:
     Block* free_blocks
     Buckets order_index                # order id -> slot
     Buckets client_index               # (account, client order id) -> slot
+    Buckets remembered_index           # the same -> slot of what is remembered
+    bint stp_groups                    # whether any account ever was in a group
+    Symbol* touched                    # symbols whose triggers are to be looked at
+    IdQueue triggered                  # orders that go off next
+    IdQueue beginning                  # trailing stops that watch from the next look at triggers on
+    Timer* timers                      # a heap, the next one first
+    uint64_t timers_bytes
+    int64_t timer_count
+    int64_t timer_live                 # those that still mean something
     FundState* funds
     int64_t fund_count
     int64_t fund_capacity
@@ -218,6 +317,9 @@ cdef inline Order* order_at(Core* core, uint32_t slot) noexcept nogil:
 
 cdef inline OrderMore* more_at(Core* core, uint32_t slot) noexcept nogil:
     return <OrderMore*>(core.orders_more.base) + slot
+
+cdef inline AccountMore* account_more(Core* core, uint32_t account) noexcept nogil:
+    return <AccountMore*>core.accounts_more + account
 
 cdef inline uint64_t client_id_of(Core* core, uint32_t slot) noexcept nogil:
     """The client order id of an order; 0: it has none."""
