@@ -293,6 +293,7 @@ cdef struct Core:
     Buckets client_index               # (account, client order id) -> slot
     Buckets remembered_index           # the same -> slot of what is remembered
     bint stp_groups                    # whether any account ever was in a group
+    int64_t auctions                   # symbols in auction
     Symbol* touched                    # symbols whose triggers are to be looked at
     IdQueue triggered                  # orders that go off next
     IdQueue beginning                  # trailing stops that watch from the next look at triggers on

@@ -17,6 +17,7 @@ from native.order_index cimport (
     client_index_drop, client_index_put, order_index_drop, order_index_put,
 )
 from native.own_orders cimport own_link, own_sort, own_unlink
+from native.timers cimport timer_add
 from native.units cimport imin
 from native.waiting cimport (
     arm, disarm, reduces_only, trigger_now, waiting_leave, waiting_link,
@@ -113,6 +114,8 @@ cdef inline uint32_t order_new(Core* core, Taker* taker) noexcept nogil:
     if order.flags & (ORDER_FLAG_ICEBERG | TIMED):
         more.display_lots = taker.display_lots
         more.expires_ns = taker.expires_ns
+        if order.flags & TIMED:
+            timer_add(core, taker.expires_ns, taker.order_id)
     return slot
 
 cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:

@@ -1,32 +1,24 @@
-"""Placing, cancelling and amending orders (MATCH-02..09).
+"""Placing and cancelling orders (MATCH-02..04, MATCH-06..09).
 
 Each command function returns 0 when it was carried out, or the reject reason, in which case nothing has changed.
 """
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
-from native.book cimport book_reduce, crosses
-from native.checks cimport Placing, check_form, check_order, collects, out_of_band, over_exposed, slid
+from native.checks cimport Placing, check_form, check_order, collects
 from native.core cimport (
-    ORDER_FLAGS, Core, LINK_EXIT, LINK_NONE, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, WAITING,
-    account_at, account_more, client_id_of, more_at, order_at, position_at, position_ensure, reducible_lots, symbol_at,
-    symbol_of,
+    Core, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, client_id_of, more_at, order_at,
+    position_at, position_ensure, reducible_lots, symbol_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
-from native.ledger cimport orders_counted
-from native.margin cimport admits
 from native.matching cimport fill_or_kill, match, stp_group_of
 from native.order_index cimport client_index_find, order_index_find
 from native.order_life cimport (
-    Taker, cancel_own, event_order_shown, event_order_waiting, order_cancel, order_forget, order_leave, order_new,
-    order_rest, taker_cancel,
+    Taker, cancel_own, event_order_waiting, order_cancel, order_forget, order_new, order_rest, taker_cancel,
 )
 from native.remembered cimport Remembered, remember, remembered_find, repeats
 from native.timers cimport countdown_key, timer_add
-from native.trailing cimport trail_group_of, trail_number, trail_put
-from native.units cimport imin, wide
-from native.waiting cimport (
-    arm, disarm, is_limit_type, is_trigger_type, touch, trigger_reached, waiting_link, watched_price,
-)
+from native.units cimport imin
+from native.waiting cimport arm, is_trigger_type, waiting_link
 from native.wire cimport *
 
 # --------------------------------------------------------------------------------------------- acting
