@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.audit.context import Context
 from exchange.audit.state import Holding, Order
-from exchange.protocol.schema import OrderFlag, Side
+from exchange.protocol.schema import OrderFlag, OrderPlace, Side
 
 
 class OrderAudit:
@@ -83,14 +83,14 @@ class OrderAudit:
         account: int,
         symbol: int,
         side: int,
-        resting: int,
+        place: int,
         reason: int,
         order_id: int,
         client_order_id: int,
         price: int,
         open_lots: int,
     ) -> None:
-        if not resting:
+        if place != OrderPlace.BOOK:
             self.land(order_id, open_lots)
             moved = self.moving.pop(order_id, None)
             if moved is None and order_id in self.state.orders:
@@ -143,14 +143,14 @@ class OrderAudit:
         account: int,
         symbol: int,
         side: int,
-        resting: int,
+        place: int,
         order_id: int,
         client_order_id: int,
         price: int,
         reduced_lots: int,
         open_lots: int,
     ) -> None:
-        if not resting:
+        if place != OrderPlace.BOOK:
             self.float_down(order_id, reduced_lots, open_lots)
             return
         order = self.known(order_id, account, price)

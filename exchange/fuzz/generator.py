@@ -590,7 +590,7 @@ def _field_kinds() -> dict[tuple[int, str], tuple[int, int]]:
         (message.number, field.name): integer_range(field.kind)
         for message in COMMANDS
         for field in (*COMMAND_HEADER.fields, *message.fields)
-        if field.kind not in ("name", "brackets")
+        if field.kind not in ("name", "brackets", "orders")
     }
 
 

@@ -16,7 +16,7 @@ import msgspec
 from exchange.gateway import feed as market
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol import wire
-from exchange.protocol.schema import FillRole, Side
+from exchange.protocol.schema import FillRole, OrderPlace, Side
 from exchange.protocol.views import BookView, LevelView, SymbolView
 from exchange.sequencer import Batch
 
@@ -33,10 +33,10 @@ class BookSource(Protocol):
 
 read_rested = field_reader("order_rested", "symbol", "side", "price_ticks", "open_lots")
 read_cancelled = field_reader(
-    "order_cancelled", "symbol", "side", "resting", "price_ticks", "open_lots"
+    "order_cancelled", "symbol", "side", "place", "price_ticks", "open_lots"
 )
 read_reduced = field_reader(
-    "order_reduced", "symbol", "side", "resting", "price_ticks", "reduced_lots"
+    "order_reduced", "symbol", "side", "place", "price_ticks", "reduced_lots"
 )
 read_amended = field_reader(
     "order_amended",
@@ -205,8 +205,8 @@ class Publisher:
             if role == FillRole.MAKER:
                 self.books[symbol].change(side, price, -lots, 0 if open_lots else -1)
         elif number == CANCELLED:
-            symbol, side, resting, price, open_lots = read_cancelled(events, offset)
-            if resting:
+            symbol, side, place, price, open_lots = read_cancelled(events, offset)
+            if place == OrderPlace.BOOK:
                 self.books[symbol].change(side, price, -open_lots, -1)
         elif number == AMENDED:
             symbol, side, kept, price, previous_lots, open_lots = read_amended(events, offset)
@@ -214,8 +214,8 @@ class Publisher:
             lots, orders = (open_lots - previous_lots, 0) if kept else (-previous_lots, -1)
             self.books[symbol].change(side, price, lots, orders)
         elif number == REDUCED:
-            symbol, side, resting, price, reduced_lots = read_reduced(events, offset)
-            if resting:
+            symbol, side, place, price, reduced_lots = read_reduced(events, offset)
+            if place == OrderPlace.BOOK:
                 self.books[symbol].change(side, price, -reduced_lots, 0)
         elif number == LISTED:
             symbol, name = read_listed(events, offset)

@@ -18,7 +18,8 @@ core, for tests, and for reading: both give the same bytes and the same errors.
 from __future__ import annotations
 
 import struct
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -27,8 +28,10 @@ from exchange.protocol import schema
 from exchange.protocol.layout import (
     BRACKET_BYTES,
     BRACKET_KINDS,
+    COUNTED,
     LAYOUTS,
     LEADING,
+    ORDER_LAYOUT,
     Fault,
     Item,
     Wanted,
@@ -36,17 +39,20 @@ from exchange.protocol.layout import (
     refusal,
     request_id_error,
 )
-from exchange.protocol.messages import Command, Event
+from exchange.protocol.messages import Command, Event, PlaceOrders
 from exchange.protocol.records import (
     COMMAND_CODECS,
     EVENT_CODECS,
     NATIVE,
+    READ_ORDER,
     Buffer,
     RoutedEvent,
     iter_starts,
 )
+from exchange.protocol.schema import Field
 
 MAX_COMMANDS = 4096
+SIZE_OFFSET = 2  # of the size in a record
 RESULT_TYPES = (schema.EVENT_BY_NAME["accepted"].number, schema.EVENT_BY_NAME["rejected"].number)
 ENCODER = msgspec.msgpack.Encoder()
 
@@ -100,7 +106,27 @@ def encode_command_wire(command: Command, request_id: int) -> bytes:
     if not 0 <= request_id < 1 << 64:
         raise request_id_error(request_id)
     account, _sequence, _timestamp_ns, *fields = codec.read(command)
+    if isinstance(command, PlaceOrders):
+        fields[-1] = [without_defaults(READ_ORDER(o), ORDER_DEFAULTS) for o in command.orders]
+    fields = without_defaults(fields, DEFAULTS[command.number])
     return ENCODER.encode((command.number, request_id, account, *fields))
+
+
+def without_defaults(values: Sequence[Any], defaults: Sequence[object]) -> list[Any]:
+    """The values up to the last one that does not equal its default: the rest need not travel."""
+    end = len(values)
+    while end and values[end - 1] == defaults[end - 1]:
+        end -= 1
+    return list(values[:end])
+
+
+def sent_defaults(fields: Iterable[Field]) -> tuple[object, ...]:
+    return tuple(field.default for field in fields if field.name not in COUNTED)
+
+
+#: What need not travel; None, which equals no value, where something has to.
+DEFAULTS = {m.number: sent_defaults(m.fields) for m in schema.COMMANDS}
+ORDER_DEFAULTS = sent_defaults(schema.ORDER_FIELDS)
 
 
 def decode_events_wire(payload: Buffer) -> list[tuple[int, Event]]:
@@ -120,10 +146,11 @@ class Reader:
         self.position = 0
         self.events = events  # whether events are wanted, rather than commands
         self.number = 0  # of the message that is being read,
-        self.item = 0  # and which of its items
+        self.item = 0  # which of its items,
+        self.entry = 0  # and which order of a list
 
     def refuse(self, wanted: Wanted, position: int, part: int = 0) -> NoReturn:
-        fault = Fault(wanted, position, self.number, self.item, part, self.events)
+        fault = Fault(wanted, position, self.number, self.item, part, self.events, self.entry)
         raise refusal(self.payload, fault)
 
     def integer(self, wanted: Wanted, kind: str, part: int = 0) -> int:
@@ -215,6 +242,8 @@ def read_item(reader: Reader, item: Item, record: bytearray) -> None:
         record[item.offset : item.offset + len(raw)] = raw
     elif item.kind == "brackets":
         read_brackets(reader, item, record)
+    elif item.kind == "orders":
+        read_orders(reader, item, record)
     else:
         value = reader.integer(Wanted.INTEGER, item.kind)
         struct.pack_into("<" + schema.KINDS[item.kind][0], record, item.offset, value)
@@ -230,6 +259,23 @@ def read_brackets(reader: Reader, item: Item, record: bytearray) -> None:
             for part, kind in enumerate(BRACKET_KINDS)
         ]
         struct.pack_into("<qII", record, item.offset + BRACKET_BYTES * index, *numbers)
+
+
+def read_orders(reader: Reader, item: Item, record: bytearray) -> None:
+    count = reader.array(Wanted.ORDERS, 0, schema.MAX_LIST_ORDERS)
+    record[item.count_offset] = count
+    for reader.entry in range(count):
+        record += read_order(reader)
+    struct.pack_into("<H", record, SIZE_OFFSET, len(record))
+
+
+def read_order(reader: Reader) -> bytearray:
+    length = reader.array(Wanted.ORDER, ORDER_LAYOUT.required, len(ORDER_LAYOUT.items))
+    order = bytearray(ORDER_LAYOUT.template)
+    for part, item in enumerate(ORDER_LAYOUT.items[:length]):
+        value = reader.integer(Wanted.ORDER_INTEGER, item.kind, part)
+        struct.pack_into("<" + schema.KINDS[item.kind][0], order, item.offset, value)
+    return order
 
 
 def decode_python(reader: Reader, most: int | None) -> tuple[bytes, list[int]]:

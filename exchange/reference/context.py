@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exchange.protocol.schema import BalanceCause, CancelReason, FundCause, RejectReason
+from exchange.protocol.schema import BalanceCause, CancelReason, FundCause, OrderPlace, RejectReason
 from exchange.reference.containers import SortedDict
 from exchange.reference.events import EventWriter
 from exchange.reference.margin import is_below_maintenance
@@ -61,17 +61,17 @@ class Context:
         """Takes a resting order out of the book and says why."""
         self.state.unrest(order)
         lots = order.open_lots if open_lots is None else open_lots
-        self.write_cancelled(order, reason, lots, resting=True)
+        self.write_cancelled(order, reason, lots, OrderPlace.BOOK)
 
     def write_cancelled(
-        self, order: Order, reason: CancelReason, lots: int, *, resting: bool
+        self, order: Order, reason: CancelReason, lots: int, place: OrderPlace
     ) -> None:
         self.events.write(
             "order_cancelled",
             order.account,
             symbol=order.symbol,
             side=order.side,
-            resting=resting,
+            place=place,
             reason=reason,
             order_id=order.order_id,
             client_order_id=order.client_order_id,

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exchange.protocol.schema import CancelReason, FillRole, SelfTradePrevention, TimeInForce
+from exchange.protocol.schema import (
+    CancelReason,
+    FillRole,
+    OrderPlace,
+    SelfTradePrevention,
+    TimeInForce,
+)
 from exchange.reference import ledger
 from exchange.reference.context import Context
 from exchange.reference.margin import available_atoms, instant_loss_atoms, maker_lots
@@ -75,7 +81,7 @@ def enter(ctx: Context, taker: Taker) -> None:
     """MATCH-03: an accepted order enters the book: fill-or-kill asks first, then the loop, then the rest."""
     order = taker.order
     if taker.time_in_force == FOK and not can_fill_whole(ctx.state, taker):
-        ctx.write_cancelled(order, CancelReason.FILL_OR_KILL, order.open_lots, resting=False)
+        ctx.write_cancelled(order, CancelReason.FILL_OR_KILL, order.open_lots, OrderPlace.TAKER)
         return
     match(ctx, taker)
     finish(ctx, taker)
@@ -206,7 +212,7 @@ def cancel_rest(ctx: Context, taker: Taker, reason: CancelReason) -> None:
     """What is left of a taker is cancelled; what is left of a closing order just ends."""
     order = taker.order
     if taker.closing is None:
-        ctx.write_cancelled(order, reason, order.open_lots, resting=False)
+        ctx.write_cancelled(order, reason, order.open_lots, OrderPlace.TAKER)
     order.open_lots = 0
 
 
@@ -260,24 +266,24 @@ def prevent_self_trade(ctx: Context, taker: Taker, maker: Order) -> None:
 def decrement(ctx: Context, order: Order, maker: Order) -> None:
     """MATCH-06: both orders lose the smaller open quantity, without a trade."""
     lots = min(order.open_lots, maker.open_lots)
-    for side_of_it, resting in ((maker, True), (order, False)):
+    for side_of_it, place in ((maker, OrderPlace.BOOK), (order, OrderPlace.TAKER)):
         side_of_it.open_lots -= lots
         side_of_it.filled_lots += lots
         if side_of_it.open_lots:
-            write_reduced(ctx, side_of_it, lots, resting=resting)
-        elif resting:
+            write_reduced(ctx, side_of_it, lots, place)
+        elif place == OrderPlace.BOOK:
             ctx.cancel(side_of_it, CancelReason.SELF_TRADE, open_lots=lots)
         else:
-            ctx.write_cancelled(side_of_it, CancelReason.SELF_TRADE, lots, resting=False)
+            ctx.write_cancelled(side_of_it, CancelReason.SELF_TRADE, lots, OrderPlace.TAKER)
 
 
-def write_reduced(ctx: Context, order: Order, lots: int, *, resting: bool) -> None:
+def write_reduced(ctx: Context, order: Order, lots: int, place: OrderPlace) -> None:
     ctx.events.write(
         "order_reduced",
         order.account,
         symbol=order.symbol,
         side=order.side,
-        resting=resting,
+        place=place,
         order_id=order.order_id,
         client_order_id=order.client_order_id,
         price_ticks=order.price_ticks,

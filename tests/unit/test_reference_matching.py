@@ -159,7 +159,7 @@ def test_decrement_counts_as_filled_for_amends(desk: Desk) -> None:
     desk.order(1, SELL, 7, 100)
     events = desk.order(1, BUY, 5, 100, self_trade=3)
     (reduced,) = only(events, m.OrderReduced)
-    assert (reduced.resting, reduced.reduced_lots, reduced.open_lots) == (1, 5, 2)
+    assert (reduced.place, reduced.reduced_lots, reduced.open_lots) == (m.OrderPlace.BOOK, 5, 2)
     assert cancelled(events) == [(2, "self_trade", 5)]
     (view,) = desk.engine.open_orders(1)
     assert (view.open_lots, view.filled_lots) == (2, 5)
