@@ -9,14 +9,14 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 from native.book cimport book_append, book_level, book_next_price
 from native.core cimport (
-    Account, BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, position_ensure, slot_of, symbol_at,
+    Account, BookSide, Core, Order, Position, Symbol, account_at, client_id_of, more_at, order_at, position_at,
+    position_ensure, slot_of, symbol_at,
 )
-from native.ledger cimport fund_make_room, open_add, orders_counted, own_link
+from native.ledger cimport fund_make_room, open_add, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
-from native.order_index cimport (
-    client_index_make_room, client_index_put, order_index_make_room, order_index_put,
-)
+from native.order_index cimport client_index_put, order_index_put
+from native.own_orders cimport own_link
 from native.units cimport iabs
 from native.wire cimport MAX_ACCOUNT, wire_command_header, wire_list_symbol
 
@@ -180,7 +180,7 @@ cdef inline uint32_t write_side(Core* core, Writer* writer, uint32_t symbol, Boo
             record.price_ticks = order.price_ticks
             record.open_lots = order.open_lots
             record.filled_lots = order.filled_lots
-            record.client_order_id = order.client_order_id
+            record.client_order_id = client_id_of(core, slot)
             put(writer, &record, sizeof(record))
             count += 1
             slot = order.next
@@ -304,23 +304,24 @@ cdef inline int read_order(Core* core, Reader* reader) except -1:
     take(reader, &record, sizeof(record))
     position = entry_for(core, record.account, record.symbol)
     slot = slab_take(&core.orders)
-    if slot == 0 or not order_index_make_room(&core.order_index) or not client_index_make_room(core):
+    if slot == 0:
         raise MemoryError("no room for another order")
     order = order_at(core, slot)
     order.order_id = record.order_id
     order.price_ticks = record.price_ticks
     order.open_lots = record.open_lots
     order.filled_lots = record.filled_lots
-    order.client_order_id = record.client_order_id
     order.position = slot_of(core, position)
     order.side = record.side & 1
     order.self_trade = record.self_trade
     order.flags = record.flags
     if not book_append(core, &symbol_at(core, record.symbol).sides[order.side], slot):
         raise MemoryError("no memory for a price level")
-    order_index_put(&core.order_index, order.order_id, slot)
-    if order.client_order_id:
-        client_index_put(core, &core.client_index, slot)
+    order_index_put(core, slot)
+    order.named = record.client_order_id != 0
+    if order.named:
+        more_at(core, slot).client_order_id = record.client_order_id
+        client_index_put(core, slot)
     own_link(core, position, slot)
     orders_counted(symbol_at(core, record.symbol), position, order, order.open_lots)
     return 0

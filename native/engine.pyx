@@ -5,7 +5,7 @@ that either all of it is applied or none; then each command is dispatched, its l
 events are handed out.  The rooms behind are cimported downwards only:
 
     engine -> orders, operations, listing, canonical -> liquidation -> matching -> queue, bankruptcy -> ledger
-           -> margin -> events, book, order_index -> core -> memory, units, wire
+           -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from libc.string cimport memset
 from native.book cimport book_level, book_next_price, side_close
 from native.canonical cimport Reader, Writer, account_is_default, position_is_default, read_state, write_state
 from native.core cimport (
-    Account, Block, BookSide, Core, Level, Order, Position, Symbol,
-    account_at, order_at, pool_of, position_at, symbol_at,
+    Account, Block, BookSide, Core, Level, Order, OrderMore, Position, QueuedPool, Symbol,
+    account_at, client_id_of, order_at, pool_of, position_at, symbol_at,
 )
 from native.events cimport event_accepted, event_rejected
 from native.ledger cimport fund_balance
@@ -33,7 +33,8 @@ from native.memory cimport memory_forget, memory_release, memory_reserve, prefet
 from native.operations cimport (
     change_isolated_margin, deposit, deposit_fund, set_margin_mode, set_mark, settle_funding, withdraw,
 )
-from native.order_index cimport client_index_open, order_index_close, order_index_open
+from native.order_index cimport bucket_of, buckets_close, buckets_open
+from native.own_orders cimport own_sort
 from native.orders cimport amend_order, cancel_all, cancel_order, place_order
 from native.wire cimport *
 
@@ -43,6 +44,7 @@ from exchange.protocol.views import AccountView, BookView, LevelView, OrderView,
 cdef enum:
     EVENTS_KEPT = 1 << 24              # bytes of the event buffer that stay in memory between batches
     MOST_HALVINGS = 8                  # of the address space asked for, where a system gives less
+    FIRST_BUCKETS = 1 << 12            # of each order index
 
 FAULTS = {
     1: "the event buffer is full",
@@ -161,15 +163,14 @@ cdef inline uint64_t named_order(wire_command_header* header) noexcept nogil:
 cdef inline void prefetch_first_link(Core* core, wire_command_header* header) noexcept nogil:
     cdef uint64_t order_id = named_order(header)
     if order_id:
-        prefetch(&core.order_index.keys[order_id & core.order_index.mask])
-        prefetch(&core.order_index.slots[order_id & core.order_index.mask])
+        prefetch(bucket_of(&core.order_index, order_id))
     elif header.account <= MAX_ACCOUNT:
         prefetch(account_at(core, header.account))
 
 cdef inline void prefetch_second_link(Core* core, wire_command_header* header) noexcept nogil:
     cdef uint64_t order_id = named_order(header)
     if order_id:
-        prefetch(order_at(core, core.order_index.slots[order_id & core.order_index.mask]))
+        prefetch(order_at(core, bucket_of(&core.order_index, order_id)[0]))
         if header.account <= MAX_ACCOUNT:
             prefetch(account_at(core, header.account))
     elif header.account <= MAX_ACCOUNT:
@@ -179,7 +180,7 @@ cdef inline void prefetch_third_link(Core* core, wire_command_header* header) no
     cdef uint64_t order_id = named_order(header)
     if order_id:
         prefetch_position(position_at(
-            core, order_at(core, core.order_index.slots[order_id & core.order_index.mask]).position))
+            core, order_at(core, bucket_of(&core.order_index, order_id)[0]).position))
 
 cdef inline void prefetch_position(Position* position) noexcept nogil:
     prefetch(position)
@@ -213,12 +214,20 @@ cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil
 cdef bint reserve_growing(Core* core) noexcept:
     """Reserves room for orders, positions and events: 2^28, 2^26 and 16 GiB, or an even fraction of them."""
     cdef int halvings
+    cdef uint64_t orders, positions
     for halvings in range(MOST_HALVINGS + 1):
+        orders = (<uint64_t>1 << 28) >> halvings
+        positions = (<uint64_t>1 << 26) >> halvings
         core.events_bytes = (<uint64_t>1 << 34) >> halvings
         core.events = <char*>memory_reserve(core.events_bytes)
-        if slab_open(&core.orders, sizeof(Order), (<uint64_t>1 << 28) >> halvings) \
-                and slab_open(&core.positions, sizeof(Position), (<uint64_t>1 << 26) >> halvings) \
-                and core.events != NULL:
+        core.queue_bytes = 2 * positions * sizeof(QueuedPool)      # of each entry its own pool, and its account's
+        core.queue = <QueuedPool*>memory_reserve(core.queue_bytes)
+        if slab_open(&core.orders, sizeof(Order), orders) \
+                and slab_open(&core.orders_more, sizeof(OrderMore), orders) \
+                and slab_open(&core.positions, sizeof(Position), positions) \
+                and buckets_open(&core.order_index, FIRST_BUCKETS, 2 * orders) \
+                and buckets_open(&core.client_index, FIRST_BUCKETS, orders) \
+                and core.events != NULL and core.queue != NULL:
             return True
         release_growing(core)
     return False
@@ -226,9 +235,21 @@ cdef bint reserve_growing(Core* core) noexcept:
 
 cdef void release_growing(Core* core) noexcept:
     slab_close(&core.orders)
+    slab_close(&core.orders_more)
     slab_close(&core.positions)
+    buckets_close(&core.order_index)
+    buckets_close(&core.client_index)
+    memory_release(core.queue, core.queue_bytes)
     memory_release(core.events, core.events_bytes)
+    core.queue = NULL
     core.events = NULL
+
+
+cdef void release_open_chunks(Symbol* symbol) noexcept:
+    cdef int64_t i
+    for i in range(symbol.open_chunk_count):
+        free(symbol.open_chunks[i])
+    free(symbol.open_chunks)
 
 
 cdef class Engine:
@@ -257,8 +278,6 @@ cdef class Engine:
             raise MemoryError(
                 "the system gives too little address space (about 1.2 GB are needed, 40 GB are asked for, and only "
                 "what is used is paid for); is there a limit on virtual memory (ulimit -v)?")
-        order_index_open(&core.order_index, 1 << 16)
-        client_index_open(&core.client_index, 1 << 10)
 
     def __dealloc__(self):
         cdef Core* core = &self.core
@@ -269,7 +288,7 @@ cdef class Engine:
                 if core.symbols[number] != NULL:
                     side_close(&core.symbols[number].sides[0])
                     side_close(&core.symbols[number].sides[1])
-                    free(core.symbols[number].open_positions)
+                    release_open_chunks(core.symbols[number])
                     free(core.symbols[number])
         while core.free_blocks != NULL:
             block = core.free_blocks
@@ -277,9 +296,6 @@ cdef class Engine:
             free(block)
         free(core.symbols)
         free(core.funds)
-        free(core.queue)
-        free(core.client_index.slots)
-        order_index_close(&core.order_index)
         release_growing(core)
         memory_release(core.accounts, core.accounts_bytes)
 
@@ -462,15 +478,14 @@ cdef class Engine:
             position = position_at(core, entry)
             entry = position.next
             for side in range(2):
-                slot = position.own_head[side]
+                slot = own_sort(core, position, side)
                 while slot:
                     order = order_at(core, slot)
-                    slot = order.own_next
                     found.append(OrderView(
                         account=account,
                         symbol=position.symbol,
                         order_id=order.order_id,
-                        client_order_id=order.client_order_id,
+                        client_order_id=client_id_of(core, slot),
                         side=order.side,
                         flags=order.flags,
                         self_trade=order.self_trade,
@@ -478,6 +493,7 @@ cdef class Engine:
                         open_lots=order.open_lots,
                         filled_lots=order.filled_lots,
                     ))
+                    slot = order.own_next
         return found
 
     cdef list levels(self, BookSide* side, int64_t depth):

@@ -46,14 +46,16 @@ cdef inline void event_rejected(
     e.reason = <uint16_t>reason
     e.client_order_id = client_order_id
 
-cdef inline void event_order_rested(Core* core, Position* position, Order* order) noexcept nogil:
+cdef inline void event_order_rested(
+    Core* core, Position* position, Order* order, uint64_t client_order_id
+) noexcept nogil:
     cdef wire_order_rested* e = <wire_order_rested*>event_new(
         core, EVENT_ORDER_RESTED, sizeof(wire_order_rested), position.account)
     e.symbol = position.symbol
     e.side = order.side
     e.flags = order.flags
     e.order_id = order.order_id
-    e.client_order_id = order.client_order_id
+    e.client_order_id = client_order_id
     e.price_ticks = order.price_ticks
     e.open_lots = order.open_lots
 

@@ -10,11 +10,14 @@ from libc.stdlib cimport free, malloc, qsort
 from native.bankruptcy cimport (
     bankruptcy_value, fund_budget, fund_pays, liquidation_limit, liquidation_lots, pool_share, value_of,
 )
-from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, ensure, position_at, symbol_of
+from native.core cimport (
+    Core, PoolState, Position, QueuedPool, Symbol, ensure, open_position_at, position_at, symbol_of,
+)
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
 from native.margin cimport PoolValue, below_maintenance, notional, pool_value, position_maintenance, unrealised
 from native.matching cimport Taker, cancel_useless_reduce_only, match, order_cancel
+from native.own_orders cimport own_sort
 from native.queue cimport pool_check, pool_state, position_check, queue_pop
 from native.units cimport compare_products, div_ceil, div_floor, iabs, imax, imin, wide
 from native.wire cimport *
@@ -74,7 +77,7 @@ cdef inline void cancel_orders(Core* core, QueuedPool* pool) noexcept nogil:
         if entry.order_count and in_pool(pool, entry):
             symbol = symbol_of(core, entry)
             for side in range(2):
-                while entry.own_head[side]:
+                while own_sort(core, entry, side):
                     order_cancel(core, symbol, entry.own_head[side], CANCEL_REASON_LIQUIDATION)
         entry = next_entry(core, pool, entry)
 
@@ -162,7 +165,7 @@ cdef inline int64_t counterparties(Core* core, Symbol* symbol, Position* positio
     cdef Counterparty* entry
     cdef PoolValue value
     for i in range(symbol.open_count):
-        other = position_at(core, symbol.open_positions[i])
+        other = open_position_at(core, symbol, i)
         if (other.position_lots > 0) == (position.position_lots > 0):
             continue
         value = value_of(core, other)

@@ -12,17 +12,19 @@ from native.book cimport (
     better, book_append, book_front, book_level, book_next_price, book_reduce, book_remove, crosses,
 )
 from native.core cimport (
-    BookSide, Core, Order, Position, Symbol, ensure, order_at, position_at, reducible_lots, reduces, slot_of,
+    BookSide, Core, Order, Position, Symbol, client_id_of, ensure, more_at, order_at, position_at, reducible_lots, reduces,
+    slot_of,
 )
 from native.events cimport event_order_cancelled, event_order_reduced, event_order_rested
 from native.ledger cimport (
-    FAULT_NO_MEMORY, Settlement, charge_fee, event_fill, orders_counted, own_link, own_unlink, settle_position,
+    FAULT_NO_MEMORY, Settlement, charge_fee, event_fill, orders_counted, settle_position,
 )
 from native.margin cimport available_with, loss_at, maker_bears
 from native.memory cimport slab_give, slab_take
 from native.order_index cimport (
     client_index_drop, client_index_put, order_index_drop, order_index_find, order_index_put,
 )
+from native.own_orders cimport own_link, own_sort, own_unlink
 from native.queue cimport pool_check, position_check
 from native.units cimport imax, imin
 from native.wire cimport *
@@ -54,14 +56,15 @@ cdef inline uint32_t order_new(Core* core, Taker* taker) noexcept nogil:
     cdef Order* order = order_at(core, slot)
     ensure(core, slot != 0, FAULT_NO_MEMORY)
     order.order_id = taker.order_id
-    order.client_order_id = taker.client_order_id
     order.position = slot_of(core, taker.position)
     order.side = <uint8_t>taker.side
     order.self_trade = <uint8_t>taker.self_trade
     order.flags = taker.flags
-    order_index_put(&core.order_index, order.order_id, slot)
-    if order.client_order_id:
-        client_index_put(core, &core.client_index, slot)
+    order_index_put(core, slot)
+    order.named = taker.client_order_id != 0
+    if order.named:
+        more_at(core, slot).client_order_id = taker.client_order_id
+        client_index_put(core, slot)
     return slot
 
 cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
@@ -74,7 +77,7 @@ cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept n
     ensure(core, book_append(core, &symbol.sides[taker.side], slot), FAULT_NO_MEMORY)
     own_link(core, taker.position, slot)
     orders_counted(symbol, taker.position, order, order.open_lots)
-    event_order_rested(core, taker.position, order)
+    event_order_rested(core, taker.position, order, taker.client_order_id)
 
 cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
     """Takes an order out of its queue; its record and its ids stay."""
@@ -86,8 +89,8 @@ cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uin
 cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
     """Gives back the record of an order that has left its queue."""
     cdef Order* order = order_at(core, slot)
-    order_index_drop(&core.order_index, order.order_id)
-    if order.client_order_id:
+    order_index_drop(core, slot)
+    if order.named:
         client_index_drop(core, slot)
     slab_give(&core.orders, slot)
 
@@ -101,7 +104,7 @@ cdef inline void order_cancel(Core* core, Symbol* symbol, uint32_t slot, int rea
     cdef Order* order = order_at(core, slot)
     cdef Position* position = position_at(core, order.position)
     event_order_cancelled(core, position, order.side, True, reason,
-                          order.order_id, order.client_order_id, order.price_ticks, order.open_lots)
+                          order.order_id, client_id_of(core, slot), order.price_ticks, order.open_lots)
     order_remove(core, symbol, position, slot)
 
 cdef inline void taker_cancel(Core* core, Taker* taker, int reason) noexcept nogil:
@@ -119,7 +122,7 @@ cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position
     for side in range(2):
         if reduces(position, side):
             continue
-        slot = position.own_head[side]
+        slot = own_sort(core, position, side)
         while slot:
             following = order_at(core, slot).own_next
             if order_at(core, slot).flags & ORDER_FLAG_REDUCE_ONLY:
@@ -138,7 +141,7 @@ cdef inline void decrement(Core* core, Symbol* symbol, Taker* taker, uint32_t sl
         book_reduce(&symbol.sides[maker.side], maker, lots)
         maker.filled_lots += lots
         orders_counted(symbol, taker.position, maker, -lots)
-        event_order_reduced(core, taker.position, maker.side, True, maker.order_id, maker.client_order_id,
+        event_order_reduced(core, taker.position, maker.side, True, maker.order_id, client_id_of(core, slot),
                             maker.price_ticks, lots, maker.open_lots)
     if taker.open_lots == lots:
         taker_cancel(core, taker, CANCEL_REASON_SELF_TRADE)
@@ -198,8 +201,8 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
     maker.filled_lots += lots
     orders_counted(symbol, maker_position, maker, -lots)
     settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, 0, False)
-    event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id, maker.client_order_id,
-               price, lots, value, maker.open_lots, &settlement)
+    event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id,
+               client_id_of(core, slot), price, lots, value, maker.open_lots, &settlement)
     if taker.liquidation:
         part = bankruptcy_part(taker.position, bankruptcy_value(
             core, symbol, taker.position, pool_share(core, symbol, taker.position)), lots)
@@ -345,6 +348,6 @@ cdef inline bint fill_or_kill(Core* core, Symbol* symbol, Taker* taker, int64_t 
     if enough:
         match(core, symbol, taker)
         # Makers fill in the order in which they were counted: if the last is gone, all of them are.
-        if order_index_find(&core.order_index, last_id) == last:
+        if order_index_find(core, last_id) == last:
             forget_counted(core, symbol, taker, COUNTED, last)
     return enough

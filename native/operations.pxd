@@ -6,7 +6,7 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
 from native.core cimport (
-    Account, Core, Position, Symbol, account_at, ensure, position_at, position_ensure, position_find, symbol_at,
+    Account, Core, Position, Symbol, account_at, ensure, open_position_at, position_ensure, position_find, symbol_at,
 )
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
@@ -196,7 +196,7 @@ cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
     cdef int64_t i
     cdef Position* position
     for i in range(symbol.open_count):
-        position = position_at(core, symbol.open_positions[i])
+        position = open_position_at(core, symbol, i)
         pool_check(core, position.account, position if position.isolated else NULL)
 
 cdef inline int set_mark(Core* core, wire_set_mark* c) noexcept nogil:
@@ -237,7 +237,7 @@ cdef inline void pay_funding(Core* core, Symbol* symbol, i128 per_lot_q32) noexc
         ensure(core, False, FAULT_NO_MEMORY)
         return
     for i in range(symbol.open_count):
-        holders[i] = position_at(core, symbol.open_positions[i])
+        holders[i] = open_position_at(core, symbol, i)
     qsort(holders, symbol.open_count, sizeof(Position*), &by_account)
     for i in range(symbol.open_count):
         position = holders[i]

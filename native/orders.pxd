@@ -6,8 +6,8 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_reduce, crosses
 from native.core cimport (
-    Core, Order, Position, Symbol, account_at, order_at, pool_of, position_at, position_ensure, position_find,
-    reducible_lots, symbol_at, symbol_of,
+    Core, Order, Position, Symbol, account_at, client_id_of, order_at, pool_of, position_at, position_ensure,
+    position_find, reducible_lots, symbol_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
 from native.ledger cimport orders_counted
@@ -16,9 +16,8 @@ from native.matching cimport (
     Taker, fill_or_kill, match, order_cancel, order_forget, order_leave, order_rest, reachable, taker_cancel,
 )
 from native.memory cimport slab_has_room
-from native.order_index cimport (
-    client_index_find, client_index_make_room, order_index_find, order_index_make_room,
-)
+from native.order_index cimport client_index_find, order_index_find
+from native.own_orders cimport own_sort
 from native.units cimport div_floor, i128, imin, ppm_ceil, wide
 from native.wire cimport *
 
@@ -120,9 +119,7 @@ cdef inline int check_order(
         return REJECT_REASON_TOO_MANY_OPEN_ORDERS
     if lots > 0 and over_exposed(symbol, lots, limit_ticks, NULL):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
-    if not (slab_has_room(&core.orders) and slab_has_room(&core.positions)
-            and order_index_make_room(&core.order_index)
-            and (c.client_order_id == 0 or client_index_make_room(core))):
+    if not (slab_has_room(&core.orders) and slab_has_room(&core.positions)):
         return REJECT_REASON_OUT_OF_CAPACITY
     if pool_of(core, position).liquidating:
         return REJECT_REASON_POOL_LIQUIDATING
@@ -216,7 +213,7 @@ cdef inline uint32_t find_order(Core* core, uint32_t account, uint64_t order_id,
     """The slot of the account's live order with this id, or else this client id; 0: none."""
     cdef uint32_t slot
     if order_id:
-        slot = order_index_find(&core.order_index, order_id)
+        slot = order_index_find(core, order_id)
         if slot and position_at(core, order_at(core, slot).position).account == account:
             return slot
         return 0
@@ -231,7 +228,7 @@ cdef inline int cancel_order(Core* core, wire_cancel_order* c) noexcept nogil:
     if slot == 0:
         return REJECT_REASON_UNKNOWN_ORDER
     order = order_at(core, slot)
-    event_accepted(core, c.account, COMMAND_CANCEL_ORDER, order.order_id, order.client_order_id)
+    event_accepted(core, c.account, COMMAND_CANCEL_ORDER, order.order_id, client_id_of(core, slot))
     order_cancel(core, symbol_of(core, position_at(core, order.position)), slot, CANCEL_REASON_REQUESTED)
     return 0
 
@@ -252,7 +249,7 @@ cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
         position = position_at(core, entry)
         if c.symbol == 0 or c.symbol == position.symbol:
             for side in range(2):
-                while c.side != 1 - side and position.own_head[side]:
+                while c.side != 1 - side and own_sort(core, position, side):
                     order_cancel(core, symbol_of(core, position), position.own_head[side],
                                  CANCEL_REASON_CANCEL_ALL)
         entry = position.next
@@ -261,15 +258,16 @@ cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
 # ---------------------------------------------------------------------------------------------- amending
 
 cdef inline void event_amended(
-    Core* core, Position* position, Order* order, bint kept, int64_t price_ticks, int64_t open_lots
+    Core* core, Position* position, uint32_t slot, bint kept, int64_t price_ticks, int64_t open_lots
 ) noexcept nogil:
+    cdef Order* order = order_at(core, slot)
     cdef wire_order_amended* e = <wire_order_amended*>event_new(
         core, EVENT_ORDER_AMENDED, sizeof(wire_order_amended), position.account)
     e.symbol = position.symbol
     e.side = order.side
     e.kept_priority = kept
     e.order_id = order.order_id
-    e.client_order_id = order.client_order_id
+    e.client_order_id = client_id_of(core, slot)
     e.previous_price_ticks = order.price_ticks
     e.previous_open_lots = order.open_lots
     e.price_ticks = price_ticks
@@ -312,7 +310,7 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     taker.position = position
     taker.slot = slot
     taker.order_id = order.order_id
-    taker.client_order_id = order.client_order_id
+    taker.client_order_id = client_id_of(core, slot)
     taker.limit_ticks = price
     taker.shown_ticks = price
     taker.open_lots = open_lots
@@ -322,7 +320,7 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     taker.self_trade = order.self_trade
     taker.flags = order.flags
     taker.liquidation = False
-    event_amended(core, position, order, False, price, open_lots)
+    event_amended(core, position, slot, False, price, open_lots)
     order_leave(core, symbol, position, slot)
     match(core, symbol, &taker)
     finish(core, symbol, &taker, True)
@@ -352,11 +350,11 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
     reason = check_amend(core, symbol, position, slot, c, price, open_lots)
     if reason:
         return reason
-    event_accepted(core, c.account, COMMAND_AMEND_ORDER, order.order_id, order.client_order_id)
+    event_accepted(core, c.account, COMMAND_AMEND_ORDER, order.order_id, client_id_of(core, slot))
     if price != order.price_ticks or open_lots > order.open_lots:
         replace_order(core, symbol, position, slot, price, open_lots)
         return 0
-    event_amended(core, position, order, True, price, open_lots)
+    event_amended(core, position, slot, True, price, open_lots)
     orders_counted(symbol, position, order, open_lots - order.open_lots)
     book_reduce(&symbol.sides[order.side], order, order.open_lots - open_lots)
     return 0
