@@ -400,7 +400,7 @@ cdef class Engine:
         cdef uint32_t number, slot
         found = []
         for number in range(1, core.highest_account + 1):
-            if not account_is_default(core, number) or account_more(core, number).remembered:
+            if not account_is_default(core, number):
                 found.append(number)
                 continue
             slot = account_at(core, number).first_position

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Any
 
 from exchange.protocol.schema import EVENT_HEADER, EVENTS
 
@@ -15,12 +13,11 @@ _Packer = Callable[[int, int, dict[str, int | bytes]], bytes]
 def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> _Packer:
     """A function (account, sequence, fields) -> record bytes for one type of event."""
     pack = struct.Struct("<" + EVENT_HEADER.body_format + body_format).pack
-    pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*names)
     count = len(names)
 
     def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
         assert len(fields) == count, (names, fields)
-        return pack(number, size, account, sequence, *pick(fields))
+        return pack(number, size, account, sequence, *[fields[name] for name in names])
 
     return packer
 
