@@ -5,9 +5,9 @@ conservation of money can be read off one page.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport realloc
+from libc.stdlib cimport malloc, realloc
 from native.core cimport (
-    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, slot_of,
+    OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, slot_of,
 )
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
@@ -81,16 +81,28 @@ cdef inline void fund_move(Core* core, uint32_t fund, uint32_t symbol, int cause
 
 # ----------------------------------------------------------------------------------- the open positions
 
-cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    cdef uint32_t* grown
-    if symbol.open_count == symbol.open_capacity:
-        grown = <uint32_t*>realloc(symbol.open_positions, (2 * symbol.open_capacity + 16) * sizeof(uint32_t))
+cdef inline bint open_chunk_new(Symbol* symbol) noexcept nogil:
+    """Room for another chunk of open positions; False without memory.  Growth copies the directory of chunks alone."""
+    cdef uint32_t* chunk
+    cdef uint32_t** grown
+    if symbol.open_chunk_count == symbol.open_chunk_capacity:
+        grown = <uint32_t**>realloc(symbol.open_chunks, (2 * symbol.open_chunk_capacity + 4) * sizeof(uint32_t*))
         if grown == NULL:
-            ensure(core, False, FAULT_NO_MEMORY)
-            return
-        symbol.open_positions = grown
-        symbol.open_capacity = 2 * symbol.open_capacity + 16
-    symbol.open_positions[symbol.open_count] = slot_of(core, position)
+            return False
+        symbol.open_chunks = grown
+        symbol.open_chunk_capacity = 2 * symbol.open_chunk_capacity + 4
+    chunk = <uint32_t*>malloc(OPEN_CHUNK * sizeof(uint32_t))
+    if chunk == NULL:
+        return False
+    symbol.open_chunks[symbol.open_chunk_count] = chunk
+    symbol.open_chunk_count += 1
+    return True
+
+cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    if symbol.open_count == symbol.open_chunk_count * OPEN_CHUNK and not open_chunk_new(symbol):
+        ensure(core, False, FAULT_NO_MEMORY)
+        return
+    open_slot(symbol, symbol.open_count)[0] = slot_of(core, position)
     symbol.open_count += 1
     position.open_place = <uint32_t>symbol.open_count
     if not position.isolated:
@@ -98,8 +110,8 @@ cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexce
 
 cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noexcept nogil:
     cdef uint32_t place = position.open_place - 1
-    cdef uint32_t last = symbol.open_positions[symbol.open_count - 1]
-    symbol.open_positions[place] = last
+    cdef uint32_t last = open_slot(symbol, symbol.open_count - 1)[0]
+    open_slot(symbol, place)[0] = last
     position_at(core, last).open_place = place + 1
     symbol.open_count -= 1
     position.open_place = 0
@@ -117,47 +129,6 @@ cdef inline void orders_counted(
     if not order.flags & ORDER_FLAG_REDUCE_ONLY:
         position.order_lots[order.side] += lots
         position.order_value[order.side] += lots * order.price_ticks
-
-cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    """Puts a resting order among the account's own: best first, behind its equals."""
-    cdef Order* order = order_at(core, slot)
-    cdef int64_t price = order.price_ticks
-    cdef uint32_t behind = position.own_head[order.side]
-    cdef uint32_t before = 0
-    if order.side == SIDE_BUY:
-        while behind and order_at(core, behind).price_ticks >= price:
-            before, behind = behind, order_at(core, behind).own_next
-    else:
-        while behind and order_at(core, behind).price_ticks <= price:
-            before, behind = behind, order_at(core, behind).own_next
-    order.own_previous = before
-    order.own_next = behind
-    if before:
-        order_at(core, before).own_next = slot
-    else:
-        position.own_head[order.side] = slot
-        position.own_best_ticks[order.side] = price
-    if behind:
-        order_at(core, behind).own_previous = slot
-    position.order_count += 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
-        position.reduce_only_orders += 1
-    account_at(core, position.account).open_orders += 1
-
-cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    cdef Order* order = order_at(core, slot)
-    if order.own_previous:
-        order_at(core, order.own_previous).own_next = order.own_next
-    else:
-        position.own_head[order.side] = order.own_next
-        if order.own_next:
-            position.own_best_ticks[order.side] = order_at(core, order.own_next).price_ticks
-    if order.own_next:
-        order_at(core, order.own_next).own_previous = order.own_previous
-    position.order_count -= 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
-        position.reduce_only_orders -= 1
-    account_at(core, position.account).open_orders -= 1
 
 # ------------------------------------------------------------------------------------------ settling fills
 

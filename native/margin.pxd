@@ -1,6 +1,6 @@
 """The margin rules: what a pool is worth, what it needs, and whether it can bear an order (MARGIN-01..09).
 
-Pure functions of the state: nothing here changes anything.  The pre-trade check, the question put to a maker at its
+Functions of the state: nothing here changes anything that shows (an account's list of own orders may get sorted).  The pre-trade check, the question put to a maker at its
 fill, mode changes, withdrawals, liquidation and the shown liquidation price all come from these.
 """
 
@@ -9,6 +9,7 @@ from native.book cimport crosses
 from native.core cimport (
     Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, symbol_of,
 )
+from native.own_orders cimport own_sort
 from native.units cimport i128, iabs, imax, imin, ppm_ceil, ppm_floor, wide
 from native.wire cimport MAX_EXPOSURE_ATOMS, MAX_PRICE_TICKS, ORDER_FLAG_REDUCE_ONLY, PPM, SIDE_BUY
 
@@ -101,7 +102,7 @@ cdef inline int64_t side_initial(
     if lots == 0:
         return 0
     free_lots = reducible_lots(position, side)
-    slot = position.own_head[side]
+    slot = own_sort(core, position, side)
     # Best first; only the lots that offset the position, and those priced worse than the mark, need a look.
     while True:
         slot = next_counted(core, slot, without)

@@ -1,13 +1,12 @@
 """The liquidation queue: the pools that are below maintenance, nearest to ruin first (LIQ-01).
 
 A binary heap ordered by equity / maintenance.  A pool's place is kept in the pool itself, so that a pool whose value
-changes while it waits is measured again and moved: the heap always orders by present values.
+changes while it waits is measured again and moved: the heap always orders by present values.  It stands in reserved
+address space with room for every pool that can wait at once, so it never grows in the middle of a command.
 """
 
 from libc.stdint cimport int64_t, uint32_t
-from libc.stdlib cimport realloc
-from native.core cimport Core, PoolState, Position, QueuedPool, account_at, ensure
-from native.ledger cimport FAULT_NO_MEMORY
+from native.core cimport Core, PoolState, Position, QueuedPool, account_at
 from native.margin cimport PoolValue, below_maintenance, pool_value
 from native.units cimport i128, wide
 
@@ -58,7 +57,6 @@ cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) no
     cdef PoolState* state = pool_state(core, account, isolated)
     cdef PoolValue value
     cdef QueuedPool pool
-    cdef QueuedPool* grown
     if isolated == NULL and account_at(core, account).cross_positions == 0 \
             and not state.liquidating and state.heap_place == 0:
         return
@@ -74,13 +72,6 @@ cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) no
     if state.heap_place:
         queue_sift(core, state.heap_place - 1, &pool)
         return
-    if core.queue_count == core.queue_capacity:
-        grown = <QueuedPool*>realloc(core.queue, (2 * core.queue_capacity + 64) * sizeof(QueuedPool))
-        if grown == NULL:
-            ensure(core, False, FAULT_NO_MEMORY)
-            return
-        core.queue = grown
-        core.queue_capacity = 2 * core.queue_capacity + 64
     core.queue_count += 1
     queue_sift(core, core.queue_count - 1, &pool)
 
