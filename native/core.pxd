@@ -60,6 +60,7 @@ cdef struct OrderMore:                 # the cold record, at the same slot; a fi
     int64_t exit_lots                  # of an exit: the quantity it was given
     # TRIGGER_TYPE
     int64_t trigger_ticks
+    int64_t watched_ticks              # TRIGGERED: the price that reached it
     int64_t limit_ticks                # while it waits: its limit, or worst price
     int64_t callback_ticks
     uint64_t trail_serial              # of a trailing stop: when it began to watch (trailing.pxd)

@@ -169,6 +169,7 @@ cdef inline void book_collect(Core* core, BookSide* side, int64_t watched_ticks)
         slot = book_front(side).head
         book_remove(core, side, slot)
         order_at(core, slot).flags |= TRIGGERED
+        more_at(core, slot).watched_ticks = watched_ticks
         ensure(core, ids_add(&core.triggered, order_at(core, slot).order_id), FAULT_NO_MEMORY_WAITING)
 
 cdef inline void watch(Core* core, Symbol* symbol) noexcept nogil:
