@@ -241,7 +241,7 @@ cdef struct Position:                  # an account-symbol entry: three cache li
     uint32_t open_place                # place in the symbol's open positions + 1; 0: none
     uint32_t waiting_head              # its orders that wait for a trigger, by order id
     uint32_t waiting_tail
-    uint32_t unused
+    uint32_t waiting_reduce_only       # how many of those are reduce-only
     uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
     uint64_t unused_more[3]
 

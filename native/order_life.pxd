@@ -91,6 +91,8 @@ cdef inline void slice_taken(Core* core, Symbol* symbol, Position* position, uin
     if more.shown_lots == 0 and order.open_lots > 0:
         book_remove(core, &symbol.sides[order.side], slot)
         ensure(core, book_append(core, &symbol.sides[order.side], slot), FAULT_NO_MEMORY)
+        own_unlink(core, position, slot)           # the account's list keeps the order of time, too
+        own_link(core, position, slot)
         show_slice(core, position, slot)
 
 # ------------------------------------------------------------------------------------- resting and leaving
@@ -204,7 +206,7 @@ cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position
     """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
     cdef int side
     cdef uint32_t slot, following
-    if position.reduce_only_orders == 0:
+    if position.reduce_only_orders == 0 and position.waiting_reduce_only == 0:
         return
     for side in range(2):
         if reduces(position, side):
