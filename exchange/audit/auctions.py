@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from exchange.audit.context import Context
 from exchange.audit.state import BookSide, Order, Symbol
@@ -169,7 +169,7 @@ def at_or_above(summed: list[tuple[int, int]], price: int) -> int:
 
 def ranges(prices: list[int]) -> Iterator[tuple[int, int]]:
     """Each price alone, and each gap between two of them."""
-    for price, after in zip(prices, [*prices[1:], MAX_PRICE_TICKS + 1], strict=True):
+    for price, after in pairwise((*prices, MAX_PRICE_TICKS + 1)):
         yield price, price
         if after - price > 1:
             yield price + 1, after - 1

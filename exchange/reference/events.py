@@ -15,12 +15,14 @@ _Packer = Callable[[int, int, dict[str, int | bytes]], bytes]
 def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> _Packer:
     """A function (account, sequence, fields) -> record bytes for one type of event."""
     pack = struct.Struct("<" + EVENT_HEADER.body_format + body_format).pack
-    pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*names)
+    # Of a single name itemgetter gives the value itself, of several a tuple.
+    picked: Callable[[Any], Any] = itemgetter(*names)
     count = len(names)
 
     def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
         assert len(fields) == count, (names, fields)
-        return pack(number, size, account, sequence, *pick(fields))
+        values = picked(fields) if count > 1 else (picked(fields),)
+        return pack(number, size, account, sequence, *values)
 
     return packer
 
