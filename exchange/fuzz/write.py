@@ -40,7 +40,7 @@ from exchange.protocol.schema import (
     Side,
     TimeInForce,
 )
-from exchange.sim.scenario_steps import TEXT_CLIENT_ORDER_IDS
+from exchange.sim.scenario_names import TEXT_CLIENT_ORDER_IDS
 from exchange.units import ATOM, EXACT, from_atoms, from_ppm, plain
 
 E12 = Decimal(10) ** 12

@@ -132,7 +132,9 @@ def check_fit(
     if command.trigger_ticks and not (waits and order.order_type in STOPS | TAKE_PROFITS):
         return RejectReason.INVALID_TRIGGER
     trails = waits and order.order_type == TRAILING_STOP
-    if (command.callback_ticks or command.callback_ppm) and not trails:
+    if command.callback_ticks and not (trails and order.callback_ticks):
+        return RejectReason.INVALID_TRIGGER
+    if command.callback_ppm and not (trails and order.callback_ppm):
         return RejectReason.INVALID_TRIGGER
     if command.display_lots and (not order.is_iceberg or command.display_lots > after.total_lots):
         return RejectReason.INVALID_DISPLAY

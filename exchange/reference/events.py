@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Any
 
 from exchange.protocol.schema import EVENT_HEADER, EVENTS
 
@@ -24,7 +22,7 @@ def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> 
 
     def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
         assert len(fields) == count, (names, fields)
-        return pack(number, size, account, sequence, *pick(fields))
+        return pack(number, size, account, sequence, *[fields[name] for name in names])
 
     return packer
 

@@ -32,9 +32,11 @@ from exchange.errors import ExchangeError, ScenarioError
 from exchange.protocol.messages import BalanceChanged, Event, FundChanged, Rejected
 from exchange.protocol.records import decode_events, encode_command, stamp
 from exchange.protocol.schema import BalanceCause, FundCause, RejectReason
-from exchange.sim.expectations import Desk, check_expectation
+from exchange.sim.expectations import check_expectation
+from exchange.sim.scenario_desk import Desk
 from exchange.sim.scenario_file import Scenario, Step, load_scenario, parse_scenario, reject_reason
-from exchange.sim.scenario_steps import Names, plan_step
+from exchange.sim.scenario_names import Names
+from exchange.sim.scenario_steps import plan_step
 
 __all__ = [
     "Failure",
@@ -133,6 +135,7 @@ class _Run:
                 self._fail(step, difference)
             return
         wanted = reject_reason(step.body["reject"]) if "reject" in step.body else None
+        self.names.now_ns = self.timestamp_ns + self.scenario.pace_ns
         plan = plan_step(step.kind, step.body, self.names)
         self.timestamp_ns += plan.advance_ns
         for record in plan.records:
@@ -142,6 +145,7 @@ class _Run:
 
     def _send(self, step: Step, record: bytes, wanted: RejectReason | None) -> None:
         """One command: sent, its result compared with what is wanted, its events read by everyone."""
+        self.timestamp_ns += self.scenario.pace_ns
         command = stamp(record, self.engine.sequence + 1, self.timestamp_ns)
         before = self.engine.digest() if wanted is not None else ""
         raw = self.engine.apply(command)

@@ -9,7 +9,7 @@ import pytest
 
 from exchange.errors import ScenarioError
 from exchange.sim.scenario import main_run, parse_scenario, run_scenario
-from exchange.sim.scenario_steps import parse_duration_ns
+from exchange.sim.scenario_file import parse_duration_ns
 
 HEAD = """
 symbols:
