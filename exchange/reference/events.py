@@ -13,15 +13,9 @@ _Packer = Callable[[int, int, dict[str, int | bytes]], bytes]
 def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> _Packer:
     """A function (account, sequence, fields) -> record bytes for one type of event."""
     pack = struct.Struct("<" + EVENT_HEADER.body_format + body_format).pack
-    count = len(names)
-    # itemgetter gives a tuple of two names or more, and the bare value of one.
-    getter = itemgetter(*names)
-    pick: Callable[[Any], tuple[Any, ...]] = (
-        getter if count > 1 else lambda fields: (getter(fields),)
-    )
 
     def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
-        assert len(fields) == count, (names, fields)
+        assert len(fields) == len(names), (names, fields)
         return pack(number, size, account, sequence, *[fields[name] for name in names])
 
     return packer

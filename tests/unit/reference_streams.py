@@ -323,5 +323,5 @@ def fields_of(order: Order) -> list[str]:
     if order.trigger_ticks and order.armed:
         names.append("trigger_ticks")
     if order.order_type == OrderType.TRAILING_STOP:
-        names += ["callback_ticks", "callback_ppm"]
+        names.append("callback_ticks" if order.callback_ticks else "callback_ppm")
     return names

@@ -161,9 +161,11 @@ def test_all_or_nothing_takes_none(desk: Desk) -> None:
 def test_all_or_nothing_answers_repeats(desk: Desk) -> None:
     bid = entry(BUY, 1, 95, flags=POST_ONLY, client_order_id=5)
     desk.do(place_list(1, ALL, bid))
-    events = desk.do(place_list(1, ALL, bid, entry(BUY, 1, 94, flags=POST_ONLY)))
-    assert names(events) == ["EntryAccepted", "EntryAccepted", "OrderRested"]
-    assert [e.order_id for e in only(events, m.EntryAccepted)] == [1, 2]
+    events = desk.do(place_list(1, ALL, bid))
+    assert [(e.index, e.order_id) for e in events] == [(0, 1)]
+    other = entry(BUY, 1, 94, flags=POST_ONLY, client_order_id=6)
+    for orders in ((other, bid), (other, other)):
+        assert desk.refuse(place_list(1, ALL, *orders)) == "duplicate_client_order_id"
 
 
 # --------------------------------------------------------------------------------------- one cancels other

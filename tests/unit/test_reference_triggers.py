@@ -180,8 +180,10 @@ def test_trailing_stop_watches_in_every_state_but_goes_off_when_open(desk: Desk)
 
 
 def test_narrower_trailing_stop_may_go_off_at_once(desk: Desk) -> None:
-    desk.waits(1, SELL, 1, TRAILING, callback_ticks=10)
+    desk.waits(1, SELL, 1, TRAILING, callback_ppm=100_000)
     desk.mark(95)
+    other_kind = m.AmendOrder(account=1, order_id=1, callback_ticks=5)
+    assert desk.refuse(other_kind) == "invalid_trigger"
     events = desk.amend(1, 1, callback_ppm=50_000)  # 5 % of 100 are 5
     assert names(events) == ["OrderWaiting", "OrderTriggered", "OrderCancelled"]
     assert events[0].trigger_ticks == 95
