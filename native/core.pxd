@@ -51,7 +51,7 @@ cdef enum:                             # an order's part in its list (MATCH-14)
 cdef struct OrderMore:                 # the cold record, at the same slot; a field counts only where the flags say so
     uint64_t client_order_id           # if the order is `named`
     uint32_t client_next               # behind it in its bucket of the client index
-    uint32_t link_next                 # LINKED: the next of its list, in a ring
+    uint32_t siblings[2]               # LINKED: the others of its list that live; of an exit the entry, then the other exit
     int64_t display_lots               # ICEBERG: a whole slice
     int64_t shown_lots                 # ICEBERG: what is left of the present one
     int64_t expires_ns                 # TIMED
@@ -293,9 +293,11 @@ cdef struct Core:
     Buckets client_index               # (account, client order id) -> slot
     Buckets remembered_index           # the same -> slot of what is remembered
     bint stp_groups                    # whether any account ever was in a group
+    int64_t auctions                   # symbols in auction
     Symbol* touched                    # symbols whose triggers are to be looked at
     IdQueue triggered                  # orders that go off next
     IdQueue beginning                  # trailing stops that watch from the next look at triggers on
+    uint64_t next_trail_serial
     Timer* timers                      # a heap, the next one first
     uint64_t timers_bytes
     int64_t timer_count

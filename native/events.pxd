@@ -6,7 +6,7 @@ fill it (gigabytes of events) is a fault.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from native.core cimport Core, Order, Position, account_at, ensure
+from native.core cimport ORDER_FLAGS, Core, Order, Position, account_at, ensure
 from native.units cimport likely
 from native.wire cimport *
 
@@ -53,21 +53,21 @@ cdef inline void event_order_rested(
         core, EVENT_ORDER_RESTED, sizeof(wire_order_rested), position.account)
     e.symbol = position.symbol
     e.side = order.side
-    e.flags = order.flags
+    e.flags = order.flags & ORDER_FLAGS
     e.order_id = order.order_id
     e.client_order_id = client_order_id
     e.price_ticks = order.price_ticks
     e.open_lots = order.open_lots
 
 cdef inline void event_order_cancelled(
-    Core* core, Position* position, int side, bint resting, int reason,
+    Core* core, Position* position, int side, int place, int reason,
     uint64_t order_id, uint64_t client_order_id, int64_t price_ticks, int64_t open_lots
 ) noexcept nogil:
     cdef wire_order_cancelled* e = <wire_order_cancelled*>event_new(
         core, EVENT_ORDER_CANCELLED, sizeof(wire_order_cancelled), position.account)
     e.symbol = position.symbol
     e.side = <uint8_t>side
-    e.resting = resting
+    e.place = <uint8_t>place
     e.reason = <uint8_t>reason
     e.order_id = order_id
     e.client_order_id = client_order_id
@@ -75,14 +75,14 @@ cdef inline void event_order_cancelled(
     e.open_lots = open_lots
 
 cdef inline void event_order_reduced(
-    Core* core, Position* position, int side, bint resting,
+    Core* core, Position* position, int side, int place,
     uint64_t order_id, uint64_t client_order_id, int64_t price_ticks, int64_t reduced_lots, int64_t open_lots
 ) noexcept nogil:
     cdef wire_order_reduced* e = <wire_order_reduced*>event_new(
         core, EVENT_ORDER_REDUCED, sizeof(wire_order_reduced), position.account)
     e.symbol = position.symbol
     e.side = <uint8_t>side
-    e.resting = resting
+    e.place = <uint8_t>place
     e.order_id = order_id
     e.client_order_id = client_order_id
     e.price_ticks = price_ticks

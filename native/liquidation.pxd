@@ -16,8 +16,8 @@ from native.core cimport (
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
 from native.margin cimport PoolValue, below_maintenance, notional, pool_value, position_maintenance, unrealised
-from native.matching cimport Taker, cancel_useless_reduce_only, match, order_cancel
-from native.own_orders cimport own_sort
+from native.matching cimport match
+from native.order_life cimport Taker, cancel_own, cancel_useless_reduce_only
 from native.queue cimport pool_check, pool_state, position_check, queue_pop
 from native.units cimport compare_products, div_ceil, div_floor, iabs, imax, imin, wide
 from native.wire cimport *
@@ -71,14 +71,9 @@ cdef inline Position* largest_position(Core* core, QueuedPool* pool) noexcept no
 cdef inline void cancel_orders(Core* core, QueuedPool* pool) noexcept nogil:
     """LIQ-02: the pool's orders go first."""
     cdef Position* entry = first_entry(core, pool)
-    cdef Symbol* symbol
-    cdef int side
     while entry != NULL:
         if entry.order_count and in_pool(pool, entry):
-            symbol = symbol_of(core, entry)
-            for side in range(2):
-                while own_sort(core, entry, side):
-                    order_cancel(core, symbol, entry.own_head[side], CANCEL_REASON_LIQUIDATION)
+            cancel_own(core, entry, 2, CANCEL_REASON_LIQUIDATION)
         entry = next_entry(core, pool, entry)
 
 # ----------------------------------------------------------------------------------------- the book stage
@@ -92,6 +87,8 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     cdef int64_t worth = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
     cdef Taker taker
     cdef wire_liquidation_order* e
+    if symbol.state != SYMBOL_STATE_OPEN:      # nothing trades there: the position waits
+        return False
     taker.limit_ticks = liquidation_limit(core, symbol, position, worth)
     if taker.limit_ticks < 1:
         return False
@@ -106,7 +103,9 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
     taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
     taker.flags = ORDER_FLAG_REDUCE_ONLY
+    taker.stp_group = 0
     taker.liquidation = True
+    taker.counting = False
     core.next_order_id += 1
     e = <wire_liquidation_order*>event_new(
         core, EVENT_LIQUIDATION_ORDER, sizeof(wire_liquidation_order), position.account)

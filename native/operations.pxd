@@ -5,6 +5,7 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
+from native.auction cimport indicate
 from native.core cimport (
     Account, Core, Position, Symbol, account_at, ensure, open_position_at, position_ensure, position_find, symbol_at,
 )
@@ -14,6 +15,7 @@ from native.margin cimport available_with, base_rate, position_initial, unrealis
 from native.memory cimport slab_has_room
 from native.queue cimport pool_check
 from native.units cimport div_ceil, i128, imax, imin, wide
+from native.waiting cimport touch
 from native.wire cimport *
 
 cdef inline bint no_account(uint32_t account) noexcept nogil:
@@ -199,25 +201,35 @@ cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
         position = open_position_at(core, symbol, i)
         pool_check(core, position.account, position if position.isolated else NULL)
 
+cdef inline bint mark_out_of_range(Symbol* symbol, int64_t price_ticks) noexcept nogil:
+    """UNITS-01."""
+    cdef i128 exposed = wide(symbol.gross_lots + 2 * symbol.resting_lots, price_ticks)
+    cdef i128 limit = symbol.exposure_limit_atoms
+    return exposed > limit or exposed * symbol.m > limit
+
+cdef inline void change_mark(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
+    """The mark moves, and tells it."""
+    cdef wire_mark_changed* e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
+    symbol.mark_ticks = price_ticks
+    e.symbol = symbol.symbol
+    e.price_ticks = price_ticks
+
 cdef inline int set_mark(Core* core, wire_set_mark* c) noexcept nogil:
     """MARK-01."""
     cdef Symbol* symbol = symbol_at(core, c.symbol)
-    cdef i128 exposed
-    cdef i128 limit
-    cdef wire_mark_changed* e
     if symbol == NULL:
         return REJECT_REASON_UNKNOWN_SYMBOL
     if c.price_ticks < 1 or c.price_ticks > MAX_PRICE_TICKS:
         return REJECT_REASON_INVALID_PRICE
-    exposed = wide(symbol.gross_lots + 2 * symbol.resting_lots, c.price_ticks)
-    limit = symbol.exposure_limit_atoms
-    if exposed > limit or exposed * symbol.m > limit:
+    if symbol.state == SYMBOL_STATE_SETTLED:
+        return REJECT_REASON_SYMBOL_STATE_FORBIDS
+    if mark_out_of_range(symbol, c.price_ticks):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
-    symbol.mark_ticks = c.price_ticks
     event_accepted(core, 0, COMMAND_SET_MARK, 0, 0)
-    e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
-    e.symbol = c.symbol
-    e.price_ticks = c.price_ticks
+    change_mark(core, symbol, c.price_ticks)
+    if symbol.state == SYMBOL_STATE_AUCTION:
+        indicate(core, symbol)
+    touch(core, symbol)
     check_holders(core, symbol)
     return 0
 
@@ -259,6 +271,8 @@ cdef inline int settle_funding(Core* core, wire_settle_funding* c) noexcept nogi
     cdef wire_funding_settled* e
     if symbol == NULL:
         return REJECT_REASON_UNKNOWN_SYMBOL
+    if symbol.state == SYMBOL_STATE_SETTLED:
+        return REJECT_REASON_SYMBOL_STATE_FORBIDS
     if symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
     per_lot = c.payment_atoms_per_lot

@@ -64,15 +64,14 @@ def amended_terms(state: State, order: Order, command: AmendOrder) -> Terms:
     price = command.price_ticks or now.price_ticks
     if price != now.price_ticks and not state.is_waiting(order):
         price = slid_ticks(state.symbols[order.symbol], order.side, order.flags, price)
-    has_distance = command.callback_ticks or command.callback_ppm
     return Terms(
         price_ticks=price,
         total_lots=command.qty_lots or now.total_lots,
         display_lots=command.display_lots or now.display_lots,
         expires_ns=command.expires_ns or now.expires_ns,
         trigger_ticks=command.trigger_ticks or now.trigger_ticks,
-        callback_ticks=command.callback_ticks if has_distance else now.callback_ticks,
-        callback_ppm=command.callback_ppm if has_distance else now.callback_ppm,
+        callback_ticks=command.callback_ticks or now.callback_ticks,
+        callback_ppm=command.callback_ppm or now.callback_ppm,
     )
 
 
@@ -132,7 +131,9 @@ def check_fit(
     if command.trigger_ticks and not (waits and order.order_type in STOPS | TAKE_PROFITS):
         return RejectReason.INVALID_TRIGGER
     trails = waits and order.order_type == TRAILING_STOP
-    if (command.callback_ticks or command.callback_ppm) and not trails:
+    if command.callback_ticks and not (trails and order.callback_ticks):
+        return RejectReason.INVALID_TRIGGER
+    if command.callback_ppm and not (trails and order.callback_ppm):
         return RejectReason.INVALID_TRIGGER
     if command.display_lots and (not order.is_iceberg or command.display_lots > after.total_lots):
         return RejectReason.INVALID_DISPLAY

@@ -114,6 +114,26 @@ def write_entry_accepted(
     )
 
 
+def answers_repeats(ctx: Context, command: PlaceOrders) -> bool:
+    """MATCH-08, MATCH-14: a list whose orders were all accepted before is answered, and nothing else happens.
+
+    Where only some were, their client order ids are taken, and the checks refuse them.
+    """
+    account = command.account
+    known = [
+        repeated(ctx.state, account, terms)
+        for terms in command.orders
+        if check_form(ctx.state, account, terms, ctx.timestamp_ns) is None
+    ]
+    answers = [repeat for repeat in known if repeat is not None]
+    if len(answers) < len(command.orders):
+        return False
+    ctx.accept(command.number, account)
+    for index, repeat in enumerate(answers):
+        write_entry_accepted(ctx, account, index, repeat.order_id, repeat.client_order_id)
+    return True
+
+
 # --------------------------------------------------------------------------------------------------- each
 
 
@@ -150,34 +170,32 @@ def place_one(ctx: Context, account: int, index: int, terms: OrderEntry) -> None
 def place_all_or_nothing(ctx: Context, command: PlaceOrders) -> None:
     """MATCH-14: each order rests or waits with those before it in place; if one is refused, none is there."""
     account, state = command.account, ctx.state
+    if answers_repeats(ctx, command):
+        return
     before = state.next_order_id, state.next_turn, state.account(account).remembered
-    placed: list[tuple[int, Order | None]] = []  # order id, and the order unless it is a repeat
+    placed: list[Order] = []
     for terms in command.orders:
-        reason = check_form(state, account, terms, ctx.timestamp_ns)
-        known = repeated(state, account, terms) if reason is None else None
-        if known is not None:
-            placed.append((known.order_id, None))
-            continue
-        reason = reason or check_place(state, account, terms)
+        reason = check_form(state, account, terms, ctx.timestamp_ns) or check_place(
+            state, account, terms
+        )
         if reason is not None:
-            take_back(ctx, [order for _, order in placed if order])
+            take_back(ctx, placed)
             state.next_order_id, state.next_turn, state.account(account).remembered = before
             ctx.reject(command.number, account, reason, terms.client_order_id)
             return
         order = take_in(ctx, account, terms)
+        placed.append(order)
         if waits(terms):
             state.wait(order)
         else:
             state.rest(order)
-        placed.append((order.order_id, order))
     ctx.accept(command.number, account)
-    for index, (order_id, placed_order) in enumerate(placed):
-        client_id = command.orders[index].client_order_id
-        write_entry_accepted(ctx, account, index, order_id, client_id)
-        if placed_order and waits(command.orders[index]):
-            write_waiting(ctx, placed_order)
-        elif placed_order:
-            write_rested(ctx, placed_order)
+    for index, order in enumerate(placed):
+        write_entry_accepted(ctx, account, index, order.order_id, order.client_order_id)
+        if state.is_waiting(order):
+            write_waiting(ctx, order)
+        else:
+            write_rested(ctx, order)
 
 
 def take_back(ctx: Context, orders: list[Order]) -> None:
@@ -195,17 +213,7 @@ def take_back(ctx: Context, orders: list[Order]) -> None:
 def place_linked(ctx: Context, command: PlaceOrders) -> None:
     """MATCH-14: all are checked, then all are accepted and wait, and then the one that does not wait acts."""
     account, entries = command.account, command.orders
-    known = [
-        repeated(ctx.state, account, terms)
-        if check_form(ctx.state, account, terms, ctx.timestamp_ns) is None
-        else None
-        for terms in entries
-    ]
-    if all(known):
-        ctx.accept(command.number, account)
-        for index, repeat in enumerate(known):
-            assert repeat is not None, known
-            write_entry_accepted(ctx, account, index, repeat.order_id, repeat.client_order_id)
+    if answers_repeats(ctx, command):
         return
     refused = check_linked(ctx, command)
     if refused is not None:
