@@ -64,15 +64,14 @@ def amended_terms(state: State, order: Order, command: AmendOrder) -> Terms:
     price = command.price_ticks or now.price_ticks
     if price != now.price_ticks and not state.is_waiting(order):
         price = slid_ticks(state.symbols[order.symbol], order.side, order.flags, price)
-    has_distance = command.callback_ticks or command.callback_ppm
     return Terms(
         price_ticks=price,
         total_lots=command.qty_lots or now.total_lots,
         display_lots=command.display_lots or now.display_lots,
         expires_ns=command.expires_ns or now.expires_ns,
         trigger_ticks=command.trigger_ticks or now.trigger_ticks,
-        callback_ticks=command.callback_ticks if has_distance else now.callback_ticks,
-        callback_ppm=command.callback_ppm if has_distance else now.callback_ppm,
+        callback_ticks=command.callback_ticks or now.callback_ticks,
+        callback_ppm=command.callback_ppm or now.callback_ppm,
     )
 
 

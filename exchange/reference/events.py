@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Any
 
 from exchange.protocol.schema import EVENT_HEADER, EVENTS
 
@@ -15,19 +13,12 @@ _Packer = Callable[[int, int, dict[str, int | bytes]], bytes]
 def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> _Packer:
     """A function (account, sequence, fields) -> record bytes for one type of event."""
     pack = struct.Struct("<" + EVENT_HEADER.body_format + body_format).pack
-    pick: Callable[[Any], Any] = itemgetter(*names)
-    count = len(names)
 
     def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
-        assert len(fields) == count, (names, fields)
-        return pack(number, size, account, sequence, *pick(fields))
+        assert len(fields) == len(names), (names, fields)
+        return pack(number, size, account, sequence, *[fields[name] for name in names])
 
-    def packer_of_one(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
-        assert len(fields) == count, (names, fields)
-        return pack(number, size, account, sequence, pick(fields))
-
-    # An itemgetter of one name gives the value itself, of several a tuple.
-    return packer_of_one if count == 1 else packer
+    return packer
 
 
 PACKERS: dict[str, _Packer] = {

@@ -114,6 +114,26 @@ def write_entry_accepted(
     )
 
 
+def answers_repeats(ctx: Context, command: PlaceOrders) -> bool:
+    """MATCH-08, MATCH-14: a list whose orders were all accepted before is answered, and nothing else happens.
+
+    Where only some were, their client order ids are taken, and the checks refuse them.
+    """
+    account = command.account
+    known = [
+        repeated(ctx.state, account, terms)
+        for terms in command.orders
+        if check_form(ctx.state, account, terms, ctx.timestamp_ns) is None
+    ]
+    answers = [repeat for repeat in known if repeat is not None]
+    if len(answers) < len(command.orders):
+        return False
+    ctx.accept(command.number, account)
+    for index, repeat in enumerate(answers):
+        write_entry_accepted(ctx, account, index, repeat.order_id, repeat.client_order_id)
+    return True
+
+
 # --------------------------------------------------------------------------------------------------- each
 
 
@@ -150,14 +170,13 @@ def place_one(ctx: Context, account: int, index: int, terms: OrderEntry) -> None
 def place_all_or_nothing(ctx: Context, command: PlaceOrders) -> None:
     """MATCH-14: each order rests or waits with those before it in place; if one is refused, none is there."""
     account, state = command.account, ctx.state
-    if answer_repeats(ctx, command):
+    if answers_repeats(ctx, command):
         return
     before = state.next_order_id, state.next_turn, state.account(account).remembered
     placed: list[Order] = []
-    for index, terms in enumerate(command.orders):
-        beside = Beside(client_ids_before=client_ids_of(command.orders[:index]))
+    for terms in command.orders:
         reason = check_form(state, account, terms, ctx.timestamp_ns) or check_place(
-            state, account, terms, beside
+            state, account, terms
         )
         if reason is not None:
             take_back(ctx, placed)
@@ -165,41 +184,18 @@ def place_all_or_nothing(ctx: Context, command: PlaceOrders) -> None:
             ctx.reject(command.number, account, reason, terms.client_order_id)
             return
         order = take_in(ctx, account, terms)
+        placed.append(order)
         if waits(terms):
             state.wait(order)
         else:
             state.rest(order)
-        placed.append(order)
     ctx.accept(command.number, account)
     for index, order in enumerate(placed):
         write_entry_accepted(ctx, account, index, order.order_id, order.client_order_id)
-        if waits(command.orders[index]):
+        if state.is_waiting(order):
             write_waiting(ctx, order)
         else:
             write_rested(ctx, order)
-
-
-def client_ids_of(orders: Entries) -> frozenset[int]:
-    return frozenset(o.client_order_id for o in orders if o.client_order_id)
-
-
-def answer_repeats(ctx: Context, command: PlaceOrders) -> bool:
-    """MATCH-14: a list that was accepted before, sent again, is answered as it was."""
-    account = command.account
-    known = [
-        repeated(ctx.state, account, terms)
-        if check_form(ctx.state, account, terms, ctx.timestamp_ns) is None
-        else None
-        for terms in command.orders
-    ]
-    ids = [terms.client_order_id for terms in command.orders]
-    if not all(known) or len(set(ids)) < len(ids):
-        return False
-    ctx.accept(command.number, account)
-    for index, repeat in enumerate(known):
-        assert repeat is not None, known
-        write_entry_accepted(ctx, account, index, repeat.order_id, repeat.client_order_id)
-    return True
 
 
 def take_back(ctx: Context, orders: list[Order]) -> None:
@@ -217,7 +213,7 @@ def take_back(ctx: Context, orders: list[Order]) -> None:
 def place_linked(ctx: Context, command: PlaceOrders) -> None:
     """MATCH-14: all are checked, then all are accepted and wait, and then the one that does not wait acts."""
     account, entries = command.account, command.orders
-    if answer_repeats(ctx, command):
+    if answers_repeats(ctx, command):
         return
     refused = check_linked(ctx, command)
     if refused is not None:
@@ -260,7 +256,7 @@ def check_linked(ctx: Context, command: PlaceOrders) -> Refused | None:
         beside = Beside(
             is_exit=role_of(command.list_mode, index) == LinkRole.EXIT,
             orders_before=len(before),
-            client_ids_before=client_ids_of(before),
+            client_ids_before=frozenset(o.client_order_id for o in before if o.client_order_id),
         )
         reason = check_form(ctx.state, account, terms, ctx.timestamp_ns) or check_place(
             ctx.state, account, terms, beside
