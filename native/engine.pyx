@@ -5,7 +5,7 @@ that either all of it is applied or none; then each command is dispatched, its l
 events are handed out.  The rooms behind are cimported downwards only:
 
     engine -> orders, operations, listing, canonical -> liquidation -> matching -> queue, bankruptcy -> ledger
-           -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
+           -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from native.core cimport (
     Account, Block, BookSide, Core, Level, Order, OrderMore, Position, QueuedPool, Symbol,
     account_at, client_id_of, order_at, pool_of, position_at, symbol_at,
 )
-from native.events cimport event_accepted, event_rejected
+from native.events cimport EVENTS_MARGIN, event_accepted, event_rejected
 from native.ledger cimport fund_balance
 from native.liquidation cimport liquidation_drain
 from native.listing cimport list_symbol
@@ -52,6 +52,7 @@ FAULTS = {
     3: "an isolated pool was released below zero",
     4: "an insurance fund fell below zero",
     5: "an entry value remained without a position",
+    6: "an account's credit was above what it has available",
 }
 
 cdef enum:
@@ -186,29 +187,26 @@ cdef inline void prefetch_position(Position* position) noexcept nogil:
     prefetch(position)
     prefetch(<char*>position + 64)
 
+cdef inline wire_command_header* command_behind(wire_command_header* command, const char* end) noexcept nogil:
+    """The command after this one; behind the last one, the end stays the end."""
+    return <wire_command_header*>(<char*>command + command.size) if <char*>command < end else command
+
 cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
-    cdef const char* at = data
     cdef const char* end = data + size
-    cdef wire_command_header* window[4]      # this command and the next three
-    cdef int i
-    cdef int count = 0
-    while count < 4 and at < end:
-        window[count] = <wire_command_header*>at
-        at += window[count].size
-        count += 1
-    while count > 0 and core.fault == 0:
-        if count == 4:
-            prefetch_first_link(core, window[3])
-            prefetch_second_link(core, window[2])
-            prefetch_third_link(core, window[1])
-        apply_one(core, window[0])
-        for i in range(3):
-            window[i] = window[i + 1]
-        count -= 1
-        if at < end:
-            window[3] = <wire_command_header*>at
-            at += window[3].size
-            count += 1
+    cdef wire_command_header* command = <wire_command_header*>data
+    cdef wire_command_header* second = command_behind(command, end)
+    cdef wire_command_header* third = command_behind(second, end)
+    cdef wire_command_header* fourth = command_behind(third, end)
+    while <char*>command < end and core.fault == 0:
+        if <char*>fourth < end:
+            prefetch_first_link(core, fourth)
+            prefetch_second_link(core, third)
+            prefetch_third_link(core, second)
+        apply_one(core, command)
+        command = second
+        second = third
+        third = fourth
+        fourth = command_behind(fourth, end)
 
 
 cdef bint reserve_growing(Core* core) noexcept:
@@ -228,6 +226,7 @@ cdef bint reserve_growing(Core* core) noexcept:
                 and buckets_open(&core.order_index, FIRST_BUCKETS, 2 * orders) \
                 and buckets_open(&core.client_index, FIRST_BUCKETS, orders) \
                 and core.events != NULL and core.queue != NULL:
+            core.events_full = core.events + core.events_bytes - EVENTS_MARGIN
             return True
         release_growing(core)
     return False
@@ -269,6 +268,7 @@ cdef class Engine:
         memset(core, 0, sizeof(Core))
         core.risk = risk
         core.prevent_self_trade = prevent_self_trade
+        core.credit_epoch = 1
         core.next_order_id = 1
         core.next_trade_id = 1
         core.accounts_bytes = (<uint64_t>MAX_ACCOUNT + 1) * sizeof(Account)
@@ -311,7 +311,7 @@ cdef class Engine:
         cdef Core* core = &self.core
         cdef const char* data = PyBytes_AS_STRING(commands)
         cdef int64_t size = len(commands)
-        cdef int64_t misfit
+        cdef int64_t misfit, written
         if self.stopped:
             raise CorruptionError("this engine stopped at a broken invariant; replay the journal into a new one")
         misfit = first_misfit(data, size, core.sequence)
@@ -319,15 +319,16 @@ cdef class Engine:
             raise SequenceError(
                 f"byte {misfit} of the batch should begin a whole record whose sequence follows {core.sequence}; "
                 "stamp commands in order, and pass whole records")
-        core.events_size = 0
+        core.events_at = core.events
         with nogil:
             apply_batch(core, data, size)
         if core.fault:
             self.stopped = True
             raise CorruptionError(f"at command {core.sequence}: {FAULTS[core.fault]}; the engine stops here")
-        events = PyBytes_FromStringAndSize(core.events, core.events_size)
-        if core.events_size > EVENTS_KEPT:
-            memory_forget(core.events, core.events_size)
+        written = core.events_at - core.events
+        events = PyBytes_FromStringAndSize(core.events, written)
+        if written > EVENTS_KEPT:
+            memory_forget(core.events, written)
         return events
 
     @property

@@ -12,9 +12,10 @@ from native.book cimport (
     better, book_append, book_front, book_level, book_next_price, book_reduce, book_remove, crosses,
 )
 from native.core cimport (
-    BookSide, Core, Order, Position, Symbol, client_id_of, ensure, more_at, order_at, position_at, reducible_lots, reduces,
-    slot_of,
+    BookSide, Core, Order, Position, Symbol, account_at, client_id_of, ensure, more_at, order_at, position_at, reducible_lots,
+    reduces, slot_of,
 )
+from native.credit cimport credit_after_fill, credit_after_leaving, credit_bears, credit_forget
 from native.events cimport event_order_cancelled, event_order_reduced, event_order_rested
 from native.ledger cimport (
     FAULT_NO_MEMORY, Settlement, charge_fee, event_fill, orders_counted, settle_position,
@@ -26,7 +27,7 @@ from native.order_index cimport (
 )
 from native.own_orders cimport own_link, own_sort, own_unlink
 from native.queue cimport pool_check, position_check
-from native.units cimport imax, imin
+from native.units cimport imax, imin, rarely, usually
 from native.wire cimport *
 
 cdef enum:
@@ -47,6 +48,7 @@ cdef struct Taker:
     int self_trade
     uint16_t flags
     bint liquidation                   # the engine's own closing order
+    bint followed                      # its account's credit counts it (or it is reduce-only), see credit.pxd
 
 # ------------------------------------------------------------------------------------- resting and leaving
 
@@ -76,6 +78,8 @@ cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept n
     order.filled_lots = taker.filled_lots
     ensure(core, book_append(core, &symbol.sides[taker.side], slot), FAULT_NO_MEMORY)
     own_link(core, taker.position, slot)
+    if not taker.followed:
+        credit_forget(account_at(core, taker.position.account))
     orders_counted(symbol, taker.position, order, order.open_lots)
     event_order_rested(core, taker.position, order, taker.client_order_id)
 
@@ -85,6 +89,7 @@ cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uin
     book_remove(core, &symbol.sides[order.side], slot)
     own_unlink(core, position, slot)
     orders_counted(symbol, position, order, -order.open_lots)
+    credit_after_leaving(core, symbol, position, order)
 
 cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
     """Gives back the record of an order that has left its queue."""
@@ -117,7 +122,7 @@ cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position
     """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
     cdef int side
     cdef uint32_t slot, following
-    if position.reduce_only_orders == 0:
+    if usually(position.reduce_only_orders == 0):
         return
     for side in range(2):
         if reduces(position, side):
@@ -165,7 +170,7 @@ cdef inline void prevent_self_trade(Core* core, Symbol* symbol, Taker* taker, ui
 
 cdef inline Settlement settle(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
-    int64_t value_atoms, int64_t fee_ppm, int64_t kept_atoms, bint liquidated
+    int64_t value_atoms, int64_t fee_ppm, int64_t kept_atoms, bint reduce_only, bint liquidated
 ) noexcept nogil:
     """One side of a fill: position, realised profit, margin, fee (ACCT-03..05)."""
     cdef Settlement settlement
@@ -174,6 +179,7 @@ cdef inline Settlement settle(
     if core.risk:
         settlement.realised_atoms = settle_position(
             core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
+        credit_after_fill(account_at(core, position.account), symbol, position, side, lots, price_ticks, reduce_only)
         if not liquidated:
             settlement.fee_atoms = charge_fee(
                 core, symbol, position, side, value_atoms, fee_ppm, kept_atoms)
@@ -185,6 +191,15 @@ cdef inline int64_t taker_may_lose(Symbol* symbol, Taker* taker, int64_t lots) n
     if taker.flags & ORDER_FLAG_REDUCE_ONLY:
         left = imin(left, reducible_lots(taker.position, taker.side) - lots)
     return imax(0, loss_at(symbol, taker.side, left, taker.limit_ticks))
+
+cdef inline int64_t bearable(Core* core, Symbol* symbol, Position* position, Order* maker, int64_t lots) noexcept nogil:
+    """MARGIN-07b: how many of these lots a maker's pool can bear, by credit where that shows it."""
+    cdef bint reduce_only = maker.flags & ORDER_FLAG_REDUCE_ONLY
+    if usually(not position.isolated) and credit_bears(
+            core, position.account,
+            imax(0, loss_at(symbol, maker.side, lots, maker.price_ticks)) if reduce_only else 0):
+        return lots
+    return maker_bears(core, symbol, position, maker.side, lots, maker.price_ticks, reduce_only)
 
 cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, int64_t lots) noexcept nogil:
     """Trades lots at the maker's price: settles the maker, then the taker, and checks both pools."""
@@ -200,20 +215,23 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
     maker.open_lots -= lots
     maker.filled_lots += lots
     orders_counted(symbol, maker_position, maker, -lots)
-    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, 0, False)
+    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, 0,
+                        maker.flags & ORDER_FLAG_REDUCE_ONLY, False)
     event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id,
                client_id_of(core, slot), price, lots, value, maker.open_lots, &settlement)
-    if taker.liquidation:
+    if rarely(taker.liquidation):
         part = bankruptcy_part(taker.position, bankruptcy_value(
             core, symbol, taker.position, pool_share(core, symbol, taker.position)), lots)
     taker.open_lots -= lots
     taker.filled_lots += lots
     taker.reach_lots -= lots
+    if not taker.followed:
+        credit_forget(account_at(core, taker.position.account))
     settlement = settle(core, symbol, taker.position, taker.side, lots, price, value, symbol.taker_fee_ppm,
-                        taker_may_lose(symbol, taker, lots), taker.liquidation)
+                        taker_may_lose(symbol, taker, lots), taker.flags & ORDER_FLAG_REDUCE_ONLY, taker.liquidation)
     event_fill(core, taker.position, taker.side, FILL_ROLE_LIQUIDATED if taker.liquidation else FILL_ROLE_TAKER,
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &settlement)
-    if taker.liquidation:
+    if rarely(taker.liquidation):
         settle_liquidation(core, symbol, taker.position, trade_id,
                            part - value if taker.side == SIDE_BUY else value - part, part, value)
     if maker.open_lots == 0:
@@ -238,9 +256,11 @@ cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
         slot = book_front(opposite).head
         maker = order_at(core, slot)
         maker_position = position_at(core, maker.position)
-        if maker_position == taker.position and core.prevent_self_trade:
-            prevent_self_trade(core, symbol, taker, slot)
-            continue
+        if maker_position == taker.position:
+            if core.prevent_self_trade:
+                prevent_self_trade(core, symbol, taker, slot)
+                continue
+            taker.followed = False     # measuring the maker would lose sight of what the taker still has to do
         lots = imin(taker.open_lots, maker.open_lots)
         if taker.flags & ORDER_FLAG_REDUCE_ONLY:
             lots = imin(lots, reducible_lots(taker.position, taker.side))
@@ -253,8 +273,7 @@ cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
                 order_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
                 continue
         if core.risk and not maker.flags & COUNTED:     # the maker's world may have changed since it placed its order
-            lots = maker_bears(core, symbol, maker_position, maker.side, lots, maker.price_ticks,
-                               maker.flags & ORDER_FLAG_REDUCE_ONLY)
+            lots = bearable(core, symbol, maker_position, maker, lots)
             if lots == 0:
                 order_cancel(core, symbol, slot, CANCEL_REASON_INSUFFICIENT_MARGIN)
                 continue

@@ -11,14 +11,15 @@ from native.core cimport (
 )
 from native.events cimport event_accepted, event_new
 from native.ledger cimport orders_counted
-from native.margin cimport admits
+from native.credit cimport credit_admits, credit_bears
+from native.margin cimport admits, loss_at
 from native.matching cimport (
     Taker, fill_or_kill, match, order_cancel, order_forget, order_leave, order_rest, reachable, taker_cancel,
 )
 from native.memory cimport slab_has_room
 from native.order_index cimport client_index_find, order_index_find
 from native.own_orders cimport own_sort
-from native.units cimport div_floor, i128, imin, ppm_ceil, wide
+from native.units cimport div_floor, imax, imin, ppm_ceil, rarely, times_overflows, usually, wide
 from native.wire cimport *
 
 # ------------------------------------------------------------------------------------------- the checks
@@ -39,18 +40,20 @@ cdef inline bint out_of_band(Symbol* symbol, int side, int64_t price_ticks) noex
 
 cdef inline bint over_exposed(Symbol* symbol, int64_t lots, int64_t price_ticks, Order* without) noexcept nogil:
     """UNITS-01: whether another order would let the symbol's exposure pass its limit."""
-    cdef i128 limit = symbol.exposure_limit_atoms
-    cdef i128 order_value = wide(lots, price_ticks)
-    cdef int64_t value, resting
-    if order_value > limit:                  # from here on 64 bits hold the sums, and 128 their products
+    cdef int64_t value, resting, exposed
+    if rarely(times_overflows(lots, price_ticks, &value) or value > symbol.exposure_limit_atoms):
         return True
-    value = <int64_t>order_value + symbol.resting_value_tick_lots
+    value += symbol.resting_value_tick_lots      # two sums that are within the limit: no overflow
     resting = lots + symbol.resting_lots
     if without != NULL:
         value -= without.open_lots * without.price_ticks
         resting -= without.open_lots
-    return wide(2 * value, symbol.m) + symbol.gross_entry_atoms > limit \
-        or wide(2 * resting + symbol.gross_lots, symbol.m) * symbol.mark_ticks > limit
+    if rarely(times_overflows(value, 2 * symbol.m, &value)
+              or value > symbol.exposure_limit_atoms - symbol.gross_entry_atoms):
+        return True
+    exposed = 2 * resting + symbol.gross_lots
+    return rarely(times_overflows(exposed, symbol.mark_ticks, &exposed) or times_overflows(exposed, symbol.m, &exposed)
+                  or exposed > symbol.exposure_limit_atoms)
 
 cdef inline bint valid_flags(wire_place_order* c) noexcept nogil:
     if c.flags & ~<uint32_t>(ORDER_FLAG_POST_ONLY | ORDER_FLAG_REDUCE_ONLY):
@@ -101,8 +104,23 @@ cdef inline int check_filters(
         return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
     return 0
 
+cdef inline bint bears(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
+    bint reduce_only, uint32_t without, bint* followed
+) noexcept nogil:
+    """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
+    followed[0] = reduce_only
+    if rarely(reduce_only):
+        if not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
+                symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
+            return True
+    elif usually(not position.isolated and credit_admits(core, symbol, position, side, lots, price_ticks)):
+        followed[0] = True
+        return True
+    return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
+
 cdef inline int check_order(
-    Core* core, Symbol* symbol, Position* position, wire_place_order* c, int64_t lots, int64_t limit_ticks
+    Core* core, Symbol* symbol, Position* position, wire_place_order* c, int64_t lots, int64_t limit_ticks, bint* followed
 ) noexcept nogil:
     """The checks against the state, for the lots and the limit that count (of a market order: what it would reach)."""
     cdef bint reduce_only = c.flags & ORDER_FLAG_REDUCE_ONLY
@@ -127,7 +145,8 @@ cdef inline int check_order(
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], limit_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and lots > 0 and not admits(core, symbol, position, c.side, lots, limit_ticks, reduce_only, 0):
+    if core.risk and lots > 0 and not bears(
+            core, symbol, position, c.side, lots, limit_ticks, reduce_only, 0, followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
@@ -163,6 +182,7 @@ cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
     cdef Taker taker
     cdef int64_t lots = c.qty_lots
     cdef int64_t limit = c.price_ticks
+    cdef bint followed = not core.risk
     cdef int reason = check_form(core, c)
     if reason:
         return reason
@@ -177,11 +197,14 @@ cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
         if c.flags & ORDER_FLAG_REDUCE_ONLY:
             lots = imin(lots, reducible_lots(position, c.side))
         lots = reachable(symbol, c.side, band_edge(symbol, c.side), lots, &limit)
-    reason = check_order(core, symbol, position, c, lots, limit)
+    reason = check_order(core, symbol, position, c, lots, limit, &followed)
     if reason:
         return reason
     if position == &blank:
         position = position_ensure(core, c.account, c.symbol)
+        position.charge_q31 = blank.charge_q31
+        position.room_atoms = blank.room_atoms
+    taker.followed = followed
     taker.position = position
     taker.slot = 0
     taker.order_id = core.next_order_id
@@ -274,7 +297,8 @@ cdef inline void event_amended(
     e.open_lots = open_lots
 
 cdef inline int check_amend(
-    Core* core, Symbol* symbol, Position* position, uint32_t slot, wire_amend_order* c, int64_t price, int64_t open_lots
+    Core* core, Symbol* symbol, Position* position, uint32_t slot, wire_amend_order* c, int64_t price, int64_t open_lots,
+    bint* followed
 ) noexcept nogil:
     cdef Order* order = order_at(core, slot)
     cdef bint reduce_only = order.flags & ORDER_FLAG_REDUCE_ONLY
@@ -298,12 +322,12 @@ cdef inline int check_amend(
     if price != order.price_ticks and order.flags & ORDER_FLAG_POST_ONLY \
             and crosses(&symbol.sides[1 - order.side], price):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and not admits(core, symbol, position, order.side, open_lots, price, reduce_only, slot):
+    if core.risk and not bears(core, symbol, position, order.side, open_lots, price, reduce_only, slot, followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
 cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, uint32_t slot,
-                               int64_t price, int64_t open_lots) noexcept nogil:
+                               int64_t price, int64_t open_lots, bint followed) noexcept nogil:
     """Takes the order out of its queue, and sends it through the loop as a taker with its own id."""
     cdef Order* order = order_at(core, slot)
     cdef Taker taker
@@ -316,6 +340,7 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     taker.open_lots = open_lots
     taker.filled_lots = order.filled_lots
     taker.reach_lots = open_lots
+    taker.followed = followed
     taker.side = order.side
     taker.self_trade = order.self_trade
     taker.flags = order.flags
@@ -332,6 +357,7 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
     cdef Position* position
     cdef Symbol* symbol
     cdef int64_t price, open_lots
+    cdef bint followed = not core.risk
     cdef int reason
     if c.account == 0 or c.account > MAX_ACCOUNT:
         return REJECT_REASON_INVALID_ACCOUNT
@@ -347,12 +373,12 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
     symbol = symbol_of(core, position)
     price = c.price_ticks if c.price_ticks else order.price_ticks
     open_lots = c.qty_lots - order.filled_lots if c.qty_lots else order.open_lots
-    reason = check_amend(core, symbol, position, slot, c, price, open_lots)
+    reason = check_amend(core, symbol, position, slot, c, price, open_lots, &followed)
     if reason:
         return reason
     event_accepted(core, c.account, COMMAND_AMEND_ORDER, order.order_id, client_id_of(core, slot))
     if price != order.price_ticks or open_lots > order.open_lots:
-        replace_order(core, symbol, position, slot, price, open_lots)
+        replace_order(core, symbol, position, slot, price, open_lots, followed)
         return 0
     event_amended(core, position, slot, True, price, open_lots)
     orders_counted(symbol, position, order, open_lots - order.open_lots)
