@@ -123,7 +123,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
         return REJECT_REASON_INVALID_MARGIN_RATE
     owner = account_at(core, c.account)
     position = position_find(core, c.account, c.symbol)
-    busy = position != NULL and (position.position_lots != 0 or position.order_count != 0)
+    busy = position != NULL and (position.position_lots != 0 or position.own_head[0] != 0 or position.own_head[1] != 0)
     if busy and symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
     if position == NULL and not slab_has_room(&core.positions):
