@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from exchange.audit.context import Context
 from exchange.audit.state import BookSide, Order, Symbol
@@ -29,6 +29,7 @@ class AuctionAudit:
         self.indicated: list[int] = []
         self.in_auction: set[int] = set()
         self.marked = 0  # the symbol whose mark this command moved
+        self.called = 0  # the symbol that this command put into auction
         self.settled_account = 0  # the last account that a settlement closed in this command
         self.settling = 0
 
@@ -44,6 +45,7 @@ class AuctionAudit:
         self.in_auction.discard(number)
         if state == SymbolState.AUCTION:
             self.in_auction.add(number)
+            self.called = number
         if symbol.is_open:
             self.opened.add(number)
             context.watched.add(number)
@@ -113,17 +115,17 @@ class AuctionAudit:
         self.uncrossing = None
         self.opened.clear()
         self.indicated = []
-        self.marked = self.settled_account = self.settling = 0
+        self.marked = self.called = self.settled_account = self.settling = 0
 
     def check_indications(self) -> None:
-        """Each mark and each step of time tells again what the auction would give."""
+        """Calling an auction, each mark and each step of time tell what it would give."""
         command = self.context.command
         if command == ADVANCE_TIME:
             wanted = sorted(self.in_auction)
         elif command == SET_MARK:
             wanted = [self.marked] if self.marked in self.in_auction else []
         elif command == SET_STATE:
-            return
+            wanted = [self.called] if self.called else []
         else:
             wanted = []
         self.context.expect("MATCH-12", "indications of symbols", wanted, self.indicated)
@@ -169,7 +171,7 @@ def at_or_above(summed: list[tuple[int, int]], price: int) -> int:
 
 def ranges(prices: list[int]) -> Iterator[tuple[int, int]]:
     """Each price alone, and each gap between two of them."""
-    for price, after in zip(prices, [*prices[1:], MAX_PRICE_TICKS + 1], strict=True):
+    for price, after in pairwise((*prices, MAX_PRICE_TICKS + 1)):
         yield price, price
         if after - price > 1:
             yield price + 1, after - 1

@@ -174,8 +174,8 @@ class FillAudit:
                 "MATCH-01", f"the sides of trade {terms[0]} do not fit: {first_terms} and {terms}"
             )
         accounts = self.state.accounts
-        # Deleveraging asks nobody, so it knows no groups; but nobody stands on both sides of anything.
-        is_own = accounts[account].is_own(accounts[first_account]) and role in TRADES
+        # The engine's own orders and deleveraging know no groups; but nobody stands on both sides of anything.
+        is_own = accounts[account].is_own(accounts[first_account]) and role in ORDERLY
         if account == first_account or is_own:
             context.report(
                 "I27",

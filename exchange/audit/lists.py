@@ -68,9 +68,11 @@ class ListAudit:
             return
         state.last_order_id = order_id
         context.is_engine_acting = False
-        context.acting = terms
         if terms is None:
+            context.acting = None
             return
+        if not terms.waits:
+            context.acting = terms
         state.terms[order_id] = terms
         self.orders.floating[order_id] = terms.qty_lots
         if terms.client_order_id:

@@ -50,20 +50,10 @@ def place_orders(ctx: Context, command: PlaceOrders) -> None:
         ctx.reject(command.number, command.account, RejectReason.INVALID_LIST)
     elif command.list_mode == ListMode.EACH:
         place_each(ctx, command)
+    elif command.list_mode == ListMode.ALL_OR_NOTHING:
+        place_all_or_nothing(ctx, command)
     else:
-        place_together(ctx, command)
-
-
-def place_together(ctx: Context, command: PlaceOrders) -> None:
-    """MATCH-14: orders of which all are accepted or none: their form first, then whether they were sent before."""
-    malformed = first_malformed(ctx, command)
-    if malformed is not None:
-        ctx.reject(command.number, command.account, *malformed)
-    elif not answers_repeats(ctx, command):
-        if command.list_mode == ListMode.ALL_OR_NOTHING:
-            place_all_or_nothing(ctx, command)
-        else:
-            place_linked(ctx, command)
+        place_linked(ctx, command)
 
 
 # ---------------------------------------------------------------------------------------- what fits the mode
@@ -124,22 +114,17 @@ def write_entry_accepted(
     )
 
 
-def first_malformed(ctx: Context, command: PlaceOrders) -> Refused | None:
-    """MATCH-14: the form of all orders is looked at before anything else of any of them."""
-    for terms in command.orders:
-        reason = check_form(ctx.state, command.account, terms, ctx.timestamp_ns)
-        if reason is not None:
-            return Refused(reason, terms.client_order_id)
-    return None
-
-
 def answers_repeats(ctx: Context, command: PlaceOrders) -> bool:
     """MATCH-08, MATCH-14: a list whose orders were all accepted before is answered, and nothing else happens.
 
     Where only some were, their client order ids are taken, and the checks refuse them.
     """
     account = command.account
-    known = [repeated(ctx.state, account, terms) for terms in command.orders]
+    known = [
+        repeated(ctx.state, account, terms)
+        for terms in command.orders
+        if check_form(ctx.state, account, terms, ctx.timestamp_ns) is None
+    ]
     answers = [repeat for repeat in known if repeat is not None]
     if len(answers) < len(command.orders):
         return False
@@ -185,10 +170,14 @@ def place_one(ctx: Context, account: int, index: int, terms: OrderEntry) -> None
 def place_all_or_nothing(ctx: Context, command: PlaceOrders) -> None:
     """MATCH-14: each order rests or waits with those before it in place; if one is refused, none is there."""
     account, state = command.account, ctx.state
+    if answers_repeats(ctx, command):
+        return
     before = state.next_order_id, state.next_turn, state.account(account).remembered
     placed: list[Order] = []
     for terms in command.orders:
-        reason = check_place(state, account, terms)
+        reason = check_form(state, account, terms, ctx.timestamp_ns) or check_place(
+            state, account, terms
+        )
         if reason is not None:
             take_back(ctx, placed)
             state.next_order_id, state.next_turn, state.account(account).remembered = before
@@ -224,6 +213,8 @@ def take_back(ctx: Context, orders: list[Order]) -> None:
 def place_linked(ctx: Context, command: PlaceOrders) -> None:
     """MATCH-14: all are checked, then all are accepted and wait, and then the one that does not wait acts."""
     account, entries = command.account, command.orders
+    if answers_repeats(ctx, command):
+        return
     refused = check_linked(ctx, command)
     if refused is not None:
         ctx.reject(command.number, account, refused.reason, refused.client_order_id)
@@ -267,7 +258,9 @@ def check_linked(ctx: Context, command: PlaceOrders) -> Refused | None:
             orders_before=len(before),
             client_ids_before=frozenset(o.client_order_id for o in before if o.client_order_id),
         )
-        reason = check_place(ctx.state, account, terms, beside)
+        reason = check_form(ctx.state, account, terms, ctx.timestamp_ns) or check_place(
+            ctx.state, account, terms, beside
+        )
         if reason is not None:
             return Refused(reason, terms.client_order_id)
     return None

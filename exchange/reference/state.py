@@ -196,12 +196,12 @@ class Account:
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
 
     def orders(self) -> list[Order]:
-        """MATCH-07, canonical order of the live orders: by symbol, in each those that rest, then those that wait."""
-        found: list[Order] = []
-        for position in self.positions.values():
-            found += position.orders
-            found += position.waiting.values()
-        return found
+        """MATCH-07, canonical order of the live orders: of each symbol those that rest, then those that wait."""
+        return [
+            order
+            for position in self.positions.values()
+            for order in (*position.orders, *position.waiting.values())
+        ]
 
     @property
     def is_default(self) -> bool:
