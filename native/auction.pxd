@@ -9,8 +9,8 @@ from native.core cimport (
 from native.events cimport event_new
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, orders_counted
 from native.margin cimport maker_bears
-from native.matching cimport decrement_resting, maker_filled, print_trade, settle, stp_group_of, visible_lots
-from native.order_life cimport cancel_useless_reduce_only, order_cancel
+from native.matching cimport decrement_resting, follow_fill, print_trade, settle, stp_group_of, visible_lots
+from native.order_life cimport cancel_useless_reduce_only, order_cancel, slice_taken
 from native.queue cimport position_check
 from native.units cimport iabs, imax, imin
 from native.wire cimport *
@@ -179,8 +179,12 @@ cdef inline void auction_fill(
     auction_settle(core, symbol, buy, lots, price_ticks, trade_id)
     auction_settle(core, symbol, sell, lots, price_ticks, trade_id)
     print_trade(core, symbol, price_ticks)
-    maker_filled(core, symbol, buyer, buy, lots)
-    maker_filled(core, symbol, seller, sell, lots)
+    if order_at(core, buy).flags & ORDER_FLAG_ICEBERG:
+        slice_taken(core, symbol, buyer, buy, lots)
+    if order_at(core, sell).flags & ORDER_FLAG_ICEBERG:
+        slice_taken(core, symbol, seller, sell, lots)
+    follow_fill(core, symbol, buy, lots)
+    follow_fill(core, symbol, sell, lots)
     if core.risk:
         cancel_useless_reduce_only(core, symbol, buyer)
         cancel_useless_reduce_only(core, symbol, seller)

@@ -27,6 +27,7 @@ cdef struct Placing:
     int64_t limit_ticks                # after sliding; of a market order its effective limit, 0: nothing to trade
     int64_t reach_lots                 # the lots that count; of a market order those found
     bint exit                          # of an entry: its position is not there yet
+    bint named_twice                   # an order of its list has its client order id already
     int64_t orders_before              # of its list, that will count with the account's
 
 # ------------------------------------------------------------------------------------------- prices
@@ -221,7 +222,7 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
         return REJECT_REASON_NO_MARK_PRICE
     if waits and watched_price(symbol, c.trigger_by) == 0:
         return REJECT_REASON_NO_LAST_PRICE
-    if c.client_order_id and (remembered_find(core, account, c.client_order_id) != NULL
+    if c.client_order_id and (placing.named_twice or remembered_find(core, account, c.client_order_id) != NULL
                               or client_index_find(core, account, c.client_order_id)):
         return REJECT_REASON_DUPLICATE_CLIENT_ORDER_ID
     if not c.flags & ORDER_FLAG_CLOSE_POSITION:

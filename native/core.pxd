@@ -60,6 +60,7 @@ cdef struct OrderMore:                 # the cold record, at the same slot; a fi
     int64_t exit_lots                  # of an exit: the quantity it was given
     # TRIGGER_TYPE
     int64_t trigger_ticks
+    int64_t watched_ticks              # TRIGGERED: the price that reached it
     int64_t limit_ticks                # while it waits: its limit, or worst price
     int64_t callback_ticks
     uint64_t trail_serial              # of a trailing stop: when it began to watch (trailing.pxd)
@@ -240,7 +241,7 @@ cdef struct Position:                  # an account-symbol entry: three cache li
     uint32_t open_place                # place in the symbol's open positions + 1; 0: none
     uint32_t waiting_head              # its orders that wait for a trigger, by order id
     uint32_t waiting_tail
-    uint32_t unused
+    uint32_t waiting_reduce_only       # how many of those are reduce-only
     uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
     uint64_t unused_more[3]
 

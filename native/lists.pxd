@@ -18,14 +18,15 @@ from native.wire cimport *
 
 # ------------------------------------------------------------------------------------------- the shape
 
+cdef inline bint waits(wire_order* c) noexcept nogil:
+    """Of a trigger type: one of the table, for the shape is looked at before the form."""
+    return is_trigger_type(c.order_type) and c.order_type <= ORDER_TYPE_TRAILING_STOP
+
 cdef inline bint fits_one_cancels_other(wire_order* first, int count) noexcept nogil:
     cdef wire_order* second = first + 1
     if count != 2 or first.symbol != second.symbol:
         return False
-    if not (is_trigger_type(first.order_type) or is_trigger_type(second.order_type)):
-        return False
-    return (is_trigger_type(first.order_type) or may_rest(first)) \
-        and (is_trigger_type(second.order_type) or may_rest(second))
+    return (waits(first) or waits(second)) and (waits(first) or may_rest(first)) and (waits(second) or may_rest(second))
 
 cdef inline bint fits_entry_with_exits(wire_order* entry, int count) noexcept nogil:
     cdef wire_order* leaving
@@ -34,7 +35,7 @@ cdef inline bint fits_entry_with_exits(wire_order* entry, int count) noexcept no
         return False
     for i in range(1, count):
         leaving = entry + i
-        if leaving.symbol != entry.symbol or leaving.side == entry.side or not is_trigger_type(leaving.order_type) \
+        if leaving.symbol != entry.symbol or leaving.side + entry.side != 1 or not waits(leaving) \
                 or not reduces_only(leaving.flags) or leaving.time_in_force == TIME_IN_FORCE_GTD:
             return False
     return True
@@ -42,7 +43,7 @@ cdef inline bint fits_entry_with_exits(wire_order* entry, int count) noexcept no
 cdef inline bint fits_all_or_nothing(wire_order* first, int count) noexcept nogil:
     cdef int i
     for i in range(count):
-        if not is_trigger_type(first[i].order_type) and not first[i].flags & ORDER_FLAG_POST_ONLY:
+        if not waits(&first[i]) and not first[i].flags & ORDER_FLAG_POST_ONLY:
             return False
     return True
 
@@ -77,23 +78,27 @@ cdef inline void place_each(Core* core, wire_place_orders* c) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------- all together
 
-cdef inline int check_together(Core* core, wire_place_orders* c, int i) noexcept nogil:
-    """What is asked first of an order of a list that is taken as a whole: form, and that its id is its own."""
+cdef inline bint names_twice(wire_place_orders* c, int i) noexcept nogil:
+    """Whether an order before this one has its client order id."""
     cdef int j
-    cdef int reason = check_form(core, c.account, &c.orders[i])
-    if reason:
-        return reason
     if c.orders[i].client_order_id:
         for j in range(i):
             if c.orders[j].client_order_id == c.orders[i].client_order_id:
-                return REJECT_REASON_DUPLICATE_CLIENT_ORDER_ID
-    return 0
+                return True
+    return False
+
+cdef inline int check_together(Core* core, wire_place_orders* c, int i, Placing* placing) noexcept nogil:
+    """All that is asked of an order of a list that is taken as a whole."""
+    cdef int reason = check_form(core, c.account, &c.orders[i])
+    placing.named_twice = names_twice(c, i)
+    return reason if reason else check_order(core, c.account, &c.orders[i], placing)
 
 cdef inline bint all_repeated(Core* core, wire_place_orders* c) noexcept nogil:
     """Whether the whole list is one that was accepted before; it is then answered as it was (MATCH-08)."""
     cdef int i
     for i in range(c.order_count):
-        if repeated(core, c.account, &c.orders[i]) == NULL:
+        if names_twice(c, i) or check_form(core, c.account, &c.orders[i]) \
+                or repeated(core, c.account, &c.orders[i]) == NULL:
             return False
     event_accepted(core, c.account, COMMAND_PLACE_ORDERS, 0, 0)
     for i in range(c.order_count):
@@ -121,7 +126,7 @@ cdef inline int place_all_or_nothing(Core* core, wire_place_orders* c, int* refu
     for i in range(c.order_count):
         placing.exit = False
         placing.orders_before = 0
-        reason = check_order(core, c.account, &c.orders[i], &placing)
+        reason = check_together(core, c, i, &placing)
         if reason:
             refused[0] = i
             break
@@ -148,10 +153,11 @@ cdef inline void link(Core* core, uint32_t* slots, int count, int mode, wire_pla
     for i in range(count):
         more = more_at(core, slots[i])
         more.link_group = order_at(core, slots[0]).order_id
-        more.exit_lots = c.orders[i].qty_lots
         more.link_role = LINK_ONE_CANCELS_OTHER
+        more.exit_lots = 0
         if mode == LIST_MODE_ENTRY_WITH_EXITS:
             more.link_role = LINK_EXIT if i else LINK_ENTRY
+            more.exit_lots = c.orders[i].qty_lots if i else 0
         more.siblings[0] = slots[0] if i else slots[1]
         more.siblings[1] = 0
         if count == 3:
@@ -168,7 +174,7 @@ cdef inline int place_linked(Core* core, wire_place_orders* c, int* refused) noe
     for i in range(c.order_count):
         placing[i].exit = exits and i > 0
         placing[i].orders_before = i
-        reason = check_order(core, c.account, &c.orders[i], &placing[i])
+        reason = check_together(core, c, i, &placing[i])
         if reason:
             refused[0] = i
             return reason
@@ -199,19 +205,6 @@ cdef inline int place_linked(Core* core, wire_place_orders* c, int* refused) noe
 
 # ------------------------------------------------------------------------------------------ the command
 
-cdef inline int place_together(Core* core, wire_place_orders* c, int* refused) noexcept nogil:
-    cdef int i, reason
-    for i in range(c.order_count):
-        refused[0] = i
-        reason = check_together(core, c, i)
-        if reason:
-            return reason
-    if all_repeated(core, c):
-        return 0
-    if c.list_mode == LIST_MODE_ALL_OR_NOTHING:
-        return place_all_or_nothing(core, c, refused)
-    return place_linked(core, c, refused)
-
 cdef inline int place_orders(Core* core, wire_place_orders* c, int* refused) noexcept nogil:
     """MATCH-14; `refused` gets the place of the order that a refusal is about, -1 for none."""
     refused[0] = -1
@@ -222,4 +215,8 @@ cdef inline int place_orders(Core* core, wire_place_orders* c, int* refused) noe
     if c.list_mode == LIST_MODE_EACH:
         place_each(core, c)
         return 0
-    return place_together(core, c, refused)
+    if all_repeated(core, c):
+        return 0
+    if c.list_mode == LIST_MODE_ALL_OR_NOTHING:
+        return place_all_or_nothing(core, c, refused)
+    return place_linked(core, c, refused)

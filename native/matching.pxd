@@ -16,7 +16,7 @@ from native.events cimport event_order_reduced
 from native.ledger cimport Settlement, charge_fee, event_fill, orders_counted, settle_position
 from native.margin cimport available_with, loss_at, maker_bears
 from native.order_life cimport (
-    Taker, cancel_useless_reduce_only, link_filled, order_cancel, order_remove, slice_taken, taker_cancel,
+    Taker, cancel_useless_reduce_only, link_filled, link_leave, order_cancel, order_remove, slice_taken, taker_cancel,
 )
 from native.queue cimport pool_check, position_check
 from native.units cimport imax, imin
@@ -108,15 +108,19 @@ cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks) no
     if symbol.triggers != NULL:
         touch(core, symbol)
 
-cdef inline void maker_filled(Core* core, Symbol* symbol, Position* position, uint32_t slot, int64_t lots) noexcept nogil:
-    """What a fill means for a resting order: its slice, its siblings, its end."""
-    cdef Order* order = order_at(core, slot)
-    if order.flags & ORDER_FLAG_ICEBERG:
-        slice_taken(core, symbol, position, slot, lots)
-    if order.flags & ORDER_FLAG_LINKED:
+cdef inline void follow_fill(Core* core, Symbol* symbol, uint32_t slot, int64_t lots) noexcept nogil:
+    """What a fill means for a resting order and its siblings: if nothing is left of it, it leaves."""
+    if order_at(core, slot).flags & ORDER_FLAG_LINKED:
         link_filled(core, slot, lots)
-    if order.open_lots == 0:
-        order_remove(core, symbol, position, slot)
+    if order_at(core, slot).open_lots == 0:
+        order_remove(core, symbol, position_at(core, order_at(core, slot).position), slot)
+
+cdef inline void follow_taker_fill(Core* core, Taker* taker, int64_t lots) noexcept nogil:
+    """The same for the taker, which is in no queue."""
+    if taker.flags & ORDER_FLAG_LINKED:
+        link_filled(core, taker.slot, lots)
+        if taker.open_lots == 0:
+            link_leave(core, taker.slot)
 
 cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, int64_t lots) noexcept nogil:
     """Trades lots at the maker's price: settles the maker, then the taker, and checks both pools."""
@@ -149,9 +153,10 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
         settle_liquidation(core, symbol, taker.position, trade_id,
                            part - value if taker.side == SIDE_BUY else value - part, part, value)
     print_trade(core, symbol, price)
-    maker_filled(core, symbol, maker_position, slot, lots)
-    if taker.flags & ORDER_FLAG_LINKED:
-        link_filled(core, taker.slot, lots)
+    if maker.flags & ORDER_FLAG_ICEBERG:
+        slice_taken(core, symbol, maker_position, slot, lots)
+    follow_fill(core, symbol, slot, lots)
+    follow_taker_fill(core, taker, lots)
     if core.risk:
         cancel_useless_reduce_only(core, symbol, maker_position)
         cancel_useless_reduce_only(core, symbol, taker.position)

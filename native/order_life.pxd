@@ -7,7 +7,7 @@ others.  Whatever ends it - a fill, a cancel, an expiry - ends in `order_forget`
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_append, book_remove
 from native.core cimport (
-    ARMED, Core, LINK_ENTRY, LINK_ONE_CANCELS_OTHER, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED,
+    ARMED, Core, LINK_ENTRY, LINK_EXIT, LINK_ONE_CANCELS_OTHER, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED,
     WAITING, client_id_of, ensure, more_at, order_at, position_at, reduces, slot_of, symbol_of,
 )
 from native.events cimport event_new, event_order_cancelled, event_order_rested
@@ -91,6 +91,8 @@ cdef inline void slice_taken(Core* core, Symbol* symbol, Position* position, uin
     if more.shown_lots == 0 and order.open_lots > 0:
         book_remove(core, &symbol.sides[order.side], slot)
         ensure(core, book_append(core, &symbol.sides[order.side], slot), FAULT_NO_MEMORY)
+        own_unlink(core, position, slot)           # the account's list keeps the order of time, too
+        own_link(core, position, slot)
         show_slice(core, position, slot)
 
 # ------------------------------------------------------------------------------------- resting and leaving
@@ -204,7 +206,7 @@ cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position
     """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
     cdef int side
     cdef uint32_t slot, following
-    if position.reduce_only_orders == 0:
+    if position.reduce_only_orders == 0 and position.waiting_reduce_only == 0:
         return
     for side in range(2):
         if reduces(position, side):
@@ -219,7 +221,7 @@ cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position
     while slot:
         following = order_at(core, slot).own_next
         if reduces_only(order_at(core, slot).flags) and order_at(core, slot).flags & ARMED \
-                and not reduces(position, order_at(core, slot).side):
+                and not reduces(position, order_at(core, slot).side) and not entry_lives(core, slot):
             waiting_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
         slot = following
 
@@ -243,8 +245,14 @@ cdef inline void link_leave(Core* core, uint32_t slot) noexcept nogil:
                     sibling.siblings[j] = 0
     if more.link_role == LINK_ENTRY:
         for i in range(2):
-            if more.siblings[i] and not order_at(core, more.siblings[i]).flags & ARMED:
+            if more.siblings[i] and order_at(core, more.siblings[i]).flags & (WAITING | ARMED) == WAITING:
                 link_cancel(core, more.siblings[i])
+    more.siblings[0] = more.siblings[1] = 0
+
+cdef inline bint entry_lives(Core* core, uint32_t slot) noexcept nogil:
+    """Whether this is an exit whose entry may still fill."""
+    cdef OrderMore* more = more_at(core, slot)
+    return order_at(core, slot).flags & ORDER_FLAG_LINKED and more.link_role == LINK_EXIT and more.siblings[0] != 0
 
 cdef inline void exit_armed(Core* core, uint32_t slot, int64_t lots) noexcept nogil:
     """The entry has filled lots: an exit waits for as many more, up to its own quantity."""

@@ -152,6 +152,7 @@ cdef inline int place(Core* core, uint32_t account, wire_order* c, int index) no
         event_taken(core, account, index, first.order_id, c.client_order_id)
         return 0
     placing.exit = False
+    placing.named_twice = False
     placing.orders_before = 0
     reason = check_order(core, account, c, &placing)
     if reason:

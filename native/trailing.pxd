@@ -232,6 +232,7 @@ cdef inline void trails_collect(Core* core, int number, Trails* trails, int64_t 
                                    watched_ticks):
                     break
                 order_at(core, slot).flags |= TRIGGERED
+                more_at(core, slot).watched_ticks = watched_ticks
                 more_at(core, slot).trigger_ticks = trail_trigger(
                     number, group.best_ticks, group.nodes[0].distance)
                 trails.live -= 1

@@ -25,7 +25,7 @@ from native.orders cimport act, cancel_account
 from native.timers cimport is_countdown, timer_due, timer_order, timer_pop
 from native.units cimport imin
 from native.waiting cimport (
-    begin_trailing, collect, is_limit_type, reduces_only, waiting_leave, watch, watched_price,
+    begin_trailing, collect, is_limit_type, reduces_only, waiting_leave, watch,
 )
 from native.wire cimport *
 
@@ -41,7 +41,7 @@ cdef inline void event_order_triggered(Core* core, Symbol* symbol, uint32_t slot
     e.order_id = order.order_id
     e.client_order_id = client_id_of(core, slot)
     e.trigger_ticks = more.trigger_ticks
-    e.watched_ticks = watched_price(symbol, more.trigger_by)
+    e.watched_ticks = more.watched_ticks
     e.open_lots = order.open_lots
 
 cdef inline void find_triggered_limit(Symbol* symbol, Taker* taker, bint limited) noexcept nogil:

@@ -136,7 +136,7 @@ cdef inline void waiting_link(Core* core, Position* position, uint32_t slot) noe
     position.waiting_tail = slot
     position.order_count += 1
     if reduces_only(order.flags):
-        position.reduce_only_orders += 1
+        position.waiting_reduce_only += 1
     account_at(core, position.account).open_orders += 1
 
 cdef inline void waiting_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
@@ -151,7 +151,7 @@ cdef inline void waiting_unlink(Core* core, Position* position, uint32_t slot) n
         position.waiting_tail = order.own_previous
     position.order_count -= 1
     if reduces_only(order.flags):
-        position.reduce_only_orders -= 1
+        position.waiting_reduce_only -= 1
     account_at(core, position.account).open_orders -= 1
     order.flags &= ~WAITING
 
@@ -169,6 +169,7 @@ cdef inline void book_collect(Core* core, BookSide* side, int64_t watched_ticks)
         slot = book_front(side).head
         book_remove(core, side, slot)
         order_at(core, slot).flags |= TRIGGERED
+        more_at(core, slot).watched_ticks = watched_ticks
         ensure(core, ids_add(&core.triggered, order_at(core, slot).order_id), FAULT_NO_MEMORY_WAITING)
 
 cdef inline void watch(Core* core, Symbol* symbol) noexcept nogil:

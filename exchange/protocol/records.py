@@ -36,6 +36,8 @@ EVENT_HEADER_BYTES = layout.EVENT_HEADER_BYTES
 START = struct.Struct("<HH")  # type and size: both headers start with them
 STAMP = struct.Struct("<Qq")  # sequence and time of a command
 STAMP_OFFSET = 8
+#: Python passes more keywords than these in a dict, which takes most of a microsecond.
+FEW_KEYWORDS = 15
 
 
 class NativeCodec(Protocol):
@@ -84,12 +86,19 @@ class RecordCodec(Generic[M]):
         self.body = struct.Struct("<4x" + body_format)  # the same, stepping over type and size
         self.names = tuple(f.name for f in self.fields if f.name not in COUNTED)
         self.build = keyword_builder(struct_class, self.names)
+        self.build_few = keyword_builder(struct_class, self.names[:FEW_KEYWORDS])
+        default_of = {field.name: field.default for field in self.fields}
+        rest = tuple(default_of[name] for name in self.names[FEW_KEYWORDS:])
+        self.rest = () if None in rest else rest
         self.is_plain = all(f.kind not in ("name", "brackets", "orders") for f in self.fields)
         self.read = attrgetter(*self.names)
 
-    def pack(self, value: M) -> bytes:
-        """The record of ``value``; ValueError names the field that does not fit."""
-        raw = self.read(value) if self.is_plain else self.flatten(value)
+    def pack(self, value: M, values: Sequence[Any] | None = None) -> bytes:
+        """The record of ``value``; ValueError names the field that does not fit.
+
+        ``values`` is what ``read`` gave, if the caller has it.
+        """
+        raw = (values or self.read(value)) if self.is_plain else self.flatten(value)
         try:
             return self.layout.pack(self.message.number, self.layout.size, *raw)
         except struct.error:
@@ -106,7 +115,10 @@ class RecordCodec(Generic[M]):
 
     def unpack(self, data: Buffer, offset: int = 0) -> M:
         """The object in the record at ``offset``, whose type and size are known to be right."""
-        return self.build(*self.values(data, offset))
+        values = self.values(data, offset)
+        if self.rest and values[FEW_KEYWORDS:] == self.rest:
+            return self.build_few(*values[:FEW_KEYWORDS])
+        return self.build(*values)
 
     def flatten(self, value: M) -> list[Any]:
         raw: list[Any] = []
@@ -156,18 +168,26 @@ class RecordCodec(Generic[M]):
 class ListCodec(RecordCodec[PlaceOrders]):
     """The same for ``place_orders``, whose records are as long as their lists."""
 
-    def pack(self, value: PlaceOrders) -> bytes:
+    def pack(self, value: PlaceOrders, values: Sequence[Any] | None = None) -> bytes:
         count = len(value.orders)
         if count > schema.MAX_LIST_ORDERS:
             raise ValueError(
                 f"place_orders.orders: wanted at most {schema.MAX_LIST_ORDERS} orders, came {count}"
             )
-        orders = b"".join(pack_order(order, i) for i, order in enumerate(value.orders))
+        try:
+            orders = b"".join(map(pack_order, value.orders))
+        except struct.error:
+            self.refuse_order(value.orders)
         size = self.layout.size + len(orders)
         try:
             return self.layout.pack(self.message.number, size, *self.flatten(value)) + orders
         except struct.error:
             self.refuse(value)
+
+    def refuse_order(self, orders: Iterable[OrderEntry]) -> NoReturn:
+        for index, order in enumerate(orders):
+            refuse_integer(order, schema.ORDER_FIELDS, f"place_orders.orders[{index}]")
+        raise AssertionError("an order could not be packed, though all its numbers fit")
 
     def wanted_size(self, data: Buffer, offset: int, size: int) -> int:
         fixed = self.layout.size
@@ -192,12 +212,9 @@ def refuse_integer(value: object, fields: Iterable[schema.Field], path: str) -> 
             )
 
 
-def pack_order(order: OrderEntry, index: int) -> bytes:
-    try:
-        return ORDER.pack(*READ_ORDER(order))
-    except struct.error:
-        refuse_integer(order, schema.ORDER_FIELDS, f"place_orders.orders[{index}]")
-        raise
+def pack_order(order: OrderEntry) -> bytes:
+    """The order as one of the list that ends a record; struct.error where a number does not fit."""
+    return ORDER.pack(*READ_ORDER(order))
 
 
 def keyword_builder(struct_class: type[S], names: tuple[str, ...]) -> Callable[..., S]:

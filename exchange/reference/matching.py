@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from exchange.protocol.schema import CancelReason, FillRole
 from exchange.reference import ledger, links, self_trade
-from exchange.reference.cancelling import cancel, cancel_each, cancel_taker
+from exchange.reference.cancelling import cancel, cancel_each, cancel_taker, siblings
 from exchange.reference.context import Context
 from exchange.reference.fill_or_kill import counted_orders
 from exchange.reference.margin import instant_loss_atoms, maker_lots
-from exchange.reference.order import FOK, Order
+from exchange.reference.order import FOK, LinkRole, Order
 from exchange.reference.prices import crosses
 from exchange.reference.resting import refresh, rest
 from exchange.reference.state import Position
@@ -200,7 +201,7 @@ def follow_fill(ctx: Context, first: Party, second: Party, lots: int) -> None:
     for side in (first, second):
         links.after_fill(ctx, side.order, lots)
     for side in (first, second):
-        cancel_spent_reduce_only(ctx, side.position, side.lots_before)
+        cancel_spent_reduce_only(ctx, side.position, (first.order, second.order))
     for side in (first, second):
         ctx.check_after_fill(side.position)
 
@@ -215,17 +216,32 @@ def leave_or_refresh(ctx: Context, order: Order) -> None:
         refresh(ctx, order)
 
 
-def cancel_spent_reduce_only(ctx: Context, position: Position, lots_before: int) -> None:
-    """MATCH-11: when a position is gone or has flipped, its reduce-only orders that cannot reduce it are cancelled."""
-    if position.lots * lots_before > 0:
-        return
-    waiting = [order for order in position.waiting.values() if order.armed]
+def cancel_spent_reduce_only(
+    ctx: Context, position: Position, acting: Sequence[Order] = ()
+) -> None:
+    """MATCH-11: reduce-only orders that cannot reduce the position as it is are cancelled."""
+    waiting = [
+        order
+        for order in position.waiting.values()
+        if order.armed and not entry_lives(ctx, order, acting)
+    ]
     spent = [
         order
         for order in [*position.orders, *waiting]
         if order.reduce_only and not position.reducible_lots(order.side)
     ]
     cancel_each(ctx, spent, CancelReason.REDUCE_ONLY)
+
+
+def entry_lives(ctx: Context, order: Order, acting: Sequence[Order]) -> bool:
+    """MATCH-14: an exit whose entry has lots left: in the book, waiting, or acting at this moment."""
+    if order.link_role != LinkRole.EXIT:
+        return False
+    others = [*siblings(ctx.state, order), *acting]
+    return any(
+        o.link_role == LinkRole.ENTRY and o.link_group == order.link_group and o.open_lots > 0
+        for o in others
+    )
 
 
 def cancel_rest(ctx: Context, taker: Taker, reason: CancelReason) -> None:

@@ -15,8 +15,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import attrgetter
 from typing import NamedTuple
 
 from exchange.protocol.schema import PPM, MarginMode, SymbolState
@@ -198,10 +196,12 @@ class Account:
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
 
     def orders(self) -> list[Order]:
-        """MATCH-07, canonical order of the live orders: those that rest, symbol by symbol, then those that wait."""
-        resting = chain.from_iterable(p.orders for p in self.positions.values())
-        waiting = chain.from_iterable(p.waiting.values() for p in self.positions.values())
-        return [*resting, *sorted(waiting, key=attrgetter("order_id"))]
+        """MATCH-07, canonical order of the live orders: of each symbol those that rest, then those that wait."""
+        return [
+            order
+            for position in self.positions.values()
+            for order in (*position.orders, *position.waiting.values())
+        ]
 
     @property
     def is_default(self) -> bool:

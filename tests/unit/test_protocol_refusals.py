@@ -19,7 +19,9 @@ from exchange.protocol.messages import (
     Command,
     Deposit,
     ListSymbol,
+    OrderEntry,
     PlaceOrder,
+    PlaceOrders,
     SymbolListed,
 )
 
@@ -56,6 +58,14 @@ SOME_COMMANDS: list[Command] = [
     ORDER,
     Deposit(account=9, amount_atoms=-(10**18)),
     CancelOrder(account=1 << 24, order_id=(1 << 64) - 1),
+    PlaceOrders(
+        account=7,
+        list_mode=3,
+        orders=(
+            OrderEntry(symbol=1, side=0, price_ticks=1_000_000, qty_lots=300),
+            OrderEntry(symbol=1, side=1, order_type=2, trigger_ticks=900_000, trigger_by=1),
+        ),
+    ),
     AdvanceTime(),
 ]
 
@@ -288,6 +298,8 @@ BOMBS = {
     "four billion brackets": listing_with(brackets=[])[:-1]
     + b"\xdd\xff\xff\xff\xff"
     + b"\x93\x00\x00\x00" * 99,
+    "orders in orders": b"\x95\x0e\x01\x09\x00\x91" + b"\x92" * 100_000,
+    "sixty-four orders of which none is whole": b"\x95\x0e\x01\x09\x00\xdc\x00\x40" + b"\x9f" * 99,
     "maps in maps": b"\x81" * 100_000,
 }
 

@@ -12,6 +12,7 @@ import pytest
 
 from exchange.protocol import generate, layout, messages, schema
 from exchange.protocol.records import COMMAND_CODECS, EVENT_CODECS, RecordCodec
+from exchange.reference.events import EventWriter
 
 ALL_MESSAGES = schema.COMMANDS + schema.EVENTS
 CODECS: dict[int, RecordCodec[Any]] = {**COMMAND_CODECS, **EVENT_CODECS}
@@ -136,6 +137,17 @@ def test_a_list_of_orders_ends_its_record_and_its_count_stands_right_in_front_of
     assert orders == ("wire_order", "orders", schema.MAX_LIST_ORDERS)
     assert head[-1] == ("uint8_t", "order_count", 1)
     assert fields_in_c("place_orders_head") == head
+
+
+@pytest.mark.parametrize("message", schema.EVENTS, ids=by_name)
+def test_the_reference_engine_writes_an_event_as_its_record(message: schema.Message) -> None:
+    values = {f.name: b"BTC" if f.kind == "name" else i for i, f in enumerate(message.fields, 1)}
+    writer = EventWriter()
+    writer.sequence = 9
+    writer.write(message.name, 7, **values)
+    as_object = {n: v.decode() if isinstance(v, bytes) else v for n, v in values.items()}
+    event = messages.EVENT_CLASSES[message.number](account=7, sequence=9, **as_object)
+    assert writer.take() == EVENT_CODECS[message.number].pack(event)
 
 
 @pytest.mark.parametrize("message", ALL_MESSAGES, ids=by_name)
