@@ -31,10 +31,8 @@ test: .venv/test .venv/built ## the whole suite (ARGS="-k name" for a part)
 demo: .venv/demo .venv/built ## a crash day with bots over ZeroMQ: table and cascade.png in demo-out/ (DAY, SEED, ARGS)
 	$(BIN)/exchange demo --day $(DAY) --seed $(SEED) --out $(OUT) --verify $(ARGS)
 
-bench: .venv/test .venv/built ## the benchmarks; how to read them: benchmarks/README.md
-	$(BIN)/python benchmarks/ratio.py
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
-	$(BIN)/python benchmarks/ratio.py
+bench: .venv/test .venv/built ## the benchmarks (ARGS="--quick": in a minute); how to read them: benchmarks/README.md
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 fuzz: .venv/test .venv/built ## random commands through both engines until they differ (SEED, N)
 	$(BIN)/python -m exchange.fuzz --seed $(SEED) --commands $(N) $(ARGS)
