@@ -18,10 +18,10 @@ ARGS ?=
 N ?= 1000000
 export PYTHON CC
 
-.PHONY: help build test demo bench fuzz lint typecheck docs clean
+.PHONY: help build test demo bench bench-compare fuzz lint typecheck docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: .venv/built ## the Cython core, in place, and the `exchange` command in .venv/bin
 
@@ -33,6 +33,9 @@ demo: .venv/demo .venv/built ## a crash day with bots over ZeroMQ: table and cas
 
 bench: .venv/test .venv/built ## the benchmarks (ARGS="--quick": in a minute); how to read them: benchmarks/README.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-compare: .venv/test .venv/built ## ratios and instruction counts against the last committed ones (ARGS="--record" adds a line)
+	$(BIN)/python benchmarks/compare.py $(ARGS)
 
 fuzz: .venv/test .venv/built ## random commands through both engines until they differ (SEED, N)
 	$(BIN)/python -m exchange.fuzz --seed $(SEED) --commands $(N) $(ARGS)

@@ -30,17 +30,6 @@ from exchange.protocol import messages, records
 Times = np.ndarray
 
 
-def timed_calls(apply: Callable[[bytes], object], calls: list[bytes]) -> Times:
-    """Nanoseconds of each call."""
-    now = time.perf_counter_ns
-    times = [0] * len(calls)
-    for i, call in enumerate(calls):
-        start = now()
-        apply(call)
-        times[i] = now() - start
-    return np.array(times)
-
-
 def clock_alone(count: int) -> Times:
     """What the clock says of nothing at all."""
     now = time.perf_counter_ns
@@ -53,18 +42,18 @@ def clock_alone(count: int) -> Times:
 
 def nothing_calls(count: int) -> Times:
     """Batches without a record."""
-    return timed_calls(core.new_engine(True).apply, [b""] * count)
+    return np.array(measuring.timed_calls(core.new_engine(True).apply, [b""] * count))
 
 
 def idle_calls(commands: list[bytes]) -> Times:
     """The command that does nothing but give its one event."""
-    return timed_calls(core.new_engine(True).apply, commands)
+    return np.array(measuring.timed_calls(core.new_engine(True).apply, commands))
 
 
 def workload_calls(prepared: core.Workload, margin: bool, wanted: str) -> Times:
     """Every command of a workload in a call of its own, on a fresh engine."""
     engine = core.fresh_engine(prepared, margin)
-    times = timed_calls(engine.apply, prepared.batches)
+    times = np.array(measuring.timed_calls(engine.apply, prepared.batches))
     measuring.check("one record a call", {"digest": engine.digest()}, {"digest": wanted})
     return times
 

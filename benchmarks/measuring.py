@@ -60,17 +60,21 @@ def machine() -> str:
         return platform.processor() or platform.machine()
 
 
+def c_compiler() -> str:
+    """The first line that the C compiler says of itself."""
+    command = (os.environ.get("CC") or "cc").split()
+    try:
+        says = subprocess.run([*command, "--version"], capture_output=True, text=True).stdout
+    except OSError:
+        says = ""
+    return says.splitlines()[0] if says else command[0]
+
+
 def tools() -> str:
     """The versions that a figure depends on."""
     import Cython
 
-    c_compiler = os.environ.get("CC") or "cc"
-    try:
-        says = subprocess.run([*c_compiler.split(), "--version"], capture_output=True, text=True)
-        c_version = says.stdout.splitlines()[0] if says.stdout else c_compiler
-    except OSError:
-        c_version = c_compiler
-    return f"Python {platform.python_version()}, Cython {Cython.__version__}, {c_version}"
+    return f"Python {platform.python_version()}, Cython {Cython.__version__}, {c_compiler()}"
 
 
 def timed_batches(engine: Any, batches: list[bytes]) -> int:
@@ -82,20 +86,23 @@ def timed_batches(engine: Any, batches: list[bytes]) -> int:
     return time.process_time_ns() - start
 
 
-def in_turns(rounds: int, jobs: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
-    """The results of each job, one a round; all jobs take part in every round.
+def timed_calls(apply: Callable[[bytes], object], calls: list[bytes]) -> list[int]:
+    """Nanoseconds of each call."""
+    now = time.perf_counter_ns
+    times = [0] * len(calls)
+    for i, call in enumerate(calls):
+        start = now()
+        apply(call)
+        times[i] = now() - start
+    return times
 
-    Python's collector is off meanwhile: a prepared stream is thousands of objects, which it would walk.
-    """
+
+def in_turns(rounds: int, jobs: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
+    """The results of each job, one a round; all jobs take part in every round."""
     results: dict[str, list[T]] = {name: [] for name in jobs}
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            for name, job in jobs.items():
-                results[name].append(job())
-    finally:
-        gc.enable()
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            results[name].append(job())
     return results
 
 
@@ -183,7 +190,7 @@ class Report:
 
     title: str
     rows: list[Row]
-    floor_ns: float
+    floor_ns: float | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -234,7 +241,7 @@ def as_json(name: str, report: Report) -> str:
         {
             "benchmark": name,
             "title": report.title,
-            "floor_ns": round(report.floor_ns, 2),
+            "floor_ns": report.floor_ns and round(report.floor_ns, 2),
             "rows": report.rows,
             "notes": report.notes,
         }
@@ -249,7 +256,10 @@ def from_json(line: str) -> Report:
 
 
 def print_report(report: Report) -> None:
-    print(f"{report.title}  (floor on mixed, same rounds: {report.floor_ns:.1f} ns a message)\n")
+    print(report.title, end="")
+    if report.floor_ns:
+        print(f"  (floor on mixed, same rounds: {report.floor_ns:.1f} ns a message)", end="")
+    print("\n")
     print(as_table(report.rows))
     for note in report.notes:
         print(f"  {note}")
@@ -271,7 +281,8 @@ def main(
     add_arguments(parser)
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 5)
-    options.core = pin()
+    pin()
+    gc.disable()  # a prepared stream is many thousand objects, which a collection would walk; none is in a cycle
     report = measure(options)
     if options.json:
         print(as_json(Path(sys.argv[0]).stem, report))

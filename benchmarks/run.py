@@ -19,7 +19,7 @@ from pathlib import Path
 import measuring
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices")
+BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices", "growth")
 
 
 def run(name: str, quick: bool, rounds: int | None) -> measuring.Report:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,11 @@ def count_events(events: list[bytes]) -> Counter[int]:
     return found
 
 
+def apply_accepted(engine: Any, batch: bytes) -> Counter[int]:
+    """Applies a batch of which nothing may be rejected; its events by type."""
+    return count_events([engine.apply(batch)])
+
+
 # --------------------------------------------------------------------------------------------------- a venue
 
 
@@ -103,9 +108,21 @@ class Size:
 
 
 class Venue:
-    """An engine with resting orders, and the flow that keeps their number."""
+    """An engine with resting orders, and the flow that keeps their number.
 
-    def __init__(self, size: Size, *, margin: bool, seed: int = 1) -> None:
+    ``take`` applies the batches of resting orders; growth.py times them there.  The flow cancels some ``cancellable``
+    of them, and its own.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        *,
+        margin: bool,
+        seed: int = 1,
+        take: Callable[[Any, bytes], object] = apply_accepted,
+        cancellable: int = 1 << 18,
+    ) -> None:
         self.size = size
         self.engine = core.new_engine(margin)
         self.random = np.random.default_rng(seed)
@@ -113,10 +130,11 @@ class Venue:
         self.orders = np.zeros(size.symbols + 1, np.int64)
         self.lots = np.zeros(size.symbols + 1, np.int64)
         self.live: list[tuple[int, int, int, int]] = []  # order id, account, symbol, lots
+        self.cancellable = cancellable
         self.fills = 0
         self.set_up()
         for chunk in self.fill():
-            count_events([self.engine.apply(chunk)])
+            take(self.engine, chunk)
         self.next_id = size.resting + 1
         self.check()
 
@@ -131,19 +149,18 @@ class Venue:
         ]
         commands += [messages.SetMark(symbol=s, price_ticks=TOUCH) for s in numbers]
         batch = records.stamp(records.encode_commands(commands), 1, 1)
-        count_events([self.engine.apply(batch)])
+        apply_accepted(self.engine, batch)
         amount = min(core.BALANCE_ATOMS, schema.MAX_AMOUNT_ATOMS // size.accounts)
         money = many(
             "deposit", size.accounts, account=np.arange(1, size.accounts + 1), amount_atoms=amount
         )
         for at in range(0, len(money), CHUNK):
             batch = stamped(money[at : at + CHUNK], self.engine.sequence)
-            count_events([self.engine.apply(batch)])
+            apply_accepted(self.engine, batch)
 
     def fill(self) -> Iterator[bytes]:
         """The resting orders, in batches; what stands is counted as they are made."""
         size, rng = self.size, self.random
-        sample = min(size.resting, 1 << 18)  # that many may be cancelled by the flow
         for first in range(0, size.resting, CHUNK):
             count = min(CHUNK, size.resting - first)
             account = rng.integers(1, size.accounts + 1, count)
@@ -155,7 +172,7 @@ class Venue:
             np.add.at(self.orders, symbol, 1)
             np.add.at(self.lots, symbol, lots)
             ids = np.arange(first + 1, first + 1 + count)
-            kept = np.flatnonzero(rng.random(count) * size.resting < sample)
+            kept = np.flatnonzero(rng.random(count) * size.resting < self.cancellable)
             self.live += zip(
                 *(column[kept].tolist() for column in (ids, account, symbol, lots)), strict=True
             )

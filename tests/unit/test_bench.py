@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
+import compare
+import growth
+import instructions
 import measuring
 import numpy as np
 import prices
@@ -165,3 +169,62 @@ def test_a_page_without_marks_is_refused() -> None:
 def test_every_benchmark_that_is_listed_is_there() -> None:
     for name in all_benchmarks.BENCHMARKS:
         assert (ROOT / "benchmarks" / f"{name}.py").exists()
+
+
+def record(**numbers: float) -> compare.Record:
+    return {
+        "date": "2026-01-01T00:00:00+00:00",
+        "commit": "0123456789ab",
+        "machine": "one",
+        "numbers": {name.replace("_", " "): value for name, value in numbers.items()},
+    }
+
+
+def test_numbers_are_better_or_worse_only_beyond_what_they_vary_by() -> None:
+    before = record(ratio_a=2.0, ratio_b=2.0, ratio_c=2.0, instructions_a=1000.0, ratio_gone=1.0)
+    now = record(ratio_a=1.9, ratio_b=2.05, ratio_c=2.1, instructions_a=1006.0, ratio_new=1.0)
+    verdicts = {row["number"]: row["verdict"] for row in compare.compare(before, now)}
+    assert verdicts == {
+        "ratio a": "better",
+        "ratio b": "same",
+        "ratio c": "worse",
+        "instructions a": "worse",
+        "ratio gone": "not measured",
+        "ratio new": "new",
+    }
+
+
+def test_another_machine_is_said() -> None:
+    other = {**record(), "machine": "two"}
+    assert compare.differences(record(), other) == ["machine was one, is two"]
+
+
+def test_committed_records_can_be_read() -> None:
+    for line in compare.HISTORY.read_text().splitlines():
+        read = json.loads(line)
+        assert {"date", "commit", "machine", "python", "cython", "compiler"} <= read.keys()
+        assert all(name.split()[0] in compare.NOISE for name in read["numbers"])
+
+
+def test_without_valgrind_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructions, "is_there", lambda: False)
+    with pytest.raises(SystemExit, match="apt-get install valgrind"):
+        instructions.measure(argparse.Namespace(quick=True))
+
+
+def test_the_orders_of_a_growing_book_are_told_by_decades() -> None:
+    assert growth.ranges(250_000) == [(1, 10_000), (10_001, 100_000), (100_001, 250_000)]
+
+
+def test_a_pause_of_one_run_is_not_one_of_the_engine() -> None:
+    quiet = np.array([100, 100, 2_000_000, 100])
+    busy = np.array([100, 3_000_000, 4_000_000, 100])
+    row = growth.row(1, 4, [quiet, busy, quiet])
+    assert row["pauses_of_every_run"] == 1
+    assert row["least_max_us"] == 2000.0
+
+
+def test_a_growing_book_is_timed_order_by_order() -> None:
+    times, _ = growth.grow(2_000)
+    assert len(times) == 2_000
+    assert times.min() > 0
