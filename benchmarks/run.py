@@ -20,6 +20,8 @@ import measuring
 
 HERE = Path(__file__).parent
 BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices", "growth")
+#: Only when named by --only: they need valgrind, or builds that `make wheel native` makes.
+OTHERS = ("instructions", "builds")
 
 
 def run(name: str, quick: bool, rounds: int | None) -> measuring.Report:
@@ -60,13 +62,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="about a minute instead of ten")
     parser.add_argument("--rounds", type=int, help="rounds in turns (default 5, quick 3)")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each benchmark")
-    parser.add_argument("--only", help=f"some of {','.join(BENCHMARKS)}, with commas between")
+    parser.add_argument(
+        "--only", help=f"some of {','.join((*BENCHMARKS, *OTHERS))}, with commas between"
+    )
     parser.add_argument("--page", type=Path, help="a page whose tables are drawn anew")
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else list(BENCHMARKS)
-    unknown = set(chosen) - set(BENCHMARKS)
+    unknown = set(chosen) - {*BENCHMARKS, *OTHERS}
     if unknown:
-        parser.error(f"--only takes some of {','.join(BENCHMARKS)}; not {','.join(unknown)}")
+        known = ",".join((*BENCHMARKS, *OTHERS))
+        parser.error(f"--only takes some of {known}; not {','.join(unknown)}")
     if not options.json:
         print(f"{where_and_when()}\n", flush=True)
     start = time.monotonic()

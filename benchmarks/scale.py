@@ -39,33 +39,31 @@ def measure_axis(axis: str, options: argparse.Namespace) -> tuple[list[measuring
     count = 8_000 if options.quick else 40_000
     floor = measuring.Floor()
     sizes = chosen(axis, options.quick)
-    median: dict[bool, dict[str, float]] = {}
-    levels: dict[int, int] = {}
-    for margin in (False, True):
-        venues = {n: Venue(size, margin=margin) for n, size in sizes.items()}
-        for v in venues.values():
-            v.warm_up(count)
-        jobs = {str(n): partial(v.run, count) for n, v in venues.items()}
-        median[margin] = measuring.medians(
-            measuring.in_turns(options.rounds, {"floor": floor.run, **jobs})
-        )
-        for n, v in venues.items():
-            v.check()
-            levels[n] = v.levels()
-    first = str(min(sizes))
-    return [
-        {
+    venues = {
+        (n, margin): Venue(size, margin=margin)
+        for n, size in sizes.items()
+        for margin in (False, True)
+    }
+    for v in venues.values():
+        v.warm_up(count)
+    jobs = {f"{n} {margin}": partial(v.run, count) for (n, margin), v in venues.items()}
+    median = measuring.medians(measuring.in_turns(options.rounds, {"floor": floor.run, **jobs}))
+    for v in venues.values():
+        v.check()
+    first = min(sizes)
+    rows: list[measuring.Row] = []
+    for n, size in sizes.items():
+        row: measuring.Row = {
             "axis": axis,
             "of": n,
             "resting": size.resting,
-            "levels": levels[n],
-            "matching_ns": median[False][str(n)],
-            "matching_ratio": median[False][str(n)] / median[False][first],
-            "margin_ns": median[True][str(n)],
-            "margin_ratio": median[True][str(n)] / median[True][first],
+            "levels": venues[n, False].levels(),
         }
-        for n, size in sizes.items()
-    ], median[True]["floor"]
+        for name, margin in (("matching", False), ("margin", True)):
+            row[f"{name}_ns"] = median[f"{n} {margin}"]
+            row[f"{name}_ratio"] = median[f"{n} {margin}"] / median[f"{first} {margin}"]
+        rows.append(row)
+    return rows, median["floor"]
 
 
 def measure(options: argparse.Namespace) -> measuring.Report:

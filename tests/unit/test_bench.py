@@ -166,8 +166,14 @@ def test_a_page_without_marks_is_refused() -> None:
         all_benchmarks.draw("nothing", "ratio", "text")
 
 
+def test_the_performance_page_has_a_place_for_every_table() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    for name in ("machine", *all_benchmarks.BENCHMARKS, *all_benchmarks.OTHERS):
+        assert all_benchmarks.draw(page, name, "x") != page
+
+
 def test_every_benchmark_that_is_listed_is_there() -> None:
-    for name in all_benchmarks.BENCHMARKS:
+    for name in (*all_benchmarks.BENCHMARKS, *all_benchmarks.OTHERS):
         assert (ROOT / "benchmarks" / f"{name}.py").exists()
 
 
