@@ -291,6 +291,6 @@ cdef inline int settle_funding(Core* core, wire_settle_funding* c) noexcept nogi
     e.symbol = c.symbol
     e.payment_atoms_per_lot = c.payment_atoms_per_lot
     e.payment_fraction_q32 = c.payment_fraction_q32
-    pay_funding(core, symbol, (per_lot << 32) + c.payment_fraction_q32)
+    pay_funding(core, symbol, per_lot * (<i128>1 << 32) + c.payment_fraction_q32)
     check_holders(core, symbol)
     return 0
