@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from sortedcontainers import SortedDict
 
 from exchange.gateway.feed import BookDelta, BookSnapshot
+from exchange.protocol.schema import Side
 from exchange.protocol.views import LevelView
 
 MAX_WAITING = 10_000  # deltas kept while a snapshot is on its way
@@ -91,6 +93,11 @@ class BookMirror:
     def asks(self) -> list[LevelView]:
         """Sell levels, best price first."""
         return list(self._asks.values())
+
+    def best(self, side: Side, depth: int) -> list[LevelView]:
+        """The first ``depth`` levels of a side, best price first."""
+        levels = self._bids if side is Side.BUY else self._asks
+        return list(islice(levels.values(), depth))
 
     @property
     def best_bid(self) -> LevelView | None:
