@@ -144,7 +144,7 @@ class Publisher:
         self._engine_sequence, self._timestamp_ns = sequence, timestamp_ns
         views = engine.symbols()
         for view in views:
-            self._markets[view.symbol] = Market(view.symbol, view.name)
+            self._open_market(view.symbol, view.name)
         self._statistics.load(views, timestamp_ns)
         for order in resting_orders(engine.snapshot()):
             book = self._markets[order.symbol].book
@@ -297,8 +297,14 @@ class Publisher:
 
     def _listed(self, events: bytes, offset: int) -> None:
         symbol, name = read_listed(events, offset)
-        self._markets[symbol] = Market(symbol, name.rstrip(b"\0").decode("utf-8", "replace"))
+        self._open_market(symbol, name.rstrip(b"\0").decode("utf-8", "replace"))
         self._statistics.list_symbol(symbol)
+
+    def _open_market(self, symbol: int, name: str) -> None:
+        """Topics go by name; where another symbol has the same, the number is added."""
+        if any(other.book.name == name for other in self._markets.values()):
+            name = f"{name}#{symbol}"
+        self._markets[symbol] = Market(symbol, name)
 
     def _marked(self, events: bytes, offset: int) -> None:
         symbol, price_ticks = read_mark(events, offset)
@@ -336,6 +342,10 @@ class Publisher:
             case _:
                 return [(topic, self._repeated[topic])] if topic in self._repeated else []
         return [(topic, self._encoder.encode(message))]
+
+    def public_name(self, symbol: int) -> str:
+        """The name that the symbol's topics have."""
+        return self._markets[symbol].book.name
 
     def snapshot(self, symbol: int, depth: int = 0) -> market.BookSnapshot:
         """The levels as of their last delta, to join the stream with.  KeyError on a symbol that is not listed."""

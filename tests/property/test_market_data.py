@@ -83,8 +83,8 @@ class Venue:
 class Subscriber:
     """Copies of one symbol, made of a snapshot and of what is published after it."""
 
-    def __init__(self, venue: Venue, symbol: int, name: str) -> None:
-        self.symbol = symbol
+    def __init__(self, venue: Venue, symbol: int) -> None:
+        self.symbol, name = symbol, venue.publisher.public_name(symbol)
         self.levels, self.orders = BookMirror(symbol), OrderMirror(symbol)
         self.levels.load(venue.publisher.snapshot(symbol))
         self.orders.load(venue.publisher.orders_snapshot(symbol))
@@ -154,7 +154,7 @@ def test_copies_are_the_book_whenever_one_joins(seed: int) -> None:
             checks += bool(subscriber.levels.bids and subscriber.levels.asks)
         if random.random() < 0.02 and index > 30:
             view = random.choice(venue.engine.symbols())
-            subscribers.append(Subscriber(venue, view.symbol, view.name))
+            subscribers.append(Subscriber(venue, view.symbol))
             subscribers = subscribers[-4:]
     assert checks > 50
 
@@ -172,9 +172,9 @@ def test_a_stream_joined_anywhere_and_over_a_restart(
     for index, command in enumerate(stream):
         if index == restart:
             venue.start_anew(epoch=2)
-            subscribers = [Subscriber(venue, symbol, f"S{symbol}") for symbol in (1, 2)]
+            subscribers = [Subscriber(venue, symbol) for symbol in (1, 2)]
         if index == join:
-            subscribers.append(Subscriber(venue, 1, "S1"))
+            subscribers.append(Subscriber(venue, 1))
         venue.apply(encode_command(command))
         published = venue.publish()
         for subscriber in subscribers:
