@@ -22,7 +22,7 @@ from exchange.client.results import (
     order_result,
 )
 from exchange.errors import ExchangeError, Rejected, UnitsError
-from exchange.gateway.feed import BookSnapshot
+from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import AmendOrder, Command, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.schema import (
@@ -319,6 +319,14 @@ class Asks:
     def get_book(self, symbol: SymbolLike, depth: int = 0) -> Ask[BookSnapshot]:
         question = Question("get_book", {"symbol": self.number_of(symbol), "depth": depth})
         return ask_one(question, lambda reply: views_of(reply, None, BookSnapshot))
+
+    def get_book_orders(self, symbol: SymbolLike) -> Ask[OrdersSnapshot]:
+        question = Question("get_book_orders", {"symbol": self.number_of(symbol)})
+        return ask_one(question, lambda reply: views_of(reply, None, OrdersSnapshot))
+
+    def get_statistics(self, symbol: SymbolLike) -> Ask[Statistics]:
+        question = Question("get_statistics", {"symbol": self.number_of(symbol)})
+        return ask_one(question, lambda reply: views_of(reply, None, Statistics))
 
     def get_funds(self) -> Ask[Funds]:
         def read(reply: Reply) -> Funds:
