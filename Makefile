@@ -18,10 +18,11 @@ ARGS ?=
 N ?= 1000000
 export PYTHON CC
 
-.PHONY: help build test demo bench fuzz lint typecheck docs clean
+.PHONY: help build test demo bench bench-compare bench-builds fuzz lint typecheck docs
+.PHONY: debug-test trace sanitize native wheel clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: .venv/built ## the Cython core, in place, and the `exchange` command in .venv/bin
 
@@ -31,10 +32,14 @@ test: .venv/test .venv/built ## the whole suite (ARGS="-k name" for a part)
 demo: .venv/demo .venv/built ## a crash day with bots over ZeroMQ: table and cascade.png in demo-out/ (DAY, SEED, ARGS)
 	$(BIN)/exchange demo --day $(DAY) --seed $(SEED) --out $(OUT) --verify $(ARGS)
 
-bench: .venv/test .venv/built ## the benchmarks; how to read them: benchmarks/README.md
-	$(BIN)/python benchmarks/ratio.py
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
-	$(BIN)/python benchmarks/ratio.py
+bench: .venv/test .venv/built ## the benchmarks (ARGS="--quick": in a minute); how to read them: benchmarks/README.md
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-compare: .venv/test .venv/built ## ratios and instruction counts against the last committed ones (ARGS="--record" adds a line)
+	$(BIN)/python benchmarks/compare.py $(ARGS)
+
+bench-builds: wheel native .venv/test ## the portable wheel against the native build
+	$(BIN)/python benchmarks/builds.py $(ARGS)
 
 fuzz: .venv/test .venv/built ## random commands through both engines until they differ (SEED, N)
 	$(BIN)/python -m exchange.fuzz --seed $(SEED) --commands $(N) $(ARGS)
@@ -49,6 +54,25 @@ typecheck: .venv/dev ## mypy --strict on exchange/
 
 docs: .venv/built ## draw native/wire.pxd, messages.py and the message reference from the table
 	$(BIN)/python -m exchange.protocol.generate
+
+# Other builds: each in a copy of the tree, so that the one in place stays what it is.
+
+debug-test: .venv/test ## the suite on a core without optimisation, where signed overflow aborts: build/debug
+	$(BIN)/python .ci/variant.py debug -m pytest $(ARGS)
+
+trace: .venv/test ## the suite on a core that counts its lines, and which never ran, by room: build/trace
+	$(BIN)/python .ci/variant.py trace -m pytest $(ARGS)
+	$(BIN)/python .ci/rooms.py build/trace --missing
+
+sanitize: .venv/test ## the suite under the address and undefined-behaviour sanitizers (gcc): build/sanitize
+	$(BIN)/python .ci/variant.py sanitize -m pytest $(ARGS)
+
+native: .venv/installed ## a core tuned to this processor, to be used with PYTHONPATH=build/native
+	$(BIN)/python .ci/variant.py native
+
+wheel: .venv/installed ## a wheel in dist/ that runs on every processor of this kind
+	@rm -rf build/lib* build/bdist*
+	EXCHANGE_BUILD=release $(PIP:install=wheel) --no-deps --no-build-isolation --wheel-dir dist .
 
 clean: ## everything that was made: .venv, build, compiled modules, caches
 	rm -rf .venv build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,8 +1,14 @@
 """Builds the matching core: ``native/*.pyx`` become ``exchange._native.*``; nothing named ``native`` is installed.
 
-``EXCHANGE_BUILD`` chooses how: ``release`` (default; asserts stay on), ``native`` (tuned to this machine's
-processor, not for wheels), ``debug`` (no optimisation, symbols), ``sanitize`` (address and undefined-behaviour
-sanitizers).
+``EXCHANGE_BUILD`` chooses how:
+
+* ``release`` (default): asserts stay on; nothing of this machine in it, so a wheel runs on every processor of its kind
+* ``native``: tuned to this machine's processor, not for wheels
+* ``debug``: no optimisation, symbols, signed overflow aborts
+* ``trace``: counts how often each line runs (.ci/rooms.py shows it)
+* ``sanitize``: address and undefined-behaviour sanitizers
+
+All but the first two are for tests and are built in a copy of the tree (.ci/variant.py).
 """
 
 import os
@@ -10,22 +16,27 @@ import os
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+SANITIZERS = "-fsanitize=address,undefined"
+# Python is built with -fwrapv and hands it on: signed overflow would be defined, and no sanitizer or trap would see it.
+NO_WRAP = "-fno-wrapv"
 FLAGS = {
     "release": ["-O3", "-fno-strict-aliasing", "-g1"],
     "native": ["-O3", "-fno-strict-aliasing", "-g1", "-march=native"],
-    "debug": ["-O0", "-g3", "-fno-strict-aliasing"],
+    "debug": ["-O0", "-g3", "-fno-strict-aliasing", NO_WRAP, "-ftrapv", "-DEXCHANGE_CHECKED"],
+    "trace": ["-O0", "-g", "-fno-strict-aliasing", "--coverage", "-fprofile-update=atomic"],
     "sanitize": [
         "-O1",
         "-g",
         "-fno-strict-aliasing",
-        "-fsanitize=address,undefined",
         "-fno-omit-frame-pointer",
+        NO_WRAP,
+        SANITIZERS,
     ],
 }
+LINK_FLAGS = {"trace": ["--coverage"], "sanitize": [SANITIZERS]}
 kind = os.environ.get("EXCHANGE_BUILD", "release")
 if kind not in FLAGS:
     raise SystemExit(f"EXCHANGE_BUILD must be one of {', '.join(FLAGS)}; it is {kind!r}")
-link = ["-fsanitize=address,undefined"] if kind == "sanitize" else []
 
 
 def extension(name: str) -> Extension:
@@ -34,9 +45,9 @@ def extension(name: str) -> Extension:
     return Extension(
         f"exchange._native.{name}",
         [f"native/{name}.pyx"],
-        depends=rooms,
+        depends=[*rooms, "setup.py"],
         extra_compile_args=[*FLAGS[kind], "-Wno-unused-function", "-Wno-packed-not-aligned"],
-        extra_link_args=link,
+        extra_link_args=LINK_FLAGS.get(kind, []),
     )
 
 
@@ -45,6 +56,7 @@ setup(
         [extension("engine"), extension("codec")],
         language_level=3,
         build_dir="build/cython",
+        emit_linenums=kind == "debug",  # so that a debugger speaks of lines of the .pxd
         compiler_directives={
             "boundscheck": False,
             "wraparound": False,

@@ -10,114 +10,75 @@ shared machine drift; the ratio of two medians taken in turns does not, much.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
+import measuring
 import workloads
 
 from exchange.bench import core
 
-HERE = Path(__file__).parent
-ANSWERS = ("trades", "volume", "resting", "best_bid", "best_ask")
+BATCH = 256
 
 
-def compile_floor(folder: Path) -> Path:
-    """The floor as a program."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
-    if compiler is None:
-        raise SystemExit("the floor needs a C++ compiler (g++ or c++, or CXX=...); none was found")
-    program = folder / "floor"
-    subprocess.run(
-        [
-            compiler,
-            "-O3",
-            "-march=native",
-            "-std=c++17",
-            str(HERE / "floor.cpp"),
-            "-o",
-            str(program),
-        ],
-        check=True,
-    )
-    return program
+class Core:
+    """The core on one workload, matching alone or with margin, once it gave the workload's answers."""
+
+    def __init__(self, path: Path, margin: bool, batch: int = BATCH) -> None:
+        self.margin, self.prepared = margin, core.load_workload(path, batch)
+        answers, self.digest = core.answer_pass(self.prepared, margin)
+        came, wanted = asdict(answers), measuring.wanted_answers(path)
+        measuring.check(
+            f"the core on {path.name}, margin {margin}", came, {name: wanted[name] for name in came}
+        )
+
+    def run(self) -> float:
+        """One timed pass on a fresh engine, which must end in the same state: nanoseconds a message."""
+        spent, engine = core.run_pass(self.prepared, self.margin)
+        measuring.check("a timed pass", {"digest": engine.digest()}, {"digest": self.digest})
+        return spent
 
 
-def run_floor(program: Path, workload: Path) -> dict[str, float]:
-    """One pass of the floor: its time and answers."""
-    done = subprocess.run(
-        [str(program), str(workload), "1"], check=True, capture_output=True, text=True
-    )
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
-
-
-def compare(
-    program: Path, kind: str, messages: int, rounds: int, folder: Path
-) -> dict[str, object]:
+def compare(kind: str, messages: int, rounds: int) -> measuring.Row:
     """Floor and core on one workload, in turns."""
-    path = folder / f"{kind}.bin"
-    wanted = workloads.write(kind, messages, 1, path)
-    times: dict[str, list[float]] = {"floor": [], "matching": [], "margin": []}
-    prepared = core.load_workload(path, 256)
-    for margin in (False, True):
-        answers, _ = core.answer_pass(prepared, margin)
-        for name in (*ANSWERS, "trades_crc32"):
-            if getattr(answers, name) != wanted[name]:
-                raise SystemExit(
-                    f"{kind}: {name} should be {wanted[name]}, the core says {getattr(answers, name)}"
-                )
-    for _ in range(rounds):
-        floor = run_floor(program, path)
-        for name in ANSWERS:
-            if floor[name] != wanted[name]:
-                raise SystemExit(
-                    f"{kind}: {name} should be {wanted[name]}, the floor says {floor[name]}"
-                )
-        times["floor"].append(floor["ns_per_message"])
-        times["matching"].append(core.run_pass(prepared, False)[0])
-        times["margin"].append(core.run_pass(prepared, True)[0])
-    median = {name: statistics.median(values) for name, values in times.items()}
+    floor = measuring.Floor(kind, messages)
+    median = measuring.medians(
+        measuring.in_turns(
+            rounds,
+            {
+                "floor": floor.run,
+                "matching": Core(floor.path, False).run,
+                "margin": Core(floor.path, True).run,
+            },
+        )
+    )
     return {
         "workload": kind,
         "messages": messages,
-        "rounds": rounds,
-        "floor_ns": round(median["floor"], 1),
-        "matching_ns": round(median["matching"], 1),
-        "margin_ns": round(median["margin"], 1),
+        "floor_ns": median["floor"],
+        "matching_ns": median["matching"],
         "matching_ratio": round(median["matching"] / median["floor"], 2),
+        "margin_ns": median["margin"],
         "margin_ratio": round(median["margin"] / median["floor"], 2),
-        "trades_crc32": wanted["trades_crc32"],
+        "trades_crc32": str(measuring.wanted_answers(floor.path)["trades_crc32"]),
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--messages", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="one line of JSON for each workload")
-    options = parser.parse_args()
-    if not options.json:
-        print("workload   floor ns   matching ns (ratio)   with margin ns (ratio)   answers")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        program = compile_floor(folder)
-        for kind in workloads.SHAPES:
-            result = compare(program, kind, options.messages, options.rounds, folder)
-            if options.json:
-                print(json.dumps(result))
-            else:
-                print(
-                    f"{kind:8} {result['floor_ns']:10} {result['matching_ns']:12} ({result['matching_ratio']}x)"
-                    f" {result['margin_ns']:14} ({result['margin_ratio']}x)   equal, crc {result['trades_crc32']}"
-                )
-    return 0
+def measure(options: argparse.Namespace) -> measuring.Report:
+    messages = options.messages or (200_000 if options.quick else 1_000_000)
+    rows = [compare(kind, messages, options.rounds) for kind in workloads.SHAPES]
+    return measuring.Report(
+        title="Time as a ratio to the floor",
+        rows=rows,
+        floor_ns=float(str(rows[0]["floor_ns"])),
+        notes=["trades, volume, resting orders, best prices and every trade are as wanted"],
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--messages", type=int, help="(default 1000000, quick 200000)")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measuring.main(measure, __doc__, add_arguments))

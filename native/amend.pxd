@@ -5,14 +5,13 @@ A smaller quantity keeps its place, anything else of a resting order goes to the
 
 from libc.stdint cimport int64_t, uint32_t
 from native.book cimport book_reduce, crosses
-from native.checks cimport collects, out_of_band, over_exposed, slid
+from native.checks cimport bears, collects, out_of_band, over_exposed, slid
 from native.core cimport (
     ARMED, Core, LINK_EXIT, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED, WAITING, client_id_of, more_at, order_at,
     position_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
 from native.ledger cimport orders_counted
-from native.margin cimport admits
 from native.matching cimport stp_group_of
 from native.order_life cimport Taker, event_order_shown, event_order_waiting, order_leave
 from native.orders cimport act, find_order
@@ -51,6 +50,7 @@ cdef inline Taker taker_from(Core* core, uint32_t slot, int64_t limit_ticks, int
     taker.self_trade = order.self_trade
     taker.flags = order.flags
     taker.liquidation = False
+    taker.followed = False
     taker.counting = False
     return taker
 
@@ -142,7 +142,9 @@ cdef inline int check_amend_filters(
 cdef inline bint keeps_place(Core* core, uint32_t slot, Amended* new) noexcept nogil:
     return not new.price_changes and new.open_lots <= order_at(core, slot).open_lots
 
-cdef inline int check_replacing(Core* core, Symbol* symbol, uint32_t slot, Amended* new) noexcept nogil:
+cdef inline int check_replacing(
+    Core* core, Symbol* symbol, uint32_t slot, Amended* new, bint* followed
+) noexcept nogil:
     """What is asked of a resting order that leaves its place."""
     cdef Order* order = order_at(core, slot)
     if over_exposed(symbol, new.open_lots, new.price_ticks, order):
@@ -150,8 +152,8 @@ cdef inline int check_replacing(Core* core, Symbol* symbol, uint32_t slot, Amend
     if new.price_changes and order.flags & ORDER_FLAG_POST_ONLY and not collects(symbol) \
             and crosses(&symbol.sides[1 - order.side], new.price_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and not admits(core, symbol, position_at(core, order.position), order.side, new.open_lots, new.price_ticks,
-                                order.flags & ORDER_FLAG_REDUCE_ONLY, slot):
+    if core.risk and not bears(core, symbol, position_at(core, order.position), order.side, new.open_lots, new.price_ticks,
+                               order.flags & ORDER_FLAG_REDUCE_ONLY, slot, followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
@@ -196,9 +198,10 @@ cdef inline void amend_in_place(Core* core, Symbol* symbol, uint32_t slot, Amend
         more.shown_lots = order.open_lots
         event_order_shown(core, position, slot, False)
 
-cdef inline void replace_order(Core* core, Symbol* symbol, uint32_t slot, Amended* new) noexcept nogil:
+cdef inline void replace_order(Core* core, Symbol* symbol, uint32_t slot, Amended* new, bint followed) noexcept nogil:
     """Takes the order out of its queue, and sends it through the loop as a taker with its own id."""
     cdef Taker taker = taker_from(core, slot, new.price_ticks, new.open_lots)
+    taker.followed = followed
     event_amended(core, slot, False, new)
     order_leave(core, symbol, taker.position, slot)
     act(core, symbol, &taker, TIME_IN_FORCE_GTC)
@@ -239,6 +242,7 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
     cdef Symbol* symbol
     cdef Amended new
     cdef bint waits
+    cdef bint followed = not core.risk
     cdef int reason = check_amend_form(c)
     if reason:
         return reason
@@ -263,7 +267,7 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
                 watched_price(symbol, more_at(core, slot).trigger_by)):
             return REJECT_REASON_TRIGGER_ALREADY_TRUE
     elif not keeps_place(core, slot, &new):
-        reason = check_replacing(core, symbol, slot, &new)
+        reason = check_replacing(core, symbol, slot, &new, &followed)
         if reason:
             return reason
     event_accepted(core, c.account, COMMAND_AMEND_ORDER, order.order_id, client_id_of(core, slot))
@@ -273,5 +277,5 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
     elif keeps_place(core, slot, &new):
         amend_in_place(core, symbol, slot, &new)
     else:
-        replace_order(core, symbol, slot, &new)
+        replace_order(core, symbol, slot, &new, followed)
     return 0

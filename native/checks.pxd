@@ -8,12 +8,13 @@ from native.book cimport crosses
 from native.core cimport (
     Core, Order, Position, Symbol, pool_of, position_at, position_find, reducible_lots, symbol_at,
 )
-from native.margin cimport admits
+from native.credit cimport credit_admits, credit_bears
+from native.margin cimport admits, loss_at
 from native.matching cimport reachable
 from native.memory cimport slab_has_room
 from native.order_index cimport client_index_find
 from native.remembered cimport remembered_find
-from native.units cimport div_floor, i128, imax, imin, ppm_ceil, wide
+from native.units cimport div_floor, imax, imin, ppm_ceil, rarely, times_overflows, usually, wide
 from native.waiting cimport (
     is_limit_type, is_trigger_type, reduces_only, trigger_reached, triggers_ensure, watched_price,
 )
@@ -26,6 +27,7 @@ cdef struct Placing:
     Position blank
     int64_t limit_ticks                # after sliding; of a market order its effective limit, 0: nothing to trade
     int64_t reach_lots                 # the lots that count; of a market order those found
+    bint followed                      # whether the account's credit counts it (credit.pxd)
     bint exit                          # of an entry: its position is not there yet
     bint named_twice                   # an order of its list has its client order id already
     int64_t orders_before              # of its list, that will count with the account's
@@ -63,18 +65,20 @@ cdef inline int64_t slid(Symbol* symbol, int side, int64_t price_ticks) noexcept
 
 cdef inline bint over_exposed(Symbol* symbol, int64_t lots, int64_t price_ticks, Order* without) noexcept nogil:
     """UNITS-01: whether another order would let the symbol's exposure pass its limit."""
-    cdef i128 limit = symbol.exposure_limit_atoms
-    cdef i128 order_value = wide(lots, price_ticks)
-    cdef int64_t value, resting
-    if order_value > limit:                  # from here on 64 bits hold the sums, and 128 their products
+    cdef int64_t value, resting, exposed
+    if rarely(times_overflows(lots, price_ticks, &value) or value > symbol.exposure_limit_atoms):
         return True
-    value = <int64_t>order_value + symbol.resting_value_tick_lots
+    value += symbol.resting_value_tick_lots      # two sums that are within the limit: no overflow
     resting = lots + symbol.resting_lots
     if without != NULL:
         value -= without.open_lots * without.price_ticks
         resting -= without.open_lots
-    return wide(2 * value, symbol.m) + symbol.gross_entry_atoms > limit \
-        or wide(2 * resting + symbol.gross_lots, symbol.m) * symbol.mark_ticks > limit
+    if rarely(times_overflows(value, 2 * symbol.m, &value)
+              or value > symbol.exposure_limit_atoms - symbol.gross_entry_atoms):
+        return True
+    exposed = 2 * resting + symbol.gross_lots
+    return rarely(times_overflows(exposed, symbol.mark_ticks, &exposed) or times_overflows(exposed, symbol.m, &exposed)
+                  or exposed > symbol.exposure_limit_atoms)
 
 # --------------------------------------------------------------------------------------------- form
 
@@ -195,6 +199,21 @@ cdef inline int check_waiting(wire_order* c, Placing* placing) noexcept nogil:
         return REJECT_REASON_TRIGGER_ALREADY_TRUE
     return 0
 
+cdef inline bint bears(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
+    bint reduce_only, uint32_t without, bint* followed
+) noexcept nogil:
+    """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
+    followed[0] = reduce_only
+    if rarely(reduce_only):
+        if not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
+                symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
+            return True
+    elif usually(not position.isolated and credit_admits(core, symbol, position, side, lots, price_ticks)):
+        followed[0] = True
+        return True
+    return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
+
 cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexcept nogil:
     """What is asked of an order that acts at once, at the end."""
     cdef Symbol* symbol = placing.symbol
@@ -204,8 +223,9 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], placing.limit_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and placing.reach_lots > 0 and not admits(
-            core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0):
+    placing.followed = not core.risk
+    if core.risk and placing.reach_lots > 0 and not bears(
+            core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0, &placing.followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
@@ -214,6 +234,7 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
     cdef Symbol* symbol
     cdef bint waits = is_trigger_type(c.order_type)
     cdef int reason
+    placing.followed = True            # an order that waits counts for nothing
     find_entry(core, account, c, placing)
     symbol = placing.symbol
     if not state_allows(symbol, c):

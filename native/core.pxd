@@ -186,9 +186,11 @@ cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
     uint32_t first_position            # its account-symbol entries by symbol number
     uint32_t cross_positions           # how many cross positions are open
+    int64_t credit_atoms               # surely available (credit.pxd)
+    uint64_t credit_epoch              # known if this is the core's; 0: unknown
     uint32_t open_orders
+    uint32_t unused[3]
     PoolState pool                     # the cross pool
-    int64_t unused[3]
 
 cdef struct AccountMore:               # the cold record of an account
     int64_t countdown_ns               # when its orders are cancelled; 0: never
@@ -228,8 +230,8 @@ cdef struct Position:                  # an account-symbol entry: three cache li
     uint8_t isolated
     uint8_t visited                    # by the walk or stage that is at work
     uint8_t own_sorted[2]              # by side: the list below happens to stand best first
-    uint32_t unused_hot
-    int64_t unused_room
+    uint32_t charge_q31                # while the account's credit is known: initial margin rate x 2^31, rounded up,
+    int64_t room_atoms                 # and by how much what is counted may grow before another bracket's rate holds
     # its resting orders by side
     int64_t order_lots[2]              # that are not reduce-only
     int64_t order_value[2]             # the same, lots x ticks
@@ -277,6 +279,7 @@ cdef struct Core:
     int64_t fee_atoms
     int64_t net_deposits_atoms
     int64_t exposure_limits_atoms      # sum over symbols
+    uint64_t credit_epoch              # from 1; moves on when no account's credit is known any more
     int64_t uncovered_pools
     Slab orders
     Slab orders_more                   # never taken from: indexed by the slots of `orders`
@@ -312,7 +315,8 @@ cdef struct Core:
     # events of this batch
     char* events
     uint64_t events_bytes
-    uint64_t events_size
+    char* events_at                    # where the next one goes
+    char* events_full                  # behind the last place where one may begin
     int fault                          # a broken invariant: the engine stops (see engine.pyx)
 
 cdef inline Order* order_at(Core* core, uint32_t slot) noexcept nogil:

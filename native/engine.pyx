@@ -5,8 +5,8 @@ that either all of it is applied or none; then each command is dispatched, its l
 events are handed out.  The rooms behind are cimported downwards only:
 
     engine -> states, lists, canonical -> triggers -> liquidation, amend, operations, listing -> orders, auction -> checks
-           -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger -> margin
-           -> events, book, order_index, own_orders -> core -> memory, units, wire
+           -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
+           -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
 
 import hashlib
@@ -60,6 +60,7 @@ FAULTS = {
     3: "an isolated pool was released below zero",
     4: "an insurance fund fell below zero",
     5: "an entry value remained without a position",
+    6: "an account's credit was above what it has available",
 }
 
 cdef enum:
@@ -146,28 +147,27 @@ cdef inline uint64_t named_client_order(void* record, uint16_t kind, int refused
         return (<wire_place_orders*>record).orders[refused].client_order_id
     return 0
 
-cdef void result_first(Core* core, uint64_t expired_from, uint64_t result_from) noexcept nogil:
+cdef void result_first(char* expired, char* result) noexcept nogil:
     """Puts a command's result in front of what expired before it acted (MATCH-03)."""
-    cdef char[64] result
-    cdef char* expired = core.events + expired_from
-    cdef uint16_t size = (<wire_event_header*>(core.events + result_from)).size
-    memcpy(result, core.events + result_from, size)
-    memmove(expired + size, expired, result_from - expired_from)
-    memcpy(expired, result, size)
+    cdef char[64] kept
+    cdef uint16_t size = (<wire_event_header*>result).size
+    memcpy(kept, result, size)
+    memmove(expired + size, expired, result - expired)
+    memcpy(expired, kept, size)
 
 cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nogil:
     """One command: what is due before it, its result, its effects, its liquidations, and the triggers that it reaches."""
     cdef int reason
     cdef int refused = -1
     cdef bint formed = well_formed(header)
-    cdef uint64_t start = core.events_size
-    cdef uint64_t result
+    cdef char* start = core.events_at
+    cdef char* result
     core.sequence = header.sequence
     if header.timestamp_ns > core.timestamp_ns:
         core.timestamp_ns = header.timestamp_ns
     if timer_due(core):
         expire(core)
-    result = core.events_size
+    result = core.events_at
     reason = dispatch(core, header, header.type, &refused) if formed else REJECT_REASON_MALFORMED_COMMAND
     if reason:
         event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
@@ -175,7 +175,7 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
     elif core.queue_count:
         liquidation_drain(core)
     if result != start:
-        result_first(core, start, result)
+        result_first(start, result)
     if core.touched != NULL:
         triggers_drain(core)
 
@@ -230,29 +230,26 @@ cdef inline void prefetch_position(Position* position) noexcept nogil:
     prefetch(position)
     prefetch(<char*>position + 64)
 
+cdef inline wire_command_header* command_behind(wire_command_header* command, const char* end) noexcept nogil:
+    """The command after this one; behind the last one, the end stays the end."""
+    return <wire_command_header*>(<char*>command + command.size) if <char*>command < end else command
+
 cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
-    cdef const char* at = data
     cdef const char* end = data + size
-    cdef wire_command_header* window[4]      # this command and the next three
-    cdef int i
-    cdef int count = 0
-    while count < 4 and at < end:
-        window[count] = <wire_command_header*>at
-        at += window[count].size
-        count += 1
-    while count > 0 and core.fault == 0:
-        if count == 4:
-            prefetch_first_link(core, window[3])
-            prefetch_second_link(core, window[2])
-            prefetch_third_link(core, window[1])
-        apply_one(core, window[0])
-        for i in range(3):
-            window[i] = window[i + 1]
-        count -= 1
-        if at < end:
-            window[3] = <wire_command_header*>at
-            at += window[3].size
-            count += 1
+    cdef wire_command_header* command = <wire_command_header*>data
+    cdef wire_command_header* second = command_behind(command, end)
+    cdef wire_command_header* third = command_behind(second, end)
+    cdef wire_command_header* fourth = command_behind(third, end)
+    while <char*>command < end and core.fault == 0:
+        if <char*>fourth < end:
+            prefetch_first_link(core, fourth)
+            prefetch_second_link(core, third)
+            prefetch_third_link(core, second)
+        apply_one(core, command)
+        command = second
+        second = third
+        third = fourth
+        fourth = command_behind(fourth, end)
 
 
 cdef class Engine:
@@ -290,7 +287,7 @@ cdef class Engine:
         cdef Core* core = &self.core
         cdef const char* data = PyBytes_AS_STRING(commands)
         cdef int64_t size = len(commands)
-        cdef int64_t misfit
+        cdef int64_t misfit, written
         if self.stopped:
             raise CorruptionError("this engine stopped at a broken invariant; replay the journal into a new one")
         misfit = first_misfit(data, size, core.sequence)
@@ -298,15 +295,16 @@ cdef class Engine:
             raise SequenceError(
                 f"byte {misfit} of the batch should begin a whole record whose sequence follows {core.sequence}; "
                 "stamp commands in order, and pass whole records")
-        core.events_size = 0
+        core.events_at = core.events
         with nogil:
             apply_batch(core, data, size)
         if core.fault:
             self.stopped = True
             raise CorruptionError(f"at command {core.sequence}: {FAULTS[core.fault]}; the engine stops here")
-        events = PyBytes_FromStringAndSize(core.events, core.events_size)
-        if core.events_size > EVENTS_KEPT:
-            memory_forget(core.events, core.events_size)
+        written = core.events_at - core.events
+        events = PyBytes_FromStringAndSize(core.events, written)
+        if written > EVENTS_KEPT:
+            memory_forget(core.events, written)
         return events
 
     @property

@@ -5,9 +5,8 @@ fill it (gigabytes of events) is a fault.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 from native.core cimport ORDER_FLAGS, Core, Order, Position, account_at, ensure
-from native.units cimport likely
+from native.units cimport rarely
 from native.wire cimport *
 
 cdef enum:
@@ -16,16 +15,16 @@ cdef enum:
 
 cdef inline void* event_new(Core* core, uint16_t kind, uint16_t size, uint32_t account) noexcept nogil:
     """Room for one event record with its header filled in."""
-    cdef char* record = core.events + core.events_size
-    cdef uint64_t word
-    if likely(core.events_size < core.events_bytes - EVENTS_MARGIN, True):
-        core.events_size += size
-    else:
+    cdef char* record = core.events_at
+    cdef wire_event_header* header = <wire_event_header*>record
+    if rarely(record >= core.events_full):
         ensure(core, False, FAULT_EVENTS_FULL)
-    # type, size and account are one little-endian word: one store, at whatever address
-    word = kind | <uint64_t>size << 16 | <uint64_t>account << 32
-    memcpy(record, &word, 8)
-    (<wire_event_header*>record).sequence = core.sequence
+    else:
+        core.events_at = record + size
+    header.type = kind
+    header.size = size
+    header.account = account
+    header.sequence = core.sequence
     return record
 
 cdef inline void event_accepted(

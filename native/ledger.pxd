@@ -9,9 +9,10 @@ from libc.stdlib cimport malloc, realloc
 from native.core cimport (
     OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, slot_of,
 )
+from native.credit cimport credit_forget, credit_has
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
-from native.units cimport iabs, imax, imin, ppm_ceil, share_ceil, share_floor
+from native.units cimport iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
 from native.wire cimport *
 
 cdef enum:
@@ -146,10 +147,10 @@ cdef inline int64_t reduce_position(
     cdef int64_t realised = (-value_atoms if side == SIDE_BUY else value_atoms) - released
     cdef int64_t share, net
     symbol.gross_lots -= lots
-    symbol.gross_entry_atoms += iabs(position.entry_value_atoms - released) - iabs(position.entry_value_atoms)
+    symbol.gross_entry_atoms -= iabs(released)          # a part of the entry value, of its sign
     position.entry_value_atoms -= released
     position.position_lots += lots if side == SIDE_BUY else -lots
-    if not position.isolated:
+    if usually(not position.isolated):
         owner.wallet_atoms += realised
     elif liquidated:
         position.margin_atoms += realised
@@ -182,11 +183,25 @@ cdef inline void open_position(
         open_add(core, symbol, position)
     position.position_lots += lots if side == SIDE_BUY else -lots
     position.entry_value_atoms += value_atoms if side == SIDE_BUY else -value_atoms
-    if position.isolated:
+    if rarely(position.isolated):
         want = ppm_ceil(value_atoms, initial_rate(symbol, position, notional(symbol, position.position_lots)))
         moved = wallet_pays(core, position.account, want, 0)
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
+
+cdef inline int64_t fee_that_can_be_paid(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t fee_atoms, int64_t kept_atoms
+) noexcept nogil:
+    """What of a fee the wallet gives, after an isolated pool that just grew has given what the wallet could not."""
+    cdef int64_t paid = wallet_pays(core, position.account, fee_atoms, 0 if position.isolated else kept_atoms)
+    cdef int64_t from_pool
+    if paid < fee_atoms and position.isolated and (
+            position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
+        from_pool = imin(fee_atoms - paid, imax(0, position.margin_atoms + unrealised(symbol, position) - kept_atoms))
+        position.margin_atoms -= from_pool
+        account_at(core, position.account).wallet_atoms += from_pool
+        paid += from_pool
+    return paid
 
 cdef inline int64_t charge_fee(
     Core* core, Symbol* symbol, Position* position, int side, int64_t value_atoms, int64_t rate_ppm, int64_t kept_atoms
@@ -197,19 +212,12 @@ cdef inline int64_t charge_fee(
     """
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t fee = ppm_ceil(value_atoms, rate_ppm)
-    cdef int64_t paid = fee
-    cdef int64_t from_pool
-    if fee > 0:
-        paid = wallet_pays(core, position.account, fee, 0 if position.isolated else kept_atoms)
-        if paid < fee and position.isolated and (
-                position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
-            from_pool = imin(fee - paid, imax(0, position.margin_atoms + unrealised(symbol, position) - kept_atoms))
-            position.margin_atoms -= from_pool
-            owner.wallet_atoms += from_pool
-            paid += from_pool
-    owner.wallet_atoms -= paid
-    core.fee_atoms += paid
-    return paid
+    if rarely(fee > 0 and not credit_has(core, owner, fee + kept_atoms)):
+        fee = fee_that_can_be_paid(core, symbol, position, side, fee, kept_atoms)
+    owner.wallet_atoms -= fee
+    owner.credit_atoms -= fee
+    core.fee_atoms += fee
+    return fee
 
 cdef inline int64_t settle_position(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
@@ -238,6 +246,7 @@ cdef inline void release_isolated(Core* core, Position* position) noexcept nogil
 
 cdef inline void move_to_pool(Core* core, Position* position, int64_t change_atoms) noexcept nogil:
     """Adds money to (or takes it from) the pool that a position belongs to."""
+    credit_forget(account_at(core, position.account))
     if position.isolated:
         position.margin_atoms += change_atoms
     else:

@@ -7,6 +7,7 @@ from native.book cimport side_close
 from native.core cimport (
     Account, AccountMore, Block, Core, Order, OrderMore, Position, QueuedPool, Remembered, Symbol, Timer,
 )
+from native.events cimport EVENTS_MARGIN
 from native.memory cimport ids_close, ids_open, memory_release, memory_reserve, slab_close, slab_open
 from native.order_index cimport buckets_close, buckets_open
 from native.waiting cimport triggers_close
@@ -55,6 +56,7 @@ cdef inline bint reserve_growing(Core* core) noexcept nogil:
                 and buckets_open(&core.remembered_index, FIRST_BUCKETS, orders) \
                 and ids_open(&core.triggered, orders) and ids_open(&core.beginning, orders) \
                 and core.events != NULL and core.queue != NULL and core.timers != NULL:
+            core.events_full = core.events + core.events_bytes - EVENTS_MARGIN
             return True
         release_growing(core)
     return False
@@ -62,6 +64,7 @@ cdef inline bint reserve_growing(Core* core) noexcept nogil:
 cdef inline bint core_open(Core* core) noexcept nogil:
     """An empty core; False if the system gives too little address space."""
     memset(core, 0, sizeof(Core))
+    core.credit_epoch = 1
     core.next_order_id = 1
     core.next_trade_id = 1
     core.accounts_bytes = (<uint64_t>MAX_ACCOUNT + 1) * sizeof(Account)

@@ -11,8 +11,9 @@ from native.bankruptcy cimport (
     bankruptcy_value, fund_budget, fund_pays, liquidation_limit, liquidation_lots, pool_share, value_of,
 )
 from native.core cimport (
-    Core, PoolState, Position, QueuedPool, Symbol, ensure, open_position_at, position_at, symbol_of,
+    Core, PoolState, Position, QueuedPool, Symbol, account_at, ensure, open_position_at, position_at, symbol_of,
 )
+from native.credit cimport credit_forget
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
 from native.margin cimport PoolValue, below_maintenance, notional, pool_value, position_maintenance, unrealised
@@ -105,6 +106,7 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.flags = ORDER_FLAG_REDUCE_ONLY
     taker.stp_group = 0
     taker.liquidation = True
+    taker.followed = False
     taker.counting = False
     core.next_order_id += 1
     e = <wire_liquidation_order*>event_new(
@@ -192,6 +194,8 @@ cdef inline void deleverage_pair(
     cdef uint64_t trade_id = core.next_trade_id
     cdef Settlement settlement
     core.next_trade_id += 1
+    credit_forget(account_at(core, position.account))
+    credit_forget(account_at(core, other.account))
     settlement.fee_atoms = 0
     settlement.realised_atoms = settle_position(core, symbol, position, side, lots, value, 0, True)
     release_isolated(core, position)

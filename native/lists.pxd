@@ -117,7 +117,7 @@ cdef inline int place_all_or_nothing(Core* core, wire_place_orders* c, int* refu
     cdef Placing placing
     cdef Taker taker
     cdef uint64_t first_id = core.next_order_id
-    cdef uint64_t events_before = core.events_size
+    cdef char* events_before = core.events_at
     cdef int64_t beginning_before = core.beginning.end
     cdef int i
     cdef int reason = 0
@@ -141,7 +141,7 @@ cdef inline int place_all_or_nothing(Core* core, wire_place_orders* c, int* refu
         slot = order_index_find(core, core.next_order_id)
         order_cancel(core, symbol_of(core, position_at(core, order_at(core, slot).position)), slot, CANCEL_REASON_LINKED)
     core.beginning.end = beginning_before
-    core.events_size = events_before
+    core.events_at = events_before
     return reason
 
 # -------------------------------------------------------------------------------------------- linked

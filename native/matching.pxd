@@ -10,8 +10,9 @@ from native.bankruptcy cimport (
 )
 from native.book cimport better, book_front, book_level, book_next_price, book_reduce, crosses
 from native.core cimport (
-    BookSide, Core, Order, Position, Symbol, account_more, client_id_of, more_at, order_at, position_at, reducible_lots,
+    BookSide, Core, Order, Position, Symbol, account_at, account_more, client_id_of, more_at, order_at, position_at, reducible_lots,
 )
+from native.credit cimport credit_after_fill, credit_bears, credit_forget
 from native.events cimport event_order_reduced
 from native.ledger cimport Settlement, charge_fee, event_fill, orders_counted, settle_position
 from native.margin cimport available_with, loss_at, maker_bears
@@ -19,7 +20,7 @@ from native.order_life cimport (
     Taker, cancel_useless_reduce_only, link_filled, link_leave, order_cancel, order_remove, slice_taken, taker_cancel,
 )
 from native.queue cimport pool_check, position_check
-from native.units cimport imax, imin
+from native.units cimport imax, imin, rarely, usually
 from native.waiting cimport touch
 from native.wire cimport *
 
@@ -81,7 +82,7 @@ cdef inline void prevent_self_trade(Core* core, Symbol* symbol, Taker* taker, ui
 
 cdef inline Settlement settle(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
-    int64_t value_atoms, int64_t fee_ppm, int64_t kept_atoms, bint liquidated
+    int64_t value_atoms, int64_t fee_ppm, int64_t kept_atoms, bint reduce_only, bint liquidated
 ) noexcept nogil:
     """One side of a fill: position, realised profit, margin, fee (ACCT-03..05)."""
     cdef Settlement settlement
@@ -90,6 +91,7 @@ cdef inline Settlement settle(
     if core.risk:
         settlement.realised_atoms = settle_position(
             core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
+        credit_after_fill(account_at(core, position.account), symbol, position, side, lots, price_ticks, reduce_only)
         if not liquidated:
             settlement.fee_atoms = charge_fee(
                 core, symbol, position, side, value_atoms, fee_ppm, kept_atoms)
@@ -101,6 +103,15 @@ cdef inline int64_t taker_may_lose(Symbol* symbol, Taker* taker, int64_t lots) n
     if taker.flags & ORDER_FLAG_REDUCE_ONLY:
         left = imin(left, reducible_lots(taker.position, taker.side) - lots)
     return imax(0, loss_at(symbol, taker.side, left, taker.limit_ticks))
+
+cdef inline int64_t bearable(Core* core, Symbol* symbol, Position* position, Order* maker, int64_t lots) noexcept nogil:
+    """MARGIN-07b: how many of these lots a maker's pool can bear, by credit where that shows it."""
+    cdef bint reduce_only = maker.flags & ORDER_FLAG_REDUCE_ONLY
+    if usually(not position.isolated) and credit_bears(
+            core, position.account,
+            imax(0, loss_at(symbol, maker.side, lots, maker.price_ticks)) if reduce_only else 0):
+        return lots
+    return maker_bears(core, symbol, position, maker.side, lots, maker.price_ticks, reduce_only)
 
 cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
     """The last trade, which triggers may watch."""
@@ -136,20 +147,23 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
     maker.open_lots -= lots
     maker.filled_lots += lots
     orders_counted(symbol, maker_position, maker, -lots)
-    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, 0, False)
+    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, 0,
+                        maker.flags & ORDER_FLAG_REDUCE_ONLY, False)
     event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id,
                client_id_of(core, slot), price, lots, value, maker.open_lots, &settlement)
-    if taker.liquidation:
+    if rarely(taker.liquidation):
         part = bankruptcy_part(taker.position, bankruptcy_value(
             core, symbol, taker.position, pool_share(core, symbol, taker.position)), lots)
     taker.open_lots -= lots
     taker.filled_lots += lots
     taker.reach_lots -= lots
+    if not taker.followed:
+        credit_forget(account_at(core, taker.position.account))
     settlement = settle(core, symbol, taker.position, taker.side, lots, price, value, symbol.taker_fee_ppm,
-                        taker_may_lose(symbol, taker, lots), taker.liquidation)
+                        taker_may_lose(symbol, taker, lots), taker.flags & ORDER_FLAG_REDUCE_ONLY, taker.liquidation)
     event_fill(core, taker.position, taker.side, FILL_ROLE_LIQUIDATED if taker.liquidation else FILL_ROLE_TAKER,
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &settlement)
-    if taker.liquidation:
+    if rarely(taker.liquidation):
         settle_liquidation(core, symbol, taker.position, trade_id,
                            part - value if taker.side == SIDE_BUY else value - part, part, value)
     print_trade(core, symbol, price)
@@ -180,6 +194,8 @@ cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
         if is_own(core, taker, maker_position):
             prevent_self_trade(core, symbol, taker, slot)
             continue
+        if maker_position == taker.position:
+            taker.followed = False     # measuring the maker would lose sight of what the taker still has to do
         lots = imin(taker.open_lots, visible_lots(core, slot))
         if taker.flags & ORDER_FLAG_REDUCE_ONLY:
             lots = imin(lots, reducible_lots(taker.position, taker.side))
@@ -193,8 +209,7 @@ cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
                 continue
         if core.risk and not (taker.counting and more_at(core, slot).counted_by == taker.order_id):
             # the maker's world may have changed since it placed its order
-            lots = maker_bears(core, symbol, maker_position, maker.side, lots, maker.price_ticks,
-                               maker.flags & ORDER_FLAG_REDUCE_ONLY)
+            lots = bearable(core, symbol, maker_position, maker, lots)
             if lots == 0:
                 order_cancel(core, symbol, slot, CANCEL_REASON_INSUFFICIENT_MARGIN)
                 continue

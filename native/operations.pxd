@@ -9,6 +9,7 @@ from native.auction cimport indicate
 from native.core cimport (
     Account, Core, Position, Symbol, account_at, ensure, open_position_at, position_ensure, position_find, symbol_at,
 )
+from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
 from native.margin cimport available_with, base_rate, position_initial, unrealised, withdrawable
@@ -55,6 +56,7 @@ cdef inline int withdraw(Core* core, wire_withdraw* c) noexcept nogil:
         return REJECT_REASON_INSUFFICIENT_MARGIN
     event_accepted(core, c.account, COMMAND_WITHDRAW, 0, 0)
     account_at(core, c.account).wallet_atoms -= c.amount_atoms
+    account_at(core, c.account).credit_atoms -= c.amount_atoms
     core.net_deposits_atoms -= c.amount_atoms
     event_balance_changed(core, c.account, 0, BALANCE_CAUSE_WITHDRAWAL, -c.amount_atoms, 0, 0)
     return 0
@@ -77,6 +79,7 @@ cdef inline void change_settings(
     Core* core, Account* owner, Position* position, bint isolated, uint32_t rate_ppm, int64_t margin_change
 ) noexcept nogil:
     """Puts a position into a mode, at a rate, with money moved to its isolated pool (or back)."""
+    credit_forget(owner)
     if position.position_lots != 0 and position.isolated != isolated:
         if isolated:
             owner.cross_positions -= 1
@@ -120,7 +123,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
         return REJECT_REASON_INVALID_MARGIN_RATE
     owner = account_at(core, c.account)
     position = position_find(core, c.account, c.symbol)
-    busy = position != NULL and (position.position_lots != 0 or position.order_count != 0)
+    busy = position != NULL and (position.position_lots != 0 or position.own_head[0] != 0 or position.own_head[1] != 0)
     if busy and symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
     if position == NULL and not slab_has_room(&core.positions):
@@ -186,6 +189,7 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     event_accepted(core, c.account, COMMAND_CHANGE_ISOLATED_MARGIN, 0, 0)
     position.margin_atoms += c.change_atoms
     owner.wallet_atoms -= c.change_atoms
+    credit_forget(owner)
     event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_ISOLATED_MARGIN,
                           -c.change_atoms, c.change_atoms, position.margin_atoms)
     pool_check(core, c.account, position)
@@ -211,6 +215,7 @@ cdef inline void change_mark(Core* core, Symbol* symbol, int64_t price_ticks) no
     """The mark moves, and tells it."""
     cdef wire_mark_changed* e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
     symbol.mark_ticks = price_ticks
+    credit_forget_all(core)
     e.symbol = symbol.symbol
     e.price_ticks = price_ticks
 
@@ -286,6 +291,6 @@ cdef inline int settle_funding(Core* core, wire_settle_funding* c) noexcept nogi
     e.symbol = c.symbol
     e.payment_atoms_per_lot = c.payment_atoms_per_lot
     e.payment_fraction_q32 = c.payment_fraction_q32
-    pay_funding(core, symbol, (per_lot << 32) + c.payment_fraction_q32)
+    pay_funding(core, symbol, per_lot * (<i128>1 << 32) + c.payment_fraction_q32)
     check_holders(core, symbol)
     return 0

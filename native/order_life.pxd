@@ -8,8 +8,9 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_append, book_remove
 from native.core cimport (
     ARMED, Core, LINK_ENTRY, LINK_EXIT, LINK_ONE_CANCELS_OTHER, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED,
-    WAITING, client_id_of, ensure, more_at, order_at, position_at, reduces, slot_of, symbol_of,
+    WAITING, account_at, client_id_of, ensure, more_at, order_at, position_at, reduces, slot_of, symbol_of,
 )
+from native.credit cimport credit_after_leaving, credit_forget
 from native.events cimport event_new, event_order_cancelled, event_order_rested
 from native.ledger cimport FAULT_NO_MEMORY, orders_counted
 from native.memory cimport slab_give, slab_take
@@ -42,6 +43,7 @@ cdef struct Taker:
     int self_trade
     uint16_t flags
     bint liquidation                   # the engine's own closing order
+    bint followed                      # its account's credit counts it, or it is reduce-only (credit.pxd)
     bint counting                      # a fill-or-kill order that has counted on its makers
 
 # ----------------------------------------------------------------------------------------------- events
@@ -129,6 +131,8 @@ cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept n
     order.filled_lots = taker.filled_lots
     ensure(core, book_append(core, &symbol.sides[taker.side], slot), FAULT_NO_MEMORY)
     own_link(core, taker.position, slot)
+    if not taker.followed:
+        credit_forget(account_at(core, taker.position.account))
     orders_counted(symbol, taker.position, order, order.open_lots)
     event_order_rested(core, taker.position, order, taker.client_order_id)
     if order.flags & ORDER_FLAG_ICEBERG:
@@ -140,6 +144,7 @@ cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uin
     book_remove(core, &symbol.sides[order.side], slot)
     own_unlink(core, position, slot)
     orders_counted(symbol, position, order, -order.open_lots)
+    credit_after_leaving(core, symbol, position, order)
 
 cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
     """Gives back the record of an order that has ended."""

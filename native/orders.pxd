@@ -89,6 +89,9 @@ cdef inline void new_taker(Core* core, wire_order* c, Placing* placing, Taker* t
     """An accepted order, with its id, before it does anything."""
     if placing.position == &placing.blank:
         placing.position = position_ensure(core, placing.blank.account, placing.blank.symbol)
+        if placing.blank.charge_q31:       # what was measured with the order counted in
+            placing.position.charge_q31 = placing.blank.charge_q31
+            placing.position.room_atoms = placing.blank.room_atoms
     taker.position = placing.position
     taker.slot = 0
     taker.order_id = core.next_order_id
@@ -105,6 +108,7 @@ cdef inline void new_taker(Core* core, wire_order* c, Placing* placing, Taker* t
     taker.self_trade = c.self_trade
     taker.flags = <uint16_t>c.flags
     taker.liquidation = False
+    taker.followed = placing.followed
     taker.counting = False
     if c.display_lots:
         taker.flags |= ORDER_FLAG_ICEBERG

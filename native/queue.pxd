@@ -6,9 +6,10 @@ address space with room for every pool that can wait at once, so it never grows 
 """
 
 from libc.stdint cimport int64_t, uint32_t
-from native.core cimport Core, PoolState, Position, QueuedPool, account_at
+from native.core cimport Account, Core, PoolState, Position, QueuedPool, account_at
+from native.credit cimport credit_has
 from native.margin cimport PoolValue, below_maintenance, pool_value
-from native.units cimport i128, wide
+from native.units cimport i128, rarely, usually, wide
 
 cdef inline PoolState* pool_state(Core* core, uint32_t account, Position* isolated) noexcept nogil:
     return &isolated.pool if isolated != NULL else &account_at(core, account).pool
@@ -52,15 +53,11 @@ cdef inline void queue_sift(Core* core, int64_t place, QueuedPool* pool) noexcep
         place = child
     queue_set(core, place, pool)
 
-cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
-    """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew."""
+cdef inline void pool_weigh(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+    """Measures a pool; queues it if it is below maintenance or being liquidated, and moves it if it waits already."""
     cdef PoolState* state = pool_state(core, account, isolated)
-    cdef PoolValue value
+    cdef PoolValue value = pool_value(core, account, isolated)
     cdef QueuedPool pool
-    if isolated == NULL and account_at(core, account).cross_positions == 0 \
-            and not state.liquidating and state.heap_place == 0:
-        return
-    value = pool_value(core, account, isolated)
     if not (state.heap_place or state.liquidating or below_maintenance(&value)):
         return
     pool.equity_atoms = value.equity_atoms
@@ -75,9 +72,20 @@ cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) no
     core.queue_count += 1
     queue_sift(core, core.queue_count - 1, &pool)
 
+cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+    """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew.
+
+    A cross pool that is known to have credit is not below maintenance (credit.pxd).
+    """
+    cdef Account* owner = account_at(core, account)
+    if usually(isolated == NULL and owner.pool.heap_place == 0 and not owner.pool.liquidating
+               and (credit_has(core, owner, 0) or owner.cross_positions == 0)):
+        return
+    pool_weigh(core, account, isolated)
+
 cdef inline void position_check(Core* core, Position* position) noexcept nogil:
     """Checks the pool that a position belongs to, and the wallet's pool too where that is another (after a fill)."""
-    if position.isolated:
+    if rarely(position.isolated):
         pool_check(core, position.account, position)
     pool_check(core, position.account, NULL)
 

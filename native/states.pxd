@@ -8,6 +8,7 @@ from native.book cimport book_front
 from native.core cimport (
     Core, Position, Symbol, account_at, ensure, open_position_at, order_at, position_at, symbol_at,
 )
+from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_new
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, settle_position
 from native.liquidation cimport liquidation_drain
@@ -74,6 +75,7 @@ cdef inline void close_at_mark(Core* core, Symbol* symbol, Position* position) n
     cdef int64_t lots = iabs(position.position_lots)
     cdef int64_t value = lots * symbol.mark_ticks * symbol.m
     cdef Settlement settlement
+    credit_forget(account_at(core, position.account))
     settlement.fee_atoms = 0
     settlement.realised_atoms = settle_position(core, symbol, position, side, lots, value, symbol.mark_ticks, False)
     event_fill(core, position, side, FILL_ROLE_SETTLEMENT, 0, 0, 0, symbol.mark_ticks, lots, value, 0, &settlement)

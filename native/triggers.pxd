@@ -9,14 +9,13 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 from native.amend cimport taker_from
 from native.book cimport crosses
-from native.checks cimport market_edge, out_of_band, over_exposed, slid
+from native.checks cimport bears, market_edge, out_of_band, over_exposed, slid
 from native.core cimport (
     ARMED, Core, Order, OrderMore, Position, Symbol, TRIGGERED, Timer, WAITING, account_more, more_at, order_at,
     position_at, reducible_lots, symbol_of,
 )
 from native.events cimport event_new
 from native.liquidation cimport liquidation_drain
-from native.margin cimport admits
 from native.matching cimport reachable
 from native.memory cimport ids_take
 from native.order_index cimport order_index_find
@@ -69,8 +68,8 @@ cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint 
         return 0
     if over_exposed(symbol, taker.reach_lots, taker.limit_ticks, NULL):
         return CANCEL_REASON_VALUE_OUT_OF_RANGE
-    if core.risk and not admits(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
-                                taker.flags & ORDER_FLAG_REDUCE_ONLY, 0):
+    if core.risk and not bears(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
+                               taker.flags & ORDER_FLAG_REDUCE_ONLY, 0, &taker.followed):
         return CANCEL_REASON_INSUFFICIENT_MARGIN
     return 0
 

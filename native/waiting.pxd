@@ -17,7 +17,7 @@ from native.core cimport (
 from native.memory cimport ids_add, ids_take
 from native.order_index cimport order_index_find
 from native.trailing cimport (
-    trail_begin, trail_best, trail_number, trail_trigger, trails_close, trails_collect, trails_watch,
+    trail_beats, trail_begin, trail_best, trail_number, trail_trigger, trails_close, trails_collect, trails_watch,
 )
 from native.units cimport ppm_ceil
 from native.wire cimport *
@@ -57,7 +57,8 @@ cdef inline int64_t trigger_now(Core* core, Symbol* symbol, uint32_t slot) noexc
         return more.trigger_ticks
     number = trail_number(order, more)
     best = watched_price(symbol, more.trigger_by)
-    if more.trail_serial:
+    if more.trail_serial and not trail_beats(
+            number, best, trail_best(core, &symbol.triggers.trails[number], slot)):
         best = trail_best(core, &symbol.triggers.trails[number], slot)
     return trail_trigger(number, best, more.callback_ppm if more.callback_ppm else more.callback_ticks)
 

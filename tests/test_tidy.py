@@ -94,10 +94,16 @@ MAY_IMPORT = {
 WITHOUT_IO = (
     "exchange/client/core.py",
     "exchange/client/asks.py",
+    "exchange/client/mirror.py",
     "exchange/client/book_mirror.py",
+    "exchange/client/order_mirror.py",
+    "exchange/client/market_data.py",
     "exchange/gateway/connection.py",
     "exchange/gateway/replies.py",
     "exchange/gateway/publisher.py",
+    "exchange/gateway/public_book.py",
+    "exchange/gateway/statistics.py",
+    "exchange/gateway/resting.py",
     "exchange/sequencer.py",
 )
 IO_MODULES = {"zmq", "socket", "asyncio", "os", "pathlib", "threading", "subprocess"}

@@ -20,7 +20,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,36 @@ from typing import Any
 from exchange.errors import CorruptionError
 from exchange.protocol import messages, records, schema
 
+
+def packer(command: str, *names: str) -> Callable[..., bytes]:
+    """A function that packs a command from these fields, in this order; every other field is the table's default.
+
+    >>> deposit = packer("deposit", "account", "amount_atoms")
+    >>> records.decode_commands(deposit(7, 500))
+    [Deposit(account=7, amount_atoms=500, sequence=0, timestamp_ns=0)]
+    """
+    message = schema.COMMAND_BY_NAME[command]
+    fields = schema.COMMAND_HEADER.fields + message.fields
+    layout = struct.Struct("<" + "".join(schema.KINDS[f.kind][0] for f in fields))
+    fixed = {"type": message.number, "size": layout.size}
+    unknown = set(names) - {f.name for f in fields}
+    if unknown:
+        raise ValueError(f"{command} has no field {', '.join(sorted(unknown))}")
+    values = [
+        f.name if f.name in names else repr(fixed.get(f.name, f.default or 0)) for f in fields
+    ]
+    make: Callable[..., bytes] = eval(
+        f"lambda {', '.join(names)}: pack({', '.join(values)})", {"pack": layout.pack}
+    )
+    return make
+
+
 RECORD = struct.Struct("<BBBBIQqq")
-PLACE = struct.Struct(
-    "<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["place_order"].body_format
+PLACE = packer(
+    "place_order", "account", "symbol", "side", "time_in_force", "price_ticks", "qty_lots"
 )
-CANCEL = struct.Struct(
-    "<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["cancel_order"].body_format
-)
-AMEND = struct.Struct(
-    "<" + schema.COMMAND_HEADER.body_format + schema.COMMAND_BY_NAME["amend_order"].body_format
-)
+CANCEL = packer("cancel_order", "account", "order_id")
+AMEND = packer("amend_order", "account", "order_id", "price_ticks")
 EVENT_HEAD = struct.Struct("<HH")
 FILL = struct.Struct(
     "<" + schema.EVENT_HEADER.body_format + schema.EVENT_BY_NAME["fill"].body_format
@@ -112,22 +132,25 @@ def setup_commands(users: set[int]) -> bytes:
 def translate(data: bytes) -> Iterator[bytes]:
     """The workload's records as command records, unstamped."""
     price_of: dict[int, int] = {}
-    place, cancel, amend = (
-        schema.COMMAND_BY_NAME[n].number for n in ("place_order", "cancel_order", "amend_order")
-    )
     for op, side, tif, _, user, order_id, price, qty in RECORD.iter_unpack(data):
         if op == 0:
             price_of[order_id] = price
-            yield PLACE.pack(
-                place, PLACE.size, user, 0, 0, SYMBOL, side, 0, tif, 0, 0, price, qty, 0
-            )
+            yield PLACE(user, SYMBOL, side, tif, price, qty)
         elif op == 1:
-            yield CANCEL.pack(cancel, CANCEL.size, user, 0, 0, order_id, 0)
+            yield CANCEL(user, order_id)
         else:
             if price_of[order_id] == price:
-                yield AMEND.pack(amend, AMEND.size, user, 0, 0, order_id, 0, PARKED_TICKS[side], 0)
+                yield AMEND(user, order_id, PARKED_TICKS[side])
             price_of[order_id] = price
-            yield AMEND.pack(amend, AMEND.size, user, 0, 0, order_id, 0, price, 0)
+            yield AMEND(user, order_id, price)
+
+
+def in_batches(commands: list[bytes], sequence: int, batch: int) -> list[bytes]:
+    """The commands stamped to follow ``sequence``, ``batch`` of them in one call."""
+    return [
+        records.stamp(b"".join(commands[at : at + batch]), sequence + at + 1, 2)
+        for at in range(0, len(commands), batch)
+    ]
 
 
 def load_workload(path: Path, batch: int) -> Workload:
@@ -139,13 +162,7 @@ def load_workload(path: Path, batch: int) -> Workload:
         )
     users = {RECORD.unpack_from(data, at)[4] for at in range(0, len(data), RECORD.size)}
     setup = setup_commands(users)
-    sequence = records.count_records(setup)
-    commands = list(translate(data))
-    batches = []
-    for at in range(0, len(commands), batch):
-        part = commands[at : at + batch]
-        batches.append(records.stamp(b"".join(part), sequence + 1, 2))
-        sequence += len(part)
+    batches = in_batches(list(translate(data)), records.count_records(setup), batch)
     return Workload(setup, batches, len(data) // RECORD.size)
 
 
@@ -160,11 +177,16 @@ def run_pass(workload: Workload, margin: bool) -> tuple[float, Any]:
     return spent / workload.messages, engine
 
 
-def fresh_engine(workload: Workload, margin: bool) -> Any:
-    """A native engine with the symbol listed and the users funded."""
+def new_engine(margin: bool) -> Any:
+    """An empty native engine: with margin, or matching alone."""
     from exchange._native.engine import Engine
 
-    engine = Engine(risk=margin, prevent_self_trade=False)
+    return Engine(risk=margin, prevent_self_trade=False)
+
+
+def fresh_engine(workload: Workload, margin: bool) -> Any:
+    """A native engine with the symbol listed and the users funded."""
+    engine = new_engine(margin)
     read_answers([engine.apply(workload.setup)], engine)  # raises where a deposit was refused
     return engine
 

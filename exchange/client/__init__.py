@@ -8,6 +8,7 @@ from exchange.client.aio import AsyncAdminClient, AsyncClient
 from exchange.client.asks import Funds, Listed, SymbolNotListed
 from exchange.client.book_mirror import BookMirror
 from exchange.client.core import ClientTimeout, NotLoggedIn, RequestRefused, SessionLost
+from exchange.client.order_mirror import OrderMirror
 from exchange.client.results import (
     CancelResult,
     CommandResult,
@@ -16,7 +17,18 @@ from exchange.client.results import (
     OrderStatus,
 )
 from exchange.client.sync import AdminClient, Client
-from exchange.gateway.feed import BookDelta, BookSnapshot, Trade
+from exchange.gateway.feed import (
+    BookDelta,
+    BookSnapshot,
+    OrderAction,
+    OrderChange,
+    OrdersDelta,
+    OrdersSnapshot,
+    QueuedOrder,
+    Statistics,
+    TopOfBook,
+    Trade,
+)
 
 __all__ = [
     "AdminClient",
@@ -33,10 +45,18 @@ __all__ = [
     "ListResult",
     "Listed",
     "NotLoggedIn",
+    "OrderAction",
+    "OrderChange",
+    "OrderMirror",
     "OrderResult",
     "OrderStatus",
+    "OrdersDelta",
+    "OrdersSnapshot",
+    "QueuedOrder",
     "RequestRefused",
     "SessionLost",
+    "Statistics",
     "SymbolNotListed",
+    "TopOfBook",
     "Trade",
 ]

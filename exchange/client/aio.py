@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 import zmq
 import zmq.asyncio
 
-from exchange.client.aio_live import AsyncLiveBook, AsyncMarketData, Sender
+from exchange.client.aio_live import AsyncLiveBook, AsyncLiveOrders, AsyncMarketData, Sender
 from exchange.client.asks import (
     Asks,
     Changes,
@@ -33,11 +33,11 @@ from exchange.client.asks import (
 )
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
-from exchange.client.market_data import Names, topics_of
+from exchange.client.market_data import Topics, topics_of
 from exchange.client.order_builders import OrderBuilders
 from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
 from exchange.errors import Rejected
-from exchange.gateway.feed import BookSnapshot
+from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
 from exchange.protocol.views import AccountView, OrderView, PositionView
@@ -204,6 +204,14 @@ class AsyncBaseClient:
     async def book(self, symbol: SymbolLike, depth: int = 0) -> BookSnapshot:
         """The book now, best prices first; with a depth only so many levels of each side."""
         return await self._do(self._ask.get_book, symbol, depth)
+
+    async def book_orders(self, symbol: SymbolLike) -> OrdersSnapshot:
+        """The resting orders as the public sees them: best prices first, at one price who came first."""
+        return await self._do(self._ask.get_book_orders, symbol)
+
+    async def statistics(self, symbol: SymbolLike) -> Statistics:
+        """The last 24 hours, open interest and mark."""
+        return await self._do(self._ask.get_statistics, symbol)
 
     async def funds(self) -> Funds:
         """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
@@ -430,31 +438,19 @@ class AsyncClient(OrderBuilders, AsyncBaseClient):
 
     # ---- market data
 
-    def subscribe(
-        self,
-        *,
-        book: Names = (),
-        trades: Names = (),
-        mark: Names = (),
-        funding: Names = (),
-        liquidations: bool = False,
-        funds: bool = False,
-    ) -> AsyncMarketData:
-        """A stream of market data; symbols by name, one or several."""
-        topics = topics_of(
-            book=book,
-            trades=trades,
-            mark=mark,
-            funding=funding,
-            liquidations=liquidations,
-            funds=funds,
-        )
-        return AsyncMarketData(self._context, self.market_data_endpoint, topics)
+    def subscribe(self, **topics: Unpack[Topics]) -> AsyncMarketData:
+        """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
+        return AsyncMarketData(self._context, self.market_data_endpoint, topics_of(**topics))
 
     async def book_mirror(self, symbol: SymbolLike) -> AsyncLiveBook:
         """A copy of a symbol's book that follows it; await its ``update`` to let it."""
         listed = await self._listed(symbol)
         return await AsyncLiveBook(self, listed.view.symbol, listed.view.name).open()
+
+    async def order_mirror(self, symbol: SymbolLike) -> AsyncLiveOrders:
+        """A copy of a symbol's resting orders that follows them; await its ``update`` to let it."""
+        listed = await self._listed(symbol)
+        return await AsyncLiveOrders(self, listed.view.symbol, listed.view.name).open()
 
 
 class AsyncAdminClient(AsyncBaseClient):

@@ -24,7 +24,7 @@ from exchange.client.order_options import (
 )
 from exchange.client.reading import body_of, views_of
 from exchange.client.results import CommandResult
-from exchange.gateway.feed import BookSnapshot
+from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Fill, ListSymbol
 from exchange.protocol.schema import MarginMode, SymbolState
@@ -117,6 +117,14 @@ class Asks(OrderAsks):
     def get_book(self, symbol: SymbolLike, depth: int = 0) -> Ask[BookSnapshot]:
         question = Question("get_book", {"symbol": self.number_of(symbol), "depth": depth})
         return ask_one(question, lambda reply: views_of(reply, None, BookSnapshot))
+
+    def get_book_orders(self, symbol: SymbolLike) -> Ask[OrdersSnapshot]:
+        question = Question("get_book_orders", {"symbol": self.number_of(symbol)})
+        return ask_one(question, lambda reply: views_of(reply, None, OrdersSnapshot))
+
+    def get_statistics(self, symbol: SymbolLike) -> Ask[Statistics]:
+        question = Question("get_statistics", {"symbol": self.number_of(symbol)})
+        return ask_one(question, lambda reply: views_of(reply, None, Statistics))
 
     def get_funds(self) -> Ask[Funds]:
         def read(reply: Reply) -> Funds:

@@ -32,12 +32,12 @@ from exchange.client.asks import (
 )
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
-from exchange.client.live import FOREVER_S, LiveBook, MarketData
-from exchange.client.market_data import Names, topics_of
+from exchange.client.live import FOREVER_S, LiveBook, LiveOrders, MarketData
+from exchange.client.market_data import Topics, topics_of
 from exchange.client.order_builders import OrderBuilders
 from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
 from exchange.errors import Rejected
-from exchange.gateway.feed import BookSnapshot
+from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
 from exchange.protocol.views import AccountView, OrderView, PositionView
@@ -169,6 +169,14 @@ class BaseClient:
     def book(self, symbol: SymbolLike, depth: int = 0) -> BookSnapshot:
         """The book now, best prices first; with a depth only so many levels of each side."""
         return self._do(self._ask.get_book, symbol, depth)
+
+    def book_orders(self, symbol: SymbolLike) -> OrdersSnapshot:
+        """The resting orders as the public sees them: best prices first, at one price who came first."""
+        return self._do(self._ask.get_book_orders, symbol)
+
+    def statistics(self, symbol: SymbolLike) -> Statistics:
+        """The last 24 hours, open interest and mark."""
+        return self._do(self._ask.get_statistics, symbol)
 
     def funds(self) -> Funds:
         """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
@@ -389,31 +397,19 @@ class Client(OrderBuilders, BaseClient):
 
     # ---- market data
 
-    def subscribe(
-        self,
-        *,
-        book: Names = (),
-        trades: Names = (),
-        mark: Names = (),
-        funding: Names = (),
-        liquidations: bool = False,
-        funds: bool = False,
-    ) -> MarketData:
-        """A stream of market data; symbols by name, one or several."""
-        topics = topics_of(
-            book=book,
-            trades=trades,
-            mark=mark,
-            funding=funding,
-            liquidations=liquidations,
-            funds=funds,
-        )
-        return MarketData(self._context, self.market_data_endpoint, topics)
+    def subscribe(self, **topics: Unpack[Topics]) -> MarketData:
+        """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
+        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics))
 
     def book_mirror(self, symbol: SymbolLike) -> LiveBook:
         """A copy of a symbol's book that follows it; call its ``update`` to let it."""
         listed = self._listed(symbol)
         return LiveBook(self, listed.view.symbol, listed.view.name)
+
+    def order_mirror(self, symbol: SymbolLike) -> LiveOrders:
+        """A copy of a symbol's resting orders that follows them; call its ``update`` to let it."""
+        listed = self._listed(symbol)
+        return LiveOrders(self, listed.view.symbol, listed.view.name)
 
 
 class AdminClient(BaseClient):

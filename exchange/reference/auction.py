@@ -9,7 +9,7 @@ from exchange.reference import self_trade
 from exchange.reference.cancelling import cancel
 from exchange.reference.context import Context
 from exchange.reference.margin import maker_lots
-from exchange.reference.matching import follow_fill, party, settle_order, take_trade
+from exchange.reference.matching import follow_fill, settle_order, take_trade
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.prices import crosses
 from exchange.reference.state import Symbol
@@ -112,8 +112,7 @@ def meet(ctx: Context, buy: Order, sell: Order, price_ticks: int) -> None:
         if lots == 0:
             cancel(ctx, order, CancelReason.INSUFFICIENT_MARGIN)
             return
-    parties = party(ctx, buy), party(ctx, sell)
     trade_id = take_trade(ctx, buy, sell, lots, price_ticks)
     for order in (buy, sell):
         settle_order(ctx, order, lots, price_ticks, trade_id, FillRole.AUCTION, kept_atoms=0)
-    follow_fill(ctx, *parties, lots)
+    follow_fill(ctx, buy, sell, lots)

@@ -41,15 +41,6 @@ class Taker:
     counted: set[int] = field(default_factory=set)  # orders that fill or kill relies on
 
 
-@dataclass(slots=True, frozen=True)
-class Party:
-    """One side of a fill, and how many lots its account held before."""
-
-    order: Order
-    position: Position
-    lots_before: int
-
-
 # ------------------------------------------------------------------------------------------------ the loop
 
 
@@ -111,20 +102,14 @@ def meet(ctx: Context, taker: Taker, maker: Order) -> bool:
 def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
     """Step 5 of the loop: the maker is settled, then the taker, and then what follows from it."""
     order, price = taker.order, maker.price_ticks
-    parties = party(ctx, maker), party(ctx, order)
     trade_id = take_trade(ctx, maker, order, lots, price)
     settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, kept_atoms=0)
     if taker.closing is not None:
         taker.closing.settle(ctx, order, lots, price, trade_id)
     else:
-        kept = may_still_lose(taker, parties[1].position, lots)
+        kept = may_still_lose(taker, ctx.state.position_of(order), lots)
         settle_order(ctx, order, lots, price, trade_id, FillRole.TAKER, kept_atoms=kept)
-    follow_fill(ctx, *parties, lots)
-
-
-def party(ctx: Context, order: Order) -> Party:
-    position = ctx.state.position_of(order)
-    return Party(order, position, position.lots)
+    follow_fill(ctx, maker, order, lots)
 
 
 def take_trade(ctx: Context, first: Order, second: Order, lots: int, price_ticks: int) -> int:
@@ -194,16 +179,17 @@ def fee_ppm(position: Position, role: FillRole) -> int:
     return symbol.maker_fee_ppm if role == FillRole.MAKER else symbol.taker_fee_ppm
 
 
-def follow_fill(ctx: Context, first: Party, second: Party, lots: int) -> None:
+def follow_fill(ctx: Context, first: Order, second: Order, lots: int) -> None:
     """Step 5 of the loop, once both sides are settled: the book, links, orders that lost their sense, pools."""
-    for side in (first, second):
-        leave_or_refresh(ctx, side.order)
-    for side in (first, second):
-        links.after_fill(ctx, side.order, lots)
-    for side in (first, second):
-        cancel_spent_reduce_only(ctx, side.position, (first.order, second.order))
-    for side in (first, second):
-        ctx.check_after_fill(side.position)
+    both = (first, second)
+    for order in both:
+        leave_or_refresh(ctx, order)
+    for order in both:
+        links.after_fill(ctx, order, lots)
+    for order in both:
+        cancel_spent_reduce_only(ctx, ctx.state.position_of(order), both)
+    for order in both:
+        ctx.check_after_fill(ctx.state.position_of(order))
 
 
 def leave_or_refresh(ctx: Context, order: Order) -> None:

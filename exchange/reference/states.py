@@ -27,11 +27,10 @@ def set_symbol_state(ctx: Context, command: SetSymbolState) -> None:
         return
     ctx.accept(command.number, 0)
     symbol = ctx.state.symbols[command.symbol]
-    if symbol.state != command.state:
-        symbol.state = command.state
-        ctx.events.write("symbol_state_changed", 0, symbol=symbol.number, state=symbol.state)
-        if symbol.state == SETTLED:
-            move_mark(ctx, symbol, command.price_ticks)
+    symbol.state = command.state
+    ctx.events.write("symbol_state_changed", 0, symbol=symbol.number, state=symbol.state)
+    if symbol.state == SETTLED:
+        move_mark(ctx, symbol, command.price_ticks)
     if symbol.state == SymbolState.OPEN:
         auction.uncross(ctx, symbol)
         check_holders(ctx, symbol)

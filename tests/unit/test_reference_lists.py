@@ -296,6 +296,15 @@ def test_exit_that_is_armed_while_the_position_ends_goes(desk: Desk) -> None:
     assert cancelled(events) == [(4, "reduce_only", 3)]
 
 
+def test_exit_whose_entry_still_buys_stays_without_a_position(desk: Desk) -> None:
+    """Short 3, an entry buys 5: after 3 there is nothing to reduce, but 2 more are to come."""
+    desk.trade(2, 1, 3, 100)
+    desk.do(place_list(1, EXITS, entry(BUY, 5, 100), stop_loss(5)))
+    assert not cancelled(desk.order(4, SELL, 3, 100))
+    assert not cancelled(desk.order(4, SELL, 2, 100))
+    assert (desk.holding(1)[0], desk.live(1)[4].open_lots) == (2, 5)
+
+
 def test_trailing_exit_begins_to_watch_when_it_is_armed(desk: Desk) -> None:
     trailing = stop_loss(3, trigger=0, order_type=TRAILING, callback_ticks=5)
     desk.do(place_list(1, EXITS, entry(BUY, 3, 100), trailing))
