@@ -36,6 +36,7 @@ from native.operations cimport (
 from native.order_index cimport bucket_of, buckets_close, buckets_open
 from native.own_orders cimport own_sort
 from native.orders cimport amend_order, cancel_all, cancel_order, place_order
+from native.units cimport rarely, usually
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
@@ -74,7 +75,8 @@ COMMAND_SIZES[COMMAND_SETTLE_FUNDING] = sizeof(wire_settle_funding)
 COMMAND_SIZES[COMMAND_ADVANCE_TIME] = sizeof(wire_advance_time)
 
 cdef inline bint well_formed(wire_command_header* header) noexcept nogil:
-    return header.type < COMMAND_NUMBERS and header.size == COMMAND_SIZES[header.type] and header.size != 0
+    """Whether the record is as long as its type says (a header at least, so that 0 fits no record)."""
+    return header.type < COMMAND_NUMBERS and header.size == COMMAND_SIZES[header.type]
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
@@ -129,11 +131,11 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
     core.sequence = header.sequence
     if header.timestamp_ns > core.timestamp_ns:
         core.timestamp_ns = header.timestamp_ns
-    reason = dispatch(core, header, header.type) if formed else REJECT_REASON_MALFORMED_COMMAND
-    if reason:
+    reason = dispatch(core, header, header.type) if usually(formed) else REJECT_REASON_MALFORMED_COMMAND
+    if rarely(reason != 0):
         event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
                        named_client_order(header, header.type) if formed else 0)
-    elif core.queue_count:
+    elif rarely(core.queue_count != 0):
         liquidation_drain(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
@@ -386,6 +388,7 @@ cdef class Engine:
         cdef int64_t isolated = 0
         cdef int64_t initial = 0
         cdef int64_t profit = 0
+        cdef int64_t open_orders = 0
         cdef int64_t need
         owner = self.owner(account)
         value = cross_value(core, account)
@@ -399,6 +402,7 @@ cdef class Engine:
             else:
                 profit += unrealised(symbol_at(core, position.symbol), position)
             initial += need
+            open_orders += position.order_count
             slot = position.next
         return AccountView(
             account=account,
@@ -411,7 +415,7 @@ cdef class Engine:
             available_atoms=available_with(core, account, NULL, False),
             withdrawable_atoms=withdrawable(core, account),
             liquidating=bool(owner.pool.liquidating),
-            open_orders=owner.open_orders,
+            open_orders=open_orders,
         )
 
     def accounts(self):

@@ -61,14 +61,14 @@ cdef inline bint valid_flags(wire_place_order* c) noexcept nogil:
     return not c.flags & ORDER_FLAG_POST_ONLY or (
         c.order_type == ORDER_TYPE_LIMIT and c.time_in_force == TIME_IN_FORCE_GTC)
 
-cdef inline int check_form(Core* core, wire_place_order* c) noexcept nogil:
-    """What can be told from the command alone, and whether its symbol can be traded."""
-    cdef Symbol* symbol
-    if c.account == 0 or c.account > MAX_ACCOUNT:
-        return REJECT_REASON_INVALID_ACCOUNT
-    symbol = symbol_at(core, c.symbol)
-    if symbol == NULL:
-        return REJECT_REASON_UNKNOWN_SYMBOL
+cdef inline bint ordinary(wire_place_order* c) noexcept nogil:
+    """Whether side, type, time in force, self-trade prevention and flags are those of a limit order without flags that
+    rests or not: one look at eight bytes in place of seven.
+    """
+    return not (<uint64_t*>&c.side)[0] & ~<uint64_t>0x03010001
+
+cdef inline int check_kind(wire_place_order* c) noexcept nogil:
+    """Side, type, time in force, self-trade prevention and flags."""
     if c.side > SIDE_SELL:
         return REJECT_REASON_INVALID_SIDE
     if c.order_type > ORDER_TYPE_MARKET:
@@ -78,14 +78,31 @@ cdef inline int check_form(Core* core, wire_place_order* c) noexcept nogil:
         return REJECT_REASON_INVALID_TIME_IN_FORCE
     if c.self_trade > SELF_TRADE_PREVENTION_DECREMENT:
         return REJECT_REASON_INVALID_SELF_TRADE_PREVENTION
-    if not valid_flags(c):
-        return REJECT_REASON_INVALID_FLAGS
+    return 0 if valid_flags(c) else REJECT_REASON_INVALID_FLAGS
+
+cdef inline bint outside(int64_t value, int64_t most) noexcept nogil:
+    """Whether a value is not in 1 .. most."""
+    return <uint64_t>(value - 1) >= <uint64_t>most
+
+cdef inline int check_form(Core* core, wire_place_order* c) noexcept nogil:
+    """What can be told from the command alone, and whether its symbol can be traded."""
+    cdef Symbol* symbol
+    cdef int reason
+    if outside(c.account, MAX_ACCOUNT):
+        return REJECT_REASON_INVALID_ACCOUNT
+    symbol = symbol_at(core, c.symbol)
+    if symbol == NULL:
+        return REJECT_REASON_UNKNOWN_SYMBOL
+    if rarely(not ordinary(c)):
+        reason = check_kind(c)
+        if reason:
+            return reason
     if c.order_type == ORDER_TYPE_MARKET:
         if c.price_ticks != 0:
             return REJECT_REASON_INVALID_PRICE
-    elif c.price_ticks < 1 or c.price_ticks > MAX_PRICE_TICKS:
+    elif outside(c.price_ticks, MAX_PRICE_TICKS):
         return REJECT_REASON_INVALID_PRICE
-    if c.qty_lots < 1 or c.qty_lots > MAX_QTY_LOTS:
+    if outside(c.qty_lots, MAX_QTY_LOTS):
         return REJECT_REASON_INVALID_QUANTITY
     if symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
@@ -109,13 +126,13 @@ cdef inline bint bears(
     bint reduce_only, uint32_t without, bint* followed
 ) noexcept nogil:
     """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
+    followed[0] = True
+    if usually(not reduce_only and not position.isolated
+               and credit_admits(core, symbol, position, side, lots, price_ticks)):
+        return True
     followed[0] = reduce_only
-    if rarely(reduce_only):
-        if not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
-                symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
-            return True
-    elif usually(not position.isolated and credit_admits(core, symbol, position, side, lots, price_ticks)):
-        followed[0] = True
+    if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
+            symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
         return True
     return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
@@ -137,9 +154,9 @@ cdef inline int check_order(
         return REJECT_REASON_TOO_MANY_OPEN_ORDERS
     if lots > 0 and over_exposed(symbol, lots, limit_ticks, NULL):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
-    if not (slab_has_room(&core.orders) and slab_has_room(&core.positions)):
+    if rarely(not (slab_has_room(&core.orders) and slab_has_room(&core.positions))):
         return REJECT_REASON_OUT_OF_CAPACITY
-    if pool_of(core, position).liquidating:
+    if rarely(pool_of(core, position).liquidating):
         return REJECT_REASON_POOL_LIQUIDATING
     if reduce_only and reducible_lots(position, c.side) == 0:
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
@@ -226,7 +243,8 @@ cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
     elif c.time_in_force == TIME_IN_FORCE_FOK:
         run_fill_or_kill(core, symbol, &taker)
     else:
-        match(core, symbol, &taker)
+        if crosses(&symbol.sides[1 - taker.side], limit):
+            match(core, symbol, &taker)
         finish(core, symbol, &taker, c.time_in_force == TIME_IN_FORCE_GTC)
     return 0
 
@@ -347,7 +365,8 @@ cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, u
     taker.liquidation = False
     event_amended(core, position, slot, False, price, open_lots)
     order_leave(core, symbol, position, slot)
-    match(core, symbol, &taker)
+    if crosses(&symbol.sides[1 - taker.side], price):
+        match(core, symbol, &taker)
     finish(core, symbol, &taker, True)
 
 cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
