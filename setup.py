@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 FLAGS = {
     "release": ["-O3", "-fno-strict-aliasing", "-g1"],
     "native": ["-O3", "-fno-strict-aliasing", "-g1", "-march=native"],
-    "debug": ["-O0", "-g3", "-fno-strict-aliasing"],
+    "debug": ["-O0", "-g3", "-fno-strict-aliasing", "-DEXCHANGE_CHECKED"],
     "sanitize": [
         "-O1",
         "-g",

@@ -13,6 +13,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memmove
 from native.core cimport Block, BookSide, Chunk, Core, Level, Order, order_at
 from native.core cimport BLOCK_CACHE, CHUNK_BLOCKS
+from native.units cimport rarely, usually
 
 cdef extern from *:
     int lowest_bit "__builtin_ctzll" (unsigned long long word) noexcept nogil
@@ -150,7 +151,7 @@ cdef inline Block* index_after(BookSide* side, int64_t key) noexcept nogil:
 
 cdef inline Block* block_find(BookSide* side, int64_t key) noexcept nogil:
     cdef Block* block = side.cache[key & (BLOCK_CACHE - 1)]
-    if block != NULL and block.key == key:
+    if usually(block != NULL and block.key == key):
         return block
     block = index_find(side, key)
     if block != NULL:
@@ -204,7 +205,7 @@ cdef inline void side_find_best(BookSide* side) noexcept nogil:
 cdef inline void level_emptied(Core* core, BookSide* side, Block* block, int64_t price_ticks) noexcept nogil:
     """Clears a level's bit, gives an empty block back, and finds the next best price if it was the best."""
     block.occupied &= ~(<uint64_t>1 << (price_ticks & 63))
-    if block.occupied == 0:
+    if rarely(block.occupied == 0):
         block_release(core, side, block)
         if block == side.best_block:
             side_find_best(side)
@@ -233,7 +234,7 @@ cdef inline bint book_append(Core* core, BookSide* side, uint32_t slot) noexcept
     cdef int64_t price = order.price_ticks
     cdef Block* block = block_find(side, price >> 6)
     cdef Level* level
-    if block == NULL:
+    if rarely(block == NULL):
         block = block_new(core, side, price >> 6)
         if block == NULL:
             return False

@@ -5,13 +5,14 @@ conservation of money can be read off one page.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport realloc
+from libc.stdlib cimport malloc, realloc
 from native.core cimport (
-    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, slot_of,
+    OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, slot_of,
 )
+from native.credit cimport credit_forget, credit_has
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
-from native.units cimport iabs, imax, imin, ppm_ceil, share_ceil, share_floor
+from native.units cimport iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
 from native.wire cimport *
 
 cdef enum:
@@ -81,16 +82,28 @@ cdef inline void fund_move(Core* core, uint32_t fund, uint32_t symbol, int cause
 
 # ----------------------------------------------------------------------------------- the open positions
 
-cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    cdef uint32_t* grown
-    if symbol.open_count == symbol.open_capacity:
-        grown = <uint32_t*>realloc(symbol.open_positions, (2 * symbol.open_capacity + 16) * sizeof(uint32_t))
+cdef inline bint open_chunk_new(Symbol* symbol) noexcept nogil:
+    """Room for another chunk of open positions; False without memory.  Growth copies the directory of chunks alone."""
+    cdef uint32_t* chunk
+    cdef uint32_t** grown
+    if symbol.open_chunk_count == symbol.open_chunk_capacity:
+        grown = <uint32_t**>realloc(symbol.open_chunks, (2 * symbol.open_chunk_capacity + 4) * sizeof(uint32_t*))
         if grown == NULL:
-            ensure(core, False, FAULT_NO_MEMORY)
-            return
-        symbol.open_positions = grown
-        symbol.open_capacity = 2 * symbol.open_capacity + 16
-    symbol.open_positions[symbol.open_count] = slot_of(core, position)
+            return False
+        symbol.open_chunks = grown
+        symbol.open_chunk_capacity = 2 * symbol.open_chunk_capacity + 4
+    chunk = <uint32_t*>malloc(OPEN_CHUNK * sizeof(uint32_t))
+    if chunk == NULL:
+        return False
+    symbol.open_chunks[symbol.open_chunk_count] = chunk
+    symbol.open_chunk_count += 1
+    return True
+
+cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    if symbol.open_count == symbol.open_chunk_count * OPEN_CHUNK and not open_chunk_new(symbol):
+        ensure(core, False, FAULT_NO_MEMORY)
+        return
+    open_slot(symbol, symbol.open_count)[0] = slot_of(core, position)
     symbol.open_count += 1
     position.open_place = <uint32_t>symbol.open_count
     if not position.isolated:
@@ -98,8 +111,8 @@ cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexce
 
 cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noexcept nogil:
     cdef uint32_t place = position.open_place - 1
-    cdef uint32_t last = symbol.open_positions[symbol.open_count - 1]
-    symbol.open_positions[place] = last
+    cdef uint32_t last = open_slot(symbol, symbol.open_count - 1)[0]
+    open_slot(symbol, place)[0] = last
     position_at(core, last).open_place = place + 1
     symbol.open_count -= 1
     position.open_place = 0
@@ -118,47 +131,6 @@ cdef inline void orders_counted(
         position.order_lots[order.side] += lots
         position.order_value[order.side] += lots * order.price_ticks
 
-cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    """Puts a resting order among the account's own: best first, behind its equals."""
-    cdef Order* order = order_at(core, slot)
-    cdef int64_t price = order.price_ticks
-    cdef uint32_t behind = position.own_head[order.side]
-    cdef uint32_t before = 0
-    if order.side == SIDE_BUY:
-        while behind and order_at(core, behind).price_ticks >= price:
-            before, behind = behind, order_at(core, behind).own_next
-    else:
-        while behind and order_at(core, behind).price_ticks <= price:
-            before, behind = behind, order_at(core, behind).own_next
-    order.own_previous = before
-    order.own_next = behind
-    if before:
-        order_at(core, before).own_next = slot
-    else:
-        position.own_head[order.side] = slot
-        position.own_best_ticks[order.side] = price
-    if behind:
-        order_at(core, behind).own_previous = slot
-    position.order_count += 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
-        position.reduce_only_orders += 1
-    account_at(core, position.account).open_orders += 1
-
-cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    cdef Order* order = order_at(core, slot)
-    if order.own_previous:
-        order_at(core, order.own_previous).own_next = order.own_next
-    else:
-        position.own_head[order.side] = order.own_next
-        if order.own_next:
-            position.own_best_ticks[order.side] = order_at(core, order.own_next).price_ticks
-    if order.own_next:
-        order_at(core, order.own_next).own_previous = order.own_previous
-    position.order_count -= 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
-        position.reduce_only_orders -= 1
-    account_at(core, position.account).open_orders -= 1
-
 # ------------------------------------------------------------------------------------------ settling fills
 
 cdef inline int64_t wallet_pays(Core* core, uint32_t account, int64_t want_atoms, int64_t kept_atoms) noexcept nogil:
@@ -175,10 +147,10 @@ cdef inline int64_t reduce_position(
     cdef int64_t realised = (-value_atoms if side == SIDE_BUY else value_atoms) - released
     cdef int64_t share, net
     symbol.gross_lots -= lots
-    symbol.gross_entry_atoms += iabs(position.entry_value_atoms - released) - iabs(position.entry_value_atoms)
+    symbol.gross_entry_atoms -= iabs(released)          # a part of the entry value, of its sign
     position.entry_value_atoms -= released
     position.position_lots += lots if side == SIDE_BUY else -lots
-    if not position.isolated:
+    if usually(not position.isolated):
         owner.wallet_atoms += realised
     elif liquidated:
         position.margin_atoms += realised
@@ -211,11 +183,25 @@ cdef inline void open_position(
         open_add(core, symbol, position)
     position.position_lots += lots if side == SIDE_BUY else -lots
     position.entry_value_atoms += value_atoms if side == SIDE_BUY else -value_atoms
-    if position.isolated:
+    if rarely(position.isolated):
         want = ppm_ceil(value_atoms, initial_rate(symbol, position, notional(symbol, position.position_lots)))
         moved = wallet_pays(core, position.account, want, 0)
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
+
+cdef inline int64_t fee_that_can_be_paid(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t fee_atoms, int64_t kept_atoms
+) noexcept nogil:
+    """What of a fee the wallet gives, after an isolated pool that just grew has given what the wallet could not."""
+    cdef int64_t paid = wallet_pays(core, position.account, fee_atoms, 0 if position.isolated else kept_atoms)
+    cdef int64_t from_pool
+    if paid < fee_atoms and position.isolated and (
+            position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
+        from_pool = imin(fee_atoms - paid, imax(0, position.margin_atoms + unrealised(symbol, position) - kept_atoms))
+        position.margin_atoms -= from_pool
+        account_at(core, position.account).wallet_atoms += from_pool
+        paid += from_pool
+    return paid
 
 cdef inline int64_t charge_fee(
     Core* core, Symbol* symbol, Position* position, int side, int64_t value_atoms, int64_t rate_ppm, int64_t kept_atoms
@@ -226,19 +212,12 @@ cdef inline int64_t charge_fee(
     """
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t fee = ppm_ceil(value_atoms, rate_ppm)
-    cdef int64_t paid = fee
-    cdef int64_t from_pool
-    if fee > 0:
-        paid = wallet_pays(core, position.account, fee, 0 if position.isolated else kept_atoms)
-        if paid < fee and position.isolated and (
-                position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
-            from_pool = imin(fee - paid, imax(0, position.margin_atoms + unrealised(symbol, position) - kept_atoms))
-            position.margin_atoms -= from_pool
-            owner.wallet_atoms += from_pool
-            paid += from_pool
-    owner.wallet_atoms -= paid
-    core.fee_atoms += paid
-    return paid
+    if rarely(fee > 0 and not credit_has(core, owner, fee + kept_atoms)):
+        fee = fee_that_can_be_paid(core, symbol, position, side, fee, kept_atoms)
+    owner.wallet_atoms -= fee
+    owner.credit_atoms -= fee
+    core.fee_atoms += fee
+    return fee
 
 cdef inline int64_t settle_position(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
@@ -267,6 +246,7 @@ cdef inline void release_isolated(Core* core, Position* position) noexcept nogil
 
 cdef inline void move_to_pool(Core* core, Position* position, int64_t change_atoms) noexcept nogil:
     """Adds money to (or takes it from) the pool that a position belongs to."""
+    credit_forget(account_at(core, position.account))
     if position.isolated:
         position.margin_atoms += change_atoms
     else:

@@ -109,7 +109,7 @@ def deleverage_with(
             qty_lots=lots,
             value_atoms=value,
         )
-    cancel_spent_reduce_only(ctx, other, other_before)
+    cancel_spent_reduce_only(ctx, other)
     ctx.check_after_fill(other)
     ctx.check_after_fill(position)
 
