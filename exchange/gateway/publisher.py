@@ -21,7 +21,7 @@ from exchange.gateway.resting import resting_orders
 from exchange.gateway.statistics import StatisticsDesk, is_print
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol import wire
-from exchange.protocol.messages import Event, MarkChanged, SymbolStateChanged
+from exchange.protocol.messages import Event, SymbolStateChanged
 from exchange.protocol.records import encode_event
 from exchange.protocol.schema import (
     EVENT_HEADER,
@@ -97,7 +97,7 @@ TOPICS: dict[int, str] = {
     event_number("fund_changed"): market.FUNDS_TOPIC,
 }
 #: Kinds whose last message is repeated to a new subscriber: each tells a state, not a change.
-REPEATED = ("auction", "state", "mark")
+REPEATED = ("auction", "state")
 
 
 class Market:
@@ -142,11 +142,6 @@ class Publisher:
         views = engine.symbols()
         for view in views:
             self._open_market(view.symbol, view.name, view.state)
-            if view.mark_ticks:
-                mark = MarkChanged(
-                    sequence=sequence, symbol=view.symbol, price_ticks=view.mark_ticks
-                )
-                self._remember(view.symbol, "mark", mark)
         self._statistics.load(views, timestamp_ns)
         for order in resting_orders(engine.snapshot()):
             book = self._markets[order.symbol].book

@@ -361,7 +361,7 @@ def test_the_last_day_goes_on_over_a_restart(start_node) -> None:
 
 def test_a_subscription_counts_what_it_lost(node) -> None:
     admin, client = node.admin_client(), node.client(7)
-    with client.subscribe(mark=BTC) as feed:
+    with client.subscribe(mark=BTC, book=BTC) as feed:
         assert feed.poll(5)
         for price in (60_001, 60_002):
             admin.set_mark(BTC, price)
