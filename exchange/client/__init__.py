@@ -1,7 +1,7 @@
 """Clients: ``Client`` (sync) and ``AsyncClient`` trade, ``AdminClient`` and ``AsyncAdminClient`` operate.
 
-``core`` and ``asks`` are what both kinds share, without I/O; ``results`` is what methods return, ``book_mirror`` a book
-that follows the market, ``market_data`` what a subscription gives.
+``core``, ``asks``, ``order_asks`` and ``order_builders`` are what both kinds share, without I/O; ``results`` is what
+methods return, ``book_mirror`` a book that follows the market, ``market_data`` what a subscription gives.
 """
 
 from exchange.client.aio import AsyncAdminClient, AsyncClient
@@ -9,7 +9,13 @@ from exchange.client.asks import Funds, Listed, SymbolNotListed
 from exchange.client.book_mirror import BookMirror
 from exchange.client.core import ClientTimeout, NotLoggedIn, RequestRefused, SessionLost
 from exchange.client.order_mirror import OrderMirror
-from exchange.client.results import CancelResult, CommandResult, OrderResult, OrderStatus
+from exchange.client.results import (
+    CancelResult,
+    CommandResult,
+    ListResult,
+    OrderResult,
+    OrderStatus,
+)
 from exchange.client.sync import AdminClient, Client
 from exchange.gateway.feed import (
     BookDelta,
@@ -36,6 +42,7 @@ __all__ = [
     "ClientTimeout",
     "CommandResult",
     "Funds",
+    "ListResult",
     "Listed",
     "NotLoggedIn",
     "OrderAction",
