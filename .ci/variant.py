@@ -24,7 +24,7 @@ BUILT = ROOT / "build"
 NOT_OURS = {"build", "dist", ".git", ".venv", "demo-out", "exchange-data", "fuzz-failures"}
 NOT_OURS_ANYWHERE = {"__pycache__", ".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 REPORTS = "build/report"  # what the sanitizers write, with the number of the process behind
-#: Bounds the address space so that memory runs out; libasan has taken its address space at the start and never runs out.
+#: Bounds the address space, so that memory runs out; libasan takes its own at the start and never runs out.
 NOT_SANITIZED = "tests/unit/test_rejections.py::test_out_of_capacity"
 STACK = 15  # lines of a report that are shown
 MADE = {".so", ".pyd", ".gcda", ".gcno"}

@@ -27,6 +27,7 @@ cdef struct Amended:
     int64_t given_ticks                # before that
     int64_t open_lots
     bint price_changes
+    bint other_price_given             # before it slid
     bint lots_change
     bint expiry_changes
     bint display_changes
@@ -108,6 +109,7 @@ cdef inline Amended amended(Core* core, Symbol* symbol, uint32_t slot, wire_amen
         result.price_ticks = slid(symbol, order.side, c.price_ticks)
     result.open_lots = c.qty_lots - order.filled_lots if c.qty_lots else order.open_lots
     result.price_changes = result.price_ticks != price
+    result.other_price_given = result.given_ticks != price
     result.lots_change = result.open_lots != order.open_lots
     result.expiry_changes = c.expires_ns != 0 and c.expires_ns != more.expires_ns
     result.display_changes = c.display_lots != 0 and c.display_lots != more.display_lots
@@ -131,11 +133,11 @@ cdef inline int check_amend_filters(
         return REJECT_REASON_QUANTITY_BELOW_MINIMUM
     if c.qty_lots and total > symbol.max_qty_lots:
         return REJECT_REASON_QUANTITY_ABOVE_MAXIMUM
-    if (new.price_changes or new.lots_change) and not reduces_only(order.flags) \
+    if (new.other_price_given or new.lots_change) and not reduces_only(order.flags) \
             and not (waits and not is_limit_type(more_at(core, slot).order_type)) \
             and wide(total, new.given_ticks) * symbol.m < symbol.min_notional_atoms:
         return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
-    if new.price_changes and not waits and out_of_band(symbol, order.side, new.given_ticks):
+    if new.other_price_given and not waits and out_of_band(symbol, order.side, new.given_ticks):
         return REJECT_REASON_PRICE_OUT_OF_BAND
     return 0
 

@@ -165,8 +165,8 @@ cdef inline void auction_settle(
     order.filled_lots += lots
     orders_counted(symbol, position, order, -lots)
     settlement = settle(core, symbol, position, order.side, lots, price_ticks, value,
-                        imax(0, symbol.maker_fee_ppm), 0,
-                        order.flags & ORDER_FLAG_REDUCE_ONLY, False)
+                        imax(0, symbol.maker_fee_ppm),
+                        order.flags & ORDER_FLAG_REDUCE_ONLY, NULL)
     event_fill(core, position, order.side, FILL_ROLE_AUCTION, trade_id, order.order_id, client_id_of(core, slot),
                price_ticks, lots, value, order.open_lots, &settlement)
 

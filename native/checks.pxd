@@ -108,12 +108,17 @@ cdef inline bint valid_trigger(wire_order* c) noexcept nogil:
         return 1 <= c.trigger_ticks <= MAX_PRICE_TICKS and c.trigger_by <= TRIGGER_BY_LAST
     return c.trigger_ticks == 0 and c.trigger_by == 0
 
-cdef inline int check_form(Core* core, uint32_t account, wire_order* c) noexcept nogil:
-    """What can be told without the state, but for the symbol."""
-    if account == 0 or account > MAX_ACCOUNT:
-        return REJECT_REASON_INVALID_ACCOUNT
-    if symbol_at(core, c.symbol) == NULL:
-        return REJECT_REASON_UNKNOWN_SYMBOL
+cdef inline bint ordinary(wire_order* c) noexcept nogil:
+    """Whether it is a limit order without flags and extras that rests or not: one look at eight bytes in place of five."""
+    return not ((<uint64_t*>&c.side)[0] & ~<uint64_t>0x03010001
+                | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by)
+
+cdef inline bint outside(int64_t value, int64_t most) noexcept nogil:
+    """Whether a value is not in 1 .. most."""
+    return <uint64_t>(value - 1) >= <uint64_t>most
+
+cdef inline int check_kind(wire_order* c) noexcept nogil:
+    """Side, type, time in force, self-trade prevention and flags."""
     if c.side > SIDE_SELL:
         return REJECT_REASON_INVALID_SIDE
     if c.order_type > ORDER_TYPE_TRAILING_STOP:
@@ -124,21 +129,34 @@ cdef inline int check_form(Core* core, uint32_t account, wire_order* c) noexcept
         return REJECT_REASON_INVALID_TIME_IN_FORCE
     if c.self_trade > SELF_TRADE_PREVENTION_DECREMENT:
         return REJECT_REASON_INVALID_SELF_TRADE_PREVENTION
-    if c.flags and not valid_flags(c):
-        return REJECT_REASON_INVALID_FLAGS
+    return 0 if valid_flags(c) else REJECT_REASON_INVALID_FLAGS
+
+cdef inline int check_amounts(Core* core, wire_order* c) noexcept nogil:
+    """Price, quantity, trigger, display quantity and expiry."""
     if c.price_ticks > MAX_PRICE_TICKS or c.price_ticks < (1 if is_limit_type(c.order_type) else 0):
         return REJECT_REASON_INVALID_PRICE
     if c.qty_lots > MAX_QTY_LOTS or c.qty_lots < 0 or (c.qty_lots == 0) != (
             c.flags & ORDER_FLAG_CLOSE_POSITION != 0):
         return REJECT_REASON_INVALID_QUANTITY
-    if (c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by or is_trigger_type(c.order_type)) \
-            and not valid_trigger(c):
+    if not valid_trigger(c):
         return REJECT_REASON_INVALID_TRIGGER
     if c.display_lots and (c.display_lots < 1 or c.display_lots > c.qty_lots or not may_rest(c)):
         return REJECT_REASON_INVALID_DISPLAY
     if (c.expires_ns <= core.timestamp_ns) if c.time_in_force == TIME_IN_FORCE_GTD else (c.expires_ns != 0):
         return REJECT_REASON_INVALID_EXPIRY
     return 0
+
+cdef inline int check_form(Core* core, uint32_t account, wire_order* c) noexcept nogil:
+    """What can be told without the state, but for the symbol."""
+    cdef int reason
+    if outside(account, MAX_ACCOUNT):
+        return REJECT_REASON_INVALID_ACCOUNT
+    if symbol_at(core, c.symbol) == NULL:
+        return REJECT_REASON_UNKNOWN_SYMBOL
+    if usually(ordinary(c) and not (outside(c.price_ticks, MAX_PRICE_TICKS) or outside(c.qty_lots, MAX_QTY_LOTS))):
+        return 0
+    reason = check_kind(c)
+    return reason if reason else check_amounts(core, c)
 
 # ----------------------------------------------------------------------------------------- the state
 
@@ -204,13 +222,13 @@ cdef inline bint bears(
     bint reduce_only, uint32_t without, bint* followed
 ) noexcept nogil:
     """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
+    followed[0] = True
+    if usually(not reduce_only and not position.isolated
+               and credit_admits(core, symbol, position, side, lots, price_ticks)):
+        return True
     followed[0] = reduce_only
-    if rarely(reduce_only):
-        if not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
-                symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
-            return True
-    elif usually(not position.isolated and credit_admits(core, symbol, position, side, lots, price_ticks)):
-        followed[0] = True
+    if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
+            symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
         return True
     return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
@@ -237,11 +255,11 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
     placing.followed = True            # an order that waits counts for nothing
     find_entry(core, account, c, placing)
     symbol = placing.symbol
-    if not state_allows(symbol, c):
+    if rarely(not state_allows(symbol, c)):
         return REJECT_REASON_SYMBOL_STATE_FORBIDS
     if symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
-    if waits and watched_price(symbol, c.trigger_by) == 0:
+    if rarely(waits) and watched_price(symbol, c.trigger_by) == 0:
         return REJECT_REASON_NO_LAST_PRICE
     if c.client_order_id and (placing.named_twice or remembered_find(core, account, c.client_order_id) != NULL
                               or client_index_find(core, account, c.client_order_id)):
@@ -260,10 +278,10 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
     find_limit(c, placing)
     if not waits and placing.reach_lots > 0 and over_exposed(symbol, placing.reach_lots, placing.limit_ticks, NULL):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
-    if not (slab_has_room(&core.orders) and slab_has_room(&core.positions)
+    if rarely(not (slab_has_room(&core.orders) and slab_has_room(&core.positions)
             and (not c.client_order_id or slab_has_room(&core.remembered))
-            and (not waits or triggers_ensure(symbol))):
+            and (not waits or triggers_ensure(symbol)))):
         return REJECT_REASON_OUT_OF_CAPACITY
-    if pool_of(core, placing.position).liquidating:
+    if rarely(pool_of(core, placing.position).liquidating):
         return REJECT_REASON_POOL_LIQUIDATING
     return check_waiting(c, placing) if waits else check_acting(core, c, placing)

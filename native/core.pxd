@@ -7,6 +7,7 @@ ever moves, so a pointer taken in a command stays valid through it.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
 from native.memory cimport IdQueue, Slab, slab_take
+from native.units cimport imax
 from native.wire cimport wire_list_symbol, MAX_SYMBOL
 
 cdef enum:
@@ -89,7 +90,7 @@ cdef struct Chunk:                     # a sorted run of blocks
     Block* blocks[64]
 
 cdef struct BookSide:
-    bint is_bid
+    int64_t sign                       # 1: bids, -1: asks; a price is better by sign x price, without a branch
     int64_t best_ticks                 # 0: empty
     Block* best_block
     Block* cache[64]
@@ -188,8 +189,7 @@ cdef struct Account:                   # 64 bytes: one cache line
     uint32_t cross_positions           # how many cross positions are open
     int64_t credit_atoms               # surely available (credit.pxd)
     uint64_t credit_epoch              # known if this is the core's; 0: unknown
-    uint32_t open_orders
-    uint32_t unused[3]
+    uint32_t unused[4]
     PoolState pool                     # the cross pool
 
 cdef struct AccountMore:               # the cold record of an account
@@ -391,15 +391,17 @@ cdef inline Position* position_ensure(Core* core, uint32_t account, uint32_t sym
         core.highest_account = account
     return position
 
+cdef inline int64_t sign_of(int side) noexcept nogil:
+    """1 for a buy, -1 for a sell.  Sides are a coin's toss, so what depends on them is multiplied, not branched on."""
+    return 1 - 2 * <int64_t>side
+
 cdef inline bint reduces(Position* position, int side) noexcept nogil:
     """Whether an order of this side is opposite to the position."""
-    return position.position_lots < 0 if side == 0 else position.position_lots > 0
+    return position.position_lots * sign_of(side) < 0
 
 cdef inline int64_t reducible_lots(Position* position, int side) noexcept nogil:
     """|q| if an order of this side is opposite to the position, else 0."""
-    if side == 0:
-        return -position.position_lots if position.position_lots < 0 else 0
-    return position.position_lots if position.position_lots > 0 else 0
+    return imax(0, -position.position_lots * sign_of(side))
 
 cdef inline PoolState* pool_of(Core* core, Position* position) noexcept nogil:
     """The state of the collateral pool that the position belongs to."""

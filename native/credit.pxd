@@ -172,7 +172,7 @@ cdef inline void credit_after_leaving(Core* core, Symbol* symbol, Position* posi
     """Gives back what a resting order was charged, rounded down."""
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t counted
-    if order.open_lots == 0 or order.flags & ORDER_FLAG_REDUCE_ONLY or not credit_known(core, owner):
+    if order.flags & ORDER_FLAG_REDUCE_ONLY or not credit_known(core, owner):
         return
     counted = counted_atoms(symbol, order.open_lots, order.price_ticks)
     position.room_atoms += counted

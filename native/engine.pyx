@@ -46,6 +46,7 @@ from native.restore cimport Reader, read_state
 from native.states cimport advance_time, set_symbol_state
 from native.timers cimport timer_due
 from native.triggers cimport expire, triggers_drain
+from native.units cimport rarely, usually
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
@@ -86,13 +87,13 @@ COMMAND_SIZES[COMMAND_SET_COUNTDOWN] = sizeof(wire_set_countdown)
 COMMAND_SIZES[COMMAND_SET_STP_GROUP] = sizeof(wire_set_stp_group)
 
 cdef inline bint well_formed(wire_command_header* header) noexcept nogil:
-    cdef uint16_t size
-    if header.type >= COMMAND_NUMBERS:
+    """Whether the record is as long as its type says (a header at least, so that 0 fits no record)."""
+    if rarely(header.type >= COMMAND_NUMBERS):
         return False
-    size = COMMAND_SIZES[header.type]
-    if header.type == COMMAND_PLACE_ORDERS and header.size >= size:
-        size += <uint16_t>((<wire_place_orders_head*>header).order_count * sizeof(wire_order))
-    return header.size == size and size != 0
+    if header.type == COMMAND_PLACE_ORDERS and header.size >= sizeof(wire_place_orders_head):
+        return header.size == sizeof(wire_place_orders_head) \
+            + (<wire_place_orders_head*>header).order_count * sizeof(wire_order)
+    return header.size == COMMAND_SIZES[header.type]
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
@@ -165,18 +166,18 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
     core.sequence = header.sequence
     if header.timestamp_ns > core.timestamp_ns:
         core.timestamp_ns = header.timestamp_ns
-    if timer_due(core):
+    if rarely(timer_due(core)):
         expire(core)
     result = core.events_at
-    reason = dispatch(core, header, header.type, &refused) if formed else REJECT_REASON_MALFORMED_COMMAND
-    if reason:
+    reason = dispatch(core, header, header.type, &refused) if usually(formed) else REJECT_REASON_MALFORMED_COMMAND
+    if rarely(reason != 0):
         event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
                        named_client_order(header, header.type, refused) if formed else 0)
-    elif core.queue_count:
+    elif rarely(core.queue_count != 0):
         liquidation_drain(core)
-    if result != start:
+    if rarely(result != start):
         result_first(start, result)
-    if core.touched != NULL:
+    if rarely(core.touched != NULL):
         triggers_drain(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
@@ -362,6 +363,7 @@ cdef class Engine:
         cdef int64_t isolated = 0
         cdef int64_t initial = 0
         cdef int64_t profit = 0
+        cdef int64_t open_orders = 0
         cdef int64_t need
         owner = self.owner(account)
         value = cross_value(core, account)
@@ -375,6 +377,7 @@ cdef class Engine:
             else:
                 profit += unrealised(symbol_at(core, position.symbol), position)
             initial += need
+            open_orders += position.order_count
             slot = position.next
         return AccountView(
             account=account,
@@ -387,7 +390,7 @@ cdef class Engine:
             available_atoms=available_with(core, account, NULL, False),
             withdrawable_atoms=withdrawable(core, account),
             liquidating=bool(owner.pool.liquidating),
-            open_orders=owner.open_orders,
+            open_orders=open_orders,
             stp_group=account_more(core, account).stp_group,
             countdown_ns=account_more(core, account).countdown_ns,
         )

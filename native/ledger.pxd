@@ -7,9 +7,10 @@ conservation of money can be read off one page.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc, realloc
 from native.core cimport (
-    OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, slot_of,
+    OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, sign_of,
+    slot_of,
 )
-from native.credit cimport credit_forget, credit_has
+from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
 from native.units cimport iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
@@ -125,11 +126,12 @@ cdef inline void orders_counted(
     Symbol* symbol, Position* position, Order* order, int64_t lots
 ) noexcept nogil:
     """Adds lots (or takes off, if negative) of a resting order to the sums of its account and symbol."""
+    cdef int64_t value = lots * order.price_ticks
     symbol.resting_lots += lots
-    symbol.resting_value_tick_lots += lots * order.price_ticks
-    if not order.flags & ORDER_FLAG_REDUCE_ONLY:
+    symbol.resting_value_tick_lots += value
+    if usually(not order.flags & ORDER_FLAG_REDUCE_ONLY):
         position.order_lots[order.side] += lots
-        position.order_value[order.side] += lots * order.price_ticks
+        position.order_value[order.side] += value
 
 # ------------------------------------------------------------------------------------------ settling fills
 
@@ -144,12 +146,12 @@ cdef inline int64_t reduce_position(
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t released = share_ceil(position.entry_value_atoms, lots, size)
-    cdef int64_t realised = (-value_atoms if side == SIDE_BUY else value_atoms) - released
+    cdef int64_t realised = -value_atoms * sign_of(side) - released
     cdef int64_t share, net
     symbol.gross_lots -= lots
     symbol.gross_entry_atoms -= iabs(released)          # a part of the entry value, of its sign
     position.entry_value_atoms -= released
-    position.position_lots += lots if side == SIDE_BUY else -lots
+    position.position_lots += lots * sign_of(side)
     if usually(not position.isolated):
         owner.wallet_atoms += realised
     elif liquidated:
@@ -166,7 +168,7 @@ cdef inline int64_t reduce_position(
             position.margin_atoms -= share
         else:
             position.margin_atoms += realised
-    if position.position_lots == 0:
+    if rarely(position.position_lots == 0):
         ensure(core, position.entry_value_atoms == 0, FAULT_ENTRY_WITHOUT_POSITION)
         open_remove(core, symbol, position)
     return realised
@@ -179,20 +181,22 @@ cdef inline void open_position(
     cdef int64_t want, moved
     symbol.gross_lots += lots
     symbol.gross_entry_atoms += value_atoms
-    if position.position_lots == 0:
+    if rarely(position.position_lots == 0):
         open_add(core, symbol, position)
-    position.position_lots += lots if side == SIDE_BUY else -lots
-    position.entry_value_atoms += value_atoms if side == SIDE_BUY else -value_atoms
+    position.position_lots += lots * sign_of(side)
+    position.entry_value_atoms += value_atoms * sign_of(side)
     if rarely(position.isolated):
         want = ppm_ceil(value_atoms, initial_rate(symbol, position, notional(symbol, position.position_lots)))
         moved = wallet_pays(core, position.account, want, 0)
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
 
-cdef inline int64_t fee_that_can_be_paid(
+cdef inline int64_t payable_fee(
     Core* core, Symbol* symbol, Position* position, int side, int64_t fee_atoms, int64_t kept_atoms
 ) noexcept nogil:
-    """What of a fee the wallet gives, after an isolated pool that just grew has given what the wallet could not."""
+    """What of a trading fee can be paid without a deficit (ACCT-04), once an isolated pool that just grew has given what
+    the wallet could not.  `kept_atoms` is what the rest of the order may still lose against the mark.
+    """
     cdef int64_t paid = wallet_pays(core, position.account, fee_atoms, 0 if position.isolated else kept_atoms)
     cdef int64_t from_pool
     if paid < fee_atoms and position.isolated and (
@@ -203,39 +207,35 @@ cdef inline int64_t fee_that_can_be_paid(
         paid += from_pool
     return paid
 
-cdef inline int64_t charge_fee(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t value_atoms, int64_t rate_ppm, int64_t kept_atoms
-) noexcept nogil:
-    """Takes the trading fee, or pays the rebate (ACCT-04); returns what was paid.  A fee never causes a deficit.
+cdef inline void pay_fee(Core* core, Account* owner, int64_t fee_atoms) noexcept nogil:
+    """Takes a trading fee from the wallet, or pays the rebate (ACCT-04)."""
+    owner.wallet_atoms -= fee_atoms
+    owner.credit_atoms -= fee_atoms
+    core.fee_atoms += fee_atoms
 
-    `kept_atoms` is what the rest of the order may still lose against the mark.
-    """
-    cdef Account* owner = account_at(core, position.account)
-    cdef int64_t fee = ppm_ceil(value_atoms, rate_ppm)
-    if rarely(fee > 0 and not credit_has(core, owner, fee + kept_atoms)):
-        fee = fee_that_can_be_paid(core, symbol, position, side, fee, kept_atoms)
-    owner.wallet_atoms -= fee
-    owner.credit_atoms -= fee
-    core.fee_atoms += fee
-    return fee
+cdef inline int64_t flip_position(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
+    int64_t price_ticks, bint liquidated
+) noexcept nogil:
+    """Closes the whole position and opens the rest of the lots on the other side."""
+    cdef int64_t size = iabs(position.position_lots)
+    cdef int64_t closing_value = size * price_ticks * symbol.m
+    cdef int64_t realised = reduce_position(core, symbol, position, side, size, closing_value, liquidated)
+    open_position(core, symbol, position, side, lots - size, value_atoms - closing_value)
+    return realised
 
 cdef inline int64_t settle_position(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
     int64_t price_ticks, bint liquidated
 ) noexcept nogil:
     """Applies a fill's lots and value to a position: reduces, opens, or both for a flip; returns what was realised."""
-    cdef int64_t size = iabs(position.position_lots)
-    cdef int64_t closing_value
-    cdef int64_t realised
-    if size == 0 or (position.position_lots > 0) == (side == SIDE_BUY):
+    cdef int64_t closable = -position.position_lots * sign_of(side)
+    if closable <= 0:
         open_position(core, symbol, position, side, lots, value_atoms)
         return 0
-    if lots <= size:
+    if usually(lots <= closable):
         return reduce_position(core, symbol, position, side, lots, value_atoms, liquidated)
-    closing_value = size * price_ticks * symbol.m
-    realised = reduce_position(core, symbol, position, side, size, closing_value, liquidated)
-    open_position(core, symbol, position, side, lots - size, value_atoms - closing_value)
-    return realised
+    return flip_position(core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
 
 cdef inline void release_isolated(Core* core, Position* position) noexcept nogil:
     """LIQ-08: what an isolated pool has left when its position is gone returns to the wallet."""

@@ -1,13 +1,15 @@
 """The margin rules: what a pool is worth, what it needs, and whether it can bear an order (MARGIN-01..09).
 
-Functions of the state: nothing here changes anything that shows (an account's list of own orders may get sorted).  The pre-trade check, the question put to a maker at its
-fill, mode changes, withdrawals, liquidation and the shown liquidation price all come from these.
+Functions of the state: nothing here changes anything that shows (an account's list of own orders may get sorted).  The
+pre-trade check, the question put to a maker at its fill, mode changes, withdrawals, liquidation and the shown
+liquidation price all come from these; credit.pxd spares the hot path most of the sums.
 """
 
 from libc.stdint cimport int64_t, uint32_t
 from native.book cimport crosses
 from native.core cimport (
-    Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, symbol_of,
+    Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, sign_of,
+    symbol_of,
 )
 from native.own_orders cimport own_sort
 from native.units cimport i128, iabs, imax, imin, ppm_ceil, ppm_floor, wide
@@ -230,7 +232,7 @@ cdef inline bint below_maintenance(PoolValue* value) noexcept nogil:
 cdef inline int64_t loss_at(Symbol* symbol, int side, int64_t lots, int64_t price_ticks) noexcept nogil:
     """What trading lots at a price loses against the mark; negative: gains."""
     cdef int64_t distance = price_ticks - symbol.mark_ticks
-    return (distance if side == SIDE_BUY else -distance) * lots * symbol.m
+    return distance * sign_of(side) * lots * symbol.m
 
 cdef inline bint improves(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks

@@ -10,17 +10,17 @@ from native.bankruptcy cimport (
 )
 from native.book cimport better, book_front, book_level, book_next_price, book_reduce, crosses
 from native.core cimport (
-    BookSide, Core, Order, Position, Symbol, account_at, account_more, client_id_of, more_at, order_at, position_at, reducible_lots,
+    Account, BookSide, Core, Level, Order, Position, Symbol, account_at, account_more, client_id_of, more_at, order_at, position_at, reducible_lots,
 )
-from native.credit cimport credit_after_fill, credit_bears, credit_forget
+from native.credit cimport credit_after_fill, credit_bears, credit_forget, credit_has
 from native.events cimport event_order_reduced
-from native.ledger cimport Settlement, charge_fee, event_fill, orders_counted, settle_position
+from native.ledger cimport Settlement, event_fill, orders_counted, pay_fee, payable_fee, settle_position
 from native.margin cimport available_with, loss_at, maker_bears
 from native.order_life cimport (
     Taker, cancel_useless_reduce_only, link_filled, link_leave, order_cancel, order_remove, slice_taken, taker_cancel,
 )
 from native.queue cimport pool_check, position_check
-from native.units cimport imax, imin, rarely, usually
+from native.units cimport imax, imin, ppm_ceil, rarely, usually
 from native.waiting cimport touch
 from native.wire cimport *
 
@@ -80,11 +80,36 @@ cdef inline void prevent_self_trade(Core* core, Symbol* symbol, Taker* taker, ui
 
 # ----------------------------------------------------------------------------------------------- fills
 
+cdef inline int64_t taker_may_lose(Symbol* symbol, Taker* taker) noexcept nogil:
+    """What the rest of a taker's order may still lose against the mark, its last fill being in its position (ACCT-04)."""
+    cdef int64_t left = imin(taker.open_lots, taker.reach_lots)
+    if taker.flags & ORDER_FLAG_REDUCE_ONLY:
+        left = imin(left, reducible_lots(taker.position, taker.side))
+    return imax(0, loss_at(symbol, taker.side, left, taker.limit_ticks))
+
+cdef inline int64_t charge_fee(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t value_atoms, int64_t fee_ppm,
+    bint reduce_only, Taker* taker
+) noexcept nogil:
+    """Takes the fee of a fill, or pays the rebate (ACCT-04); returns what was paid.  `taker` is NULL for a maker.
+
+    Credit holds what the rest of an order may lose already, but for a reduce-only one (credit.pxd).
+    """
+    cdef Account* owner = account_at(core, position.account)
+    cdef int64_t fee = ppm_ceil(value_atoms, fee_ppm)
+    cdef int64_t kept = taker_may_lose(symbol, taker) if rarely(reduce_only and taker != NULL) else 0
+    if rarely(fee > 0 and not credit_has(core, owner, fee + kept)):
+        fee = payable_fee(core, symbol, position, side, fee,
+                          taker_may_lose(symbol, taker) if taker != NULL else 0)
+    pay_fee(core, owner, fee)
+    return fee
+
 cdef inline Settlement settle(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
-    int64_t value_atoms, int64_t fee_ppm, int64_t kept_atoms, bint reduce_only, bint liquidated
+    int64_t value_atoms, int64_t fee_ppm, bint reduce_only, Taker* taker
 ) noexcept nogil:
-    """One side of a fill: position, realised profit, margin, fee (ACCT-03..05)."""
+    """One side of a fill: position, realised profit, margin, fee (ACCT-03..05).  `taker` is NULL for the maker's side."""
+    cdef bint liquidated = taker != NULL and taker.liquidation
     cdef Settlement settlement
     settlement.realised_atoms = 0
     settlement.fee_atoms = 0
@@ -92,63 +117,57 @@ cdef inline Settlement settle(
         settlement.realised_atoms = settle_position(
             core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
         credit_after_fill(account_at(core, position.account), symbol, position, side, lots, price_ticks, reduce_only)
-        if not liquidated:
+        if usually(not liquidated):
             settlement.fee_atoms = charge_fee(
-                core, symbol, position, side, value_atoms, fee_ppm, kept_atoms)
+                core, symbol, position, side, value_atoms, fee_ppm, reduce_only, taker)
     return settlement
-
-cdef inline int64_t taker_may_lose(Symbol* symbol, Taker* taker, int64_t lots) noexcept nogil:
-    """What the rest of a taker's order, after a fill of lots, may still lose against the mark (ACCT-04)."""
-    cdef int64_t left = imin(taker.open_lots, taker.reach_lots)
-    if taker.flags & ORDER_FLAG_REDUCE_ONLY:
-        left = imin(left, reducible_lots(taker.position, taker.side) - lots)
-    return imax(0, loss_at(symbol, taker.side, left, taker.limit_ticks))
 
 cdef inline int64_t bearable(Core* core, Symbol* symbol, Position* position, Order* maker, int64_t lots) noexcept nogil:
     """MARGIN-07b: how many of these lots a maker's pool can bear, by credit where that shows it."""
     cdef bint reduce_only = maker.flags & ORDER_FLAG_REDUCE_ONLY
     if usually(not position.isolated) and credit_bears(
             core, position.account,
-            imax(0, loss_at(symbol, maker.side, lots, maker.price_ticks)) if reduce_only else 0):
+            imax(0, loss_at(symbol, maker.side, lots, maker.price_ticks)) if rarely(reduce_only) else 0):
         return lots
     return maker_bears(core, symbol, position, maker.side, lots, maker.price_ticks, reduce_only)
 
 cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
     """The last trade, which triggers may watch."""
     symbol.last_ticks = price_ticks
-    if symbol.triggers != NULL:
+    if rarely(symbol.triggers != NULL):
         touch(core, symbol)
 
 cdef inline void follow_fill(Core* core, Symbol* symbol, uint32_t slot, int64_t lots) noexcept nogil:
     """What a fill means for a resting order and its siblings: if nothing is left of it, it leaves."""
-    if order_at(core, slot).flags & ORDER_FLAG_LINKED:
+    if rarely(order_at(core, slot).flags & ORDER_FLAG_LINKED):
         link_filled(core, slot, lots)
     if order_at(core, slot).open_lots == 0:
         order_remove(core, symbol, position_at(core, order_at(core, slot).position), slot)
 
 cdef inline void follow_taker_fill(Core* core, Taker* taker, int64_t lots) noexcept nogil:
     """The same for the taker, which is in no queue."""
-    if taker.flags & ORDER_FLAG_LINKED:
+    if rarely(taker.flags & ORDER_FLAG_LINKED):
         link_filled(core, taker.slot, lots)
         if taker.open_lots == 0:
             link_leave(core, taker.slot)
 
-cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, int64_t lots) noexcept nogil:
+cdef inline void fill(
+    Core* core, Symbol* symbol, Taker* taker, Level* level, Order* maker, Position* maker_position, int64_t lots
+) noexcept nogil:
     """Trades lots at the maker's price: settles the maker, then the taker, and checks both pools."""
-    cdef Order* maker = order_at(core, slot)
-    cdef Position* maker_position = position_at(core, maker.position)
+    cdef uint32_t slot = level.head
     cdef int64_t price = maker.price_ticks
     cdef int64_t value = lots * price * symbol.m
     cdef uint64_t trade_id = core.next_trade_id
     cdef int64_t part = 0
     cdef Settlement settlement
     core.next_trade_id += 1
-    book_front(&symbol.sides[maker.side]).lots -= lots
+    level.lots -= lots
     maker.open_lots -= lots
     maker.filled_lots += lots
     orders_counted(symbol, maker_position, maker, -lots)
-    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm, 0,
-                        maker.flags & ORDER_FLAG_REDUCE_ONLY, False)
+    settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm,
+                        maker.flags & ORDER_FLAG_REDUCE_ONLY, NULL)
     event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id,
                client_id_of(core, slot), price, lots, value, maker.open_lots, &settlement)
     if rarely(taker.liquidation):
@@ -160,14 +179,14 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
     if not taker.followed:
         credit_forget(account_at(core, taker.position.account))
     settlement = settle(core, symbol, taker.position, taker.side, lots, price, value, symbol.taker_fee_ppm,
-                        taker_may_lose(symbol, taker, lots), taker.flags & ORDER_FLAG_REDUCE_ONLY, taker.liquidation)
+                        taker.flags & ORDER_FLAG_REDUCE_ONLY, taker)
     event_fill(core, taker.position, taker.side, FILL_ROLE_LIQUIDATED if taker.liquidation else FILL_ROLE_TAKER,
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &settlement)
     if rarely(taker.liquidation):
         settle_liquidation(core, symbol, taker.position, trade_id,
                            part - value if taker.side == SIDE_BUY else value - part, part, value)
     print_trade(core, symbol, price)
-    if maker.flags & ORDER_FLAG_ICEBERG:
+    if rarely(maker.flags & ORDER_FLAG_ICEBERG):
         slice_taken(core, symbol, maker_position, slot, lots)
     follow_fill(core, symbol, slot, lots)
     follow_taker_fill(core, taker, lots)
@@ -183,26 +202,28 @@ cdef inline void fill(Core* core, Symbol* symbol, Taker* taker, uint32_t slot, i
 cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
     """Trades the taker against the other side of the book until it is filled, stopped or no longer crosses."""
     cdef BookSide* opposite = &symbol.sides[1 - taker.side]
+    cdef Level* level
     cdef Position* maker_position
     cdef Order* maker
     cdef uint32_t slot
     cdef int64_t lots
     while taker.open_lots > 0 and crosses(opposite, taker.limit_ticks):
-        slot = book_front(opposite).head
+        level = book_front(opposite)
+        slot = level.head
         maker = order_at(core, slot)
         maker_position = position_at(core, maker.position)
-        if is_own(core, taker, maker_position):
+        if rarely(is_own(core, taker, maker_position)):
             prevent_self_trade(core, symbol, taker, slot)
             continue
-        if maker_position == taker.position:
+        if rarely(maker_position == taker.position):
             taker.followed = False     # measuring the maker would lose sight of what the taker still has to do
         lots = imin(taker.open_lots, visible_lots(core, slot))
-        if taker.flags & ORDER_FLAG_REDUCE_ONLY:
+        if rarely(taker.flags & ORDER_FLAG_REDUCE_ONLY):
             lots = imin(lots, reducible_lots(taker.position, taker.side))
             if lots == 0:
                 taker_cancel(core, taker, CANCEL_REASON_REDUCE_ONLY)
                 break
-        if maker.flags & ORDER_FLAG_REDUCE_ONLY:
+        if rarely(maker.flags & ORDER_FLAG_REDUCE_ONLY):
             lots = imin(lots, reducible_lots(maker_position, maker.side))
             if lots == 0:
                 order_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
@@ -210,14 +231,14 @@ cdef inline void match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
         if core.risk and not (taker.counting and more_at(core, slot).counted_by == taker.order_id):
             # the maker's world may have changed since it placed its order
             lots = bearable(core, symbol, maker_position, maker, lots)
-            if lots == 0:
+            if rarely(lots == 0):
                 order_cancel(core, symbol, slot, CANCEL_REASON_INSUFFICIENT_MARGIN)
                 continue
-        if taker.liquidation:
+        if rarely(taker.liquidation):
             lots = affordable_lots(core, symbol, taker.position, lots, maker.price_ticks)
             if lots == 0:
                 break
-        fill(core, symbol, taker, slot, lots)
+        fill(core, symbol, taker, level, maker, maker_position, lots)
 
 # ------------------------------------------------------------------------------------ before any fill
 

@@ -19,7 +19,7 @@ from native.order_index cimport (
 )
 from native.own_orders cimport own_link, own_sort, own_unlink
 from native.timers cimport timer_add
-from native.units cimport imin
+from native.units cimport imin, rarely, usually
 from native.waiting cimport (
     arm, disarm, reduces_only, trigger_now, waiting_leave, waiting_link,
 )
@@ -115,7 +115,7 @@ cdef inline uint32_t order_new(Core* core, Taker* taker) noexcept nogil:
     if order.named:
         more.client_order_id = taker.client_order_id
         client_index_put(core, slot)
-    if order.flags & (ORDER_FLAG_ICEBERG | TIMED):
+    if rarely(order.flags & (ORDER_FLAG_ICEBERG | TIMED)):
         more.display_lots = taker.display_lots
         more.expires_ns = taker.expires_ns
         if order.flags & TIMED:
@@ -135,7 +135,7 @@ cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept n
         credit_forget(account_at(core, taker.position.account))
     orders_counted(symbol, taker.position, order, order.open_lots)
     event_order_rested(core, taker.position, order, taker.client_order_id)
-    if order.flags & ORDER_FLAG_ICEBERG:
+    if rarely(order.flags & ORDER_FLAG_ICEBERG):
         show_slice(core, taker.position, slot)
 
 cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
@@ -143,15 +143,16 @@ cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uin
     cdef Order* order = order_at(core, slot)
     book_remove(core, &symbol.sides[order.side], slot)
     own_unlink(core, position, slot)
-    orders_counted(symbol, position, order, -order.open_lots)
-    credit_after_leaving(core, symbol, position, order)
+    if order.open_lots:
+        orders_counted(symbol, position, order, -order.open_lots)
+        credit_after_leaving(core, symbol, position, order)
 
 cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
     """Gives back the record of an order that has ended."""
     cdef Order* order = order_at(core, slot)
-    if order.flags & ORDER_FLAG_LINKED:
+    if rarely(order.flags & ORDER_FLAG_LINKED):
         link_leave(core, slot)
-    if order.flags & TIMED:
+    if rarely(order.flags & TIMED):
         core.timer_live -= 1
     order_index_drop(core, slot)
     if order.named:
@@ -176,7 +177,7 @@ cdef inline void order_cancel(Core* core, Symbol* symbol, uint32_t slot, int rea
     """Cancels an order that rests or waits and tells why."""
     cdef Order* order = order_at(core, slot)
     cdef Position* position
-    if order.flags & WAITING:
+    if rarely(order.flags & WAITING):
         waiting_cancel(core, symbol, slot, reason)
         return
     position = position_at(core, order.position)
@@ -211,7 +212,7 @@ cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position
     """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
     cdef int side
     cdef uint32_t slot, following
-    if position.reduce_only_orders == 0 and position.waiting_reduce_only == 0:
+    if usually(position.reduce_only_orders == 0 and position.waiting_reduce_only == 0):
         return
     for side in range(2):
         if reduces(position, side):

@@ -4,6 +4,7 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 """
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from native.book cimport crosses
 from native.checks cimport Placing, check_form, check_order, collects
 from native.core cimport (
     Core, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, client_id_of, more_at, order_at,
@@ -55,7 +56,7 @@ cdef inline void act(Core* core, Symbol* symbol, Taker* taker, int time_in_force
                      else CANCEL_REASON_IMMEDIATE_OR_CANCEL)
     elif time_in_force == TIME_IN_FORCE_FOK:
         run_fill_or_kill(core, symbol, taker)
-    elif not collects(symbol):
+    elif crosses(&symbol.sides[1 - taker.side], taker.limit_ticks) and not collects(symbol):
         match(core, symbol, taker)
     finish(core, symbol, taker, time_in_force == TIME_IN_FORCE_GTC or time_in_force == TIME_IN_FORCE_GTD)
 

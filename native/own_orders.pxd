@@ -8,12 +8,13 @@ a better price; sorting makes it exact.
 """
 
 from libc.stdint cimport int64_t, uint32_t
-from native.core cimport Core, Order, Position, account_at, order_at
-from native.wire cimport ORDER_FLAG_REDUCE_ONLY, SIDE_BUY
+from native.core cimport Core, Order, Position, order_at, sign_of
+from native.units cimport rarely
+from native.wire cimport ORDER_FLAG_REDUCE_ONLY
 
 cdef inline bint nearer(int side, int64_t a_ticks, int64_t b_ticks) noexcept nogil:
     """Whether price a is better than b for an order of this side to meet the market."""
-    return a_ticks > b_ticks if side == SIDE_BUY else a_ticks < b_ticks
+    return (a_ticks - b_ticks) * sign_of(side) > 0
 
 cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcept nogil:
     """Puts a resting order behind the account's others of its side."""
@@ -34,9 +35,8 @@ cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcep
         position.own_sorted[side] = True
         position.own_best_ticks[side] = order.price_ticks
     position.order_count += 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
+    if rarely(order.flags & ORDER_FLAG_REDUCE_ONLY):
         position.reduce_only_orders += 1
-    account_at(core, position.account).open_orders += 1
 
 cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
     cdef Order* order = order_at(core, slot)
@@ -51,9 +51,8 @@ cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexc
     else:
         position.own_tail[order.side] = order.own_previous
     position.order_count -= 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
+    if rarely(order.flags & ORDER_FLAG_REDUCE_ONLY):
         position.reduce_only_orders -= 1
-    account_at(core, position.account).open_orders -= 1
 
 # --------------------------------------------------------------------------------------------- sorting
 

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint32_t
 from native.core cimport Account, Core, PoolState, Position, QueuedPool, account_at
 from native.credit cimport credit_has
 from native.margin cimport PoolValue, below_maintenance, pool_value
-from native.units cimport i128, rarely, usually, wide
+from native.units cimport i128, rarely, wide
 
 cdef inline PoolState* pool_state(Core* core, uint32_t account, Position* isolated) noexcept nogil:
     return &isolated.pool if isolated != NULL else &account_at(core, account).pool
@@ -72,22 +72,22 @@ cdef inline void pool_weigh(Core* core, uint32_t account, Position* isolated) no
     core.queue_count += 1
     queue_sift(core, core.queue_count - 1, &pool)
 
-cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
-    """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew.
+cdef inline bint cross_pool_is_sound(Core* core, Account* owner) noexcept nogil:
+    """Whether a cross pool neither waits nor is liquidated, and is surely not below maintenance: it has credit (credit.pxd)."""
+    return owner.pool.heap_place == 0 and not owner.pool.liquidating \
+        and (credit_has(core, owner, 0) or owner.cross_positions == 0)
 
-    A cross pool that is known to have credit is not below maintenance (credit.pxd).
-    """
-    cdef Account* owner = account_at(core, account)
-    if usually(isolated == NULL and owner.pool.heap_place == 0 and not owner.pool.liquidating
-               and (credit_has(core, owner, 0) or owner.cross_positions == 0)):
-        return
-    pool_weigh(core, account, isolated)
+cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+    """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew."""
+    if isolated != NULL or rarely(not cross_pool_is_sound(core, account_at(core, account))):
+        pool_weigh(core, account, isolated)
 
 cdef inline void position_check(Core* core, Position* position) noexcept nogil:
     """Checks the pool that a position belongs to, and the wallet's pool too where that is another (after a fill)."""
     if rarely(position.isolated):
-        pool_check(core, position.account, position)
-    pool_check(core, position.account, NULL)
+        pool_weigh(core, position.account, position)
+    if rarely(not cross_pool_is_sound(core, account_at(core, position.account))):
+        pool_weigh(core, position.account, NULL)
 
 cdef inline QueuedPool queue_pop(Core* core) noexcept nogil:
     """Takes the pool that is liquidated next; the queue must not be empty."""

@@ -4,7 +4,7 @@ Nothing here rounds without its name saying which way.  Divisions by a constant 
 multiplication, so a rate costs about three nanoseconds; true 128-bit divisions are kept off the hot path.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from *:
     """
@@ -38,7 +38,11 @@ cdef inline i128 wide(int64_t a, int64_t b) noexcept nogil:
 
 cdef inline int64_t ppm_ceil(int64_t value, int64_t rate_ppm) noexcept nogil:
     """ceil(value x rate / 10^6) for value >= 0 and any rate up to 10^6 either way."""
-    cdef int64_t whole = value // 1000000
+    cdef int64_t product, whole
+    if usually(not times_overflows(value, rate_ppm, &product)) and usually(product >= 0):
+        whole = <int64_t>(<uint64_t>product // 1000000)
+        return whole + (whole * 1000000 != product)
+    whole = value // 1000000
     cdef int64_t part = (value - whole * 1000000) * rate_ppm
     if part > 0:
         part += 999999

@@ -9,10 +9,10 @@ So a new price finds what it sets off at the best level, and pays for nothing el
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from native.book cimport book_append, book_front, book_remove, side_close
+from native.book cimport book_append, book_front, book_remove, crosses, side_close
 from native.core cimport (
     ARMED, BookSide, Core, Order, OrderMore, Position, Symbol, TRIGGERED, Trails, Triggers, WAITING,
-    account_at, ensure, more_at, order_at, position_at,
+    ensure, more_at, order_at, position_at,
 )
 from native.memory cimport ids_add, ids_take
 from native.order_index cimport order_index_find
@@ -72,7 +72,8 @@ cdef inline bint triggers_ensure(Symbol* symbol) noexcept nogil:
         if symbol.triggers == NULL:
             return False
         for by in range(2):
-            symbol.triggers.falling[by].is_bid = True
+            symbol.triggers.falling[by].sign = 1
+            symbol.triggers.rising[by].sign = -1
     return True
 
 cdef inline void triggers_close(Symbol* symbol) noexcept nogil:
@@ -138,7 +139,6 @@ cdef inline void waiting_link(Core* core, Position* position, uint32_t slot) noe
     position.order_count += 1
     if reduces_only(order.flags):
         position.waiting_reduce_only += 1
-    account_at(core, position.account).open_orders += 1
 
 cdef inline void waiting_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
     cdef Order* order = order_at(core, slot)
@@ -153,7 +153,6 @@ cdef inline void waiting_unlink(Core* core, Position* position, uint32_t slot) n
     position.order_count -= 1
     if reduces_only(order.flags):
         position.waiting_reduce_only -= 1
-    account_at(core, position.account).open_orders -= 1
     order.flags &= ~WAITING
 
 cdef inline void waiting_leave(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
@@ -166,7 +165,7 @@ cdef inline void waiting_leave(Core* core, Symbol* symbol, Position* position, u
 cdef inline void book_collect(Core* core, BookSide* side, int64_t watched_ticks) noexcept nogil:
     """Moves the orders of a trigger book that a price reaches to the triggered queue."""
     cdef uint32_t slot
-    while side.best_ticks and (side.best_ticks >= watched_ticks if side.is_bid else side.best_ticks <= watched_ticks):
+    while crosses(side, watched_ticks):
         slot = book_front(side).head
         book_remove(core, side, slot)
         order_at(core, slot).flags |= TRIGGERED

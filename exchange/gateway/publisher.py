@@ -98,7 +98,7 @@ TOPICS: dict[int, str] = {
     event_number("fund_changed"): market.FUNDS_TOPIC,
 }
 #: Kinds whose last message is repeated to a new subscriber: each tells a state, not a change.
-REPEATED = ("auction", "state", "mark")
+REPEATED = ("auction", "state")
 
 
 class Market:
