@@ -58,7 +58,7 @@ class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
     filled_lots: int  # by this command
     cancel_reason: CancelReason | None
     fills: tuple[Fill, ...]  # of this order, by this command
-    events: tuple[Event, ...]  # the whole reply
+    events: tuple[Event, ...]  # the whole reply; of an order of a list what follows its own result
     filled_quantity: Decimal
     average_price: Decimal | None  # of the fills; None without any
 
@@ -140,10 +140,12 @@ def list_result(command: PlaceOrders, reply: Events, units: Sequence[SymbolUnits
     """Every order of a list through the events of their reply."""
     accepted = accepted_of(command, reply)
     entries: list[OrderResult | Rejected] = []
-    for event in reply:
+    for position, event in enumerate(reply):
         if isinstance(event, EntryAccepted):
             symbol, steps = command.orders[event.index].symbol, units[event.index]
-            entries.append(follow(accepted, event, reply, symbol, steps, OrderStatus.REPEATED))
+            # What follows it: a repeat must not be told what the order that it repeats did before.
+            rest = reply[position:]
+            entries.append(follow(accepted, event, rest, symbol, steps, OrderStatus.REPEATED))
         elif isinstance(event, EntryRejected):
             about = f"entry {event.index} of {describe(command)}"
             entries.append(Rejected.of(event.reason, about))
@@ -163,7 +165,7 @@ def follow(
     units: SymbolUnits,
     untold: OrderStatus,
 ) -> OrderResult:
-    """Follows one order through the events of a reply; ``untold``: where it is if none of them speaks of it."""
+    """Follows one order through events of a reply; ``untold``: where it is if none of them speaks of it."""
     status, open_lots, reason = untold, 0, None
     fills: list[Fill] = []
     for event in reply:
