@@ -1,6 +1,7 @@
 """Amending an order that rests or waits: one atomic step (MATCH-05).
 
-A smaller quantity keeps its place, anything else of a resting order goes to the back and may trade; an order that waits goes on waiting.
+A smaller quantity keeps its place, anything else of a resting order goes to the back and may trade; an order that
+waits goes on waiting.
 """
 
 from libc.stdint cimport int64_t, uint32_t
