@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
 from exchange.audit.context import Context
-from exchange.audit.state import BookSide, Order, Symbol
+from exchange.audit.live_orders import Order
+from exchange.audit.state import BookSide, Symbol
 from exchange.protocol.schema import COMMAND_BY_NAME, MAX_PRICE_TICKS, Side, SymbolState
 
 SET_STATE = COMMAND_BY_NAME["set_symbol_state"].number

@@ -19,9 +19,10 @@ from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
+from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
 from exchange.audit.requirement import pool_standing
-from exchange.audit.state import Placed, PoolKey, State, Symbol
+from exchange.audit.state import PoolKey, State, Symbol
 from exchange.audit.waiting import WaitingAudit
 from exchange.errors import ProtocolError
 from exchange.protocol.messages import AmendOrder, Event, ListSymbol, OrderEntry, PlaceOrders

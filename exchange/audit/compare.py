@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.requirement import available, maintenance_of_holding, pool_standing
-from exchange.audit.state import Account, Holding, Order, State, Waiting
+from exchange.audit.state import Account, Holding, State
 from exchange.protocol.views import OrderView
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from exchange.audit.state import Account, Holding, Placed, PoolKey, State
+from exchange.audit.live_orders import Placed
+from exchange.audit.state import Account, Holding, PoolKey, State
 from exchange.protocol.messages import AmendOrder
 from exchange.protocol.schema import SymbolState
 

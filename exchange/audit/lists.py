@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from exchange.audit.context import Context, PlacedList
+from exchange.audit.live_orders import Placed, Waiting
 from exchange.audit.orders import OrderAudit
-from exchange.audit.state import Placed, Waiting
 from exchange.protocol.schema import (
     REMEMBERED_ORDERS,
     CancelReason,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exchange.audit.context import Context
-from exchange.audit.state import Holding, Order, Waiting
+from exchange.audit.live_orders import Order, Waiting
+from exchange.audit.state import Holding
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     CancelReason,

@@ -12,9 +12,10 @@ from collections import deque
 
 from exchange.audit.context import Context
 from exchange.audit.lists import ListAudit
+from exchange.audit.live_orders import Waiting
 from exchange.audit.orders import OrderAudit
 from exchange.audit.requirement import ceil_ppm
-from exchange.audit.state import Symbol, Waiting
+from exchange.audit.state import Symbol
 from exchange.protocol.schema import OrderFlag, Side, SymbolState, TriggerBy
 
 TAKES_TRIGGERS = (SymbolState.OPEN, SymbolState.PRE_OPEN, SymbolState.AUCTION)

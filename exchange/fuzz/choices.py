@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from random import Random
 
+from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.requirement import available
-from exchange.audit.state import Holding, Order, State, Waiting
+from exchange.audit.state import Holding, State
 from exchange.fuzz.worlds import World, make_world
 from exchange.protocol.messages import ListSymbol
 from exchange.protocol.schema import MAX_PRICE_TICKS, MAX_QTY_LOTS

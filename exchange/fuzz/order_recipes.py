@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.requirement import available
-from exchange.audit.state import Account, Order, Waiting
+from exchange.audit.state import Account
 from exchange.fuzz.choices import STEP_NS, Chooser
 from exchange.protocol.messages import (
     AmendOrder,
