@@ -4,7 +4,7 @@
 
 * ``release`` (default): asserts stay on; nothing of this machine in it, so a wheel runs on every processor of its kind
 * ``native``: tuned to this machine's processor, not for wheels
-* ``debug``: no optimisation, symbols, signed overflow aborts
+* ``debug``: no optimisation, symbols; EXCHANGE_CHECKED is defined, and signed overflow aborts
 * ``trace``: counts how often each line runs (.ci/rooms.py shows it)
 * ``sanitize``: address and undefined-behaviour sanitizers
 
@@ -22,7 +22,7 @@ NO_WRAP = "-fno-wrapv"
 FLAGS = {
     "release": ["-O3", "-fno-strict-aliasing", "-g1"],
     "native": ["-O3", "-fno-strict-aliasing", "-g1", "-march=native"],
-    "debug": ["-O0", "-g3", "-fno-strict-aliasing", NO_WRAP, "-ftrapv"],
+    "debug": ["-O0", "-g3", "-fno-strict-aliasing", NO_WRAP, "-ftrapv", "-DEXCHANGE_CHECKED"],
     "trace": ["-O0", "-g", "-fno-strict-aliasing", "--coverage", "-fprofile-update=atomic"],
     "sanitize": [
         "-O1",
