@@ -21,7 +21,7 @@ from native.ledger cimport (
     FAULT_NO_MEMORY, Settlement, event_fill, orders_counted, pay_fee, payable_fee, settle_position,
 )
 from native.margin cimport available_with, loss_at, maker_bears
-from native.memory cimport slab_give, slab_take
+from native.memory cimport prefetch, slab_give, slab_take
 from native.order_index cimport (
     client_index_drop, client_index_put, order_index_drop, order_index_find, order_index_put,
 )
@@ -220,6 +220,18 @@ cdef inline int64_t bearable(Core* core, Symbol* symbol, Position* position, Ord
         return lots
     return maker_bears(core, symbol, position, maker.side, lots, maker.price_ticks, reduce_only)
 
+cdef inline void prefetch_front(Core* core, BookSide* side) noexcept nogil:
+    """Asks for what the next fill on this side will touch: the maker's position, and the order behind it.
+
+    The maker's own record was asked for when it stood behind the front.
+    """
+    cdef Order* front
+    if side.best_ticks:
+        front = order_at(core, book_front(side).head)
+        prefetch(position_at(core, front.position))
+        prefetch(<char*>position_at(core, front.position) + 64)
+        prefetch(order_at(core, front.next))
+
 cdef inline void fill(
     Core* core, Symbol* symbol, Taker* taker, Level* level, Order* maker, Position* maker_position, int64_t lots
 ) noexcept nogil:
@@ -236,7 +248,7 @@ cdef inline void fill(
     maker.filled_lots += lots
     orders_counted(symbol, maker_position, maker, -lots)
     settlement = settle(core, symbol, maker_position, maker.side, lots, price, value, symbol.maker_fee_ppm,
-                      maker.flags & ORDER_FLAG_REDUCE_ONLY, NULL)
+                        maker.flags & ORDER_FLAG_REDUCE_ONLY, NULL)
     event_fill(core, maker_position, maker.side, FILL_ROLE_MAKER, trade_id, maker.order_id,
                client_id_of(core, slot), price, lots, value, maker.open_lots, &settlement)
     if rarely(taker.liquidation):
@@ -248,7 +260,7 @@ cdef inline void fill(
     if not taker.followed:
         credit_forget(account_at(core, taker.position.account))
     settlement = settle(core, symbol, taker.position, taker.side, lots, price, value, symbol.taker_fee_ppm,
-                      taker.flags & ORDER_FLAG_REDUCE_ONLY, taker)
+                        taker.flags & ORDER_FLAG_REDUCE_ONLY, taker)
     event_fill(core, taker.position, taker.side, FILL_ROLE_LIQUIDATED if taker.liquidation else FILL_ROLE_TAKER,
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &settlement)
     if rarely(taker.liquidation):
@@ -256,6 +268,7 @@ cdef inline void fill(
                            part - value if taker.side == SIDE_BUY else value - part, part, value)
     if maker.open_lots == 0:
         order_remove(core, symbol, maker_position, slot)
+        prefetch_front(core, &symbol.sides[1 - taker.side])
     if core.risk:
         cancel_useless_reduce_only(core, symbol, maker_position)
         cancel_useless_reduce_only(core, symbol, taker.position)

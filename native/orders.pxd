@@ -121,15 +121,17 @@ cdef inline int check_filters(
         return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
     return 0
 
+cdef inline bint credit_shows(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks, bint reduce_only
+) noexcept nogil:
+    """MARGIN-07, by credit: whether it shows that the pool can bear an order, which it then follows."""
+    return not (reduce_only or position.isolated) and credit_admits(core, symbol, position, side, lots, price_ticks)
+
 cdef inline bint bears(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
     bint reduce_only, uint32_t without, bint* followed
 ) noexcept nogil:
-    """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
-    followed[0] = True
-    if usually(not reduce_only and not position.isolated
-               and credit_admits(core, symbol, position, side, lots, price_ticks)):
-        return True
+    """MARGIN-07 where `credit_shows` did not decide; credit does not follow the order then, unless it is reduce-only."""
     followed[0] = reduce_only
     if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
             symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
@@ -162,8 +164,10 @@ cdef inline int check_order(
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], limit_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and lots > 0 and not bears(
-            core, symbol, position, c.side, lots, limit_ticks, reduce_only, 0, followed):
+    followed[0] = True
+    if core.risk and lots > 0 \
+            and rarely(not credit_shows(core, symbol, position, c.side, lots, limit_ticks, reduce_only)) \
+            and not bears(core, symbol, position, c.side, lots, limit_ticks, reduce_only, 0, followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
@@ -199,7 +203,7 @@ cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
     cdef Taker taker
     cdef int64_t lots = c.qty_lots
     cdef int64_t limit = c.price_ticks
-    cdef bint followed = not core.risk
+    cdef bint followed = True
     cdef int reason = check_form(core, c)
     if reason:
         return reason
@@ -329,7 +333,7 @@ cdef inline int check_amend(
         return REJECT_REASON_QUANTITY_BELOW_MINIMUM
     if c.qty_lots and total > symbol.max_qty_lots:
         return REJECT_REASON_QUANTITY_ABOVE_MAXIMUM
-    if not reduce_only and wide(total, price) * symbol.m < symbol.min_notional_atoms:
+    if symbol.min_notional_atoms > 0 and not reduce_only and wide(total, price) * symbol.m < symbol.min_notional_atoms:
         return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
     if price != order.price_ticks and out_of_band(symbol, order.side, price):
         return REJECT_REASON_PRICE_OUT_OF_BAND
@@ -340,7 +344,9 @@ cdef inline int check_amend(
     if price != order.price_ticks and order.flags & ORDER_FLAG_POST_ONLY \
             and crosses(&symbol.sides[1 - order.side], price):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and not bears(core, symbol, position, order.side, open_lots, price, reduce_only, slot, followed):
+    followed[0] = True
+    if core.risk and rarely(not credit_shows(core, symbol, position, order.side, open_lots, price, reduce_only)) \
+            and not bears(core, symbol, position, order.side, open_lots, price, reduce_only, slot, followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
@@ -376,7 +382,7 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
     cdef Position* position
     cdef Symbol* symbol
     cdef int64_t price, open_lots
-    cdef bint followed = not core.risk
+    cdef bint followed = True
     cdef int reason
     if c.account == 0 or c.account > MAX_ACCOUNT:
         return REJECT_REASON_INVALID_ACCOUNT
