@@ -143,7 +143,7 @@ cdef inline int check_amend_filters(
         return REJECT_REASON_QUANTITY_ABOVE_MAXIMUM
     if (new.other_price_given or new.lots_change) and not reduces_only(order.flags) \
             and not (waits and not is_limit_type(more_at(core, slot).order_type)) \
-            and wide(total, new.given_ticks) * symbol.m < symbol.min_notional_atoms:
+            and symbol.min_notional_atoms > 0 and wide(total, new.given_ticks) * symbol.m < symbol.min_notional_atoms:
         return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
     if new.other_price_given and not waits and out_of_band(symbol, order.side, new.given_ticks):
         return REJECT_REASON_PRICE_OUT_OF_BAND
@@ -162,8 +162,8 @@ cdef inline int check_replacing(
     if new.price_changes and order.flags & ORDER_FLAG_POST_ONLY and not collects(symbol) \
             and crosses(&symbol.sides[1 - order.side], new.price_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and not bears(core, symbol, position_at(core, order.position), order.side, new.open_lots, new.price_ticks,
-                               order.flags & ORDER_FLAG_REDUCE_ONLY, slot, followed):
+    if not bears(core, symbol, position_at(core, order.position), order.side, new.open_lots, new.price_ticks,
+                 order.flags & ORDER_FLAG_REDUCE_ONLY, slot, followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
@@ -252,7 +252,7 @@ cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
     cdef Symbol* symbol
     cdef Amended new
     cdef bint waits
-    cdef bint followed = not core.risk
+    cdef bint followed = True
     cdef int reason = check_amend_form(c)
     if reason:
         return reason

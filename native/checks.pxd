@@ -217,20 +217,31 @@ cdef inline int check_waiting(wire_order* c, Placing* placing) noexcept nogil:
         return REJECT_REASON_TRIGGER_ALREADY_TRUE
     return 0
 
+cdef inline bint credit_shows(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks, bint reduce_only
+) noexcept nogil:
+    """MARGIN-07, by credit: whether it shows that the pool can bear an order, which it then follows."""
+    return not (reduce_only or position.isolated) and credit_admits(core, symbol, position, side, lots, price_ticks)
+
+cdef inline bint bears_exactly(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
+    bint reduce_only, uint32_t without, bint* followed
+) noexcept nogil:
+    """MARGIN-07 where `credit_shows` did not decide; credit does not follow the order then, unless it is reduce-only."""
+    followed[0] = reduce_only
+    if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
+            symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
+        return True
+    return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
+
 cdef inline bint bears(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
     bint reduce_only, uint32_t without, bint* followed
 ) noexcept nogil:
     """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
     followed[0] = True
-    if usually(not reduce_only and not position.isolated
-               and credit_admits(core, symbol, position, side, lots, price_ticks)):
-        return True
-    followed[0] = reduce_only
-    if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
-            symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
-        return True
-    return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
+    return not core.risk or usually(credit_shows(core, symbol, position, side, lots, price_ticks, reduce_only)) \
+        or bears_exactly(core, symbol, position, side, lots, price_ticks, reduce_only, without, followed)
 
 cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexcept nogil:
     """What is asked of an order that acts at once, at the end."""
@@ -241,8 +252,7 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], placing.limit_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    placing.followed = not core.risk
-    if core.risk and placing.reach_lots > 0 and not bears(
+    if placing.reach_lots > 0 and not bears(
             core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0, &placing.followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0

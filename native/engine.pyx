@@ -16,12 +16,12 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
 from native.amend cimport amend_order
-from native.book cimport book_level, book_next_price
+from native.book cimport book_front, book_level, book_next_price
 from native.canonical cimport (
     Writer, account_is_default, order_record, position_is_default, state_order, write_state,
 )
 from native.core cimport (
-    WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
+    WAITING, Account, BookSide, Core, Order, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
     symbol_at,
 )
 from native.events cimport event_rejected
@@ -193,43 +193,59 @@ cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noe
         at += header.size
     return -1
 
-# Looking ahead.  A command's chain of memory is account -> position -> orders, or id -> order -> position -> level; each
-# link is a cache miss of its own once a venue has more than a few hundred accounts.  So while one command is carried
-# out, the links of the next ones are asked for, one link further for each command that it is nearer.
+# Looking ahead.  A command's chain of memory is account -> position -> orders, or id -> order -> position and its
+# neighbours; each link is a cache miss of its own once a venue has more than a few hundred accounts.  So while one
+# command is carried out, the links of the next ones are asked for, one link further for each command that it is nearer.
 
 cdef inline uint64_t named_order(wire_command_header* header) noexcept nogil:
-    """The order id that a cancel or an amend names; 0: none."""
-    if header.type == COMMAND_CANCEL_ORDER:
+    """The order id that a cancel or an amend names (at the same place in both); 0: none."""
+    if (header.type == COMMAND_CANCEL_ORDER or header.type == COMMAND_AMEND_ORDER) \
+            and header.size >= sizeof(wire_cancel_order):
         return (<wire_cancel_order*>header).order_id
-    if header.type == COMMAND_AMEND_ORDER:
-        return (<wire_amend_order*>header).order_id
     return 0
+
+cdef inline uint32_t slot_ahead(Core* core, uint64_t order_id) noexcept nogil:
+    """The first slot of the order's bucket: nearly always the order."""
+    return bucket_of(&core.order_index, order_id)[0]
+
+cdef inline void prefetch_position(Position* position) noexcept nogil:
+    prefetch(position)
+    prefetch(<char*>position + 64)
 
 cdef inline void prefetch_first_link(Core* core, wire_command_header* header) noexcept nogil:
     cdef uint64_t order_id = named_order(header)
     if order_id:
         prefetch(bucket_of(&core.order_index, order_id))
-    elif header.account <= MAX_ACCOUNT:
+    if header.account <= MAX_ACCOUNT:
         prefetch(account_at(core, header.account))
 
 cdef inline void prefetch_second_link(Core* core, wire_command_header* header) noexcept nogil:
     cdef uint64_t order_id = named_order(header)
     if order_id:
-        prefetch(order_at(core, bucket_of(&core.order_index, order_id)[0]))
-        if header.account <= MAX_ACCOUNT:
-            prefetch(account_at(core, header.account))
+        prefetch(order_at(core, slot_ahead(core, order_id)))
     elif header.account <= MAX_ACCOUNT:
         prefetch_position(position_at(core, account_at(core, header.account).first_position))
 
 cdef inline void prefetch_third_link(Core* core, wire_command_header* header) noexcept nogil:
     cdef uint64_t order_id = named_order(header)
+    cdef Order* order
     if order_id:
-        prefetch_position(position_at(
-            core, order_at(core, bucket_of(&core.order_index, order_id)[0]).position))
+        order = order_at(core, slot_ahead(core, order_id))
+        prefetch_position(position_at(core, order.position))
+        prefetch(order_at(core, order.next))
+        prefetch(order_at(core, order.previous))
+    elif header.type == COMMAND_PLACE_ORDER and header.size >= sizeof(wire_place_order):
+        prefetch_maker(core, <wire_place_order*>header)
 
-cdef inline void prefetch_position(Position* position) noexcept nogil:
-    prefetch(position)
-    prefetch(<char*>position + 64)
+cdef inline void prefetch_maker(Core* core, wire_place_order* c) noexcept nogil:
+    """The account that an order would meet first, through its position (which matching has asked for)."""
+    cdef Symbol* symbol = symbol_at(core, c.symbol)
+    cdef BookSide* opposite
+    if symbol == NULL or c.side > SIDE_SELL:
+        return
+    opposite = &symbol.sides[1 - c.side]
+    if opposite.best_ticks:
+        prefetch(account_at(core, position_at(core, order_at(core, book_front(opposite).head).position).account))
 
 cdef inline wire_command_header* command_behind(wire_command_header* command, const char* end) noexcept nogil:
     """The command after this one; behind the last one, the end stays the end."""

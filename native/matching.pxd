@@ -17,6 +17,7 @@ from native.credit cimport credit_after_fill, credit_bears, credit_forget, credi
 from native.events cimport event_order_reduced
 from native.ledger cimport Settlement, event_fill, orders_counted, pay_fee, payable_fee, settle_position
 from native.margin cimport available_with, loss_at, maker_bears
+from native.memory cimport prefetch
 from native.order_life cimport (
     Taker, cancel_useless_reduce_only, link_filled, link_leave, order_cancel, order_remove, slice_taken, taker_cancel,
 )
@@ -132,6 +133,18 @@ cdef inline int64_t bearable(Core* core, Symbol* symbol, Position* position, Ord
         return lots
     return maker_bears(core, symbol, position, maker.side, lots, maker.price_ticks, reduce_only)
 
+cdef inline void prefetch_front(Core* core, BookSide* side) noexcept nogil:
+    """Asks for what the next fill on this side will touch: the maker's position, and the order behind it.
+
+    The maker's own record was asked for when it stood behind the front.
+    """
+    cdef Order* front
+    if side.best_ticks:
+        front = order_at(core, book_front(side).head)
+        prefetch(position_at(core, front.position))
+        prefetch(<char*>position_at(core, front.position) + 64)
+        prefetch(order_at(core, front.next))
+
 cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
     """The last trade, which triggers may watch."""
     symbol.last_ticks = price_ticks
@@ -140,10 +153,12 @@ cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks) no
 
 cdef inline void follow_fill(Core* core, Symbol* symbol, uint32_t slot, int64_t lots) noexcept nogil:
     """What a fill means for a resting order and its siblings: if nothing is left of it, it leaves."""
+    cdef int side = order_at(core, slot).side
     if rarely(order_at(core, slot).flags & ORDER_FLAG_LINKED):
         link_filled(core, slot, lots)
     if order_at(core, slot).open_lots == 0:
         order_remove(core, symbol, position_at(core, order_at(core, slot).position), slot)
+        prefetch_front(core, &symbol.sides[side])
 
 cdef inline void follow_taker_fill(Core* core, Taker* taker, int64_t lots) noexcept nogil:
     """The same for the taker, which is in no queue."""

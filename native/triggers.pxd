@@ -68,8 +68,8 @@ cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint 
         return 0
     if over_exposed(symbol, taker.reach_lots, taker.limit_ticks, NULL):
         return CANCEL_REASON_VALUE_OUT_OF_RANGE
-    if core.risk and not bears(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
-                               taker.flags & ORDER_FLAG_REDUCE_ONLY, 0, &taker.followed):
+    if not bears(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
+                 taker.flags & ORDER_FLAG_REDUCE_ONLY, 0, &taker.followed):
         return CANCEL_REASON_INSUFFICIENT_MARGIN
     return 0
 
