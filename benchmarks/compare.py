@@ -52,8 +52,6 @@ def last_record() -> Record | None:
 
 def take_record(quick: bool, rounds: int) -> Record:
     """Measures: what is compared, and what it was measured on."""
-    import Cython
-
     numbers: dict[str, float] = {}
     crc: dict[str, str] = {}
     for kind in workloads.SHAPES:
@@ -73,7 +71,7 @@ def take_record(quick: bool, rounds: int) -> Record:
         "commit": git("rev-parse", "--short=12", "HEAD") + dirty,
         "machine": measuring.machine(),
         "python": platform.python_version(),
-        "cython": Cython.__version__,
+        "cython": measuring.cython_version(),
         "compiler": measuring.c_compiler(),
         "messages": MESSAGES,
         "trades_crc32": crc,

@@ -99,10 +99,11 @@ def measure(options: argparse.Namespace) -> measuring.Report:
             jobs[name] = partial(workload_calls, prepared, margin, digest)
     before = resource.getrusage(resource.RUSAGE_SELF)
     floors: list[float] = []
-    results = measuring.in_turns(
-        options.rounds, {"floor": lambda: floors.append(floor.run()), **jobs}
-    )
-    del results["floor"]
+    results: dict[str, list[Times]] = {name: [] for name in jobs}
+    for _ in range(options.rounds):
+        floors.append(floor.run())
+        for name, times in measuring.in_turns(1, jobs).items():
+            results[name] += times
     after = resource.getrusage(resource.RUSAGE_SELF)
     return measuring.Report(
         title="One message in one call from Python",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib.metadata
 import json
 import os
 import platform
@@ -36,6 +37,7 @@ FLOOR_ANSWERS = ("trades", "volume", "resting", "best_bid", "best_ask")
 NATIVE, PORTABLE = ("-O3", "-march=native"), ("-O3",)
 
 Row = dict[str, object]
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -70,11 +72,14 @@ def c_compiler() -> str:
     return says.splitlines()[0] if says else command[0]
 
 
+def cython_version() -> str:
+    """The version of Cython here, which is what the core was built with."""
+    return importlib.metadata.version("cython")
+
+
 def tools() -> str:
     """The versions that a figure depends on."""
-    import Cython
-
-    return f"Python {platform.python_version()}, Cython {Cython.__version__}, {c_compiler()}"
+    return f"Python {platform.python_version()}, Cython {cython_version()}, {c_compiler()}"
 
 
 def timed_batches(engine: Any, batches: list[bytes]) -> int:
@@ -137,7 +142,7 @@ def wanted_answers(path: Path) -> dict[str, int]:
     return answers
 
 
-def check(what: str, came: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+def check(what: str, came: Mapping[K, object], wanted: Mapping[K, object]) -> None:
     """Stops the benchmark at the first answer that is not as wanted."""
     for name, value in wanted.items():
         if came[name] != value:

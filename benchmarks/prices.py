@@ -143,7 +143,7 @@ def run_mass_cancel(orders: int, each: int) -> dict[str, float]:
     rng = np.random.default_rng(1)
     desk = Desk()
     accounts = max(1, orders // each)
-    # Best price last, so that the list of an account's own orders is not what placing measures.
+    # Rising prices: each order is the best of its account when it comes.
     prices = np.sort(TOUCH - rng.integers(0, 1000, (accounts, each)), axis=1).T.ravel()
     owner = np.tile(np.arange(1, accounts + 1), each)
     placing = desk.run(place(prices, owner))

@@ -10,6 +10,7 @@ number of fills.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class Size:
 
     @property
     def mean_distance(self) -> float:
-        return 8 + (self.resting / self.symbols / 2) ** 0.5
+        return 8 + math.sqrt(self.resting / self.symbols / 2)
 
 
 class Venue:

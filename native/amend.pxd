@@ -1,6 +1,7 @@
 """Amending an order that rests or waits: one atomic step (MATCH-05).
 
-A smaller quantity keeps its place, anything else of a resting order goes to the back and may trade; an order that waits goes on waiting.
+A smaller quantity keeps its place, anything else of a resting order goes to the back and may trade; an order that
+waits goes on waiting.
 """
 
 from libc.stdint cimport int64_t, uint32_t
@@ -74,6 +75,13 @@ cdef inline int check_amend_form(wire_amend_order* c) noexcept nogil:
         return REJECT_REASON_INVALID_EXPIRY
     return 0
 
+cdef inline int64_t total_lots(Core* core, uint32_t slot) noexcept nogil:
+    """The quantity of an order, what is filled included; of an exit that waits the one that it was given."""
+    cdef Order* order = order_at(core, slot)
+    if order.flags & WAITING and order.flags & ORDER_FLAG_LINKED and more_at(core, slot).link_role == LINK_EXIT:
+        return more_at(core, slot).exit_lots
+    return order.open_lots + order.filled_lots
+
 cdef inline int check_amend_fields(Core* core, uint32_t slot, wire_amend_order* c) noexcept nogil:
     """Whether the order has what is to be changed."""
     cdef Order* order = order_at(core, slot)
@@ -91,7 +99,7 @@ cdef inline int check_amend_fields(Core* core, uint32_t slot, wire_amend_order* 
             c.callback_ppm and not (trails and more.callback_ppm)):
         return REJECT_REASON_INVALID_TRIGGER
     if c.display_lots and (not order.flags & ORDER_FLAG_ICEBERG or c.display_lots > (
-            c.qty_lots if c.qty_lots else order.open_lots + order.filled_lots)):
+            c.qty_lots if c.qty_lots else total_lots(core, slot))):
         return REJECT_REASON_INVALID_DISPLAY
     if c.expires_ns and (not order.flags & TIMED or c.expires_ns <= core.timestamp_ns):
         return REJECT_REASON_INVALID_EXPIRY

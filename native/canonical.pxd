@@ -1,7 +1,7 @@
 """The canonical state: one sequence of bytes for one state, whatever way it came about (docs/reference/state.md).
 
-The digest is taken over it, snapshots store it, and `restore.pxd` builds an engine from it.  Its order is that of numbers, prices and
-queues; memory layout, slots and insertion order leave no trace.
+The digest is taken over it, snapshots store it, and `restore.pxd` builds an engine from it.  Its order is that of
+numbers, prices and queues; memory layout, slots and insertion order leave no trace.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t

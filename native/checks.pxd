@@ -247,6 +247,10 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
 
+cdef inline bint has_room(Core* core, Symbol* symbol, wire_order* c, bint waits) noexcept nogil:
+    return slab_has_room(&core.orders) and slab_has_room(&core.positions) \
+        and (not c.client_order_id or slab_has_room(&core.remembered)) and (not waits or triggers_ensure(symbol))
+
 cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing* placing) noexcept nogil:
     """The checks against the state; `placing` gets what they find."""
     cdef Symbol* symbol
@@ -278,9 +282,7 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
     find_limit(c, placing)
     if not waits and placing.reach_lots > 0 and over_exposed(symbol, placing.reach_lots, placing.limit_ticks, NULL):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
-    if rarely(not (slab_has_room(&core.orders) and slab_has_room(&core.positions)
-            and (not c.client_order_id or slab_has_room(&core.remembered))
-            and (not waits or triggers_ensure(symbol)))):
+    if rarely(not has_room(core, symbol, c, waits)):
         return REJECT_REASON_OUT_OF_CAPACITY
     if rarely(pool_of(core, placing.position).liquidating):
         return REJECT_REASON_POOL_LIQUIDATING

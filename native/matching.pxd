@@ -10,7 +10,8 @@ from native.bankruptcy cimport (
 )
 from native.book cimport better, book_front, book_level, book_next_price, book_reduce, crosses
 from native.core cimport (
-    Account, BookSide, Core, Level, Order, Position, Symbol, account_at, account_more, client_id_of, more_at, order_at, position_at, reducible_lots,
+    Account, BookSide, Core, Level, Order, Position, Symbol, account_at, account_more, client_id_of, more_at, order_at,
+    position_at, reducible_lots,
 )
 from native.credit cimport credit_after_fill, credit_bears, credit_forget, credit_has
 from native.events cimport event_order_reduced

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_append, book_remove
 from native.core cimport (
     ARMED, Core, LINK_ENTRY, LINK_EXIT, LINK_ONE_CANCELS_OTHER, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED,
-    WAITING, account_at, client_id_of, ensure, more_at, order_at, position_at, reduces, slot_of, symbol_of,
+    TRIGGERED, WAITING, account_at, client_id_of, ensure, more_at, order_at, position_at, reduces, slot_of, symbol_of,
 )
 from native.credit cimport credit_after_leaving, credit_forget
 from native.events cimport event_new, event_order_cancelled, event_order_rested
@@ -268,7 +268,7 @@ cdef inline void exit_armed(Core* core, uint32_t slot, int64_t lots) noexcept no
     cdef bint whole = order.flags & ORDER_FLAG_CLOSE_POSITION
     if order.flags & ARMED and (whole or order.open_lots == more_at(core, slot).exit_lots):
         return
-    if order.flags & ARMED and fixed:
+    if order.flags & ARMED and fixed and not order.flags & TRIGGERED:
         disarm(core, symbol, slot)
     if not whole:
         order.open_lots = imin(order.open_lots + lots, more_at(core, slot).exit_lots)

@@ -224,6 +224,9 @@ cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
     cancel_account(core, c.account, c.symbol, c.side, CANCEL_REASON_CANCEL_ALL)
     return 0
 
+cdef enum:
+    MAX_TIME_NS = 0x7fffffffffffffff
+
 cdef inline int set_countdown(Core* core, wire_set_countdown* c) noexcept nogil:
     """MATCH-07: the dead man's switch."""
     cdef wire_countdown_set* e
@@ -235,7 +238,9 @@ cdef inline int set_countdown(Core* core, wire_set_countdown* c) noexcept nogil:
     countdown = &account_more(core, c.account).countdown_ns
     if countdown[0]:
         core.timer_live -= 1
-    countdown[0] = core.timestamp_ns + <int64_t>c.timeout_ms * 1000000 if c.timeout_ms else 0
+    countdown[0] = <int64_t>c.timeout_ms * 1000000
+    if c.timeout_ms:
+        countdown[0] += imin(core.timestamp_ns, MAX_TIME_NS - countdown[0])
     if countdown[0]:
         timer_add(core, countdown[0], countdown_key(c.account))
     if c.account > core.highest_account:

@@ -205,13 +205,13 @@ cdef inline int by_best(const void* left, const void* right) noexcept nogil:
 
 cdef inline int read_all_waiting(Core* core, Reader* reader, uint32_t count) except -1:
     cdef Trailer* trailers = <Trailer*>malloc((count + 1) * sizeof(Trailer))
-    cdef uint32_t i
+    cdef uint32_t i, _i
     cdef uint32_t trailing = 0
     cdef Position* position
     if trailers == NULL:
         raise MemoryError("no memory for the orders that wait")
     try:
-        for i in range(count):
+        for _i in range(count):
             read_waiting(core, reader, &trailers[trailing])
             if trailers[trailing].slot:
                 trailing += 1

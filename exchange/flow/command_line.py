@@ -28,6 +28,7 @@ def main(argv: list[str]) -> int:
         passes=arguments.passes,
         batch=arguments.batch,
         open_at_ns=arguments.open_at_ns,
+        auction=arguments.auction,
     )
     say = (lambda text: None) if arguments.quiet else tell
     report = replay_recording(arguments.commands, arguments.orderbook, options, say)
@@ -65,6 +66,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--open-at-ns",
         type=int,
         help="orders up to and including this time are collected without matching (default: detected)",
+    )
+    parser.add_argument(
+        "--auction",
+        action="store_true",
+        help="let the engine's own auction trade at the opening, and compare it with the recorded one",
     )
     parser.add_argument(
         "--passes", type=count, help="timed passes on fresh engines (default 5; reference engine 1)"

@@ -7,8 +7,6 @@ without matching, the last moment at which the book was crossed is therefore the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sortedcontainers import SortedDict
 
 from exchange.flow.recording import Act, Recording, Step
@@ -52,10 +50,6 @@ class CollectedBook:
         return self._sides[
             step.side
         ], -step.price_ticks if step.side is Side.BUY else step.price_ticks
-
-    def orders(self) -> Iterable[Step]:
-        """What is in the book, by time priority: who was replaced stands last, who was reduced where it was."""
-        return self._orders.values()
 
     @property
     def crossed(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 from exchange.engine import create_engine
 from exchange.errors import CorruptionError
 from exchange.flow.lines import FlowError
-from exchange.flow.opening import CollectedBook, end_of_pre_open
+from exchange.flow.opening import end_of_pre_open
 from exchange.flow.recording import (
     OUT_OF_PRIORITY,
     Act,
@@ -31,7 +32,7 @@ from exchange.flow.recording import (
 )
 from exchange.flow.report import Report
 from exchange.flow.venue import Order, Outcome, Venue
-from exchange.protocol.schema import Side
+from exchange.protocol.schema import Side, SymbolState
 
 Say = Callable[[str], None]
 CHECK_EVERY = 1000  # steps between two looks at the engine's own book
@@ -47,17 +48,26 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     passes: int = 5
     batch: int = 256
     open_at_ns: int | None = None  # None: detected
+    auction: bool = (
+        False  # the engine's own, in place of what the recording takes out when it opens
+    )
 
 
 class Replay:
     """One comparing pass over a recording."""
 
-    def __init__(self, recording: Recording, report: Report, venue: Venue) -> None:
+    def __init__(
+        self, recording: Recording, report: Report, venue: Venue, own_auction: bool = False
+    ) -> None:
         self.report = report
         self.venue = venue
         self._recording = recording
         self._orders: dict[str, Order] = {}  # by the recording's id: the last that had it
-        self._collected = CollectedBook() if report.open_at_ns is not None else None
+        self._open_at_ns = report.open_at_ns  # None once it is open
+        self._own_auction = own_auction
+        self._left_in_auction: list[Step] = []
+        if self._open_at_ns is not None:
+            venue.set_state(SymbolState.PRE_OPEN, 0)
         self._known_difference: tuple[BookRow, int, str | None] | None = None
         self._carry_out: dict[Act, Callable[[Step], None]] = {
             Act.ADD: self._add,
@@ -109,11 +119,11 @@ class Replay:
         report = self.report
         if step.act is not Act.FILLED:
             report.commands += 1
-        if self._collected is not None and report.open_at_ns is not None:
-            if step.t_ns <= report.open_at_ns:
-                self._collect(step, self._collected)
+        if self._open_at_ns is not None:
+            if step.t_ns > self._open_at_ns:
+                self._open()
+            elif not self._may_be_collected(step):
                 return
-            self._open()
         self._carry_out[step.act](step)
         if report.commands % CHECK_EVERY == 0:
             self.venue.check_mirror()
@@ -197,22 +207,52 @@ class Replay:
 
     # --------------------------------------------------------------------------------------- the opening
 
-    def _collect(self, step: Step, collected: CollectedBook) -> None:
+    def _may_be_collected(self, step: Step) -> bool:
+        """Whether the engine gets a step of the pre-open; what the venue's auction takes out, its own auction finds."""
         if step.act is Act.TAKE:
             raise FlowError(
                 f"{self._recording.path}, line {step.line}: wanted no executions in the pre-open, which ends at "
-                f"{self.report.open_at_ns} ns, came one at {step.t_ns} ns; set --open-at-ns before it"
+                f"{self._open_at_ns} ns, came one at {step.t_ns} ns; set --open-at-ns before it"
             )
-        collected.follow(step)
+        leaves = step.act in (Act.CANCEL, Act.REDUCE) and step.t_ns == self._open_at_ns
+        if self._own_auction and leaves:
+            self._left_in_auction.append(step)
+            return False
+        return True
 
     def _open(self) -> None:
-        """Lets the collected orders into the book, in the order of their time priority."""
-        if self._collected is None:
+        """The engine opens; where its book still crosses itself, that is an auction."""
+        if self._open_at_ns is None:
             return
-        collected, self._collected = list(self._collected.orders()), None
-        self.report.orders_collected = len(collected)
-        for step in collected:
-            self._enter(step)
+        t_ns, self._open_at_ns = self._open_at_ns, None
+        book = self.venue.mirror
+        self.report.orders_collected = sum(level.order_count for level in book.bids + book.asks)
+        outcome = self.venue.set_state(SymbolState.OPEN, t_ns)
+        if outcome.auction_ticks:
+            self.report.auction_ticks = outcome.auction_ticks
+            self.report.auction_lots = sum(fill.qty_lots for fill in outcome.auction_fills) // 2
+        if self._own_auction:
+            self._compare_auction(outcome)
+
+    def _compare_auction(self, outcome: Outcome) -> None:
+        """The engine's auction beside the venue's; then whoever left there leaves here, too."""
+        report, filled = self.report, Counter[str]()
+        for fill in outcome.auction_fills:
+            filled[fill.order_id] += fill.qty_lots
+        recorded, lots = Counter[str](), {Side.BUY: 0, Side.SELL: 0}
+        for step in self._left_in_auction:
+            recorded[step.order_id] += step.qty_lots
+            order = self._order_of(step)
+            if order is not None:
+                lots[order.side] += step.qty_lots
+                left = recorded[step.order_id] - filled[step.order_id]
+                if left > 0 and order.live:
+                    self.venue.reduce(order, left, step.t_ns)
+        report.auction_lots_recorded = min(lots.values())
+        report.auction_orders_recorded = len(recorded)
+        report.auction_orders_as_recorded = sum(
+            filled[name] == qty_lots for name, qty_lots in recorded.items()
+        )
 
     # ------------------------------------------------------------------------------------------ the rows
 
@@ -333,7 +373,7 @@ def replay_recording(
     mark_ticks = next((s.price_ticks for s in recording.steps if s.act is Act.ADD), 1)
     venue = Venue(options.engine, margin=options.margin, accounts=accounts, mark_ticks=mark_ticks)
     rows = read_book_rows(orderbook) if orderbook is not None else None
-    Replay(recording, report, venue).run(rows, say)
+    Replay(recording, report, venue, options.auction).run(rows, say)
     report.digest = venue.engine.digest()
     measure(venue, report, options, say)
     return report

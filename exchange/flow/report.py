@@ -43,7 +43,14 @@ class Report(msgspec.Struct):
     # The pre-open.
     open_at_ns: int | None = None
     open_at_was: str | None = None  # given or detected
-    orders_collected: int | None = None
+    orders_collected: int | None = None  # that rested when it opened
+    auction_ticks: int | None = None  # price of the engine's own auction
+    auction_lots: int | None = None
+    auction_lots_recorded: int | None = (
+        None  # what left the book when the venue opened, the smaller side
+    )
+    auction_orders_recorded: int | None = None  # orders that left then
+    auction_orders_as_recorded: int | None = None  # and that the engine filled for exactly as much
     # Where they differ for the first time.
     first_difference: str | None = None
     first_missed_execution: str | None = None
@@ -88,6 +95,14 @@ class Report(msgspec.Struct):
             lines += [
                 ("pre-open until", f"{self.open_at_ns} ns ({self.open_at_was})"),
                 ("orders collected", self.orders_collected),
+            ]
+        if self.auction_lots is not None:
+            lines += [("auction", f"{self.auction_lots} lots at {self.auction_ticks} ticks")]
+        if self.auction_orders_recorded is not None:
+            as_recorded = share(self.auction_orders_as_recorded, self.auction_orders_recorded)
+            lines += [
+                ("  recorded", f"{self.auction_lots_recorded} lots"),
+                ("  orders as recorded", f"{as_recorded} of {self.auction_orders_recorded}"),
             ]
         if self.rows is not None:
             lines += [

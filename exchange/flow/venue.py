@@ -28,18 +28,20 @@ from exchange.protocol.schema import (
     OrderType,
     RejectReason,
     Side,
+    SymbolState,
     TimeInForce,
 )
 from exchange.sequencer import Batch
 
 SYMBOL = 1
-ACCEPTED, REJECTED, FILL, CANCELLED = map(
-    event_number, ("accepted", "rejected", "fill", "order_cancelled")
+ACCEPTED, REJECTED, FILL, CANCELLED, UNCROSSED = map(
+    event_number, ("accepted", "rejected", "fill", "order_cancelled", "auction_uncrossed")
 )
 read_accepted = field_reader("accepted", "order_id")
 read_rejected = field_reader("rejected", "reason")
 read_fill = field_reader("fill", "role", "order_id", "price_ticks", "qty_lots", "open_lots")
 read_cancelled = field_reader("order_cancelled", "order_id", "open_lots")
+read_uncrossed = field_reader("auction_uncrossed", "price_ticks", "qty_lots")
 
 
 class Order:
@@ -83,13 +85,15 @@ class Hit(NamedTuple):
 class Outcome:
     """What the engine did with one command."""
 
-    __slots__ = ("cancelled_lots", "hits", "order_id", "reason")
+    __slots__ = ("auction_fills", "auction_ticks", "cancelled_lots", "hits", "order_id", "reason")
 
     def __init__(self) -> None:
         self.order_id = 0
         self.reason = 0  # why it was rejected; 0: it was accepted
         self.hits: list[Hit] = []
         self.cancelled_lots = 0
+        self.auction_ticks = 0  # price of the auction that it led to; 0: none
+        self.auction_fills: list[Maker] = []  # buy and sell of each fill in turn
 
 
 def listing() -> messages.ListSymbol:
@@ -193,6 +197,10 @@ class Venue:
         self.cancel(order, t_ns)
         return self.add(order.name, order.side, price_ticks, qty_lots, t_ns)
 
+    def set_state(self, state: SymbolState, t_ns: int) -> Outcome:
+        """The operator's: collect orders, or open; to open a book that crosses itself is an auction."""
+        return self._send(messages.SetSymbolState(symbol=SYMBOL, state=state), t_ns)
+
     def _next_account(self, side: Side) -> int:
         account: int = 2 * (self._placed % self._pairs) + 1 + side
         self._placed += 1
@@ -249,6 +257,8 @@ class Venue:
             elif number == CANCELLED:
                 order_id, outcome.cancelled_lots = read_cancelled(events, at)
                 self._orders.pop(order_id).live = False
+            elif number == UNCROSSED:
+                outcome.auction_ticks, _ = read_uncrossed(events, at)
             elif number == REJECTED:
                 (outcome.reason,) = read_rejected(events, at)
             at += size
@@ -267,6 +277,8 @@ class Venue:
         order.filled_lots += qty_lots
         if role == FillRole.MAKER:
             outcome.hits.append(Hit(Maker(order.name, qty_lots), price_ticks))
+        elif role == FillRole.AUCTION:
+            outcome.auction_fills.append(Maker(order.name, qty_lots))
         if open_lots == 0:
             self._orders.pop(order_id).live = False
 

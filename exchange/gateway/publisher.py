@@ -17,11 +17,20 @@ import msgspec
 
 from exchange.gateway import feed as market
 from exchange.gateway.public_book import PublicBook
-from exchange.gateway.resting import ICEBERG, resting_orders
-from exchange.gateway.statistics import AUCTION_ROLE, StatisticsDesk, is_print
+from exchange.gateway.resting import resting_orders
+from exchange.gateway.statistics import StatisticsDesk, is_print
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol import wire
-from exchange.protocol.schema import EVENT_BY_NAME, EVENT_HEADER, FillRole, Side
+from exchange.protocol.messages import Event, SymbolStateChanged
+from exchange.protocol.records import encode_event
+from exchange.protocol.schema import (
+    EVENT_HEADER,
+    FillRole,
+    OrderFlag,
+    OrderPlace,
+    Side,
+    SymbolState,
+)
 from exchange.protocol.views import LevelView, SymbolView
 from exchange.sequencer import Batch
 
@@ -36,18 +45,13 @@ class BookSource(Protocol):
     def snapshot(self) -> bytes: ...
 
 
-IN_BOOK = 1  # the place of an order that stood in the book
-#: What the field for that place is called in the table.
-PLACE = (
-    "place" if "place" in [f.name for f in EVENT_BY_NAME["order_cancelled"].fields] else "resting"
-)
-
 read_rested = field_reader(
     "order_rested", "symbol", "side", "flags", "order_id", "price_ticks", "open_lots"
 )
-read_cancelled = field_reader("order_cancelled", "symbol", PLACE, "order_id")
-read_reduced = field_reader("order_reduced", "symbol", PLACE, "order_id", "reduced_lots")
+read_cancelled = field_reader("order_cancelled", "symbol", "place", "order_id")
+read_reduced = field_reader("order_reduced", "symbol", "place", "order_id", "reduced_lots")
 read_amended = field_reader("order_amended", "symbol", "kept_priority", "order_id", "open_lots")
+read_shown = field_reader("order_shown", "symbol", "refreshed", "order_id", "shown_lots")
 read_fill = field_reader(
     "fill",
     "sequence",
@@ -70,6 +74,7 @@ SYMBOL_START = struct.Struct("<" + EVENT_HEADER.body_format + "I")
 RESTED = event_number("order_rested")
 CANCELLED = event_number("order_cancelled")
 AMENDED = event_number("order_amended")
+SHOWN = event_number("order_shown")
 REDUCED = event_number("order_reduced")
 FILL = event_number("fill")
 LISTED = event_number("symbol_listed")
@@ -79,15 +84,9 @@ MARK = event_number("mark_changed")
 SYMBOL_EVENTS: dict[int, str] = {
     MARK: "mark",
     event_number("funding_settled"): "funding",
-    **{
-        EVENT_BY_NAME[name].number: kind
-        for name, kind in (
-            ("auction_indicated", "auction"),
-            ("auction_uncrossed", "auction"),
-            ("symbol_state_changed", "state"),
-        )
-        if name in EVENT_BY_NAME
-    },
+    event_number("auction_indicated"): "auction",
+    event_number("auction_uncrossed"): "auction",
+    event_number("symbol_state_changed"): "state",
 }
 #: Public events whose topic is the same for every symbol.
 TOPICS: dict[int, str] = {
@@ -125,26 +124,24 @@ class Publisher:
         self._published: list[Publication] = []
         self._encoder = msgspec.msgpack.Encoder()
         self._follow: dict[int, Callable[[bytes, int], None]] = {
+            **dict.fromkeys(SYMBOL_EVENTS, self._publish_of_symbol),
+            **dict.fromkeys(TOPICS, self._publish_general),
             RESTED: self._rested,
             CANCELLED: self._cancelled,
             REDUCED: self._reduced,
             AMENDED: self._amended,
+            SHOWN: self._shown,
             FILL: self._filled,
             LISTED: self._listed,
             MARK: self._marked,
         }
-        if "order_shown" in EVENT_BY_NAME:
-            self._read_shown = field_reader(
-                "order_shown", "symbol", "refreshed", "order_id", "shown_lots"
-            )
-            self._follow[event_number("order_shown")] = self._shown
 
     def load(self, engine: BookSource, sequence: int, timestamp_ns: int = 0) -> None:
         """Starts from the books of an engine that was recovered up to ``sequence``."""
         self._engine_sequence, self._timestamp_ns = sequence, timestamp_ns
         views = engine.symbols()
         for view in views:
-            self._open_market(view.symbol, view.name)
+            self._open_market(view.symbol, view.name, view.state)
         self._statistics.load(views, timestamp_ns)
         for order in resting_orders(engine.snapshot()):
             book = self._markets[order.symbol].book
@@ -169,14 +166,6 @@ class Publisher:
             number, size, _, _ = EVENT_START.unpack_from(events, offset)
             if follow := self._follow.get(number):
                 follow(events, offset)
-            if kind := SYMBOL_EVENTS.get(number):
-                symbol = SYMBOL_START.unpack_from(events, offset)[-1]
-                topic = self._markets[symbol].topics[kind]
-                payload = self._publish_event(topic, events[offset : offset + size])
-                if kind in REPEATED:
-                    self._repeated[topic] = payload
-            elif general := TOPICS.get(number):
-                self._publish_event(general.encode(), events[offset : offset + size])
             offset += size
         for symbol in self._touched:
             self._publish_changes(symbol, self._markets[symbol])
@@ -201,9 +190,21 @@ class Publisher:
     def _put(self, topic: bytes, message: market.Published) -> None:
         self._published.append((topic, self._encoder.encode(message)))
 
-    def _publish_event(self, topic: bytes, record: bytes) -> bytes:
+    def _publish_of_symbol(self, events: bytes, offset: int) -> None:
+        number, *_, symbol = SYMBOL_START.unpack_from(events, offset)
+        kind = SYMBOL_EVENTS[number]
+        topic = self._markets[symbol].topics[kind]
+        payload = self._publish_event(topic, events, offset)
+        if kind in REPEATED:
+            self._repeated[topic] = payload
+
+    def _publish_general(self, events: bytes, offset: int) -> None:
+        number, *_ = EVENT_START.unpack_from(events, offset)
+        self._publish_event(TOPICS[number].encode(), events, offset)
+
+    def _publish_event(self, topic: bytes, events: bytes, offset: int) -> bytes:
         """A public event as it is; whose it is stays between the exchange and its owner."""
-        event = wire.encode_events(without_account(record), 0, [])
+        event = wire.encode_events(without_account(events, offset), 0, [])
         self._put(topic, market.PublicEvent(**self._header(topic), event=msgspec.Raw(event)))
         return self._published[-1][1]
 
@@ -240,20 +241,22 @@ class Publisher:
 
     def _rested(self, events: bytes, offset: int) -> None:
         symbol, side, flags, order_id, price_ticks, open_lots = read_rested(events, offset)
-        self._book(symbol).rested(order_id, side, price_ticks, open_lots, bool(flags & ICEBERG))
+        self._book(symbol).rested(
+            order_id, side, price_ticks, open_lots, bool(flags & OrderFlag.ICEBERG)
+        )
 
     def _shown(self, events: bytes, offset: int) -> None:
-        symbol, refreshed, order_id, shown_lots = self._read_shown(events, offset)
+        symbol, refreshed, order_id, shown_lots = read_shown(events, offset)
         self._book(symbol).shown(order_id, shown_lots, bool(refreshed))
 
     def _cancelled(self, events: bytes, offset: int) -> None:
         symbol, place, order_id = read_cancelled(events, offset)
-        if place == IN_BOOK:
+        if place == OrderPlace.BOOK:
             self._book(symbol).cancelled(order_id)
 
     def _reduced(self, events: bytes, offset: int) -> None:
         symbol, place, order_id, reduced_lots = read_reduced(events, offset)
-        if place == IN_BOOK:
+        if place == OrderPlace.BOOK:
             self._book(symbol).reduced(order_id, reduced_lots)
 
     def _amended(self, events: bytes, offset: int) -> None:
@@ -277,7 +280,7 @@ class Publisher:
         self._touched[symbol] = None
         statistics = self._statistics[symbol]
         statistics.move_position(side, lots, position)
-        if role in (FillRole.MAKER, AUCTION_ROLE):
+        if role in (FillRole.MAKER, FillRole.AUCTION):
             self._book(symbol).filled(order_id, lots, open_lots, trade_id)
         if is_print(role, side):
             statistics.trade(price_ticks=price, qty_lots=lots, value_atoms=value)
@@ -287,29 +290,39 @@ class Publisher:
                 **header,
                 symbol=symbol,
                 trade_id=trade_id,
-                side=market.NOBODY if role == AUCTION_ROLE else side,
+                side=market.NOBODY if role == FillRole.AUCTION else side,
                 price_ticks=price,
                 qty_lots=lots,
                 liquidation=role == FillRole.LIQUIDATED,
-                auction=role == AUCTION_ROLE,
+                auction=role == FillRole.AUCTION,
             )
             self._put(topic, trade)
 
     def _listed(self, events: bytes, offset: int) -> None:
         symbol, name = read_listed(events, offset)
-        self._open_market(symbol, name.rstrip(b"\0").decode("utf-8", "replace"))
+        open_from_now = SymbolState.OPEN  # as every symbol is listed
+        self._open_market(symbol, name.rstrip(b"\0").decode("utf-8", "replace"), open_from_now)
         self._statistics.list_symbol(symbol)
 
-    def _open_market(self, symbol: int, name: str) -> None:
+    def _open_market(self, symbol: int, name: str, state: int) -> None:
         """Topics go by name; where another symbol has the same, the number is added."""
         if any(other.book.name == name for other in self._markets.values()):
             name = f"{name}#{symbol}"
         self._markets[symbol] = Market(symbol, name)
+        now = SymbolStateChanged(sequence=self._engine_sequence, symbol=symbol, state=state)
+        self._remember(symbol, "state", now)
+
+    def _remember(self, symbol: int, kind: str, event: Event) -> None:
+        """What a new subscriber hears of a state before it has changed for the first time."""
+        wired = msgspec.Raw(wire.encode_events(encode_event(event), 0, []))
+        message = market.PublicEvent(**self._header_of(0), event=wired)
+        self._repeated[self._markets[symbol].topics[kind]] = self._encoder.encode(message)
 
     def _marked(self, events: bytes, offset: int) -> None:
         symbol, price_ticks = read_mark(events, offset)
         self._statistics[symbol].move_mark(price_ticks)
         self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
 
     # ------------------------------------------------------------------------------ joining, and snapshots
 
@@ -381,6 +394,8 @@ ACCOUNT_OFFSET = 4  # in the header of an event, after type and size
 assert [f.name for f in EVENT_HEADER.fields][:3] == ["type", "size", "account"]
 
 
-def without_account(record: bytes) -> bytes:
-    """The record of an event that is nobody's."""
-    return record[:ACCOUNT_OFFSET] + bytes(4) + record[ACCOUNT_OFFSET + 4 :]
+def without_account(events: bytes, offset: int) -> bytes:
+    """The record of an event at ``offset``, as if it were nobody's."""
+    _, size, _, _ = EVENT_START.unpack_from(events, offset)
+    rest = offset + ACCOUNT_OFFSET + 4
+    return events[offset : offset + ACCOUNT_OFFSET] + bytes(4) + events[rest : offset + size]

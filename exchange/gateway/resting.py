@@ -10,16 +10,15 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER
+from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, OrderFlag
 
-ICEBERG = 16  # the order flag
+MAGIC = b"PXS2"
 HEAD = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
+COUNTS = struct.Struct("<II")  # of orders: those that rest, those that wait
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
-FUND_BYTES = struct.calcsize("<Iq")
-POSITION_BYTES = struct.calcsize("<IIqqqqIBB")
 
 
 class RestingOrder(NamedTuple):
@@ -33,24 +32,15 @@ class RestingOrder(NamedTuple):
     iceberg: bool
 
 
-class Layout(NamedTuple):
-    """Sizes and the order record of one form of the state."""
-
-    symbol_bytes: int
-    account_bytes: int
-    order: struct.Struct  # of one order, but the fields that are read
-    counts: int  # of orders: those that rest, and those that wait
-
-
-LAYOUTS = {
-    b"PXS1": Layout(LISTING_BYTES + 8, struct.calcsize("<IqqB"), struct.Struct("<IBBIQ4xqq16x"), 1),
-    b"PXS2": Layout(
-        LISTING_BYTES + 17,
-        struct.calcsize("<IqqBIq"),
-        struct.Struct("<IB3xIQ4xqq8x8x8xq8x8x3x8x8x4x8x8x"),
-        2,
-    ),
-}
+#: Bytes of an entry of parts 2 to 5: symbols, funds, accounts, accounts on symbols.
+ENTRY_BYTES = (
+    LISTING_BYTES + struct.calcsize("<qqB"),
+    struct.calcsize("<Iq"),
+    struct.calcsize("<IqqBIq"),
+    struct.calcsize("<IIqqqqIBB"),
+)
+#: Of an order: symbol, side, flags, order id, limit, open and shown lots; the rest is stepped over.
+ORDER = struct.Struct("<IB3xIQ4xqq8x8x8xq8x8x3x8x8x4x8x8x")
 
 
 def resting_orders(state: bytes) -> Iterator[RestingOrder]:
@@ -59,29 +49,17 @@ def resting_orders(state: bytes) -> Iterator[RestingOrder]:
     Raises:
         ValueError: the state is of another form than the ones known here.
     """
-    magic = state[:4]
-    if magic not in LAYOUTS:
-        known = ", ".join(str(name) for name in LAYOUTS)
-        raise ValueError(f"a canonical state starts with one of {known}, this one with {magic!r}")
-    layout, offset = LAYOUTS[magic], HEAD.size
-    for size in (layout.symbol_bytes, FUND_BYTES, layout.account_bytes, POSITION_BYTES):
-        (count,) = COUNT.unpack_from(state, offset)
-        offset += COUNT.size + count * size
-    (count,) = COUNT.unpack_from(state, offset)
-    offset += COUNT.size * layout.counts
-    for _ in range(count):
-        yield read_order(layout, state, offset)
-        offset += layout.order.size
-
-
-def read_order(layout: Layout, state: bytes, offset: int) -> RestingOrder:
-    symbol, side, *rest = layout.order.unpack_from(state, offset)
-    if layout.counts == 1:
-        _, flags, order_id, price_ticks, open_lots = rest
-        shown_lots = 0
-    else:
-        flags, order_id, price_ticks, open_lots, shown_lots = rest
-    iceberg = bool(flags & ICEBERG)
-    return RestingOrder(
-        symbol, side, order_id, price_ticks, shown_lots if iceberg else open_lots, iceberg
-    )
+    if state[:4] != MAGIC:
+        raise ValueError(f"a canonical state starts with {MAGIC!r}, this one with {state[:4]!r}")
+    offset = HEAD.size
+    for size in ENTRY_BYTES:
+        (entries,) = COUNT.unpack_from(state, offset)
+        offset += COUNT.size + entries * size
+    (resting, _waiting) = COUNTS.unpack_from(state, offset)
+    offset += COUNTS.size
+    for at in range(offset, offset + resting * ORDER.size, ORDER.size):
+        symbol, side, flags, order_id, price_ticks, open_lots, shown = ORDER.unpack_from(state, at)
+        iceberg = bool(flags & OrderFlag.ICEBERG)
+        yield RestingOrder(
+            symbol, side, order_id, price_ticks, shown if iceberg else open_lots, iceberg
+        )

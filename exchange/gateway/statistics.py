@@ -19,8 +19,6 @@ read_accepted = field_reader("accepted", "timestamp_ns")
 read_fill = field_reader("fill", "symbol", "side", "role", "price_ticks", "qty_lots", "value_atoms")
 read_listed = field_reader("symbol_listed", "symbol")
 ACCEPTED, FILL, LISTED = map(event_number, ("accepted", "fill", "symbol_listed"))
-AUCTION_ROLE = 5
-
 MINUTE_NS = 60 * 10**9
 WINDOW_MINUTES = 24 * 60
 
@@ -230,5 +228,5 @@ def is_print(role: int, side: int) -> bool:
     Auto-deleveraging and settlement have no price that anybody traded at.
     """
     return role in (FillRole.TAKER, FillRole.LIQUIDATED) or (
-        role == AUCTION_ROLE and side == Side.BUY
+        role == FillRole.AUCTION and side == Side.BUY
     )

@@ -12,6 +12,7 @@ from exchange.reference.state import State
 
 BOTH_SIDES = 2
 NS_PER_MS = 1_000_000
+MAX_TIME_NS = (1 << 63) - 1
 
 
 def is_halted(state: State, order: Order) -> bool:
@@ -74,7 +75,7 @@ def set_countdown(ctx: Context, command: SetCountdown) -> None:
     expires = 0
     ctx.state.countdowns.pop(account, None)
     if command.timeout_ms:
-        expires = ctx.timestamp_ns + command.timeout_ms * NS_PER_MS
+        expires = min(ctx.timestamp_ns + command.timeout_ms * NS_PER_MS, MAX_TIME_NS)
         ctx.state.account(account)
         ctx.state.countdowns[account] = expires
     ctx.accept(command.number, account)

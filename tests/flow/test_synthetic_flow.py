@@ -128,16 +128,35 @@ def test_a_day_with_an_auction(tmp_path: Path, replay_l3, engine_kind: str) -> N
     assert code == 0
     assert (report["open_at_ns"], report["open_at_was"]) == (20, "detected")
     assert report["orders_collected"] == 2  # b1 and a1: the auction's orders left by themselves
+    assert report["auction_lots"] is None  # so that there is nothing left to trade at the opening
     assert (report["executions"], report["executions_filled"]) == (6, 6)
     assert (report["exact_maker_hits"], report["same_makers"]) == (4, 5)
     assert report["first_missed_execution"] == (
         "line 22 (62 ns): buy 2 at 105 ticks should hit 1 of order c2, 1 of order c1, "
         "it hit 1 of order c1 at 105, 1 of order c2 at 105"
     )
-    assert (report["replaces"], report["replaces_of_filled_orders"]) == (3, 1)
-    assert (report["cancels"], report["cancels_of_filled_orders"]) == (2, 0)
+    assert (report["replaces"], report["replaces_of_filled_orders"]) == (4, 1)
+    assert (report["cancels"], report["cancels_of_filled_orders"]) == (4, 0)
     assert report["cancels_of_another_quantity"] == 0
     assert (report["unknown_orders"], report["adds_that_traded"]) == (1, 0)
+
+
+def test_the_engines_own_auction_trades_what_the_recorded_one_did(
+    tmp_path: Path, replay_l3, engine_kind: str
+) -> None:
+    """Bids 3 at 103 and 6 at 101, offers 3 at 101 and 5 at 102: from 101 up to 103 three lots trade.
+
+    At 102 bids of 3 meet offers of 8; at 101 bids of 9 meet offers of 3; at 103 bids of 3 meet 8.  The imbalance is
+    5, 6 and 5, and the mark, the price of the first order, is 100: 102 is nearer.
+    """
+    path = write(tmp_path / "day.csv", AUCTION_DAY)
+    code, report = replay_l3(path, "--auction", "--engine", engine_kind)
+    assert code == 0
+    assert report["orders_collected"] == 4
+    assert (report["auction_ticks"], report["auction_lots"]) == (102, 3)
+    assert report["auction_lots_recorded"] == 3
+    assert (report["auction_orders_recorded"], report["auction_orders_as_recorded"]) == (2, 2)
+    assert (report["exact_maker_hits"], report["cancels"]) == (4, 2)
 
 
 def test_the_end_of_the_pre_open_can_be_given(tmp_path: Path, replay_l3) -> None:

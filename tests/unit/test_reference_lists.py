@@ -316,6 +316,23 @@ def test_trailing_exit_begins_to_watch_when_it_is_armed(desk: Desk) -> None:
     assert desk.live(1)[2].best_ticks == 108
 
 
+def test_exit_in_the_queue_goes_off_though_it_is_armed_with_more(desk: Desk) -> None:
+    """At a mark of 89 a buy trades at 103, which reaches the exit; before its turn a stop sells to the entry at 99."""
+    profit = take_profit(2, 103, trigger_by=LAST)
+    desk.trade(3, 4, 1, 99)
+    desk.do(place_list(1, EXITS, entry(BUY, 2, 99), profit))  # 3, 4
+    desk.order(4, SELL, 1, 99)
+    desk.order(4, SELL, 1, 103)
+    desk.waits(3, BUY, 1, PROFIT, trigger_ticks=90)  # 7
+    desk.waits(2, SELL, 1, STOP, trigger_ticks=90)  # 8
+    events = desk.mark(89)
+    assert [(e.order_id, e.watched_ticks, e.open_lots) for e in only(events, m.OrderTriggered)] == [
+        (7, 89, 1),
+        (8, 89, 1),
+        (4, 103, 2),
+    ]
+
+
 def test_entry_that_waits_acts_when_it_goes_off(desk: Desk) -> None:
     breakout = entry(BUY, 3, order_type=STOP, trigger_ticks=105)
     events = desk.do(place_list(1, EXITS, breakout, stop_loss(3)))

@@ -354,7 +354,7 @@ def test_settled_symbol_is_at_its_end(desk: Desk) -> None:
     funding = m.SettleFunding(symbol=1, payment_atoms_per_lot=1)
     assert desk.refuse(funding) == "symbol_state_forbids"
     assert desk.refuse(m.SetSymbolState(symbol=1, state=OPEN)) == "invalid_symbol_state"
-    assert desk.state(SETTLED, price=110) == []
+    assert names(desk.state(SETTLED, price=111)) == ["SymbolStateChanged", "MarkChanged"]
 
 
 def test_settled_isolated_pool_returns_to_the_wallet(desk: Desk) -> None:
@@ -395,7 +395,8 @@ def test_settlement_waits_for_an_uncovered_deficit() -> None:
     assert not fills(settled)
     assert desk.holding(5)[0] != 0
     desk.deposit(5, 1_000)
-    again = desk.state(SETTLED, symbol=1, price=100)
-    assert "SymbolStateChanged" not in names(again)
+    again = desk.state(SETTLED, symbol=1, price=101)
+    assert names(again)[:2] == ["SymbolStateChanged", "MarkChanged"]
+    assert {f.price_ticks for f in fills(again)} == {101}
     assert len(fills(again)) == 2
     assert desk.holding(5)[0] == 0
