@@ -18,11 +18,11 @@ import msgspec
 from exchange.errors import ExchangeError
 from exchange.gateway.connection import CONTROL, Code, is_control
 from exchange.protocol import wire
-from exchange.protocol.messages import Command, Event
+from exchange.protocol.messages import Command, Event, PlaceOrders
 
 T = TypeVar("T")
 MAX_OWN_EVENTS = 100_000
-COMMANDS_IN_A_MESSAGE = 1000  # well below what a node takes in one
+ORDERS_IN_A_MESSAGE = 1000  # well below what a node takes in one
 
 
 class ClientTimeout(ExchangeError):
@@ -89,8 +89,9 @@ class Core:
     def send(self, ask: Ask[Any]) -> tuple[list[int], list[bytes]]:
         """Request ids and payloads of an ask: its commands share messages, every question is one."""
         ids: list[int] = []
-        commands: list[bytes] = []
+        batches: list[list[bytes]] = []
         questions: list[bytes] = []
+        room = 0  # for orders in the last batch
         for message in ask.messages:
             request_id = self._next_request_id
             self._next_request_id += 1
@@ -98,14 +99,15 @@ class Core:
                 control = (CONTROL, request_id, message.name, message.arguments)
                 questions.append(msgspec.msgpack.encode(control))
             else:
-                commands.append(wire.encode_command_wire(message, request_id))
+                weight = max(1, len(message.orders)) if isinstance(message, PlaceOrders) else 1
+                if weight > room:
+                    batches.append([])
+                    room = ORDERS_IN_A_MESSAGE
+                room -= weight
+                batches[-1].append(wire.encode_command_wire(message, request_id))
             ids.append(request_id)
         self._replies.update(dict.fromkeys(ids))
-        payloads = [
-            b"".join(commands[at : at + COMMANDS_IN_A_MESSAGE])
-            for at in range(0, len(commands), COMMANDS_IN_A_MESSAGE)
-        ]
-        return ids, payloads + questions
+        return ids, [*map(b"".join, batches), *questions]
 
     def receive(self, payload: bytes) -> None:
         """Takes in one message of the node."""

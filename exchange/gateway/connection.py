@@ -23,10 +23,14 @@ import msgspec
 
 from exchange.protocol import wire
 from exchange.protocol.records import iter_starts
-from exchange.protocol.schema import MAX_ACCOUNT, MESSAGE_BY_NUMBER
+from exchange.protocol.schema import COMMAND_BY_NAME, MAX_ACCOUNT, MESSAGE_BY_NUMBER
 
 CONTROL = 0
 MAX_ACCOUNTS = 10_000  # that one session may be logged in for
+PLACE_ORDERS = COMMAND_BY_NAME["place_orders"].number
+AT_ORDER_COUNT = (
+    COMMAND_BY_NAME["place_orders"].size - 1
+)  # the last byte in front of a list's orders
 ACCOUNT = struct.Struct("<4xI")  # of a record's header, after type and size
 #: First bytes of a control message: a small msgpack array, the first thing in it the integer 0.
 CONTROL_STARTS = tuple(bytes([0x90 | size, CONTROL]) for size in range(1, 16))
@@ -142,6 +146,14 @@ class Refusal(msgspec.Struct, frozen=True):
         return [encode_control(request_id, body) for request_id in self.request_ids or [0]]
 
 
+def count_orders(records: bytes) -> int:
+    """The work in a message: one for each command, and one for each order of a list."""
+    return sum(
+        max(1, records[offset + AT_ORDER_COUNT]) if number == PLACE_ORDERS else 1
+        for number, offset, _ in iter_starts(records)
+    )
+
+
 def encode_control(request_id: int, body: object) -> bytes:
     return msgspec.msgpack.encode((CONTROL, request_id, body))
 
@@ -182,6 +194,10 @@ class Session:
             return Refusal([], Code.MALFORMED, f"not a message of this exchange: {error}")
         if not request_ids:
             return Refusal([], Code.MALFORMED, "wanted at least one command, came an empty message")
+        orders = count_orders(records)
+        if orders > self._max_commands:
+            text = f"wanted at most {self._max_commands} orders in a message, those of lists included, came {orders}"
+            return Refusal(request_ids, Code.MALFORMED, f"{text}: send them in several")
         accounts = self._acting_accounts(records)
         refused = self._step(Input.COMMANDS, request_ids) or self._refuse_senders(
             records, request_ids, accounts

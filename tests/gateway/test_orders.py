@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from exchange import SymbolPolicy, SymbolState
@@ -19,7 +20,9 @@ from exchange.errors import (
     UnitsError,
     UnknownOrder,
 )
+from exchange.gateway.connection import TRADERS_DOOR, Commands, Refusal, Session
 from exchange.protocol import messages as m
+from exchange.protocol import wire
 from exchange.protocol.schema import CancelReason, OrderFlag, RejectReason
 from exchange.risk.policy import BracketPolicy
 
@@ -268,6 +271,24 @@ def test_each_door_takes_its_own_commands(node) -> None:
     stranger = m.PlaceOrders(account=8, orders=())
     with pytest.raises(RequestRefused, match="not_logged_in"):
         trader.send(stranger)
+
+
+def test_a_message_holds_so_many_orders_those_of_lists_included(node) -> None:
+    """A client sends many lists in several messages; one that does not is told so."""
+    (trader,) = rich(node, 7)
+    order = m.OrderEntry(symbol=1, side=0, price_ticks=1, qty_lots=1)
+    lists = [m.PlaceOrders(account=7, orders=(order,) * 64) for _ in range(70)]
+    assert len(trader.send_many(lists)) == 70
+    frame = b"".join(wire.encode_command_wire(command, at + 1) for at, command in enumerate(lists))
+    session = Session(b"peer", TRADERS_DOOR)
+    session.receive(msgspec.msgpack.encode([0, 1, "login", {"account": 7}]))
+    session.login(7)
+    refused = session.receive(frame)
+    assert isinstance(refused, Refusal)
+    assert "at most 4096 orders in a message" in refused.message
+    assert "came 4480" in refused.message
+    taken = session.receive(wire.encode_command_wire(lists[0], 1))
+    assert isinstance(taken, Commands)
 
 
 def test_the_asyncio_client_has_the_same_methods(node) -> None:
