@@ -4,8 +4,6 @@ Theory of operation.  A slab is one anonymous mapping, reserved without being pa
 it is first touched.  So a slab grows without copying, pointers into it stay valid, and the slots of a slab are
 32-bit indices (index 0 is never given out and means *none*).  Released slots form a LIFO list through the first
 four bytes of each, so the slot that is warm in the cache is the next one to be used.
-What is filled from its beginning without gaps is dense: behind its first two megabytes it is backed by huge pages where
-the system has them, since a large venue misses the translation cache more often than it waits for memory.
 Where the system refuses the reservation, the engine asks for half of everything, and so on (engine.pyx): it is then just
 smaller, and a command that needs more room is rejected with out_of_capacity.
 """
@@ -19,23 +17,14 @@ cdef extern from *:
     #ifndef MAP_NORESERVE
     #define MAP_NORESERVE 0
     #endif
-    #define MEMORY_SMALL ((size_t)1 << 21)
     static void* memory_reserve(size_t bytes) {
         void* p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         return p == MAP_FAILED ? 0 : p;
-    }
-    static void* memory_reserve_dense(size_t bytes) {
-        char* p = (char*)memory_reserve(bytes);
-    #ifdef MADV_HUGEPAGE
-        if (p && bytes > MEMORY_SMALL) madvise(p + MEMORY_SMALL, bytes - MEMORY_SMALL, MADV_HUGEPAGE);
-    #endif
-        return p;
     }
     static void memory_release(void* p, size_t bytes) { if (p) munmap(p, bytes); }
     static void memory_forget(void* p, size_t bytes) { madvise(p, bytes, MADV_DONTNEED); }
     """
     void* memory_reserve(size_t size) noexcept nogil
-    void* memory_reserve_dense(size_t size) noexcept nogil
     void memory_release(void* p, size_t size) noexcept nogil
     void memory_forget(void* p, size_t size) noexcept nogil
     void prefetch "__builtin_prefetch" (const void* p) noexcept nogil
@@ -50,7 +39,7 @@ cdef struct Slab:
 
 cdef inline bint slab_open(Slab* slab, uint32_t item_bytes, uint64_t capacity) noexcept nogil:
     """Reserves room for `capacity` items; False if the system does not give it."""
-    slab.base = <char*>memory_reserve_dense(capacity * item_bytes)
+    slab.base = <char*>memory_reserve(capacity * item_bytes)
     slab.bytes_reserved = capacity * item_bytes
     slab.item_bytes = item_bytes
     slab.capacity = <uint32_t>capacity

@@ -11,14 +11,14 @@ share a bucket only when their ids lie a whole table apart.  Client ids are mixe
 
 from libc.stdint cimport uint32_t, uint64_t
 from native.core cimport Buckets, Core, Order, more_at, order_at, position_at
-from native.memory cimport memory_release, memory_reserve_dense
+from native.memory cimport memory_release, memory_reserve
 
 # ---------------------------------------------------------------------------------------------- buckets
 
 cdef inline bint buckets_open(Buckets* buckets, uint64_t count, uint64_t capacity) noexcept nogil:
     """Begins with `count` empty buckets (a power of two) and room for `capacity`; False if the system does not give it."""
     buckets.bytes_reserved = capacity * sizeof(uint32_t)
-    buckets.heads = <uint32_t*>memory_reserve_dense(buckets.bytes_reserved)
+    buckets.heads = <uint32_t*>memory_reserve(buckets.bytes_reserved)
     buckets.capacity = capacity
     buckets.count = count
     buckets.mask = count - 1
