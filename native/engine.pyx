@@ -284,7 +284,7 @@ cdef class Engine:
     def __cinit__(self, *, bint risk=True, bint prevent_self_trade=True):
         if not core_open(&self.core):
             raise MemoryError(
-                "the system gives too little address space (about 2 GB are needed, 90 GB are asked for, and only "
+                "the system gives too little address space (about 2 GB are needed, 130 GB are asked for, and only "
                 "what is used is paid for); is there a limit on virtual memory (ulimit -v)?")
         self.core.risk = risk
         self.core.prevent_self_trade = prevent_self_trade

@@ -216,10 +216,11 @@ cdef inline int64_t trail_best(Core* core, Trails* trails, uint32_t slot) noexce
     return trails.groups[trail_group_of(trails, more_at(core, slot).trail_serial)].best_ticks
 
 cdef inline void trails_collect(Core* core, int number, Trails* trails, int64_t watched_ticks) noexcept nogil:
-    """Moves the orders that this price sets off to the triggered queue."""
+    """Moves the orders that this price sets off to the triggered queue, and drops groups that are left empty."""
     cdef TrailGroup* group
     cdef uint32_t slot
     cdef int64_t i
+    cdef int64_t kept = 0
     if trails.nearest_ticks == 0 or not trail_beats(number, trails.nearest_ticks, watched_ticks):
         return
     trails.nearest_ticks = 0
@@ -239,7 +240,13 @@ cdef inline void trails_collect(Core* core, int number, Trails* trails, int64_t 
                 ensure(core, ids_add(&core.triggered, group.nodes[0].order_id), FAULT_NO_MEMORY_TRAILING)
             node_pop(group)
             trails.nodes -= 1
+        if group.count == 0:
+            free(group.nodes)
+            continue
         trail_bound(number, trails, group)
+        trails.groups[kept] = group[0]
+        kept += 1
+    trails.count = kept
 
 cdef inline void trails_close(Trails* trails) noexcept nogil:
     cdef int64_t i
