@@ -265,10 +265,12 @@ cdef inline int64_t reachable(
     cdef BookSide* opposite = &symbol.sides[1 - side]
     cdef int64_t price = opposite.best_ticks
     cdef int64_t found = 0
+    cdef int levels = 0
     worst_ticks[0] = 0
-    while price and found < lots and not (edge_ticks and better(opposite, edge_ticks, price)):
+    while price and found < lots and levels < MAX_MARKET_LEVELS and not (edge_ticks and better(opposite, edge_ticks, price)):
         found += book_level(opposite, price).lots
         worst_ticks[0] = price
+        levels += 1
         price = book_next_price(opposite, price)
     return imin(found, lots)
 
@@ -289,6 +291,7 @@ cdef inline bint fill_or_kill(Core* core, Symbol* symbol, Taker* taker, int64_t 
     cdef BookSide* opposite = &symbol.sides[1 - taker.side]
     cdef int64_t price = opposite.best_ticks
     cdef int64_t count = 0
+    cdef int looked_at = 0
     cdef Position* position
     cdef uint32_t slot
     cdef Order* maker
@@ -296,6 +299,9 @@ cdef inline bint fill_or_kill(Core* core, Symbol* symbol, Taker* taker, int64_t 
     while price and not better(opposite, taker.limit_ticks, price):
         slot = book_level(opposite, price).head
         while slot and count < needed:
+            if looked_at == MAX_FOK_ORDERS:
+                return False
+            looked_at += 1
             maker = order_at(core, slot)
             position = position_at(core, maker.position)
             if is_own(core, taker, position):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from exchange.protocol.schema import SelfTradePrevention
+from itertools import islice
+
+from exchange.protocol.schema import MAX_FOK_ORDERS, SelfTradePrevention
 from exchange.reference.margin import available_atoms, instant_loss_atoms, maker_lots
 from exchange.reference.order import Order
 from exchange.reference.prices import crosses
@@ -17,7 +19,7 @@ def counted_orders(state: State, order: Order, limit_ticks: int) -> set[int] | N
     count = 0
     counted: set[int] = set()
     accounts: set[int] = set()
-    for maker in state.symbols[order.symbol].book.of_side(1 - order.side):
+    for maker in islice(state.symbols[order.symbol].book.of_side(1 - order.side), MAX_FOK_ORDERS):
         if count >= wanted or not crosses(order.side, limit_ticks, maker.price_ticks):
             break
         if state.is_own(order.account, maker.account):

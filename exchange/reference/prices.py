@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exchange.protocol.schema import MAX_PRICE_TICKS
+from exchange.protocol.schema import MAX_MARKET_LEVELS, MAX_PRICE_TICKS
 from exchange.reference.order import BUY, POST_ONLY, SLIDE, Order
 from exchange.reference.state import OPEN, State, Symbol
 
@@ -45,10 +45,13 @@ def slid_ticks(symbol: Symbol, side: int, flags: int, limit_ticks: int) -> int:
 
 def market_terms(symbol: Symbol, side: int, lots: int, worst_ticks: int) -> tuple[int, int]:
     """MATCH-02: (effective limit, lots found) of a market order: the worst price that it would reach."""
-    limit, found = 0, 0
+    limit, found, levels = 0, 0, 0
     for order in symbol.book.of_side(1 - side):
         is_too_far = worst_ticks and not crosses(side, worst_ticks, order.price_ticks)
         if found >= lots or is_too_far or not is_in_band(symbol, side, order.price_ticks):
+            break
+        levels += order.price_ticks != limit
+        if levels > MAX_MARKET_LEVELS:
             break
         limit = order.price_ticks
         found += order.open_lots
