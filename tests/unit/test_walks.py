@@ -1,4 +1,4 @@
-"""What a client sends cannot make the exchange walk a whole book: the bounds of MATCH-02 and MATCH-03, on both engines."""
+"""No client makes the exchange walk a whole book: the bounds of MATCH-02 and MATCH-03, on both engines."""
 
 from __future__ import annotations
 
