@@ -4,7 +4,7 @@
 
 * ``release`` (default): asserts stay on; nothing of this machine in it, so a wheel runs on every processor of its kind
 * ``native``: tuned to this machine's processor, not for wheels
-* ``debug``: no optimisation, symbols; EXCHANGE_CHECKED is defined, and signed overflow aborts
+* ``debug``: no optimisation, symbols, signed overflow aborts, credit is checked at every use
 * ``trace``: counts how often each line runs (.ci/rooms.py shows it)
 * ``sanitize``: address and undefined-behaviour sanitizers
 
@@ -19,9 +19,19 @@ from setuptools import Extension, setup
 SANITIZERS = "-fsanitize=address,undefined"
 # Python is built with -fwrapv and hands it on: signed overflow would be defined, and no sanitizer or trap would see it.
 NO_WRAP = "-fno-wrapv"
+# The core is one chain of short functions; gcc's limits stop it from joining them half-way.
+FAST = [
+    "-O3",
+    "-fno-tree-slp-vectorize",
+    "-fno-strict-aliasing",
+    "-g1",
+    "--param=max-inline-insns-single=400",
+    "--param=large-function-growth=400",
+    "--param=inline-unit-growth=200",
+]
 FLAGS = {
-    "release": ["-O3", "-fno-strict-aliasing", "-g1"],
-    "native": ["-O3", "-fno-strict-aliasing", "-g1", "-march=native"],
+    "release": FAST,
+    "native": [*FAST, "-march=native"],
     "debug": ["-O0", "-g3", "-fno-strict-aliasing", NO_WRAP, "-ftrapv", "-DEXCHANGE_CHECKED"],
     "trace": ["-O0", "-g", "-fno-strict-aliasing", "--coverage", "-fprofile-update=atomic"],
     "sanitize": [

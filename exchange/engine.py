@@ -74,16 +74,20 @@ class Engine(Protocol):
         """Whether a deficit is uncovered, so that withdrawals are stopped (ADL-03)."""
 
 
-def create_engine(kind: str = "native") -> Engine:
-    """A new, empty engine.
+def create_engine(kind: str = "native", *, margin: bool = True) -> Engine:
+    """A new, empty engine.  Without ``margin`` it matches alone - no balances, positions or fees - for measuring.
 
     >>> create_engine("reference").sequence
     0
 
     Raises:
-        ValueError: the kind is neither native nor reference.
+        ValueError: the kind is neither native nor reference, or the reference engine should do without margin.
         BuildError: the native core is not built.
     """
+    if kind == "reference" and not margin:
+        raise ValueError(
+            "the reference engine always applies margin; only the native one can match alone"
+        )
     if kind == "reference":
         from exchange.reference.engine import ReferenceEngine
 
@@ -96,5 +100,5 @@ def create_engine(kind: str = "native") -> Engine:
         raise BuildError(
             f"the native core cannot be loaded ({error}); build it with `make build` or `pip install -e .`"
         ) from error
-    engine: Engine = NativeEngine()
+    engine: Engine = NativeEngine(risk=margin)
     return engine

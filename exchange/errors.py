@@ -5,7 +5,7 @@
     ExchangeError
     ├── Rejected                    an order or request that may not be: data, with a stable reason
     │   ├── InsufficientMargin, PoolLiquidating, WithdrawalsStopped, LeverageTooHigh
-    │   ├── PostOnlyWouldTake, ReduceOnlyWouldOpen
+    │   ├── PostOnlyWouldTake, ReduceOnlyWouldOpen, TriggerAlreadyTrue, SymbolStateForbids
     │   └── UnknownOrder, UnknownSymbol, DuplicateClientOrderId
     ├── ProtocolError               bytes that mean nothing; they never reach the journal
     │   └── SequenceError           records cut short or out of sequence (also a ValueError)
@@ -120,6 +120,14 @@ class PostOnlyWouldTake(Rejected, reason=RejectReason.POST_ONLY_WOULD_TAKE):
 
 class ReduceOnlyWouldOpen(Rejected, reason=RejectReason.REDUCE_ONLY_WOULD_OPEN):
     """There is no position on the other side that the order could reduce."""
+
+
+class TriggerAlreadyTrue(Rejected, reason=RejectReason.TRIGGER_ALREADY_TRUE):
+    """The watched price is at or beyond the trigger already."""
+
+
+class SymbolStateForbids(Rejected, reason=RejectReason.SYMBOL_STATE_FORBIDS):
+    """The symbol is not open, and its state does not allow this."""
 
 
 class UnknownOrder(Rejected, reason=RejectReason.UNKNOWN_ORDER):

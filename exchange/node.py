@@ -35,6 +35,7 @@ from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import FillHistory, Origins, address_events
 from exchange.gateway.server import Sent, Server
+from exchange.gateway.statistics import StatisticsDesk
 from exchange.journal import Journal
 from exchange.protocol.records import decode_events, encode_commands
 from exchange.recovery import Say, replay, restore_newest, take_engine_snapshot, with_progress
@@ -63,11 +64,13 @@ class Node:
         self._say = say
         self._stopping = False
         self.fills = FillHistory(config.limits.fills_per_account)
+        self.statistics = StatisticsDesk()
         self._recover()
         try:
             self._configure()
-            self.publisher = Publisher(epoch=self.sequencer.now_ns())
-            self.publisher.load(self.engine, self.engine.sequence)
+            epoch = self.sequencer.now_ns()
+            self.publisher = Publisher(epoch, self.statistics)
+            self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
             self.sessions = Sessions(
                 config.limits.max_sessions, config.limits.max_commands_per_message
             )
@@ -200,11 +203,16 @@ class Node:
                 )
             frames = self.journal.scan(restored.sequence + 1)
             frames = with_progress(frames, self.journal.next_sequence - 1, self._say)
-            replay(self.engine, frames, lambda _, events: self.fills.feed(events))
+            replay(self.engine, frames, self._remember)
         except BaseException:
             self.journal.close()
             raise
         self.sequencer = Sequencer(self.engine.sequence, self.engine.timestamp_ns)
+
+    def _remember(self, commands: bytes, events: bytes) -> None:
+        """What a replay tells that is in no snapshot: the last fills, the trades of the last 24 hours."""
+        self.fills.feed(events)
+        self.statistics.feed(events)
 
     def _configure(self) -> None:
         """Lists what the configuration has and the journal has not, as commands like all others."""

@@ -13,6 +13,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memmove
 from native.core cimport Block, BookSide, Chunk, Core, Level, Order, order_at
 from native.core cimport BLOCK_CACHE, CHUNK_BLOCKS
+from native.units cimport rarely, usually
 
 cdef extern from *:
     int lowest_bit "__builtin_ctzll" (unsigned long long word) noexcept nogil
@@ -128,7 +129,7 @@ cdef inline Block* index_after(BookSide* side, int64_t key) noexcept nogil:
         return NULL
     at = index_chunk_for(side, key)
     chunk = side.chunks[at]
-    if side.is_bid:
+    if side.sign > 0:
         place = chunk_place(chunk, key) - 1
         if place < 0:
             at -= 1
@@ -150,7 +151,7 @@ cdef inline Block* index_after(BookSide* side, int64_t key) noexcept nogil:
 
 cdef inline Block* block_find(BookSide* side, int64_t key) noexcept nogil:
     cdef Block* block = side.cache[key & (BLOCK_CACHE - 1)]
-    if block != NULL and block.key == key:
+    if usually(block != NULL and block.key == key):
         return block
     block = index_find(side, key)
     if block != NULL:
@@ -183,7 +184,7 @@ cdef inline void block_release(Core* core, BookSide* side, Block* block) noexcep
 
 cdef inline int block_best(BookSide* side, Block* block) noexcept nogil:
     """The best occupied level of a block."""
-    return 63 - leading_zeros(block.occupied) if side.is_bid else lowest_bit(block.occupied)
+    return 63 - leading_zeros(block.occupied) if side.sign > 0 else lowest_bit(block.occupied)
 
 cdef inline void side_find_best(BookSide* side) noexcept nogil:
     """The best price anew, from the near end of the index."""
@@ -193,7 +194,7 @@ cdef inline void side_find_best(BookSide* side) noexcept nogil:
         side.best_ticks = 0
         side.best_block = NULL
         return
-    if side.is_bid:
+    if side.sign > 0:
         chunk = side.chunks[side.chunk_count - 1]
         block = chunk.blocks[chunk.count - 1]
     else:
@@ -204,7 +205,7 @@ cdef inline void side_find_best(BookSide* side) noexcept nogil:
 cdef inline void level_emptied(Core* core, BookSide* side, Block* block, int64_t price_ticks) noexcept nogil:
     """Clears a level's bit, gives an empty block back, and finds the next best price if it was the best."""
     block.occupied &= ~(<uint64_t>1 << (price_ticks & 63))
-    if block.occupied == 0:
+    if rarely(block.occupied == 0):
         block_release(core, side, block)
         if block == side.best_block:
             side_find_best(side)
@@ -221,11 +222,11 @@ cdef inline bint crosses(BookSide* opposite, int64_t limit_ticks) noexcept nogil
     """Whether an order with this limit would trade against this side's best price."""
     if opposite.best_ticks == 0:
         return False
-    return opposite.best_ticks >= limit_ticks if opposite.is_bid else opposite.best_ticks <= limit_ticks
+    return (opposite.best_ticks - limit_ticks) * opposite.sign >= 0
 
 cdef inline bint better(BookSide* side, int64_t a_ticks, int64_t b_ticks) noexcept nogil:
     """Whether price a is nearer to the touch than b, on this side."""
-    return a_ticks > b_ticks if side.is_bid else a_ticks < b_ticks
+    return (a_ticks - b_ticks) * side.sign > 0
 
 cdef inline bint book_append(Core* core, BookSide* side, uint32_t slot) noexcept nogil:
     """Puts an order at the back of its level; False without memory."""
@@ -233,7 +234,7 @@ cdef inline bint book_append(Core* core, BookSide* side, uint32_t slot) noexcept
     cdef int64_t price = order.price_ticks
     cdef Block* block = block_find(side, price >> 6)
     cdef Level* level
-    if block == NULL:
+    if rarely(block == NULL):
         block = block_new(core, side, price >> 6)
         if block == NULL:
             return False
@@ -281,7 +282,7 @@ cdef inline int64_t book_next_price(BookSide* side, int64_t price_ticks) noexcep
     cdef uint64_t rest
     cdef int bit = price_ticks & 63
     if block != NULL:
-        if side.is_bid:
+        if side.sign > 0:
             rest = block.occupied & ((<uint64_t>1 << bit) - 1)
             if rest:
                 return block.key * 64 + 63 - leading_zeros(rest)

@@ -1,24 +1,24 @@
 """The canonical state: one sequence of bytes for one state, whatever way it came about (docs/reference/state.md).
 
-The digest is taken over it, snapshots store it, and `restore` builds an engine from it.  Its order is that of numbers,
-prices and queues; memory layout, slots and insertion order leave no trace.
+The digest is taken over it, snapshots store it, and `restore.pxd` builds an engine from it.  Its order is that of
+numbers, prices and queues; memory layout, slots and insertion order leave no trace.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc
-from libc.string cimport memcpy
-from native.book cimport book_append, book_level, book_next_price
+from libc.stdlib cimport free, malloc, qsort
+from libc.string cimport memcpy, memset
+from native.book cimport book_level, book_next_price
 from native.core cimport (
-    Account, BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, position_ensure, slot_of, symbol_at,
+    ARMED, Account, AccountMore, BookSide, Core, ORDER_FLAGS, Order, OrderMore, Position, Remembered, Symbol, TIMED,
+    TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure, more_at, order_at, position_at, symbol_at,
+    symbol_of,
 )
-from native.ledger cimport fund_make_room, open_add, orders_counted, own_link
-from native.listing cimport adopt_symbol, read_brackets, read_policy
-from native.memory cimport slab_take
-from native.order_index cimport (
-    client_index_make_room, client_index_put, order_index_make_room, order_index_put,
-)
-from native.units cimport iabs
-from native.wire cimport MAX_ACCOUNT, wire_command_header, wire_list_symbol
+from native.ledger cimport FAULT_NO_MEMORY
+from native.order_index cimport order_index_find
+from native.remembered cimport remembered_at
+from native.trailing cimport trail_best, trail_number
+from native.triggers cimport by_id
+from native.wire cimport *
 
 cdef packed struct state_head:
     char magic[4]
@@ -36,6 +36,8 @@ cdef packed struct state_account:
     int64_t wallet_atoms
     int64_t drawn_atoms
     uint8_t flags
+    uint32_t stp_group
+    int64_t countdown_ns
 
 cdef packed struct state_position:
     uint32_t account
@@ -51,6 +53,8 @@ cdef packed struct state_position:
 cdef packed struct state_order:
     uint32_t symbol
     uint8_t side
+    uint8_t order_type
+    uint8_t time_in_force
     uint8_t self_trade
     uint32_t flags
     uint64_t order_id
@@ -59,6 +63,29 @@ cdef packed struct state_order:
     int64_t open_lots
     int64_t filled_lots
     uint64_t client_order_id
+    int64_t display_lots
+    int64_t shown_lots
+    int64_t expires_ns
+    uint64_t link_group
+    uint8_t link_role
+    uint8_t armed
+    uint8_t trigger_by
+    int64_t trigger_ticks
+    int64_t callback_ticks
+    uint32_t callback_ppm
+    int64_t best_ticks
+    int64_t exit_lots
+
+cdef packed struct state_remembered:
+    uint32_t account
+    uint64_t client_order_id
+    uint64_t order_id
+    uint32_t symbol
+    uint8_t side
+    uint8_t order_type
+    int64_t price_ticks
+    int64_t qty_lots
+    int64_t trigger_ticks
 
 # ------------------------------------------------------------------------------------------- writing
 
@@ -93,6 +120,8 @@ cdef inline void write_symbols(Core* core, Writer* writer) noexcept nogil:
             put(writer, <char*>&symbol.listing + sizeof(wire_command_header),
                 sizeof(wire_list_symbol) - sizeof(wire_command_header))
             put(writer, &symbol.mark_ticks, 8)
+            put(writer, &symbol.last_ticks, 8)
+            put(writer, &symbol.state, 1)
             count += 1
     put_count(writer, place, count)
 
@@ -109,9 +138,12 @@ cdef inline void write_funds(Core* core, Writer* writer) noexcept nogil:
             count += 1
     put_count(writer, place, count)
 
-cdef inline bint account_is_default(Account* account) noexcept nogil:
+cdef inline bint account_is_default(Core* core, uint32_t number) noexcept nogil:
+    cdef Account* account = account_at(core, number)
+    cdef AccountMore* more = account_more(core, number)
     return account.wallet_atoms == 0 and account.pool.drawn_atoms == 0 \
-        and not account.pool.liquidating and not account.pool.uncovered
+        and not account.pool.liquidating and not account.pool.uncovered \
+        and more.stp_group == 0 and more.countdown_ns == 0
 
 cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
@@ -121,11 +153,13 @@ cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
     cdef state_account record
     for number in range(1, core.highest_account + 1):
         account = account_at(core, number)
-        if not account_is_default(account):
+        if not account_is_default(core, number):
             record.account = number
             record.wallet_atoms = account.wallet_atoms
             record.drawn_atoms = account.pool.drawn_atoms
             record.flags = account.pool.liquidating + 2 * account.pool.uncovered
+            record.stp_group = account_more(core, number).stp_group
+            record.countdown_ns = account_more(core, number).countdown_ns
             put(writer, &record, sizeof(record))
             count += 1
     put_count(writer, place, count)
@@ -161,47 +195,136 @@ cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
             count += 1
     put_count(writer, place, count)
 
-cdef inline uint32_t write_side(Core* core, Writer* writer, uint32_t symbol, BookSide* side) noexcept nogil:
+cdef inline state_order order_record(Core* core, uint32_t slot) noexcept nogil:
+    """All of an order; what does not concern it is 0."""
+    cdef Order* order = order_at(core, slot)
+    cdef OrderMore* more = more_at(core, slot)
+    cdef Position* position = position_at(core, order.position)
+    cdef bint waits = order.flags & WAITING
+    cdef state_order record
+    memset(&record, 0, sizeof(record))
+    record.symbol = position.symbol
+    record.side = order.side
+    record.self_trade = order.self_trade
+    record.flags = order.flags & ORDER_FLAGS
+    record.order_id = order.order_id
+    record.account = position.account
+    record.price_ticks = more.limit_ticks if waits else order.price_ticks
+    record.open_lots = order.open_lots
+    record.filled_lots = order.filled_lots
+    record.client_order_id = client_id_of(core, slot)
+    if order.flags & ORDER_FLAG_ICEBERG:
+        record.display_lots = more.display_lots
+        record.shown_lots = 0 if waits else more.shown_lots
+    if order.flags & TIMED:
+        record.time_in_force = TIME_IN_FORCE_GTD
+        record.expires_ns = more.expires_ns
+    if order.flags & ORDER_FLAG_LINKED:
+        record.link_group = more.link_group
+        record.link_role = more.link_role
+        record.exit_lots = more.exit_lots
+    if order.flags & TRIGGER_TYPE:
+        record.order_type = more.order_type
+        record.time_in_force = more.time_in_force
+        record.trigger_by = more.trigger_by
+        record.trigger_ticks = more.trigger_ticks
+        record.callback_ticks = more.callback_ticks
+        record.callback_ppm = more.callback_ppm
+        record.armed = order.flags & ARMED != 0
+        if record.armed and more.order_type == ORDER_TYPE_TRAILING_STOP:
+            record.best_ticks = trail_best(
+                core, &symbol_of(core, position).triggers.trails[trail_number(order, more)], slot)
+    return record
+
+cdef inline uint32_t write_side(Core* core, Writer* writer, BookSide* side) noexcept nogil:
     cdef int64_t price = side.best_ticks
     cdef uint32_t count = 0
     cdef uint32_t slot
-    cdef Order* order
     cdef state_order record
-    record.symbol = symbol
     while price:
         slot = book_level(side, price).head
         while slot:
-            order = order_at(core, slot)
-            record.side = order.side
-            record.self_trade = order.self_trade
-            record.flags = order.flags
-            record.order_id = order.order_id
-            record.account = position_at(core, order.position).account
-            record.price_ticks = order.price_ticks
-            record.open_lots = order.open_lots
-            record.filled_lots = order.filled_lots
-            record.client_order_id = order.client_order_id
+            record = order_record(core, slot)
             put(writer, &record, sizeof(record))
             count += 1
-            slot = order.next
+            slot = order_at(core, slot).next
         price = book_next_price(side, price)
     return count
+
+cdef inline int64_t all_waiting(Core* core, uint64_t* ids) noexcept nogil:
+    """Counts the orders that wait, and writes their ids where `ids` is not NULL."""
+    cdef uint32_t account, entry, slot
+    cdef int64_t count = 0
+    for account in range(1, core.highest_account + 1):
+        entry = account_at(core, account).first_position
+        while entry:
+            slot = position_at(core, entry).waiting_head
+            while slot:
+                if ids != NULL:
+                    ids[count] = order_at(core, slot).order_id
+                count += 1
+                slot = order_at(core, slot).own_next
+            entry = position_at(core, entry).next
+    return count
+
+cdef inline void write_waiting(Core* core, Writer* writer) noexcept nogil:
+    """Those that wait, by order id."""
+    cdef int64_t i
+    cdef int64_t count = all_waiting(core, NULL)
+    cdef uint64_t* ids = <uint64_t*>malloc((count + 1) * sizeof(uint64_t))
+    cdef state_order record
+    if ids == NULL:
+        ensure(core, False, FAULT_NO_MEMORY)
+        return
+    all_waiting(core, ids)
+    qsort(ids, count, sizeof(uint64_t), &by_id)
+    for i in range(count):
+        record = order_record(core, order_index_find(core, ids[i]))
+        put(writer, &record, sizeof(record))
+    free(ids)
 
 cdef inline void write_orders(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
     cdef uint32_t number
+    cdef uint32_t waiting = <uint32_t>all_waiting(core, NULL)
     cdef Symbol* symbol
+    put(writer, &waiting, 4)
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
         if symbol != NULL:
-            count += write_side(core, writer, number, &symbol.sides[0])
-            count += write_side(core, writer, number, &symbol.sides[1])
+            count += write_side(core, writer, &symbol.sides[0])
+            count += write_side(core, writer, &symbol.sides[1])
+    put_count(writer, place, count)
+    write_waiting(core, writer)
+
+cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number, slot
+    cdef Remembered* entry
+    cdef state_remembered record
+    for number in range(1, core.highest_account + 1):
+        slot = account_more(core, number).oldest if account_more(core, number).remembered else 0
+        while slot:
+            entry = remembered_at(core, slot)
+            record.account = number
+            record.client_order_id = entry.client_order_id
+            record.order_id = entry.order_id
+            record.symbol = entry.symbol
+            record.side = entry.side
+            record.order_type = entry.order_type
+            record.price_ticks = entry.price_ticks
+            record.qty_lots = entry.qty_lots
+            record.trigger_ticks = entry.trigger_ticks
+            put(writer, &record, sizeof(record))
+            count += 1
+            slot = entry.newer
     put_count(writer, place, count)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
-    memcpy(head.magic, b"PXS1", 4)
+    memcpy(head.magic, b"PXS2", 4)
     head.next_order_id = core.next_order_id
     head.next_trade_id = core.next_trade_id
     head.fee_atoms = core.fee_atoms
@@ -212,144 +335,4 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_accounts(core, writer)
     write_positions(core, writer)
     write_orders(core, writer)
-
-# ------------------------------------------------------------------------------------------- reading
-
-cdef struct Reader:
-    const char* at
-    int64_t left
-
-cdef inline int take(Reader* reader, void* item, int64_t size) except -1:
-    if reader.left < size:
-        raise ValueError("the state is cut short")
-    memcpy(item, reader.at, size)
-    reader.at += size
-    reader.left -= size
-    return 0
-
-cdef inline int read_symbol(Core* core, Reader* reader) except -1:
-    cdef wire_list_symbol listing
-    cdef Symbol* symbol = <Symbol*>calloc(1, sizeof(Symbol))
-    if symbol == NULL:
-        raise MemoryError("no memory for a symbol")
-    take(reader, <char*>&listing + sizeof(wire_command_header), sizeof(wire_list_symbol) - sizeof(wire_command_header))
-    take(reader, &symbol.mark_ticks, 8)
-    if listing.symbol == 0 or listing.symbol > 65535 or not read_brackets(&listing, symbol):
-        raise ValueError("the state lists a symbol that could not have been listed")
-    read_policy(&listing, symbol)
-    adopt_symbol(core, symbol)
-    return 0
-
-cdef inline int read_fund(Core* core, Reader* reader) except -1:
-    cdef state_fund record
-    take(reader, &record, sizeof(record))
-    if not fund_make_room(core):
-        raise MemoryError("no memory for a fund")
-    core.funds[core.fund_count].fund = record.fund
-    core.funds[core.fund_count].balance_atoms = record.balance_atoms
-    core.fund_count += 1
-    return 0
-
-cdef inline int read_account(Core* core, Reader* reader) except -1:
-    cdef state_account record
-    cdef Account* account
-    take(reader, &record, sizeof(record))
-    if record.account == 0 or record.account > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {record.account}")
-    account = account_at(core, record.account)
-    account.wallet_atoms = record.wallet_atoms
-    account.pool.drawn_atoms = record.drawn_atoms
-    account.pool.liquidating = record.flags & 1
-    account.pool.uncovered = record.flags >> 1
-    core.uncovered_pools += account.pool.uncovered
-    core.highest_account = max(core.highest_account, record.account)
-    return 0
-
-cdef inline Position* entry_for(Core* core, uint32_t account, uint32_t number) except NULL:
-    cdef Position* position
-    if symbol_at(core, number) == NULL or account == 0 or account > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {account} on symbol {number}, which is not there")
-    position = position_ensure(core, account, number)
-    if position == NULL:
-        raise MemoryError("no room for another position")
-    return position
-
-cdef inline int read_position(Core* core, Reader* reader) except -1:
-    cdef state_position record
-    cdef Position* position
-    cdef Symbol* symbol
-    take(reader, &record, sizeof(record))
-    position = entry_for(core, record.account, record.symbol)
-    symbol = symbol_at(core, record.symbol)
-    position.isolated = record.margin_mode
-    position.own_rate_ppm = record.own_rate_ppm
-    position.margin_atoms = record.margin_atoms
-    position.pool.drawn_atoms = record.drawn_atoms
-    position.pool.liquidating = record.flags & 1
-    position.pool.uncovered = record.flags >> 1
-    core.uncovered_pools += position.pool.uncovered
-    if record.position_lots:
-        position.position_lots = record.position_lots
-        position.entry_value_atoms = record.entry_value_atoms
-        symbol.gross_lots += iabs(record.position_lots)
-        symbol.gross_entry_atoms += iabs(record.entry_value_atoms)
-        open_add(core, symbol, position)
-    return 0
-
-cdef inline int read_order(Core* core, Reader* reader) except -1:
-    cdef state_order record
-    cdef Position* position
-    cdef Order* order
-    cdef uint32_t slot
-    take(reader, &record, sizeof(record))
-    position = entry_for(core, record.account, record.symbol)
-    slot = slab_take(&core.orders)
-    if slot == 0 or not order_index_make_room(&core.order_index) or not client_index_make_room(core):
-        raise MemoryError("no room for another order")
-    order = order_at(core, slot)
-    order.order_id = record.order_id
-    order.price_ticks = record.price_ticks
-    order.open_lots = record.open_lots
-    order.filled_lots = record.filled_lots
-    order.client_order_id = record.client_order_id
-    order.position = slot_of(core, position)
-    order.side = record.side & 1
-    order.self_trade = record.self_trade
-    order.flags = record.flags
-    if not book_append(core, &symbol_at(core, record.symbol).sides[order.side], slot):
-        raise MemoryError("no memory for a price level")
-    order_index_put(&core.order_index, order.order_id, slot)
-    if order.client_order_id:
-        client_index_put(core, &core.client_index, slot)
-    own_link(core, position, slot)
-    orders_counted(symbol_at(core, record.symbol), position, order, order.open_lots)
-    return 0
-
-cdef inline uint32_t read_count(Reader* reader) except? 0:
-    cdef uint32_t count = 0
-    take(reader, &count, 4)
-    return count
-
-cdef inline int read_state(Core* core, Reader* reader) except -1:
-    cdef state_head head
-    cdef uint32_t _i
-    take(reader, &head, sizeof(head))
-    if head.magic[:4] != b"PXS1":
-        raise ValueError("this is no engine state: it should begin with PXS1")
-    core.next_order_id = head.next_order_id
-    core.next_trade_id = head.next_trade_id
-    core.fee_atoms = head.fee_atoms
-    core.net_deposits_atoms = head.net_deposits_atoms
-    for _i in range(read_count(reader)):
-        read_symbol(core, reader)
-    for _i in range(read_count(reader)):
-        read_fund(core, reader)
-    for _i in range(read_count(reader)):
-        read_account(core, reader)
-    for _i in range(read_count(reader)):
-        read_position(core, reader)
-    for _i in range(read_count(reader)):
-        read_order(core, reader)
-    if reader.left:
-        raise ValueError(f"{reader.left} bytes follow the end of the state")
-    return 0
+    write_remembered(core, writer)

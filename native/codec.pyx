@@ -21,8 +21,8 @@ from libc.stdint cimport (
 from libc.string cimport memchr, memcpy
 
 from native.wire cimport (
-    EVENT_ACCEPTED, EVENT_REJECTED, FIRST_EVENT, MAX_BRACKETS, MAX_NAME_BYTES,
-    wire_bracket, wire_command_header, wire_event_header,
+    EVENT_ACCEPTED, EVENT_REJECTED, FIRST_EVENT, MAX_BRACKETS, MAX_LIST_ORDERS, MAX_NAME_BYTES,
+    wire_bracket, wire_command_header, wire_event_header, wire_order,
 )
 
 from exchange.protocol import layout
@@ -46,8 +46,9 @@ cdef enum slot_kind:
     SLOT_U64
     SLOT_I32
     SLOT_I64
-    SLOT_NAME
+    SLOT_NAME  # from here on no integers
     SLOT_BRACKETS
+    SLOT_ORDERS
 
 cdef enum wanted:
     WANTED_NOTHING = 0
@@ -61,18 +62,22 @@ cdef enum wanted:
     WANTED_BRACKET
     WANTED_BRACKET_INTEGER
     WANTED_END
+    WANTED_ORDERS
+    WANTED_ORDER
+    WANTED_ORDER_INTEGER
     WANTED_RECORD  # when encoding: not a record of an event
     WANTED_MEMORY
 
 cdef struct slot_t:
     slot_kind kind
     uint16_t offset        # in the record
-    uint16_t count_offset  # of the record's count, for brackets
+    uint16_t count_offset  # of the record's count, for brackets and orders
     int64_t lowest
     uint64_t highest
 
 cdef struct shape_t:
-    uint16_t size          # of the record; 0: no message has this number
+    uint16_t size          # of the record, without its list; 0: no message has this number
+    uint16_t room          # what it may grow to with its list
     uint16_t required      # slots that must be sent
     uint16_t slot_count
     slot_t slots[MAX_SLOTS]
@@ -93,6 +98,7 @@ cdef struct fault_t:
     int number
     int item
     int part
+    int entry
 
 cdef struct buffer_t:
     uint8_t* bytes
@@ -108,6 +114,7 @@ cdef struct replies_t:     # which request each sequence answers
     uint32_t actor           # and whose command that was
 
 cdef shape_t SHAPES[MAX_TYPES]
+cdef shape_t ORDER_SHAPE   # of an order in a list
 
 
 # ------------------------------------------------------------------------------------------- the shapes
@@ -116,20 +123,32 @@ cdef int make_shapes() except -1:
     """Fills ``SHAPES`` from the table, once, at import."""
     kinds = {
         "u8": SLOT_U8, "u16": SLOT_U16, "u32": SLOT_U32, "u64": SLOT_U64, "i32": SLOT_I32,
-        "i64": SLOT_I64, "name": SLOT_NAME, "brackets": SLOT_BRACKETS,
+        "i64": SLOT_I64, "name": SLOT_NAME, "brackets": SLOT_BRACKETS, "orders": SLOT_ORDERS,
     }
     if sys.byteorder != "little":
         raise ImportError("exchange needs a little-endian machine: records are written as they lie in memory")
     for number, entry in layout.LAYOUTS.items():
-        size = len(entry.template)
-        if number >= MAX_TYPES or size > MAX_TEMPLATE_BYTES or len(entry.items) > MAX_SLOTS:
-            raise ImportError(f"{entry.message.name} needs larger MAX_ constants in native/codec.pyx")
-        SHAPES[number].size = size
-        SHAPES[number].required = entry.required
-        SHAPES[number].slot_count = len(entry.items)
-        memcpy(SHAPES[number].template, <const uint8_t*>(<bytes>entry.template), size)
-        for index, item in enumerate(entry.items):
-            SHAPES[number].slots[index] = make_slot(item, kinds[item.kind])
+        if number >= MAX_TYPES:
+            raise ImportError(f"{entry.message.name} needs a larger MAX_TYPES in native/codec.pyx")
+        make_shape(&SHAPES[number], entry, kinds)
+    make_shape(&ORDER_SHAPE, layout.ORDER_LAYOUT, kinds)
+    if ORDER_SHAPE.size != sizeof(wire_order):
+        raise ImportError("an order of the table and wire_order differ: generate and build again")
+    return 0
+
+
+cdef int make_shape(shape_t* shape, object entry, dict kinds) except -1:
+    size = len(entry.template)
+    if size > MAX_TEMPLATE_BYTES or len(entry.items) > MAX_SLOTS:
+        raise ImportError(f"{entry.message.name} needs larger MAX_ constants in native/codec.pyx")
+    shape.size = shape.room = size
+    shape.required = entry.required
+    shape.slot_count = len(entry.items)
+    memcpy(shape.template, <const uint8_t*>(<bytes>entry.template), size)
+    for index, item in enumerate(entry.items):
+        shape.slots[index] = make_slot(item, kinds[item.kind])
+        if shape.slots[index].kind == SLOT_ORDERS:
+            shape.room += MAX_LIST_ORDERS * sizeof(wire_order)
     return 0
 
 
@@ -306,17 +325,53 @@ cdef inline void store(uint8_t* to, slot_kind kind, uint64_t bits) noexcept nogi
         memcpy(to, &bits, 8)
 
 
-cdef inline bint read_slot(reader_t* reader, const slot_t* slot, uint8_t* record, fault_t* fault) noexcept nogil:
+cdef inline bint read_number(
+    reader_t* reader, const slot_t* slot, uint8_t* record, wanted what, fault_t* fault
+) noexcept nogil:
     cdef const uint8_t* start = reader.at
     cdef integer_t value
+    if not read_integer(reader, &value) or not fits(value, slot.lowest, slot.highest):
+        return fail(fault, what, reader, start)
+    store(record + slot.offset, slot.kind, value.bits)
+    return True
+
+
+cdef bint read_orders(reader_t* reader, const slot_t* slot, uint8_t* record, fault_t* fault) noexcept nogil:
+    """Reads the list that ends a record, for which there is room, and writes its length and the record's."""
+    cdef const uint8_t* start = reader.at
+    cdef uint32_t count, i
+    if not read_length(reader, True, &count) or count > MAX_LIST_ORDERS:
+        return fail(fault, WANTED_ORDERS, reader, start)
+    for i in range(count):
+        if not read_order(reader, record + slot.offset + i * sizeof(wire_order), fault):
+            fault.entry = i
+            return False
+    record[slot.count_offset] = <uint8_t>count
+    (<wire_command_header*>record).size += <uint16_t>(count * sizeof(wire_order))
+    return True
+
+
+cdef bint read_order(reader_t* reader, uint8_t* order, fault_t* fault) noexcept nogil:
+    cdef const uint8_t* start = reader.at
+    cdef uint32_t length, i
+    if not read_length(reader, True, &length) or not ORDER_SHAPE.required <= length <= ORDER_SHAPE.slot_count:
+        return fail(fault, WANTED_ORDER, reader, start)
+    memcpy(order, ORDER_SHAPE.template, sizeof(wire_order))
+    for i in range(length):
+        if not read_number(reader, &ORDER_SHAPE.slots[i], order, WANTED_ORDER_INTEGER, fault):
+            fault.part = i
+            return False
+    return True
+
+
+cdef inline bint read_slot(reader_t* reader, const slot_t* slot, uint8_t* record, fault_t* fault) noexcept nogil:
+    if slot.kind < SLOT_NAME:
+        return read_number(reader, slot, record, WANTED_INTEGER, fault)
     if slot.kind == SLOT_NAME:
         return read_name(reader, slot, record, fault)
     if slot.kind == SLOT_BRACKETS:
         return read_brackets(reader, slot, record, fault)
-    if not read_integer(reader, &value) or not fits(value, slot.lowest, slot.highest):
-        return fail(fault, WANTED_INTEGER, reader, start)
-    store(record + slot.offset, slot.kind, value.bits)
-    return True
+    return read_orders(reader, slot, record, fault)
 
 
 cdef shape_t* read_start(reader_t* reader, bint events, uint32_t* length, fault_t* fault) noexcept nogil:
@@ -357,7 +412,7 @@ cdef bint read_message(reader_t* reader, bint events, buffer_t* records, buffer_
     start = reader.at
     if not read_integer(reader, &request_id) or request_id.negative:
         return fail(fault, WANTED_REQUEST_ID, reader, start)
-    if buffer_reserve(records, shape.size) < 0 or buffer_reserve(ids, sizeof(uint64_t)) < 0:
+    if buffer_reserve(records, shape.room) < 0 or buffer_reserve(ids, sizeof(uint64_t)) < 0:
         return fail(fault, WANTED_MEMORY, reader, start)
     record = records.bytes + records.used
     memcpy(record, shape.template, shape.size)
@@ -366,7 +421,7 @@ cdef bint read_message(reader_t* reader, bint events, buffer_t* records, buffer_
             fault.item = i
             return False
     (<uint64_t*>(ids.bytes + ids.used))[0] = request_id.bits
-    records.used += shape.size
+    records.used += (<wire_command_header*>record).size
     ids.used += sizeof(uint64_t)
     return True
 
@@ -391,7 +446,7 @@ cdef tuple decode(object payload, bint events, int64_t most):
     records.bytes = ids.bytes = NULL
     records.used = records.room = ids.used = ids.room = 0
     fault.wanted = WANTED_NOTHING
-    fault.position = fault.number = fault.item = fault.part = 0
+    fault.position = fault.number = fault.item = fault.part = fault.entry = 0
     PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
     try:
         reader.begin = reader.at = <const uint8_t*>view.buf
@@ -419,7 +474,8 @@ cdef int raise_fault(object payload, fault_t fault, bint events) except -1:
     raise layout.refusal(
         bytes(payload),
         layout.Fault(
-            layout.Wanted(fault.wanted), fault.position, fault.number, fault.item, fault.part, events
+            layout.Wanted(fault.wanted), fault.position, fault.number, fault.item, fault.part, events,
+            fault.entry,
         ),
     )
 

@@ -6,30 +6,70 @@ ever moves, so a pointer taken in a command stays valid through it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
-from native.memory cimport Slab, slab_take
+from native.memory cimport IdQueue, Slab, slab_take
+from native.units cimport imax
 from native.wire cimport wire_list_symbol, MAX_SYMBOL
 
 cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
     CHUNK_BLOCKS = 64      # block keys of one chunk of a side's index
     BLOCK_CACHE = 64       # recently used blocks of a side, by key modulo this
+    OPEN_CHUNK = 4096      # slots of one chunk of a symbol's open positions
 
 # ---------------------------------------------------------------------------------------------- orders
 
-cdef struct Order:                     # 64 bytes: one cache line
+cdef struct Order:                     # 64 bytes: one cache line, all that matching and cancelling touch
     uint32_t next                      # in its level, towards the back; also the slab's free list
     uint32_t previous
-    uint32_t own_next                  # among the account's orders of symbol and side, best first
+    uint32_t own_next                  # among the account's orders of symbol and side (own_orders.pxd)
     uint32_t own_previous
     uint64_t order_id
     int64_t price_ticks
     int64_t open_lots
     int64_t filled_lots                # filled or decremented: quantity - open
-    uint64_t client_order_id
     uint32_t position                  # slot of its account-symbol entry
+    uint32_t index_next                # behind it in its bucket of the order index
+    uint16_t flags
     uint8_t side
     uint8_t self_trade
-    uint16_t flags
+    uint8_t named                      # has a client order id: the cold record is worth a look
+    uint8_t unused[3]
+
+cdef enum:                             # what the engine notes in an order's flags, beside those of the table
+    ORDER_FLAGS = 63                   # those of the table
+    TIMED = 1 << 8                     # good till a time
+    TRIGGER_TYPE = 1 << 9              # has, or had, a trigger
+    WAITING = 1 << 10                  # for its trigger
+    ARMED = 1 << 11                    # and can go off
+    TRIGGERED = 1 << 12                # waits in the queue of those that go off next
+
+cdef enum:                             # an order's part in its list (MATCH-14)
+    LINK_NONE = 0
+    LINK_ONE_CANCELS_OTHER = 1
+    LINK_ENTRY = 2
+    LINK_EXIT = 3
+
+cdef struct OrderMore:                 # the cold record, at the same slot; a field counts only where the flags say so
+    uint64_t client_order_id           # if the order is `named`
+    uint32_t client_next               # behind it in its bucket of the client index
+    uint32_t siblings[2]               # LINKED: the others of its list that live; of an exit the entry, then the other exit
+    int64_t display_lots               # ICEBERG: a whole slice
+    int64_t shown_lots                 # ICEBERG: what is left of the present one
+    int64_t expires_ns                 # TIMED
+    uint64_t counted_by                # the last fill-or-kill order that counted on it
+    uint64_t link_group                # LINKED: order id of the first of its list
+    int64_t exit_lots                  # of an exit: the quantity it was given
+    # TRIGGER_TYPE
+    int64_t trigger_ticks
+    int64_t watched_ticks              # TRIGGERED: the price that reached it
+    int64_t limit_ticks                # while it waits: its limit, or worst price
+    int64_t callback_ticks
+    uint64_t trail_serial              # of a trailing stop: when it began to watch (trailing.pxd)
+    uint32_t callback_ppm
+    uint8_t order_type
+    uint8_t trigger_by
+    uint8_t time_in_force              # also of orders that rest and are TIMED
+    uint8_t link_role                  # LINKED
 
 # ------------------------------------------------------------------------------------------------ book
 
@@ -50,7 +90,7 @@ cdef struct Chunk:                     # a sorted run of blocks
     Block* blocks[64]
 
 cdef struct BookSide:
-    bint is_bid
+    int64_t sign                       # 1: bids, -1: asks; a price is better by sign x price, without a branch
     int64_t best_ticks                 # 0: empty
     Block* best_block
     Block* cache[64]
@@ -67,9 +107,38 @@ cdef struct Bracket:
     int64_t maintenance_ppm
     int64_t initial_ppm
 
+cdef struct TrailNode:                 # a trailing stop in the heap of its group
+    int64_t distance                   # ticks, or ppm
+    uint64_t order_id
+
+cdef struct TrailGroup:                # trailing stops with one best price (trailing.pxd)
+    int64_t best_ticks
+    uint64_t first_serial
+    TrailNode* nodes
+    int64_t count
+    int64_t capacity
+
+cdef struct Trails:                    # all trailing stops of a symbol that watch the same, on one side, with one kind of distance
+    TrailGroup* groups
+    int64_t count
+    int64_t capacity
+    int64_t nodes                      # in all groups, those of orders that are gone included
+    int64_t live
+    int64_t nearest_ticks              # no trigger is nearer than this; 0: none
+
+cdef struct Triggers:                  # the orders of a symbol that wait, by what they watch (waiting.pxd)
+    BookSide falling[2]                # go off when the watched price falls to the trigger: highest first
+    BookSide rising[2]                 # go off when it rises to it: lowest first
+    Trails trails[8]
+
 cdef struct Symbol:
     int64_t mark_ticks                 # 0: none yet
     int64_t m                          # atoms per tick and lot
+    int64_t last_ticks                 # the last trade; 0: none yet
+    Triggers* triggers                 # NULL until an order waits
+    Symbol* next_touched               # triggers are to be looked at
+    uint8_t touched
+    uint8_t state
     BookSide sides[2]
     # exposure (UNITS-01)
     int64_t gross_lots
@@ -101,9 +170,10 @@ cdef struct Symbol:
     int64_t draw_cap_atoms
     wire_list_symbol listing           # as commanded, for the snapshot
     # open positions, in no order
-    uint32_t* open_positions
+    uint32_t** open_chunks             # slots, OPEN_CHUNK to a chunk
     int64_t open_count
-    int64_t open_capacity
+    int64_t open_chunk_count
+    int64_t open_chunk_capacity
 
 # -------------------------------------------------------------------------------- accounts and positions
 
@@ -117,28 +187,65 @@ cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
     uint32_t first_position            # its account-symbol entries by symbol number
     uint32_t cross_positions           # how many cross positions are open
-    uint32_t open_orders
+    int64_t credit_atoms               # surely available (credit.pxd)
+    uint64_t credit_epoch              # known if this is the core's; 0: unknown
+    uint32_t unused[4]
     PoolState pool                     # the cross pool
-    int64_t unused[3]
 
-cdef struct Position:                  # an account-symbol entry: two cache lines of settings, position, order sums
+cdef struct AccountMore:               # the cold record of an account
+    int64_t countdown_ns               # when its orders are cancelled; 0: never
+    uint32_t stp_group                 # 0: none
+    uint32_t oldest                    # its remembered client order ids
+    uint32_t newest
+    uint32_t remembered
+
+cdef struct Remembered:                # an accepted client order id and what it was for (MATCH-08)
+    uint32_t newer                     # of the account; also the slab's free list
+    uint32_t index_next
+    uint32_t account
+    uint32_t symbol
+    uint64_t client_order_id
+    uint64_t order_id
+    int64_t price_ticks
+    int64_t qty_lots
+    int64_t trigger_ticks
+    uint8_t side
+    uint8_t order_type
+
+cdef struct Timer:                     # when an order expires or a countdown ends (timers.pxd)
+    int64_t time_ns
+    uint64_t key                       # an order id; from COUNTDOWNS on: an account
+
+cdef struct Position:                  # an account-symbol entry: three cache lines
+    # what every placement and every fill looks at
     int64_t position_lots
     int64_t entry_value_atoms
     int64_t margin_atoms               # isolated pool
-    int64_t order_value[2]             # resting orders that are not reduce-only, lots x ticks by side
     uint32_t account
     uint32_t symbol
     uint32_t next                      # next entry of the account
     uint32_t own_rate_ppm              # 0: the symbol's
-    uint8_t isolated
-    uint8_t visited                    # by the walk or stage that is at work
-    uint32_t open_place                # place in the symbol's open positions + 1; 0: none
-    int64_t order_lots[2]              # as order_value, in lots
-    int64_t own_best_ticks[2]          # price of own_head
-    uint32_t own_head[2]               # resting orders by side, best first
     uint32_t order_count
     uint32_t reduce_only_orders        # how many of them are reduce-only
+    uint8_t isolated
+    uint8_t visited                    # by the walk or stage that is at work
+    uint8_t own_sorted[2]              # by side: the list below happens to stand best first
+    uint32_t charge_q31                # while the account's credit is known: initial margin rate x 2^31, rounded up,
+    int64_t room_atoms                 # and by how much what is counted may grow before another bracket's rate holds
+    # its resting orders by side
+    int64_t order_lots[2]              # that are not reduce-only
+    int64_t order_value[2]             # the same, lots x ticks
+    int64_t own_best_ticks[2]          # no order of the side has a better price than this
+    uint32_t own_head[2]               # oldest first, until somebody sorts them
+    uint32_t own_tail[2]
+    # what opening, closing and liquidation look at
     PoolState pool                     # the isolated pool
+    uint32_t open_place                # place in the symbol's open positions + 1; 0: none
+    uint32_t waiting_head              # its orders that wait for a trigger, by order id
+    uint32_t waiting_tail
+    uint32_t waiting_reduce_only       # how many of those are reduce-only
+    uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
+    uint64_t unused_more[3]
 
 cdef struct FundState:
     uint32_t fund
@@ -152,16 +259,13 @@ cdef struct QueuedPool:                # LIQ-01
     uint32_t account_number
     uint32_t symbol
 
-cdef struct OrderIndex:                # order id -> slot
-    uint64_t* keys
-    uint32_t* slots
-    uint64_t mask
-    uint64_t count
-
-cdef struct ClientIndex:               # (account, client order id) -> slot
-    uint32_t* slots
-    uint64_t mask
-    uint64_t count
+cdef struct Buckets:                   # a hash table that grows by one bucket at a time (order_index.pxd)
+    uint32_t* heads                    # first slot of each chain; 0: empty
+    uint64_t bytes_reserved
+    uint64_t capacity                  # buckets there is room for
+    uint64_t count                     # buckets in use
+    uint64_t mask                      # the largest power of two that is not above count, - 1
+    uint64_t items
 
 # ---------------------------------------------------------------------------------------------- the whole
 
@@ -175,31 +279,58 @@ cdef struct Core:
     int64_t fee_atoms
     int64_t net_deposits_atoms
     int64_t exposure_limits_atoms      # sum over symbols
+    uint64_t credit_epoch              # from 1; moves on when no account's credit is known any more
     int64_t uncovered_pools
     Slab orders
+    Slab orders_more                   # never taken from: indexed by the slots of `orders`
     Slab positions
+    Slab remembered
     char* accounts
+    char* accounts_more
+    uint64_t accounts_more_bytes
     uint64_t accounts_bytes
     uint32_t highest_account
     Symbol** symbols                   # by number
     uint32_t highest_symbol
     Block* free_blocks
-    OrderIndex order_index
-    ClientIndex client_index
+    Buckets order_index                # order id -> slot
+    Buckets client_index               # (account, client order id) -> slot
+    Buckets remembered_index           # the same -> slot of what is remembered
+    bint stp_groups                    # whether any account ever was in a group
+    int64_t auctions                   # symbols in auction
+    Symbol* touched                    # symbols whose triggers are to be looked at
+    IdQueue triggered                  # orders that go off next
+    IdQueue beginning                  # trailing stops that watch from the next look at triggers on
+    uint64_t next_trail_serial
+    Timer* timers                      # a heap, the next one first
+    uint64_t timers_bytes
+    int64_t timer_count
+    int64_t timer_live                 # those that still mean something
     FundState* funds
     int64_t fund_count
     int64_t fund_capacity
     QueuedPool* queue
     int64_t queue_count
-    int64_t queue_capacity
+    uint64_t queue_bytes
     # events of this batch
     char* events
     uint64_t events_bytes
-    uint64_t events_size
+    char* events_at                    # where the next one goes
+    char* events_full                  # behind the last place where one may begin
     int fault                          # a broken invariant: the engine stops (see engine.pyx)
 
 cdef inline Order* order_at(Core* core, uint32_t slot) noexcept nogil:
     return <Order*>(core.orders.base) + slot
+
+cdef inline OrderMore* more_at(Core* core, uint32_t slot) noexcept nogil:
+    return <OrderMore*>(core.orders_more.base) + slot
+
+cdef inline AccountMore* account_more(Core* core, uint32_t account) noexcept nogil:
+    return <AccountMore*>core.accounts_more + account
+
+cdef inline uint64_t client_id_of(Core* core, uint32_t slot) noexcept nogil:
+    """The client order id of an order; 0: it has none."""
+    return more_at(core, slot).client_order_id if order_at(core, slot).named else 0
 
 cdef inline Position* position_at(Core* core, uint32_t slot) noexcept nogil:
     return <Position*>(core.positions.base) + slot
@@ -213,6 +344,13 @@ cdef inline Account* account_at(Core* core, uint32_t account) noexcept nogil:
 cdef inline Symbol* symbol_at(Core* core, uint32_t symbol) noexcept nogil:
     """The symbol of this number, or NULL."""
     return core.symbols[symbol] if symbol <= MAX_SYMBOL else NULL
+
+cdef inline uint32_t* open_slot(Symbol* symbol, int64_t place) noexcept nogil:
+    """Where the slot of the symbol's open position number `place` stands."""
+    return &symbol.open_chunks[place // OPEN_CHUNK][place % OPEN_CHUNK]
+
+cdef inline Position* open_position_at(Core* core, Symbol* symbol, int64_t place) noexcept nogil:
+    return position_at(core, open_slot(symbol, place)[0])
 
 cdef inline Symbol* symbol_of(Core* core, Position* position) noexcept nogil:
     return core.symbols[position.symbol]
@@ -253,15 +391,17 @@ cdef inline Position* position_ensure(Core* core, uint32_t account, uint32_t sym
         core.highest_account = account
     return position
 
+cdef inline int64_t sign_of(int side) noexcept nogil:
+    """1 for a buy, -1 for a sell.  Sides are a coin's toss, so what depends on them is multiplied, not branched on."""
+    return 1 - 2 * <int64_t>side
+
 cdef inline bint reduces(Position* position, int side) noexcept nogil:
     """Whether an order of this side is opposite to the position."""
-    return position.position_lots < 0 if side == 0 else position.position_lots > 0
+    return position.position_lots * sign_of(side) < 0
 
 cdef inline int64_t reducible_lots(Position* position, int side) noexcept nogil:
     """|q| if an order of this side is opposite to the position, else 0."""
-    if side == 0:
-        return -position.position_lots if position.position_lots < 0 else 0
-    return position.position_lots if position.position_lots > 0 else 0
+    return imax(0, -position.position_lots * sign_of(side))
 
 cdef inline PoolState* pool_of(Core* core, Position* position) noexcept nogil:
     """The state of the collateral pool that the position belongs to."""

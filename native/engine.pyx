@@ -4,37 +4,49 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> orders, operations, listing, canonical -> liquidation -> matching -> queue, bankruptcy -> ledger
-           -> margin -> events, book, order_index -> core -> memory, units, wire
+    engine -> states, lists, canonical -> triggers -> liquidation, amend, operations, listing -> orders, auction -> checks
+           -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
+           -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
 
 import hashlib
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memmove
 
-from native.book cimport book_level, book_next_price, side_close
-from native.canonical cimport Reader, Writer, account_is_default, position_is_default, read_state, write_state
-from native.core cimport (
-    Account, Block, BookSide, Core, Level, Order, Position, Symbol,
-    account_at, order_at, pool_of, position_at, symbol_at,
+from native.amend cimport amend_order
+from native.book cimport book_level, book_next_price
+from native.canonical cimport (
+    Writer, account_is_default, order_record, position_is_default, state_order, write_state,
 )
-from native.events cimport event_accepted, event_rejected
+from native.core cimport (
+    WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
+    symbol_at,
+)
+from native.events cimport event_rejected
 from native.ledger cimport fund_balance
+from native.lifetime cimport core_close, core_open
 from native.liquidation cimport liquidation_drain
 from native.listing cimport list_symbol
+from native.lists cimport place_orders
 from native.margin cimport (
     PoolValue, available_with, base_rate, cross_value, liquidation_price, pool_value, position_initial,
     position_maintenance, symbol_initial, unrealised, withdrawable,
 )
-from native.memory cimport memory_forget, memory_release, memory_reserve, prefetch, slab_close, slab_open
+from native.matching cimport visible_lots
+from native.memory cimport memory_forget, prefetch
 from native.operations cimport (
     change_isolated_margin, deposit, deposit_fund, set_margin_mode, set_mark, settle_funding, withdraw,
 )
-from native.order_index cimport client_index_open, order_index_close, order_index_open
-from native.orders cimport amend_order, cancel_all, cancel_order, place_order
+from native.order_index cimport bucket_of
+from native.orders cimport cancel_all, cancel_order, place_order, set_countdown, set_stp_group
+from native.own_orders cimport own_sort
+from native.restore cimport Reader, read_state
+from native.states cimport advance_time, set_symbol_state
+from native.timers cimport timer_due
+from native.triggers cimport expire, triggers_drain
+from native.units cimport rarely, usually
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
@@ -42,7 +54,6 @@ from exchange.protocol.views import AccountView, BookView, LevelView, OrderView,
 
 cdef enum:
     EVENTS_KEPT = 1 << 24              # bytes of the event buffer that stay in memory between batches
-    MOST_HALVINGS = 8                  # of the address space asked for, where a system gives less
 
 FAULTS = {
     1: "the event buffer is full",
@@ -50,10 +61,11 @@ FAULTS = {
     3: "an isolated pool was released below zero",
     4: "an insurance fund fell below zero",
     5: "an entry value remained without a position",
+    6: "an account's credit was above what it has available",
 }
 
 cdef enum:
-    COMMAND_NUMBERS = 16               # command numbers are below this
+    COMMAND_NUMBERS = 32               # command numbers are below this
 
 cdef uint16_t[COMMAND_NUMBERS] COMMAND_SIZES   # bytes of a record by command number; 0: no such command
 COMMAND_SIZES[COMMAND_LIST_SYMBOL] = sizeof(wire_list_symbol)
@@ -69,28 +81,39 @@ COMMAND_SIZES[COMMAND_AMEND_ORDER] = sizeof(wire_amend_order)
 COMMAND_SIZES[COMMAND_SET_MARK] = sizeof(wire_set_mark)
 COMMAND_SIZES[COMMAND_SETTLE_FUNDING] = sizeof(wire_settle_funding)
 COMMAND_SIZES[COMMAND_ADVANCE_TIME] = sizeof(wire_advance_time)
+COMMAND_SIZES[COMMAND_PLACE_ORDERS] = sizeof(wire_place_orders_head)      # and its orders
+COMMAND_SIZES[COMMAND_SET_SYMBOL_STATE] = sizeof(wire_set_symbol_state)
+COMMAND_SIZES[COMMAND_SET_COUNTDOWN] = sizeof(wire_set_countdown)
+COMMAND_SIZES[COMMAND_SET_STP_GROUP] = sizeof(wire_set_stp_group)
 
 cdef inline bint well_formed(wire_command_header* header) noexcept nogil:
-    return header.type < COMMAND_NUMBERS and header.size == COMMAND_SIZES[header.type] and header.size != 0
+    """Whether the record is as long as its type says (a header at least, so that 0 fits no record)."""
+    if rarely(header.type >= COMMAND_NUMBERS):
+        return False
+    if header.type == COMMAND_PLACE_ORDERS and header.size >= sizeof(wire_place_orders_head):
+        return header.size == sizeof(wire_place_orders_head) \
+            + (<wire_place_orders_head*>header).order_count * sizeof(wire_order)
+    return header.size == COMMAND_SIZES[header.type]
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
-            or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME)
+            or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
+            or kind == COMMAND_SET_STP_GROUP)
 
-cdef inline int advance_time(Core* core) noexcept nogil:
-    event_accepted(core, 0, COMMAND_ADVANCE_TIME, 0, 0)
-    return 0
-
-cdef inline int dispatch(Core* core, void* record, uint16_t kind) noexcept nogil:
-    """Carries out one well-formed command; returns 0 or the reject reason."""
+cdef inline int dispatch(Core* core, void* record, uint16_t kind, int* refused) noexcept nogil:
+    """Carries out one well-formed command; returns 0 or the reject reason, and which order of a list it is about."""
     if kind == COMMAND_PLACE_ORDER:
         return place_order(core, <wire_place_order*>record)
     if kind == COMMAND_CANCEL_ORDER:
         return cancel_order(core, <wire_cancel_order*>record)
     if kind == COMMAND_AMEND_ORDER:
         return amend_order(core, <wire_amend_order*>record)
+    if kind == COMMAND_PLACE_ORDERS:
+        return place_orders(core, <wire_place_orders*>record, refused)
     if kind == COMMAND_CANCEL_ALL:
         return cancel_all(core, <wire_cancel_all*>record)
+    if kind == COMMAND_SET_COUNTDOWN:
+        return set_countdown(core, <wire_set_countdown*>record)
     if kind == COMMAND_SET_MARK:
         return set_mark(core, <wire_set_mark*>record)
     if kind == COMMAND_DEPOSIT:
@@ -107,9 +130,13 @@ cdef inline int dispatch(Core* core, void* record, uint16_t kind) noexcept nogil
         return settle_funding(core, <wire_settle_funding*>record)
     if kind == COMMAND_LIST_SYMBOL:
         return list_symbol(core, <wire_list_symbol*>record)
+    if kind == COMMAND_SET_SYMBOL_STATE:
+        return set_symbol_state(core, <wire_set_symbol_state*>record)
+    if kind == COMMAND_SET_STP_GROUP:
+        return set_stp_group(core, <wire_set_stp_group*>record)
     return advance_time(core)
 
-cdef inline uint64_t named_client_order(void* record, uint16_t kind) noexcept nogil:
+cdef inline uint64_t named_client_order(void* record, uint16_t kind, int refused) noexcept nogil:
     """The client order id that a rejection repeats."""
     if kind == COMMAND_PLACE_ORDER:
         return (<wire_place_order*>record).client_order_id
@@ -117,21 +144,41 @@ cdef inline uint64_t named_client_order(void* record, uint16_t kind) noexcept no
         return (<wire_cancel_order*>record).client_order_id
     if kind == COMMAND_AMEND_ORDER:
         return (<wire_amend_order*>record).client_order_id
+    if kind == COMMAND_PLACE_ORDERS and refused >= 0:
+        return (<wire_place_orders*>record).orders[refused].client_order_id
     return 0
 
+cdef void result_first(char* expired, char* result) noexcept nogil:
+    """Puts a command's result in front of what expired before it acted (MATCH-03)."""
+    cdef char[64] kept
+    cdef uint16_t size = (<wire_event_header*>result).size
+    memcpy(kept, result, size)
+    memmove(expired + size, expired, result - expired)
+    memcpy(expired, kept, size)
+
 cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nogil:
-    """One command: its result, its effects, and the liquidations it causes."""
+    """One command: what is due before it, its result, its effects, its liquidations, and the triggers that it reaches."""
     cdef int reason
+    cdef int refused = -1
     cdef bint formed = well_formed(header)
+    cdef char* start = core.events_at
+    cdef char* result
     core.sequence = header.sequence
     if header.timestamp_ns > core.timestamp_ns:
         core.timestamp_ns = header.timestamp_ns
-    reason = dispatch(core, header, header.type) if formed else REJECT_REASON_MALFORMED_COMMAND
-    if reason:
+    if rarely(timer_due(core)):
+        expire(core)
+    result = core.events_at
+    reason = dispatch(core, header, header.type, &refused) if usually(formed) else REJECT_REASON_MALFORMED_COMMAND
+    if rarely(reason != 0):
         event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
-                       named_client_order(header, header.type) if formed else 0)
-    elif core.queue_count:
+                       named_client_order(header, header.type, refused) if formed else 0)
+    elif rarely(core.queue_count != 0):
         liquidation_drain(core)
+    if rarely(result != start):
+        result_first(start, result)
+    if rarely(core.touched != NULL):
+        triggers_drain(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
     """Where a batch stops being whole records with consecutive sequence numbers; -1: nowhere."""
@@ -161,15 +208,14 @@ cdef inline uint64_t named_order(wire_command_header* header) noexcept nogil:
 cdef inline void prefetch_first_link(Core* core, wire_command_header* header) noexcept nogil:
     cdef uint64_t order_id = named_order(header)
     if order_id:
-        prefetch(&core.order_index.keys[order_id & core.order_index.mask])
-        prefetch(&core.order_index.slots[order_id & core.order_index.mask])
+        prefetch(bucket_of(&core.order_index, order_id))
     elif header.account <= MAX_ACCOUNT:
         prefetch(account_at(core, header.account))
 
 cdef inline void prefetch_second_link(Core* core, wire_command_header* header) noexcept nogil:
     cdef uint64_t order_id = named_order(header)
     if order_id:
-        prefetch(order_at(core, core.order_index.slots[order_id & core.order_index.mask]))
+        prefetch(order_at(core, bucket_of(&core.order_index, order_id)[0]))
         if header.account <= MAX_ACCOUNT:
             prefetch(account_at(core, header.account))
     elif header.account <= MAX_ACCOUNT:
@@ -179,56 +225,32 @@ cdef inline void prefetch_third_link(Core* core, wire_command_header* header) no
     cdef uint64_t order_id = named_order(header)
     if order_id:
         prefetch_position(position_at(
-            core, order_at(core, core.order_index.slots[order_id & core.order_index.mask]).position))
+            core, order_at(core, bucket_of(&core.order_index, order_id)[0]).position))
 
 cdef inline void prefetch_position(Position* position) noexcept nogil:
     prefetch(position)
     prefetch(<char*>position + 64)
 
+cdef inline wire_command_header* command_behind(wire_command_header* command, const char* end) noexcept nogil:
+    """The command after this one; behind the last one, the end stays the end."""
+    return <wire_command_header*>(<char*>command + command.size) if <char*>command < end else command
+
 cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
-    cdef const char* at = data
     cdef const char* end = data + size
-    cdef wire_command_header* window[4]      # this command and the next three
-    cdef int i
-    cdef int count = 0
-    while count < 4 and at < end:
-        window[count] = <wire_command_header*>at
-        at += window[count].size
-        count += 1
-    while count > 0 and core.fault == 0:
-        if count == 4:
-            prefetch_first_link(core, window[3])
-            prefetch_second_link(core, window[2])
-            prefetch_third_link(core, window[1])
-        apply_one(core, window[0])
-        for i in range(3):
-            window[i] = window[i + 1]
-        count -= 1
-        if at < end:
-            window[3] = <wire_command_header*>at
-            at += window[3].size
-            count += 1
-
-
-cdef bint reserve_growing(Core* core) noexcept:
-    """Reserves room for orders, positions and events: 2^28, 2^26 and 16 GiB, or an even fraction of them."""
-    cdef int halvings
-    for halvings in range(MOST_HALVINGS + 1):
-        core.events_bytes = (<uint64_t>1 << 34) >> halvings
-        core.events = <char*>memory_reserve(core.events_bytes)
-        if slab_open(&core.orders, sizeof(Order), (<uint64_t>1 << 28) >> halvings) \
-                and slab_open(&core.positions, sizeof(Position), (<uint64_t>1 << 26) >> halvings) \
-                and core.events != NULL:
-            return True
-        release_growing(core)
-    return False
-
-
-cdef void release_growing(Core* core) noexcept:
-    slab_close(&core.orders)
-    slab_close(&core.positions)
-    memory_release(core.events, core.events_bytes)
-    core.events = NULL
+    cdef wire_command_header* command = <wire_command_header*>data
+    cdef wire_command_header* second = command_behind(command, end)
+    cdef wire_command_header* third = command_behind(second, end)
+    cdef wire_command_header* fourth = command_behind(third, end)
+    while <char*>command < end and core.fault == 0:
+        if <char*>fourth < end:
+            prefetch_first_link(core, fourth)
+            prefetch_second_link(core, third)
+            prefetch_third_link(core, second)
+        apply_one(core, command)
+        command = second
+        second = third
+        third = fourth
+        fourth = command_behind(fourth, end)
 
 
 cdef class Engine:
@@ -244,44 +266,15 @@ cdef class Engine:
     cdef bint stopped
 
     def __cinit__(self, *, bint risk=True, bint prevent_self_trade=True):
-        cdef Core* core = &self.core
-        memset(core, 0, sizeof(Core))
-        core.risk = risk
-        core.prevent_self_trade = prevent_self_trade
-        core.next_order_id = 1
-        core.next_trade_id = 1
-        core.accounts_bytes = (<uint64_t>MAX_ACCOUNT + 1) * sizeof(Account)
-        core.accounts = <char*>memory_reserve(core.accounts_bytes)
-        core.symbols = <Symbol**>calloc(MAX_SYMBOL + 1, sizeof(Symbol*))
-        if core.accounts == NULL or core.symbols == NULL or not reserve_growing(core):
+        if not core_open(&self.core):
             raise MemoryError(
-                "the system gives too little address space (about 1.2 GB are needed, 40 GB are asked for, and only "
+                "the system gives too little address space (about 2 GB are needed, 90 GB are asked for, and only "
                 "what is used is paid for); is there a limit on virtual memory (ulimit -v)?")
-        order_index_open(&core.order_index, 1 << 16)
-        client_index_open(&core.client_index, 1 << 10)
+        self.core.risk = risk
+        self.core.prevent_self_trade = prevent_self_trade
 
     def __dealloc__(self):
-        cdef Core* core = &self.core
-        cdef uint32_t number
-        cdef Block* block
-        if core.symbols != NULL:
-            for number in range(core.highest_symbol + 1):
-                if core.symbols[number] != NULL:
-                    side_close(&core.symbols[number].sides[0])
-                    side_close(&core.symbols[number].sides[1])
-                    free(core.symbols[number].open_positions)
-                    free(core.symbols[number])
-        while core.free_blocks != NULL:
-            block = core.free_blocks
-            core.free_blocks = block.next_free
-            free(block)
-        free(core.symbols)
-        free(core.funds)
-        free(core.queue)
-        free(core.client_index.slots)
-        order_index_close(&core.order_index)
-        release_growing(core)
-        memory_release(core.accounts, core.accounts_bytes)
+        core_close(&self.core)
 
     # --------------------------------------------------------------------------------------- the function
 
@@ -295,7 +288,7 @@ cdef class Engine:
         cdef Core* core = &self.core
         cdef const char* data = PyBytes_AS_STRING(commands)
         cdef int64_t size = len(commands)
-        cdef int64_t misfit
+        cdef int64_t misfit, written
         if self.stopped:
             raise CorruptionError("this engine stopped at a broken invariant; replay the journal into a new one")
         misfit = first_misfit(data, size, core.sequence)
@@ -303,15 +296,16 @@ cdef class Engine:
             raise SequenceError(
                 f"byte {misfit} of the batch should begin a whole record whose sequence follows {core.sequence}; "
                 "stamp commands in order, and pass whole records")
-        core.events_size = 0
+        core.events_at = core.events
         with nogil:
             apply_batch(core, data, size)
         if core.fault:
             self.stopped = True
             raise CorruptionError(f"at command {core.sequence}: {FAULTS[core.fault]}; the engine stops here")
-        events = PyBytes_FromStringAndSize(core.events, core.events_size)
-        if core.events_size > EVENTS_KEPT:
-            memory_forget(core.events, core.events_size)
+        written = core.events_at - core.events
+        events = PyBytes_FromStringAndSize(core.events, written)
+        if written > EVENTS_KEPT:
+            memory_forget(core.events, written)
         return events
 
     @property
@@ -369,6 +363,7 @@ cdef class Engine:
         cdef int64_t isolated = 0
         cdef int64_t initial = 0
         cdef int64_t profit = 0
+        cdef int64_t open_orders = 0
         cdef int64_t need
         owner = self.owner(account)
         value = cross_value(core, account)
@@ -382,6 +377,7 @@ cdef class Engine:
             else:
                 profit += unrealised(symbol_at(core, position.symbol), position)
             initial += need
+            open_orders += position.order_count
             slot = position.next
         return AccountView(
             account=account,
@@ -394,7 +390,9 @@ cdef class Engine:
             available_atoms=available_with(core, account, NULL, False),
             withdrawable_atoms=withdrawable(core, account),
             liquidating=bool(owner.pool.liquidating),
-            open_orders=owner.open_orders,
+            open_orders=open_orders,
+            stp_group=account_more(core, account).stp_group,
+            countdown_ns=account_more(core, account).countdown_ns,
         )
 
     def accounts(self):
@@ -403,7 +401,7 @@ cdef class Engine:
         cdef uint32_t number, slot
         found = []
         for number in range(1, core.highest_account + 1):
-            if not account_is_default(account_at(core, number)):
+            if not account_is_default(core, number):
                 found.append(number)
                 continue
             slot = account_at(core, number).first_position
@@ -450,10 +448,9 @@ cdef class Engine:
         return found
 
     def open_orders(self, uint32_t account):
-        """The account's resting orders in canonical order."""
+        """The account's orders in canonical order: of each symbol those that rest, then those that wait."""
         cdef Core* core = &self.core
         cdef Position* position
-        cdef Order* order
         cdef uint32_t entry, slot
         cdef int side
         found = []
@@ -462,39 +459,59 @@ cdef class Engine:
             position = position_at(core, entry)
             entry = position.next
             for side in range(2):
-                slot = position.own_head[side]
+                slot = own_sort(core, position, side)
                 while slot:
-                    order = order_at(core, slot)
-                    slot = order.own_next
-                    found.append(OrderView(
-                        account=account,
-                        symbol=position.symbol,
-                        order_id=order.order_id,
-                        client_order_id=order.client_order_id,
-                        side=order.side,
-                        flags=order.flags,
-                        self_trade=order.self_trade,
-                        price_ticks=order.price_ticks,
-                        open_lots=order.open_lots,
-                        filled_lots=order.filled_lots,
-                    ))
+                    found.append(self.order_view(slot))
+                    slot = order_at(core, slot).own_next
+            slot = position.waiting_head
+            while slot:
+                found.append(self.order_view(slot))
+                slot = order_at(core, slot).own_next
         return found
+
+    cdef object order_view(self, uint32_t slot):
+        cdef state_order record = order_record(&self.core, slot)
+        return OrderView(
+            account=record.account,
+            symbol=record.symbol,
+            order_id=record.order_id,
+            client_order_id=record.client_order_id,
+            side=record.side,
+            flags=record.flags,
+            self_trade=record.self_trade,
+            price_ticks=record.price_ticks,
+            open_lots=record.open_lots,
+            filled_lots=record.filled_lots,
+            order_type=record.order_type,
+            time_in_force=record.time_in_force,
+            display_lots=record.display_lots,
+            shown_lots=record.shown_lots,
+            expires_ns=record.expires_ns,
+            trigger_by=record.trigger_by,
+            trigger_ticks=record.trigger_ticks,
+            callback_ticks=record.callback_ticks,
+            callback_ppm=record.callback_ppm,
+            best_ticks=record.best_ticks,
+            waiting=bool(order_at(&self.core, slot).flags & WAITING),
+            armed=bool(record.armed),
+            link_group=record.link_group,
+            link_role=record.link_role,
+        )
 
     cdef list levels(self, BookSide* side, int64_t depth):
         cdef Core* core = &self.core
         cdef int64_t price = side.best_ticks
-        cdef Level* level
         cdef uint32_t slot
-        cdef int64_t count
+        cdef int64_t count, lots
         found = []
         while price and (depth == 0 or len(found) < depth):
-            level = book_level(side, price)
-            count = 0
-            slot = level.head
+            lots = count = 0
+            slot = book_level(side, price).head
             while slot:
                 count += 1
+                lots += visible_lots(core, slot)
                 slot = order_at(core, slot).next
-            found.append(LevelView(price, level.lots, count))
+            found.append(LevelView(price, lots, count))
             price = book_next_price(side, price)
         return found
 
@@ -527,6 +544,8 @@ cdef class Engine:
                     mark_ticks=symbol.mark_ticks,
                     open_interest_lots=symbol.gross_lots // 2,
                     fund=symbol.fund,
+                    state=symbol.state,
+                    last_ticks=symbol.last_ticks,
                 ))
         return found
 

@@ -5,9 +5,8 @@ fill it (gigabytes of events) is a fault.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
-from native.core cimport Core, Order, Position, account_at, ensure
-from native.units cimport likely
+from native.core cimport ORDER_FLAGS, Core, Order, Position, account_at, ensure
+from native.units cimport rarely
 from native.wire cimport *
 
 cdef enum:
@@ -16,16 +15,16 @@ cdef enum:
 
 cdef inline void* event_new(Core* core, uint16_t kind, uint16_t size, uint32_t account) noexcept nogil:
     """Room for one event record with its header filled in."""
-    cdef char* record = core.events + core.events_size
-    cdef uint64_t word
-    if likely(core.events_size < core.events_bytes - EVENTS_MARGIN, True):
-        core.events_size += size
-    else:
+    cdef char* record = core.events_at
+    cdef wire_event_header* header = <wire_event_header*>record
+    if rarely(record >= core.events_full):
         ensure(core, False, FAULT_EVENTS_FULL)
-    # type, size and account are one little-endian word: one store, at whatever address
-    word = kind | <uint64_t>size << 16 | <uint64_t>account << 32
-    memcpy(record, &word, 8)
-    (<wire_event_header*>record).sequence = core.sequence
+    else:
+        core.events_at = record + size
+    header.type = kind
+    header.size = size
+    header.account = account
+    header.sequence = core.sequence
     return record
 
 cdef inline void event_accepted(
@@ -46,26 +45,28 @@ cdef inline void event_rejected(
     e.reason = <uint16_t>reason
     e.client_order_id = client_order_id
 
-cdef inline void event_order_rested(Core* core, Position* position, Order* order) noexcept nogil:
+cdef inline void event_order_rested(
+    Core* core, Position* position, Order* order, uint64_t client_order_id
+) noexcept nogil:
     cdef wire_order_rested* e = <wire_order_rested*>event_new(
         core, EVENT_ORDER_RESTED, sizeof(wire_order_rested), position.account)
     e.symbol = position.symbol
     e.side = order.side
-    e.flags = order.flags
+    e.flags = order.flags & ORDER_FLAGS
     e.order_id = order.order_id
-    e.client_order_id = order.client_order_id
+    e.client_order_id = client_order_id
     e.price_ticks = order.price_ticks
     e.open_lots = order.open_lots
 
 cdef inline void event_order_cancelled(
-    Core* core, Position* position, int side, bint resting, int reason,
+    Core* core, Position* position, int side, int place, int reason,
     uint64_t order_id, uint64_t client_order_id, int64_t price_ticks, int64_t open_lots
 ) noexcept nogil:
     cdef wire_order_cancelled* e = <wire_order_cancelled*>event_new(
         core, EVENT_ORDER_CANCELLED, sizeof(wire_order_cancelled), position.account)
     e.symbol = position.symbol
     e.side = <uint8_t>side
-    e.resting = resting
+    e.place = <uint8_t>place
     e.reason = <uint8_t>reason
     e.order_id = order_id
     e.client_order_id = client_order_id
@@ -73,14 +74,14 @@ cdef inline void event_order_cancelled(
     e.open_lots = open_lots
 
 cdef inline void event_order_reduced(
-    Core* core, Position* position, int side, bint resting,
+    Core* core, Position* position, int side, int place,
     uint64_t order_id, uint64_t client_order_id, int64_t price_ticks, int64_t reduced_lots, int64_t open_lots
 ) noexcept nogil:
     cdef wire_order_reduced* e = <wire_order_reduced*>event_new(
         core, EVENT_ORDER_REDUCED, sizeof(wire_order_reduced), position.account)
     e.symbol = position.symbol
     e.side = <uint8_t>side
-    e.resting = resting
+    e.place = <uint8_t>place
     e.order_id = order_id
     e.client_order_id = client_order_id
     e.price_ticks = price_ticks

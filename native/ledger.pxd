@@ -5,13 +5,15 @@ conservation of money can be read off one page.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport realloc
+from libc.stdlib cimport malloc, realloc
 from native.core cimport (
-    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, order_at, position_at, slot_of,
+    OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, sign_of,
+    slot_of,
 )
+from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
-from native.units cimport iabs, imax, imin, ppm_ceil, share_ceil, share_floor
+from native.units cimport iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
 from native.wire cimport *
 
 cdef enum:
@@ -81,16 +83,28 @@ cdef inline void fund_move(Core* core, uint32_t fund, uint32_t symbol, int cause
 
 # ----------------------------------------------------------------------------------- the open positions
 
-cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    cdef uint32_t* grown
-    if symbol.open_count == symbol.open_capacity:
-        grown = <uint32_t*>realloc(symbol.open_positions, (2 * symbol.open_capacity + 16) * sizeof(uint32_t))
+cdef inline bint open_chunk_new(Symbol* symbol) noexcept nogil:
+    """Room for another chunk of open positions; False without memory.  Growth copies the directory of chunks alone."""
+    cdef uint32_t* chunk
+    cdef uint32_t** grown
+    if symbol.open_chunk_count == symbol.open_chunk_capacity:
+        grown = <uint32_t**>realloc(symbol.open_chunks, (2 * symbol.open_chunk_capacity + 4) * sizeof(uint32_t*))
         if grown == NULL:
-            ensure(core, False, FAULT_NO_MEMORY)
-            return
-        symbol.open_positions = grown
-        symbol.open_capacity = 2 * symbol.open_capacity + 16
-    symbol.open_positions[symbol.open_count] = slot_of(core, position)
+            return False
+        symbol.open_chunks = grown
+        symbol.open_chunk_capacity = 2 * symbol.open_chunk_capacity + 4
+    chunk = <uint32_t*>malloc(OPEN_CHUNK * sizeof(uint32_t))
+    if chunk == NULL:
+        return False
+    symbol.open_chunks[symbol.open_chunk_count] = chunk
+    symbol.open_chunk_count += 1
+    return True
+
+cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    if symbol.open_count == symbol.open_chunk_count * OPEN_CHUNK and not open_chunk_new(symbol):
+        ensure(core, False, FAULT_NO_MEMORY)
+        return
+    open_slot(symbol, symbol.open_count)[0] = slot_of(core, position)
     symbol.open_count += 1
     position.open_place = <uint32_t>symbol.open_count
     if not position.isolated:
@@ -98,8 +112,8 @@ cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexce
 
 cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noexcept nogil:
     cdef uint32_t place = position.open_place - 1
-    cdef uint32_t last = symbol.open_positions[symbol.open_count - 1]
-    symbol.open_positions[place] = last
+    cdef uint32_t last = open_slot(symbol, symbol.open_count - 1)[0]
+    open_slot(symbol, place)[0] = last
     position_at(core, last).open_place = place + 1
     symbol.open_count -= 1
     position.open_place = 0
@@ -112,52 +126,12 @@ cdef inline void orders_counted(
     Symbol* symbol, Position* position, Order* order, int64_t lots
 ) noexcept nogil:
     """Adds lots (or takes off, if negative) of a resting order to the sums of its account and symbol."""
+    cdef int64_t value = lots * order.price_ticks
     symbol.resting_lots += lots
-    symbol.resting_value_tick_lots += lots * order.price_ticks
-    if not order.flags & ORDER_FLAG_REDUCE_ONLY:
+    symbol.resting_value_tick_lots += value
+    if usually(not order.flags & ORDER_FLAG_REDUCE_ONLY):
         position.order_lots[order.side] += lots
-        position.order_value[order.side] += lots * order.price_ticks
-
-cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    """Puts a resting order among the account's own: best first, behind its equals."""
-    cdef Order* order = order_at(core, slot)
-    cdef int64_t price = order.price_ticks
-    cdef uint32_t behind = position.own_head[order.side]
-    cdef uint32_t before = 0
-    if order.side == SIDE_BUY:
-        while behind and order_at(core, behind).price_ticks >= price:
-            before, behind = behind, order_at(core, behind).own_next
-    else:
-        while behind and order_at(core, behind).price_ticks <= price:
-            before, behind = behind, order_at(core, behind).own_next
-    order.own_previous = before
-    order.own_next = behind
-    if before:
-        order_at(core, before).own_next = slot
-    else:
-        position.own_head[order.side] = slot
-        position.own_best_ticks[order.side] = price
-    if behind:
-        order_at(core, behind).own_previous = slot
-    position.order_count += 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
-        position.reduce_only_orders += 1
-    account_at(core, position.account).open_orders += 1
-
-cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    cdef Order* order = order_at(core, slot)
-    if order.own_previous:
-        order_at(core, order.own_previous).own_next = order.own_next
-    else:
-        position.own_head[order.side] = order.own_next
-        if order.own_next:
-            position.own_best_ticks[order.side] = order_at(core, order.own_next).price_ticks
-    if order.own_next:
-        order_at(core, order.own_next).own_previous = order.own_previous
-    position.order_count -= 1
-    if order.flags & ORDER_FLAG_REDUCE_ONLY:
-        position.reduce_only_orders -= 1
-    account_at(core, position.account).open_orders -= 1
+        position.order_value[order.side] += value
 
 # ------------------------------------------------------------------------------------------ settling fills
 
@@ -172,13 +146,13 @@ cdef inline int64_t reduce_position(
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t released = share_ceil(position.entry_value_atoms, lots, size)
-    cdef int64_t realised = (-value_atoms if side == SIDE_BUY else value_atoms) - released
+    cdef int64_t realised = -value_atoms * sign_of(side) - released
     cdef int64_t share, net
     symbol.gross_lots -= lots
-    symbol.gross_entry_atoms += iabs(position.entry_value_atoms - released) - iabs(position.entry_value_atoms)
+    symbol.gross_entry_atoms -= iabs(released)          # a part of the entry value, of its sign
     position.entry_value_atoms -= released
-    position.position_lots += lots if side == SIDE_BUY else -lots
-    if not position.isolated:
+    position.position_lots += lots * sign_of(side)
+    if usually(not position.isolated):
         owner.wallet_atoms += realised
     elif liquidated:
         position.margin_atoms += realised
@@ -194,7 +168,7 @@ cdef inline int64_t reduce_position(
             position.margin_atoms -= share
         else:
             position.margin_atoms += realised
-    if position.position_lots == 0:
+    if rarely(position.position_lots == 0):
         ensure(core, position.entry_value_atoms == 0, FAULT_ENTRY_WITHOUT_POSITION)
         open_remove(core, symbol, position)
     return realised
@@ -207,56 +181,61 @@ cdef inline void open_position(
     cdef int64_t want, moved
     symbol.gross_lots += lots
     symbol.gross_entry_atoms += value_atoms
-    if position.position_lots == 0:
+    if rarely(position.position_lots == 0):
         open_add(core, symbol, position)
-    position.position_lots += lots if side == SIDE_BUY else -lots
-    position.entry_value_atoms += value_atoms if side == SIDE_BUY else -value_atoms
-    if position.isolated:
+    position.position_lots += lots * sign_of(side)
+    position.entry_value_atoms += value_atoms * sign_of(side)
+    if rarely(position.isolated):
         want = ppm_ceil(value_atoms, initial_rate(symbol, position, notional(symbol, position.position_lots)))
         moved = wallet_pays(core, position.account, want, 0)
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
 
-cdef inline int64_t charge_fee(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t value_atoms, int64_t rate_ppm, int64_t kept_atoms
+cdef inline int64_t payable_fee(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t fee_atoms, int64_t kept_atoms
 ) noexcept nogil:
-    """Takes the trading fee, or pays the rebate (ACCT-04); returns what was paid.  A fee never causes a deficit.
-
-    `kept_atoms` is what the rest of the order may still lose against the mark.
+    """What of a trading fee can be paid without a deficit (ACCT-04), once an isolated pool that just grew has given what
+    the wallet could not.  `kept_atoms` is what the rest of the order may still lose against the mark.
     """
-    cdef Account* owner = account_at(core, position.account)
-    cdef int64_t fee = ppm_ceil(value_atoms, rate_ppm)
-    cdef int64_t paid = fee
+    cdef int64_t paid = wallet_pays(core, position.account, fee_atoms, 0 if position.isolated else kept_atoms)
     cdef int64_t from_pool
-    if fee > 0:
-        paid = wallet_pays(core, position.account, fee, 0 if position.isolated else kept_atoms)
-        if paid < fee and position.isolated and (
-                position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
-            from_pool = imin(fee - paid, imax(0, position.margin_atoms + unrealised(symbol, position) - kept_atoms))
-            position.margin_atoms -= from_pool
-            owner.wallet_atoms += from_pool
-            paid += from_pool
-    owner.wallet_atoms -= paid
-    core.fee_atoms += paid
+    if paid < fee_atoms and position.isolated and (
+            position.position_lots > 0 if side == SIDE_BUY else position.position_lots < 0):
+        from_pool = imin(fee_atoms - paid, imax(0, position.margin_atoms + unrealised(symbol, position) - kept_atoms))
+        position.margin_atoms -= from_pool
+        account_at(core, position.account).wallet_atoms += from_pool
+        paid += from_pool
     return paid
+
+cdef inline void pay_fee(Core* core, Account* owner, int64_t fee_atoms) noexcept nogil:
+    """Takes a trading fee from the wallet, or pays the rebate (ACCT-04)."""
+    owner.wallet_atoms -= fee_atoms
+    owner.credit_atoms -= fee_atoms
+    core.fee_atoms += fee_atoms
+
+cdef inline int64_t flip_position(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
+    int64_t price_ticks, bint liquidated
+) noexcept nogil:
+    """Closes the whole position and opens the rest of the lots on the other side."""
+    cdef int64_t size = iabs(position.position_lots)
+    cdef int64_t closing_value = size * price_ticks * symbol.m
+    cdef int64_t realised = reduce_position(core, symbol, position, side, size, closing_value, liquidated)
+    open_position(core, symbol, position, side, lots - size, value_atoms - closing_value)
+    return realised
 
 cdef inline int64_t settle_position(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
     int64_t price_ticks, bint liquidated
 ) noexcept nogil:
     """Applies a fill's lots and value to a position: reduces, opens, or both for a flip; returns what was realised."""
-    cdef int64_t size = iabs(position.position_lots)
-    cdef int64_t closing_value
-    cdef int64_t realised
-    if size == 0 or (position.position_lots > 0) == (side == SIDE_BUY):
+    cdef int64_t closable = -position.position_lots * sign_of(side)
+    if closable <= 0:
         open_position(core, symbol, position, side, lots, value_atoms)
         return 0
-    if lots <= size:
+    if usually(lots <= closable):
         return reduce_position(core, symbol, position, side, lots, value_atoms, liquidated)
-    closing_value = size * price_ticks * symbol.m
-    realised = reduce_position(core, symbol, position, side, size, closing_value, liquidated)
-    open_position(core, symbol, position, side, lots - size, value_atoms - closing_value)
-    return realised
+    return flip_position(core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
 
 cdef inline void release_isolated(Core* core, Position* position) noexcept nogil:
     """LIQ-08: what an isolated pool has left when its position is gone returns to the wallet."""
@@ -267,6 +246,7 @@ cdef inline void release_isolated(Core* core, Position* position) noexcept nogil
 
 cdef inline void move_to_pool(Core* core, Position* position, int64_t change_atoms) noexcept nogil:
     """Adds money to (or takes it from) the pool that a position belongs to."""
+    credit_forget(account_at(core, position.account))
     if position.isolated:
         position.margin_atoms += change_atoms
     else:

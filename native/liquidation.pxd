@@ -10,11 +10,15 @@ from libc.stdlib cimport free, malloc, qsort
 from native.bankruptcy cimport (
     bankruptcy_value, fund_budget, fund_pays, liquidation_limit, liquidation_lots, pool_share, value_of,
 )
-from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, ensure, position_at, symbol_of
+from native.core cimport (
+    Core, PoolState, Position, QueuedPool, Symbol, account_at, ensure, open_position_at, position_at, symbol_of,
+)
+from native.credit cimport credit_forget
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
 from native.margin cimport PoolValue, below_maintenance, notional, pool_value, position_maintenance, unrealised
-from native.matching cimport Taker, cancel_useless_reduce_only, match, order_cancel
+from native.matching cimport match
+from native.order_life cimport Taker, cancel_own, cancel_useless_reduce_only
 from native.queue cimport pool_check, pool_state, position_check, queue_pop
 from native.units cimport compare_products, div_ceil, div_floor, iabs, imax, imin, wide
 from native.wire cimport *
@@ -68,14 +72,9 @@ cdef inline Position* largest_position(Core* core, QueuedPool* pool) noexcept no
 cdef inline void cancel_orders(Core* core, QueuedPool* pool) noexcept nogil:
     """LIQ-02: the pool's orders go first."""
     cdef Position* entry = first_entry(core, pool)
-    cdef Symbol* symbol
-    cdef int side
     while entry != NULL:
         if entry.order_count and in_pool(pool, entry):
-            symbol = symbol_of(core, entry)
-            for side in range(2):
-                while entry.own_head[side]:
-                    order_cancel(core, symbol, entry.own_head[side], CANCEL_REASON_LIQUIDATION)
+            cancel_own(core, entry, 2, CANCEL_REASON_LIQUIDATION)
         entry = next_entry(core, pool, entry)
 
 # ----------------------------------------------------------------------------------------- the book stage
@@ -89,6 +88,8 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     cdef int64_t worth = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
     cdef Taker taker
     cdef wire_liquidation_order* e
+    if symbol.state != SYMBOL_STATE_OPEN:      # nothing trades there: the position waits
+        return False
     taker.limit_ticks = liquidation_limit(core, symbol, position, worth)
     if taker.limit_ticks < 1:
         return False
@@ -103,7 +104,10 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
     taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
     taker.flags = ORDER_FLAG_REDUCE_ONLY
+    taker.stp_group = 0
     taker.liquidation = True
+    taker.followed = False
+    taker.counting = False
     core.next_order_id += 1
     e = <wire_liquidation_order*>event_new(
         core, EVENT_LIQUIDATION_ORDER, sizeof(wire_liquidation_order), position.account)
@@ -162,7 +166,7 @@ cdef inline int64_t counterparties(Core* core, Symbol* symbol, Position* positio
     cdef Counterparty* entry
     cdef PoolValue value
     for i in range(symbol.open_count):
-        other = position_at(core, symbol.open_positions[i])
+        other = open_position_at(core, symbol, i)
         if (other.position_lots > 0) == (position.position_lots > 0):
             continue
         value = value_of(core, other)
@@ -190,6 +194,8 @@ cdef inline void deleverage_pair(
     cdef uint64_t trade_id = core.next_trade_id
     cdef Settlement settlement
     core.next_trade_id += 1
+    credit_forget(account_at(core, position.account))
+    credit_forget(account_at(core, other.account))
     settlement.fee_atoms = 0
     settlement.realised_atoms = settle_position(core, symbol, position, side, lots, value, 0, True)
     release_isolated(core, position)

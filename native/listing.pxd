@@ -80,7 +80,8 @@ cdef inline void read_policy(wire_list_symbol* c, Symbol* symbol) noexcept nogil
     symbol.listing = c[0]
     symbol.symbol = c.symbol
     symbol.m = c.atoms_per_tick_lot
-    symbol.sides[0].is_bid = True
+    symbol.sides[0].sign = 1
+    symbol.sides[1].sign = -1
     symbol.exposure_limit_atoms = c.exposure_limit_atoms
     symbol.initial_margin_ppm = c.initial_margin_ppm
     symbol.taker_fee_ppm = c.taker_fee_ppm

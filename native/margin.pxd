@@ -1,16 +1,19 @@
 """The margin rules: what a pool is worth, what it needs, and whether it can bear an order (MARGIN-01..09).
 
-Pure functions of the state: nothing here changes anything.  The pre-trade check, the question put to a maker at its
-fill, mode changes, withdrawals, liquidation and the shown liquidation price all come from these.
+Functions of the state: nothing here changes anything that shows (an account's list of own orders may get sorted).  The
+pre-trade check, the question put to a maker at its fill, mode changes, withdrawals, liquidation and the shown
+liquidation price all come from these; credit.pxd spares the hot path most of the sums.
 """
 
 from libc.stdint cimport int64_t, uint32_t
 from native.book cimport crosses
 from native.core cimport (
-    Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, symbol_of,
+    Account, Core, Order, Position, Symbol, account_at, order_at, position_at, reducible_lots, reduces, sign_of,
+    symbol_of,
 )
+from native.own_orders cimport own_sort
 from native.units cimport i128, iabs, imax, imin, ppm_ceil, ppm_floor, wide
-from native.wire cimport MAX_EXPOSURE_ATOMS, MAX_PRICE_TICKS, ORDER_FLAG_REDUCE_ONLY, PPM, SIDE_BUY
+from native.wire cimport MAX_PRICE_TICKS, ORDER_FLAG_REDUCE_ONLY, PPM, SIDE_BUY
 
 # What an order would add, and which resting order it would replace.
 cdef struct Extra:
@@ -101,7 +104,7 @@ cdef inline int64_t side_initial(
     if lots == 0:
         return 0
     free_lots = reducible_lots(position, side)
-    slot = position.own_head[side]
+    slot = own_sort(core, position, side)
     # Best first; only the lots that offset the position, and those priced worse than the mark, need a look.
     while True:
         slot = next_counted(core, slot, without)
@@ -168,57 +171,6 @@ cdef inline int64_t available_with(Core* core, uint32_t account, Extra* extra, b
         total += entry_available(core, symbol_of(core, extra.position), extra.position, extra, weightless)
     return total
 
-cdef inline int64_t entry_need_at_most(
-    Core* core, Symbol* symbol, Position* position, int64_t extra_lots, int64_t extra_ticks
-) noexcept nogil:
-    """Not less than what an entry takes from what is available, in a few instructions: nothing offsets anything."""
-    cdef int64_t mark = symbol.mark_ticks
-    cdef int64_t loss = 0
-    cdef int64_t best
-    cdef int64_t total = iabs(position.position_lots) * mark + position.order_value[0] + position.order_value[1] \
-        + extra_lots * imax(extra_ticks, mark)
-    best = position.own_best_ticks[0]
-    if best > mark and position.order_lots[0] > 0:
-        if wide(best - mark, position.order_lots[0]) * symbol.m > MAX_EXPOSURE_ATOMS:
-            return MAX_EXPOSURE_ATOMS          # one order far above the mark says too little of the others
-        loss += (best - mark) * position.order_lots[0]
-    best = position.own_best_ticks[1]
-    if best < mark:
-        loss += (mark - best) * position.order_lots[1]
-        total += (mark - best) * position.order_lots[1]
-    loss += iabs(extra_ticks - mark) * extra_lots
-    return initial_of(symbol, position, total * symbol.m) + loss * symbol.m
-
-cdef inline bint surely_available(
-    Core* core, uint32_t account, Position* changed, int64_t extra_lots, int64_t extra_ticks
-) noexcept nogil:
-    """Whether so much is available that the exact sum need not be taken.
-
-    Most accounts are far from their limit most of the time; the bound costs a fifth of MARGIN-06, and where it does not
-    decide, MARGIN-06 does.
-    """
-    cdef Account* owner = account_at(core, account)
-    cdef int64_t spare = owner.wallet_atoms
-    cdef uint32_t slot = owner.first_position
-    cdef Position* position
-    cdef Symbol* symbol
-    cdef bint seen = changed == NULL
-    while slot:
-        position = position_at(core, slot)
-        symbol = symbol_of(core, position)
-        if position == changed:
-            seen = True
-            spare -= entry_need_at_most(core, symbol, position, extra_lots, extra_ticks)
-        else:
-            spare -= entry_need_at_most(core, symbol, position, 0, symbol.mark_ticks)
-        if not position.isolated:
-            spare += imin(0, unrealised(symbol, position))
-        slot = position.next
-    if not seen:
-        symbol = symbol_of(core, changed)
-        spare -= entry_need_at_most(core, symbol, changed, extra_lots, extra_ticks)
-    return spare >= 0
-
 cdef inline int64_t cross_equity(Core* core, uint32_t account) noexcept nogil:
     """Equity of the cross pool (MARGIN-02)."""
     cdef Account* owner = account_at(core, account)
@@ -280,7 +232,7 @@ cdef inline bint below_maintenance(PoolValue* value) noexcept nogil:
 cdef inline int64_t loss_at(Symbol* symbol, int side, int64_t lots, int64_t price_ticks) noexcept nogil:
     """What trading lots at a price loses against the mark; negative: gains."""
     cdef int64_t distance = price_ticks - symbol.mark_ticks
-    return (distance if side == SIDE_BUY else -distance) * lots * symbol.m
+    return distance * sign_of(side) * lots * symbol.m
 
 cdef inline bint improves(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks
@@ -330,9 +282,6 @@ cdef inline bint admits(
     cdef int64_t reduced, opened, spare
     cdef bint pure
     cdef Order* old
-    if not (reduce_only or position.isolated) \
-            and surely_available(core, position.account, position, lots, price_ticks):
-        return True
     if without:
         old = order_at(core, without)
         if not old.flags & ORDER_FLAG_REDUCE_ONLY:
@@ -371,8 +320,6 @@ cdef inline int64_t maker_bears(
     cdef int64_t reduced = imin(lots, reducible_lots(position, side))
     cdef int64_t opened = lots - reduced
     if not position.isolated:
-        if not reduce_only and surely_available(core, position.account, NULL, 0, 0):
-            return lots
         spare = available_with(core, position.account, NULL, False)
         if reduce_only:
             spare -= imax(0, loss_at(symbol, side, lots, price_ticks))

@@ -8,7 +8,7 @@ Where the system refuses the reservation, the engine asks for half of everything
 smaller, and a command that needs more room is rejected with out_of_capacity.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from *:
     """
@@ -72,3 +72,43 @@ cdef inline bint slab_has_room(Slab* slab) noexcept nogil:
 cdef inline void slab_give(Slab* slab, uint32_t slot) noexcept nogil:
     (<uint32_t*>slab_at(slab, slot))[0] = slab.free_head
     slab.free_head = slot
+
+# ------------------------------------------------------------------------------------------ a queue of ids
+
+cdef struct IdQueue:       # first in, first out; its room is won back whenever it is empty
+    uint64_t* ids
+    uint64_t bytes_reserved
+    int64_t first
+    int64_t end
+
+cdef inline bint ids_open(IdQueue* queue, uint64_t capacity) noexcept nogil:
+    """Reserves room for `capacity` ids between two moments at which it is empty; False if the system does not give it."""
+    queue.bytes_reserved = capacity * sizeof(uint64_t)
+    queue.ids = <uint64_t*>memory_reserve(queue.bytes_reserved)
+    queue.first = 0
+    queue.end = 0
+    return queue.ids != NULL
+
+cdef inline void ids_close(IdQueue* queue) noexcept nogil:
+    memory_release(queue.ids, queue.bytes_reserved)
+    queue.ids = NULL
+
+cdef inline bint ids_add(IdQueue* queue, uint64_t id) noexcept nogil:
+    """Adds an id; False if there is no room."""
+    if <uint64_t>(queue.end + 1) * sizeof(uint64_t) > queue.bytes_reserved:
+        return False
+    queue.ids[queue.end] = id
+    queue.end += 1
+    return True
+
+cdef inline uint64_t ids_take(IdQueue* queue) noexcept nogil:
+    """Takes the first id; 0 if there is none."""
+    cdef uint64_t id
+    if queue.first == queue.end:
+        return 0
+    id = queue.ids[queue.first]
+    queue.first += 1
+    if queue.first == queue.end:
+        queue.first = 0
+        queue.end = 0
+    return id

@@ -5,15 +5,18 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
+from native.auction cimport indicate
 from native.core cimport (
-    Account, Core, Position, Symbol, account_at, ensure, position_at, position_ensure, position_find, symbol_at,
+    Account, Core, Position, Symbol, account_at, ensure, open_position_at, position_ensure, position_find, symbol_at,
 )
+from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
 from native.margin cimport available_with, base_rate, position_initial, unrealised, withdrawable
 from native.memory cimport slab_has_room
 from native.queue cimport pool_check
 from native.units cimport div_ceil, i128, imax, imin, wide
+from native.waiting cimport touch
 from native.wire cimport *
 
 cdef inline bint no_account(uint32_t account) noexcept nogil:
@@ -53,6 +56,7 @@ cdef inline int withdraw(Core* core, wire_withdraw* c) noexcept nogil:
         return REJECT_REASON_INSUFFICIENT_MARGIN
     event_accepted(core, c.account, COMMAND_WITHDRAW, 0, 0)
     account_at(core, c.account).wallet_atoms -= c.amount_atoms
+    account_at(core, c.account).credit_atoms -= c.amount_atoms
     core.net_deposits_atoms -= c.amount_atoms
     event_balance_changed(core, c.account, 0, BALANCE_CAUSE_WITHDRAWAL, -c.amount_atoms, 0, 0)
     return 0
@@ -75,6 +79,7 @@ cdef inline void change_settings(
     Core* core, Account* owner, Position* position, bint isolated, uint32_t rate_ppm, int64_t margin_change
 ) noexcept nogil:
     """Puts a position into a mode, at a rate, with money moved to its isolated pool (or back)."""
+    credit_forget(owner)
     if position.position_lots != 0 and position.isolated != isolated:
         if isolated:
             owner.cross_positions -= 1
@@ -118,7 +123,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
         return REJECT_REASON_INVALID_MARGIN_RATE
     owner = account_at(core, c.account)
     position = position_find(core, c.account, c.symbol)
-    busy = position != NULL and (position.position_lots != 0 or position.order_count != 0)
+    busy = position != NULL and (position.position_lots != 0 or position.own_head[0] != 0 or position.own_head[1] != 0)
     if busy and symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
     if position == NULL and not slab_has_room(&core.positions):
@@ -184,6 +189,7 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     event_accepted(core, c.account, COMMAND_CHANGE_ISOLATED_MARGIN, 0, 0)
     position.margin_atoms += c.change_atoms
     owner.wallet_atoms -= c.change_atoms
+    credit_forget(owner)
     event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_ISOLATED_MARGIN,
                           -c.change_atoms, c.change_atoms, position.margin_atoms)
     pool_check(core, c.account, position)
@@ -196,28 +202,39 @@ cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
     cdef int64_t i
     cdef Position* position
     for i in range(symbol.open_count):
-        position = position_at(core, symbol.open_positions[i])
+        position = open_position_at(core, symbol, i)
         pool_check(core, position.account, position if position.isolated else NULL)
+
+cdef inline bint mark_out_of_range(Symbol* symbol, int64_t price_ticks) noexcept nogil:
+    """UNITS-01."""
+    cdef i128 exposed = wide(symbol.gross_lots + 2 * symbol.resting_lots, price_ticks)
+    cdef i128 limit = symbol.exposure_limit_atoms
+    return exposed > limit or exposed * symbol.m > limit
+
+cdef inline void change_mark(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
+    """The mark moves, and tells it."""
+    cdef wire_mark_changed* e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
+    symbol.mark_ticks = price_ticks
+    credit_forget_all(core)
+    e.symbol = symbol.symbol
+    e.price_ticks = price_ticks
 
 cdef inline int set_mark(Core* core, wire_set_mark* c) noexcept nogil:
     """MARK-01."""
     cdef Symbol* symbol = symbol_at(core, c.symbol)
-    cdef i128 exposed
-    cdef i128 limit
-    cdef wire_mark_changed* e
     if symbol == NULL:
         return REJECT_REASON_UNKNOWN_SYMBOL
     if c.price_ticks < 1 or c.price_ticks > MAX_PRICE_TICKS:
         return REJECT_REASON_INVALID_PRICE
-    exposed = wide(symbol.gross_lots + 2 * symbol.resting_lots, c.price_ticks)
-    limit = symbol.exposure_limit_atoms
-    if exposed > limit or exposed * symbol.m > limit:
+    if symbol.state == SYMBOL_STATE_SETTLED:
+        return REJECT_REASON_SYMBOL_STATE_FORBIDS
+    if mark_out_of_range(symbol, c.price_ticks):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
-    symbol.mark_ticks = c.price_ticks
     event_accepted(core, 0, COMMAND_SET_MARK, 0, 0)
-    e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
-    e.symbol = c.symbol
-    e.price_ticks = c.price_ticks
+    change_mark(core, symbol, c.price_ticks)
+    if symbol.state == SYMBOL_STATE_AUCTION:
+        indicate(core, symbol)
+    touch(core, symbol)
     check_holders(core, symbol)
     return 0
 
@@ -237,7 +254,7 @@ cdef inline void pay_funding(Core* core, Symbol* symbol, i128 per_lot_q32) noexc
         ensure(core, False, FAULT_NO_MEMORY)
         return
     for i in range(symbol.open_count):
-        holders[i] = position_at(core, symbol.open_positions[i])
+        holders[i] = open_position_at(core, symbol, i)
     qsort(holders, symbol.open_count, sizeof(Position*), &by_account)
     for i in range(symbol.open_count):
         position = holders[i]
@@ -259,6 +276,8 @@ cdef inline int settle_funding(Core* core, wire_settle_funding* c) noexcept nogi
     cdef wire_funding_settled* e
     if symbol == NULL:
         return REJECT_REASON_UNKNOWN_SYMBOL
+    if symbol.state == SYMBOL_STATE_SETTLED:
+        return REJECT_REASON_SYMBOL_STATE_FORBIDS
     if symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
     per_lot = c.payment_atoms_per_lot

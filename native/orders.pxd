@@ -1,140 +1,28 @@
-"""Placing, cancelling and amending orders: the checks in the order of their codes, then the loop (MATCH-02..09).
+"""Placing and cancelling orders (MATCH-02..04, MATCH-06..09).
 
 Each command function returns 0 when it was carried out, or the reject reason, in which case nothing has changed.
 """
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
-from native.book cimport book_reduce, crosses
+from native.book cimport crosses
+from native.checks cimport Placing, check_form, check_order, collects
 from native.core cimport (
-    Core, Order, Position, Symbol, account_at, order_at, pool_of, position_at, position_ensure, position_find,
-    reducible_lots, symbol_at, symbol_of,
+    Core, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, client_id_of, more_at, order_at,
+    position_at, position_ensure, reducible_lots, symbol_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
-from native.ledger cimport orders_counted
-from native.margin cimport admits
-from native.matching cimport (
-    Taker, fill_or_kill, match, order_cancel, order_forget, order_leave, order_rest, reachable, taker_cancel,
+from native.matching cimport fill_or_kill, match, stp_group_of
+from native.order_index cimport client_index_find, order_index_find
+from native.order_life cimport (
+    Taker, cancel_own, event_order_waiting, order_cancel, order_forget, order_new, order_rest, taker_cancel,
 )
-from native.memory cimport slab_has_room
-from native.order_index cimport (
-    client_index_find, client_index_make_room, order_index_find, order_index_make_room,
-)
-from native.units cimport div_floor, i128, imin, ppm_ceil, wide
+from native.remembered cimport Remembered, remember, remembered_find, repeats
+from native.timers cimport countdown_key, timer_add
+from native.units cimport imin
+from native.waiting cimport arm, is_trigger_type, waiting_link
 from native.wire cimport *
 
-# ------------------------------------------------------------------------------------------- the checks
-
-cdef inline int64_t band_edge(Symbol* symbol, int side) noexcept nogil:
-    """The worst price an order of this side may have (MATCH-09); 0: any."""
-    if symbol.price_band_ppm < 0:
-        return 0
-    if side == SIDE_BUY:
-        return <int64_t>div_floor(wide(symbol.mark_ticks, PPM + symbol.price_band_ppm), PPM)
-    return ppm_ceil(symbol.mark_ticks, PPM - symbol.price_band_ppm)
-
-cdef inline bint out_of_band(Symbol* symbol, int side, int64_t price_ticks) noexcept nogil:
-    cdef int64_t edge = band_edge(symbol, side)
-    if symbol.price_band_ppm < 0:
-        return False
-    return price_ticks > edge if side == SIDE_BUY else price_ticks < edge
-
-cdef inline bint over_exposed(Symbol* symbol, int64_t lots, int64_t price_ticks, Order* without) noexcept nogil:
-    """UNITS-01: whether another order would let the symbol's exposure pass its limit."""
-    cdef i128 limit = symbol.exposure_limit_atoms
-    cdef i128 order_value = wide(lots, price_ticks)
-    cdef int64_t value, resting
-    if order_value > limit:                  # from here on 64 bits hold the sums, and 128 their products
-        return True
-    value = <int64_t>order_value + symbol.resting_value_tick_lots
-    resting = lots + symbol.resting_lots
-    if without != NULL:
-        value -= without.open_lots * without.price_ticks
-        resting -= without.open_lots
-    return wide(2 * value, symbol.m) + symbol.gross_entry_atoms > limit \
-        or wide(2 * resting + symbol.gross_lots, symbol.m) * symbol.mark_ticks > limit
-
-cdef inline bint valid_flags(wire_place_order* c) noexcept nogil:
-    if c.flags & ~<uint32_t>(ORDER_FLAG_POST_ONLY | ORDER_FLAG_REDUCE_ONLY):
-        return False
-    return not c.flags & ORDER_FLAG_POST_ONLY or (
-        c.order_type == ORDER_TYPE_LIMIT and c.time_in_force == TIME_IN_FORCE_GTC)
-
-cdef inline int check_form(Core* core, wire_place_order* c) noexcept nogil:
-    """What can be told from the command alone, and whether its symbol can be traded."""
-    cdef Symbol* symbol
-    if c.account == 0 or c.account > MAX_ACCOUNT:
-        return REJECT_REASON_INVALID_ACCOUNT
-    symbol = symbol_at(core, c.symbol)
-    if symbol == NULL:
-        return REJECT_REASON_UNKNOWN_SYMBOL
-    if c.side > SIDE_SELL:
-        return REJECT_REASON_INVALID_SIDE
-    if c.order_type > ORDER_TYPE_MARKET:
-        return REJECT_REASON_INVALID_ORDER_TYPE
-    if c.time_in_force > TIME_IN_FORCE_FOK or (
-            c.order_type == ORDER_TYPE_MARKET and c.time_in_force == TIME_IN_FORCE_GTC):
-        return REJECT_REASON_INVALID_TIME_IN_FORCE
-    if c.self_trade > SELF_TRADE_PREVENTION_DECREMENT:
-        return REJECT_REASON_INVALID_SELF_TRADE_PREVENTION
-    if not valid_flags(c):
-        return REJECT_REASON_INVALID_FLAGS
-    if c.order_type == ORDER_TYPE_MARKET:
-        if c.price_ticks != 0:
-            return REJECT_REASON_INVALID_PRICE
-    elif c.price_ticks < 1 or c.price_ticks > MAX_PRICE_TICKS:
-        return REJECT_REASON_INVALID_PRICE
-    if c.qty_lots < 1 or c.qty_lots > MAX_QTY_LOTS:
-        return REJECT_REASON_INVALID_QUANTITY
-    if symbol.mark_ticks == 0:
-        return REJECT_REASON_NO_MARK_PRICE
-    return 0
-
-cdef inline int check_filters(
-    Symbol* symbol, int side, int64_t qty_lots, int64_t price_ticks, bint reduce_only
-) noexcept nogil:
-    """MATCH-09: quantity and notional."""
-    if qty_lots < symbol.min_qty_lots:
-        return REJECT_REASON_QUANTITY_BELOW_MINIMUM
-    if qty_lots > symbol.max_qty_lots:
-        return REJECT_REASON_QUANTITY_ABOVE_MAXIMUM
-    if symbol.min_notional_atoms > 0 and not reduce_only \
-            and wide(qty_lots, price_ticks) * symbol.m < symbol.min_notional_atoms:
-        return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
-    return 0
-
-cdef inline int check_order(
-    Core* core, Symbol* symbol, Position* position, wire_place_order* c, int64_t lots, int64_t limit_ticks
-) noexcept nogil:
-    """The checks against the state, for the lots and the limit that count (of a market order: what it would reach)."""
-    cdef bint reduce_only = c.flags & ORDER_FLAG_REDUCE_ONLY
-    cdef int reason
-    if c.client_order_id and client_index_find(core, c.account, c.client_order_id):
-        return REJECT_REASON_DUPLICATE_CLIENT_ORDER_ID
-    reason = check_filters(symbol, c.side, c.qty_lots,
-                           c.price_ticks if c.price_ticks else symbol.mark_ticks, reduce_only)
-    if reason:
-        return reason
-    if c.order_type == ORDER_TYPE_LIMIT and out_of_band(symbol, c.side, limit_ticks):
-        return REJECT_REASON_PRICE_OUT_OF_BAND
-    if c.time_in_force == TIME_IN_FORCE_GTC and position.order_count >= symbol.max_open_orders:
-        return REJECT_REASON_TOO_MANY_OPEN_ORDERS
-    if lots > 0 and over_exposed(symbol, lots, limit_ticks, NULL):
-        return REJECT_REASON_VALUE_OUT_OF_RANGE
-    if not (slab_has_room(&core.orders) and slab_has_room(&core.positions)
-            and order_index_make_room(&core.order_index)
-            and (c.client_order_id == 0 or client_index_make_room(core))):
-        return REJECT_REASON_OUT_OF_CAPACITY
-    if pool_of(core, position).liquidating:
-        return REJECT_REASON_POOL_LIQUIDATING
-    if reduce_only and reducible_lots(position, c.side) == 0:
-        return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
-    if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], limit_ticks):
-        return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and lots > 0 and not admits(core, symbol, position, c.side, lots, limit_ticks, reduce_only, 0):
-        return REJECT_REASON_INSUFFICIENT_MARGIN
-    return 0
-
-# --------------------------------------------------------------------------------------------- placing
+# --------------------------------------------------------------------------------------------- acting
 
 cdef inline void finish(Core* core, Symbol* symbol, Taker* taker, bint rests) noexcept nogil:
     """After the loop: what is left rests, or is cancelled."""
@@ -156,59 +44,133 @@ cdef inline void run_fill_or_kill(Core* core, Symbol* symbol, Taker* taker) noex
         needed = imin(needed, reducible_lots(taker.position, taker.side))
     if not fill_or_kill(core, symbol, taker, needed):
         taker_cancel(core, taker, CANCEL_REASON_FILL_OR_KILL)
-    elif taker.open_lots:
+        return
+    match(core, symbol, taker)
+    if taker.open_lots:
         taker_cancel(core, taker, CANCEL_REASON_REDUCE_ONLY)
 
-cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
-    cdef Symbol* symbol
-    cdef Position* position
-    cdef Position blank
-    cdef Taker taker
-    cdef int64_t lots = c.qty_lots
-    cdef int64_t limit = c.price_ticks
-    cdef int reason = check_form(core, c)
-    if reason:
-        return reason
-    symbol = symbol_at(core, c.symbol)
-    position = position_find(core, c.account, c.symbol)
-    if position == NULL:      # nothing of a rejected command remains, so the entry is made only when it is accepted
-        blank = position_at(core, 0)[0]
-        blank.account = c.account
-        blank.symbol = c.symbol
-        position = &blank
-    if c.order_type == ORDER_TYPE_MARKET:
-        if c.flags & ORDER_FLAG_REDUCE_ONLY:
-            lots = imin(lots, reducible_lots(position, c.side))
-        lots = reachable(symbol, c.side, band_edge(symbol, c.side), lots, &limit)
-    reason = check_order(core, symbol, position, c, lots, limit)
-    if reason:
-        return reason
-    if position == &blank:
-        position = position_ensure(core, c.account, c.symbol)
-    taker.position = position
+cdef inline void act(Core* core, Symbol* symbol, Taker* taker, int time_in_force) noexcept nogil:
+    """Sends a checked order through the loop, by its time in force."""
+    if taker.limit_ticks == 0:         # a market order with nothing to trade against
+        taker_cancel(core, taker, CANCEL_REASON_FILL_OR_KILL if time_in_force == TIME_IN_FORCE_FOK
+                     else CANCEL_REASON_IMMEDIATE_OR_CANCEL)
+    elif time_in_force == TIME_IN_FORCE_FOK:
+        run_fill_or_kill(core, symbol, taker)
+    elif crosses(&symbol.sides[1 - taker.side], taker.limit_ticks) and not collects(symbol):
+        match(core, symbol, taker)
+    finish(core, symbol, taker, time_in_force == TIME_IN_FORCE_GTC or time_in_force == TIME_IN_FORCE_GTD)
+
+# --------------------------------------------------------------------------------------------- placing
+
+cdef inline void event_entry_accepted(Core* core, uint32_t account, int index, uint64_t order_id,
+                                      uint64_t client_order_id) noexcept nogil:
+    cdef wire_entry_accepted* e = <wire_entry_accepted*>event_new(
+        core, EVENT_ENTRY_ACCEPTED, sizeof(wire_entry_accepted), account)
+    e.index = <unsigned char>index
+    e.order_id = order_id
+    e.client_order_id = client_order_id
+
+cdef inline void event_taken(Core* core, uint32_t account, int index, uint64_t order_id,
+                             uint64_t client_order_id) noexcept nogil:
+    """The result of an order that was accepted: of a command (index -1), or of an entry of a list."""
+    if index < 0:
+        event_accepted(core, account, COMMAND_PLACE_ORDER, order_id, client_order_id)
+    else:
+        event_entry_accepted(core, account, index, order_id, client_order_id)
+
+cdef inline Remembered* repeated(Core* core, uint32_t account, wire_order* c) noexcept nogil:
+    """MATCH-08: what is remembered of the very same order, or NULL."""
+    cdef Remembered* first
+    if c.client_order_id == 0:
+        return NULL
+    first = remembered_find(core, account, c.client_order_id)
+    return first if first != NULL and repeats(first, c) else NULL
+
+cdef inline void new_taker(Core* core, wire_order* c, Placing* placing, Taker* taker) noexcept nogil:
+    """An accepted order, with its id, before it does anything."""
+    if placing.position == &placing.blank:
+        placing.position = position_ensure(core, placing.blank.account, placing.blank.symbol)
+        if placing.blank.charge_q31:       # what was measured with the order counted in
+            placing.position.charge_q31 = placing.blank.charge_q31
+            placing.position.room_atoms = placing.blank.room_atoms
+    taker.position = placing.position
     taker.slot = 0
     taker.order_id = core.next_order_id
     taker.client_order_id = c.client_order_id
-    taker.limit_ticks = limit
-    taker.shown_ticks = c.price_ticks
+    taker.limit_ticks = placing.limit_ticks
+    taker.shown_ticks = c.price_ticks if c.order_type == ORDER_TYPE_MARKET else placing.limit_ticks
     taker.open_lots = c.qty_lots
     taker.filled_lots = 0
-    taker.reach_lots = lots
+    taker.reach_lots = placing.reach_lots
+    taker.display_lots = c.display_lots
+    taker.expires_ns = c.expires_ns
+    taker.stp_group = stp_group_of(core, placing.position.account)
     taker.side = c.side
     taker.self_trade = c.self_trade
     taker.flags = <uint16_t>c.flags
     taker.liquidation = False
+    taker.followed = placing.followed
+    taker.counting = False
+    if c.display_lots:
+        taker.flags |= ORDER_FLAG_ICEBERG
+    if c.expires_ns:
+        taker.flags |= TIMED
     core.next_order_id += 1
-    event_accepted(core, c.account, COMMAND_PLACE_ORDER, taker.order_id, c.client_order_id)
-    if limit == 0:            # a market order with nothing to trade against
-        taker_cancel(core, &taker, CANCEL_REASON_FILL_OR_KILL if c.time_in_force == TIME_IN_FORCE_FOK
-                     else CANCEL_REASON_IMMEDIATE_OR_CANCEL)
-    elif c.time_in_force == TIME_IN_FORCE_FOK:
-        run_fill_or_kill(core, symbol, &taker)
+
+cdef inline uint32_t new_waiting(Core* core, wire_order* c, Taker* taker) noexcept nogil:
+    """A record for an order that waits; not armed yet."""
+    cdef OrderMore* more
+    taker.flags |= TRIGGER_TYPE
+    taker.slot = order_new(core, taker)
+    order_at(core, taker.slot).open_lots = taker.open_lots
+    order_at(core, taker.slot).filled_lots = 0
+    more = more_at(core, taker.slot)
+    more.order_type = c.order_type
+    more.trigger_by = c.trigger_by
+    more.time_in_force = c.time_in_force
+    more.trigger_ticks = c.trigger_ticks
+    more.limit_ticks = c.price_ticks
+    more.callback_ticks = c.callback_ticks
+    more.callback_ppm = c.callback_ppm
+    more.trail_serial = 0
+    waiting_link(core, taker.position, taker.slot)
+    return taker.slot
+
+cdef inline void start(Core* core, wire_order* c, Placing* placing, Taker* taker) noexcept nogil:
+    """An accepted order begins to wait, or acts."""
+    if is_trigger_type(c.order_type):
+        arm(core, placing.symbol, new_waiting(core, c, taker))
+        event_order_waiting(core, taker.slot)
     else:
-        match(core, symbol, &taker)
-        finish(core, symbol, &taker, c.time_in_force == TIME_IN_FORCE_GTC)
+        act(core, placing.symbol, taker, c.time_in_force)
+
+cdef inline int place(Core* core, uint32_t account, wire_order* c, int index) noexcept nogil:
+    """Places one order, of a command (index -1) or of a list."""
+    cdef Placing placing
+    cdef Taker taker
+    cdef Remembered* first
+    cdef int reason = check_form(core, account, c)
+    if reason:
+        return reason
+    first = repeated(core, account, c)
+    if first != NULL:
+        event_taken(core, account, index, first.order_id, c.client_order_id)
+        return 0
+    placing.exit = False
+    placing.named_twice = False
+    placing.orders_before = 0
+    reason = check_order(core, account, c, &placing)
+    if reason:
+        return reason
+    new_taker(core, c, &placing, &taker)
+    if c.client_order_id:
+        remember(core, account, c, taker.order_id)
+    event_taken(core, account, index, taker.order_id, c.client_order_id)
+    start(core, c, &placing, &taker)
     return 0
+
+cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
+    return place(core, c.account, <wire_order*>&c.symbol, -1)
 
 # -------------------------------------------------------------------------------------------- cancelling
 
@@ -216,7 +178,7 @@ cdef inline uint32_t find_order(Core* core, uint32_t account, uint64_t order_id,
     """The slot of the account's live order with this id, or else this client id; 0: none."""
     cdef uint32_t slot
     if order_id:
-        slot = order_index_find(&core.order_index, order_id)
+        slot = order_index_find(core, order_id)
         if slot and position_at(core, order_at(core, slot).position).account == account:
             return slot
         return 0
@@ -225,21 +187,33 @@ cdef inline uint32_t find_order(Core* core, uint32_t account, uint64_t order_id,
 cdef inline int cancel_order(Core* core, wire_cancel_order* c) noexcept nogil:
     cdef uint32_t slot
     cdef Order* order
+    cdef Symbol* symbol
     if c.account == 0 or c.account > MAX_ACCOUNT:
         return REJECT_REASON_INVALID_ACCOUNT
     slot = find_order(core, c.account, c.order_id, c.client_order_id)
     if slot == 0:
         return REJECT_REASON_UNKNOWN_ORDER
     order = order_at(core, slot)
-    event_accepted(core, c.account, COMMAND_CANCEL_ORDER, order.order_id, order.client_order_id)
-    order_cancel(core, symbol_of(core, position_at(core, order.position)), slot, CANCEL_REASON_REQUESTED)
+    symbol = symbol_of(core, position_at(core, order.position))
+    if symbol.state == SYMBOL_STATE_HALTED:
+        return REJECT_REASON_SYMBOL_STATE_FORBIDS
+    event_accepted(core, c.account, COMMAND_CANCEL_ORDER, order.order_id, client_id_of(core, slot))
+    order_cancel(core, symbol, slot, CANCEL_REASON_REQUESTED)
     return 0
 
-cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
-    """MATCH-07, in canonical order: by symbol, buys first, best price first."""
-    cdef uint32_t entry
+cdef inline void cancel_account(Core* core, uint32_t account, uint32_t number, int side, int reason) noexcept nogil:
+    """Cancels an account's orders, of one symbol or all (0), those of halted symbols excepted (MATCH-07)."""
+    cdef uint32_t entry = account_at(core, account).first_position
     cdef Position* position
-    cdef int side
+    while entry:
+        position = position_at(core, entry)
+        if position.order_count and (number == 0 or number == position.symbol) \
+                and symbol_of(core, position).state != SYMBOL_STATE_HALTED:
+            cancel_own(core, position, side, reason)
+        entry = position.next
+
+cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
+    """MATCH-07."""
     if c.account == 0 or c.account > MAX_ACCOUNT:
         return REJECT_REASON_INVALID_ACCOUNT
     if c.symbol and symbol_at(core, c.symbol) == NULL:
@@ -247,116 +221,45 @@ cdef inline int cancel_all(Core* core, wire_cancel_all* c) noexcept nogil:
     if c.side > 2:
         return REJECT_REASON_INVALID_SIDE
     event_accepted(core, c.account, COMMAND_CANCEL_ALL, 0, 0)
-    entry = account_at(core, c.account).first_position
-    while entry:
-        position = position_at(core, entry)
-        if c.symbol == 0 or c.symbol == position.symbol:
-            for side in range(2):
-                while c.side != 1 - side and position.own_head[side]:
-                    order_cancel(core, symbol_of(core, position), position.own_head[side],
-                                 CANCEL_REASON_CANCEL_ALL)
-        entry = position.next
+    cancel_account(core, c.account, c.symbol, c.side, CANCEL_REASON_CANCEL_ALL)
     return 0
 
-# ---------------------------------------------------------------------------------------------- amending
+cdef enum:
+    MAX_TIME_NS = 0x7fffffffffffffff
 
-cdef inline void event_amended(
-    Core* core, Position* position, Order* order, bint kept, int64_t price_ticks, int64_t open_lots
-) noexcept nogil:
-    cdef wire_order_amended* e = <wire_order_amended*>event_new(
-        core, EVENT_ORDER_AMENDED, sizeof(wire_order_amended), position.account)
-    e.symbol = position.symbol
-    e.side = order.side
-    e.kept_priority = kept
-    e.order_id = order.order_id
-    e.client_order_id = order.client_order_id
-    e.previous_price_ticks = order.price_ticks
-    e.previous_open_lots = order.open_lots
-    e.price_ticks = price_ticks
-    e.open_lots = open_lots
-
-cdef inline int check_amend(
-    Core* core, Symbol* symbol, Position* position, uint32_t slot, wire_amend_order* c, int64_t price, int64_t open_lots
-) noexcept nogil:
-    cdef Order* order = order_at(core, slot)
-    cdef bint reduce_only = order.flags & ORDER_FLAG_REDUCE_ONLY
-    cdef int64_t total = open_lots + order.filled_lots
-    if price == order.price_ticks and total == order.open_lots + order.filled_lots:
-        return REJECT_REASON_NOTHING_TO_AMEND
-    if open_lots <= 0:
-        return REJECT_REASON_QUANTITY_BELOW_FILLED
-    if c.qty_lots and total < symbol.min_qty_lots:
-        return REJECT_REASON_QUANTITY_BELOW_MINIMUM
-    if c.qty_lots and total > symbol.max_qty_lots:
-        return REJECT_REASON_QUANTITY_ABOVE_MAXIMUM
-    if not reduce_only and wide(total, price) * symbol.m < symbol.min_notional_atoms:
-        return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
-    if price != order.price_ticks and out_of_band(symbol, order.side, price):
-        return REJECT_REASON_PRICE_OUT_OF_BAND
-    if price == order.price_ticks and open_lots < order.open_lots:
-        return 0
-    if over_exposed(symbol, open_lots, price, order):
-        return REJECT_REASON_VALUE_OUT_OF_RANGE
-    if price != order.price_ticks and order.flags & ORDER_FLAG_POST_ONLY \
-            and crosses(&symbol.sides[1 - order.side], price):
-        return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if core.risk and not admits(core, symbol, position, order.side, open_lots, price, reduce_only, slot):
-        return REJECT_REASON_INSUFFICIENT_MARGIN
-    return 0
-
-cdef inline void replace_order(Core* core, Symbol* symbol, Position* position, uint32_t slot,
-                               int64_t price, int64_t open_lots) noexcept nogil:
-    """Takes the order out of its queue, and sends it through the loop as a taker with its own id."""
-    cdef Order* order = order_at(core, slot)
-    cdef Taker taker
-    taker.position = position
-    taker.slot = slot
-    taker.order_id = order.order_id
-    taker.client_order_id = order.client_order_id
-    taker.limit_ticks = price
-    taker.shown_ticks = price
-    taker.open_lots = open_lots
-    taker.filled_lots = order.filled_lots
-    taker.reach_lots = open_lots
-    taker.side = order.side
-    taker.self_trade = order.self_trade
-    taker.flags = order.flags
-    taker.liquidation = False
-    event_amended(core, position, order, False, price, open_lots)
-    order_leave(core, symbol, position, slot)
-    match(core, symbol, &taker)
-    finish(core, symbol, &taker, True)
-
-cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
-    """MATCH-05: one atomic step; a smaller quantity keeps its place, anything else goes to the back and may trade."""
-    cdef uint32_t slot
-    cdef Order* order
-    cdef Position* position
-    cdef Symbol* symbol
-    cdef int64_t price, open_lots
-    cdef int reason
+cdef inline int set_countdown(Core* core, wire_set_countdown* c) noexcept nogil:
+    """MATCH-07: the dead man's switch."""
+    cdef wire_countdown_set* e
+    cdef int64_t* countdown
     if c.account == 0 or c.account > MAX_ACCOUNT:
         return REJECT_REASON_INVALID_ACCOUNT
-    if c.price_ticks < 0 or c.price_ticks > MAX_PRICE_TICKS:
-        return REJECT_REASON_INVALID_PRICE
-    if c.qty_lots < 0 or c.qty_lots > MAX_QTY_LOTS:
-        return REJECT_REASON_INVALID_QUANTITY
-    slot = find_order(core, c.account, c.order_id, c.client_order_id)
-    if slot == 0:
-        return REJECT_REASON_UNKNOWN_ORDER
-    order = order_at(core, slot)
-    position = position_at(core, order.position)
-    symbol = symbol_of(core, position)
-    price = c.price_ticks if c.price_ticks else order.price_ticks
-    open_lots = c.qty_lots - order.filled_lots if c.qty_lots else order.open_lots
-    reason = check_amend(core, symbol, position, slot, c, price, open_lots)
-    if reason:
-        return reason
-    event_accepted(core, c.account, COMMAND_AMEND_ORDER, order.order_id, order.client_order_id)
-    if price != order.price_ticks or open_lots > order.open_lots:
-        replace_order(core, symbol, position, slot, price, open_lots)
-        return 0
-    event_amended(core, position, order, True, price, open_lots)
-    orders_counted(symbol, position, order, open_lots - order.open_lots)
-    book_reduce(&symbol.sides[order.side], order, order.open_lots - open_lots)
+    if c.timeout_ms > MAX_TIMEOUT_MS:
+        return REJECT_REASON_INVALID_TIMEOUT
+    countdown = &account_more(core, c.account).countdown_ns
+    if countdown[0]:
+        core.timer_live -= 1
+    countdown[0] = <int64_t>c.timeout_ms * 1000000
+    if c.timeout_ms:
+        countdown[0] += imin(core.timestamp_ns, MAX_TIME_NS - countdown[0])
+    if countdown[0]:
+        timer_add(core, countdown[0], countdown_key(c.account))
+    if c.account > core.highest_account:
+        core.highest_account = c.account
+    event_accepted(core, c.account, COMMAND_SET_COUNTDOWN, 0, 0)
+    e = <wire_countdown_set*>event_new(core, EVENT_COUNTDOWN_SET, sizeof(wire_countdown_set), c.account)
+    e.expires_ns = countdown[0]
+    return 0
+
+cdef inline int set_stp_group(Core* core, wire_set_stp_group* c) noexcept nogil:
+    """MATCH-06: accounts of one group never trade with each other."""
+    cdef wire_stp_group_set* e
+    if c.member_account == 0 or c.member_account > MAX_ACCOUNT:
+        return REJECT_REASON_INVALID_ACCOUNT
+    account_more(core, c.member_account).stp_group = c.stp_group
+    core.stp_groups = core.stp_groups or c.stp_group != 0
+    if c.member_account > core.highest_account:
+        core.highest_account = c.member_account
+    event_accepted(core, 0, COMMAND_SET_STP_GROUP, 0, 0)
+    e = <wire_stp_group_set*>event_new(core, EVENT_STP_GROUP_SET, sizeof(wire_stp_group_set), c.member_account)
+    e.stp_group = c.stp_group
     return 0

@@ -1,15 +1,15 @@
 """The liquidation queue: the pools that are below maintenance, nearest to ruin first (LIQ-01).
 
 A binary heap ordered by equity / maintenance.  A pool's place is kept in the pool itself, so that a pool whose value
-changes while it waits is measured again and moved: the heap always orders by present values.
+changes while it waits is measured again and moved: the heap always orders by present values.  It stands in reserved
+address space with room for every pool that can wait at once, so it never grows in the middle of a command.
 """
 
 from libc.stdint cimport int64_t, uint32_t
-from libc.stdlib cimport realloc
-from native.core cimport Core, PoolState, Position, QueuedPool, account_at, ensure
-from native.ledger cimport FAULT_NO_MEMORY
+from native.core cimport Account, Core, PoolState, Position, QueuedPool, account_at
+from native.credit cimport credit_has
 from native.margin cimport PoolValue, below_maintenance, pool_value
-from native.units cimport i128, wide
+from native.units cimport i128, rarely, wide
 
 cdef inline PoolState* pool_state(Core* core, uint32_t account, Position* isolated) noexcept nogil:
     return &isolated.pool if isolated != NULL else &account_at(core, account).pool
@@ -53,16 +53,11 @@ cdef inline void queue_sift(Core* core, int64_t place, QueuedPool* pool) noexcep
         place = child
     queue_set(core, place, pool)
 
-cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
-    """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew."""
+cdef inline void pool_weigh(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+    """Measures a pool; queues it if it is below maintenance or being liquidated, and moves it if it waits already."""
     cdef PoolState* state = pool_state(core, account, isolated)
-    cdef PoolValue value
+    cdef PoolValue value = pool_value(core, account, isolated)
     cdef QueuedPool pool
-    cdef QueuedPool* grown
-    if isolated == NULL and account_at(core, account).cross_positions == 0 \
-            and not state.liquidating and state.heap_place == 0:
-        return
-    value = pool_value(core, account, isolated)
     if not (state.heap_place or state.liquidating or below_maintenance(&value)):
         return
     pool.equity_atoms = value.equity_atoms
@@ -74,21 +69,25 @@ cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) no
     if state.heap_place:
         queue_sift(core, state.heap_place - 1, &pool)
         return
-    if core.queue_count == core.queue_capacity:
-        grown = <QueuedPool*>realloc(core.queue, (2 * core.queue_capacity + 64) * sizeof(QueuedPool))
-        if grown == NULL:
-            ensure(core, False, FAULT_NO_MEMORY)
-            return
-        core.queue = grown
-        core.queue_capacity = 2 * core.queue_capacity + 64
     core.queue_count += 1
     queue_sift(core, core.queue_count - 1, &pool)
 
+cdef inline bint cross_pool_is_sound(Core* core, Account* owner) noexcept nogil:
+    """Whether a cross pool neither waits nor is liquidated, and is surely not below maintenance: it has credit (credit.pxd)."""
+    return owner.pool.heap_place == 0 and not owner.pool.liquidating \
+        and (credit_has(core, owner, 0) or owner.cross_positions == 0)
+
+cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+    """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew."""
+    if isolated != NULL or rarely(not cross_pool_is_sound(core, account_at(core, account))):
+        pool_weigh(core, account, isolated)
+
 cdef inline void position_check(Core* core, Position* position) noexcept nogil:
     """Checks the pool that a position belongs to, and the wallet's pool too where that is another (after a fill)."""
-    if position.isolated:
-        pool_check(core, position.account, position)
-    pool_check(core, position.account, NULL)
+    if rarely(position.isolated):
+        pool_weigh(core, position.account, position)
+    if rarely(not cross_pool_is_sound(core, account_at(core, position.account))):
+        pool_weigh(core, position.account, NULL)
 
 cdef inline QueuedPool queue_pop(Core* core) noexcept nogil:
     """Takes the pool that is liquidated next; the queue must not be empty."""

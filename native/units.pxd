@@ -4,16 +4,22 @@ Nothing here rounds without its name saying which way.  Divisions by a constant 
 multiplication, so a rate costs about three nanoseconds; true 128-bit divisions are kept off the hot path.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from *:
     """
     typedef __int128 i128;
     typedef unsigned __int128 u128;
+    #define EXCHANGE_USUALLY(condition) __builtin_expect(!!(condition), 1)
+    #define EXCHANGE_RARELY(condition) __builtin_expect(!!(condition), 0)
     """
     ctypedef long long i128
     ctypedef unsigned long long u128
-    bint likely "__builtin_expect" (bint condition, bint expected) noexcept nogil
+    # what the compiler keeps on the straight path, and what it moves out of it
+    bint usually "EXCHANGE_USUALLY" (bint condition) noexcept nogil
+    bint rarely "EXCHANGE_RARELY" (bint condition) noexcept nogil
+    bint times_overflows "__builtin_mul_overflow" (int64_t a, int64_t b, int64_t* product) noexcept nogil
+    bint plus_overflows "__builtin_add_overflow" (int64_t a, int64_t b, int64_t* sum) noexcept nogil
 
 cdef inline int64_t imin(int64_t a, int64_t b) noexcept nogil:
     return a if a < b else b
@@ -32,7 +38,11 @@ cdef inline i128 wide(int64_t a, int64_t b) noexcept nogil:
 
 cdef inline int64_t ppm_ceil(int64_t value, int64_t rate_ppm) noexcept nogil:
     """ceil(value x rate / 10^6) for value >= 0 and any rate up to 10^6 either way."""
-    cdef int64_t whole = value // 1000000
+    cdef int64_t product, whole
+    if usually(not times_overflows(value, rate_ppm, &product)) and usually(product >= 0):
+        whole = <int64_t>(<uint64_t>product // 1000000)
+        return whole + (whole * 1000000 != product)
+    whole = value // 1000000
     cdef int64_t part = (value - whole * 1000000) * rate_ppm
     if part > 0:
         part += 999999
@@ -59,9 +69,13 @@ cdef inline i128 div_floor(i128 a, i128 b) noexcept nogil:
 
 cdef inline int64_t share_ceil(int64_t total, int64_t part, int64_t whole) noexcept nogil:
     """ceil(total x part / whole) for 0 <= part <= whole, whole > 0."""
+    cdef int64_t product, quotient
     if part == whole:
         return total
-    return <int64_t>div_ceil(wide(total, part), whole)
+    if rarely(times_overflows(total, part, &product)):
+        return <int64_t>div_ceil(wide(total, part), whole)
+    quotient = product // whole          # towards zero: already up for a product below it
+    return quotient + (product > 0 and quotient * whole != product)
 
 cdef inline int64_t share_floor(int64_t total, int64_t part, int64_t whole) noexcept nogil:
     """floor(total x part / whole) for 0 <= part <= whole, whole > 0."""

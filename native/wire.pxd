@@ -1,4 +1,4 @@
-# GENERATED from exchange/protocol/schema.py by python -m exchange.protocol.generate: edit the table
+# GENERATED from exchange/protocol/{codes,schema}.py by python -m exchange.protocol.generate: edit the table
 # Records and codes of the table as packed C structs and constants.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -9,19 +9,23 @@ cdef extern from *:
     #define WIRE_MAX_PRICE_TICKS ((int64_t)1000000000000LL)
     #define WIRE_MAX_QTY_LOTS ((int64_t)1000000000000LL)
     #define WIRE_MAX_AMOUNT_ATOMS ((int64_t)1000000000000000000LL)
+    #define WIRE_MAX_TIMEOUT_MS ((int64_t)86400000LL)
     #define WIRE_MAX_EXPOSURE_ATOMS ((int64_t)1152921504606846976LL)
     """
     const int64_t PPM "WIRE_PPM"
     const int64_t MAX_PRICE_TICKS "WIRE_MAX_PRICE_TICKS"
     const int64_t MAX_QTY_LOTS "WIRE_MAX_QTY_LOTS"
     const int64_t MAX_AMOUNT_ATOMS "WIRE_MAX_AMOUNT_ATOMS"
+    const int64_t MAX_TIMEOUT_MS "WIRE_MAX_TIMEOUT_MS"
     const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
 
 cdef enum:
     MAX_BRACKETS = 16
+    MAX_LIST_ORDERS = 64
     MAX_NAME_BYTES = 16
     MAX_ACCOUNT = 16777215
     MAX_SYMBOL = 65535
+    REMEMBERED_ORDERS = 128
     FIRST_EVENT = 128
 
 cdef enum:
@@ -38,6 +42,10 @@ cdef enum:
     COMMAND_SET_MARK = 11
     COMMAND_SETTLE_FUNDING = 12
     COMMAND_ADVANCE_TIME = 13
+    COMMAND_PLACE_ORDERS = 14
+    COMMAND_SET_SYMBOL_STATE = 15
+    COMMAND_SET_COUNTDOWN = 16
+    COMMAND_SET_STP_GROUP = 17
 
 cdef enum:
     EVENT_ACCEPTED = 128
@@ -58,6 +66,16 @@ cdef enum:
     EVENT_LIQUIDATION_ORDER = 143
     EVENT_LIQUIDATION_ENDED = 144
     EVENT_DEFICIT_UNCOVERED = 145
+    EVENT_ORDER_WAITING = 146
+    EVENT_ORDER_TRIGGERED = 147
+    EVENT_ORDER_SHOWN = 148
+    EVENT_ENTRY_ACCEPTED = 149
+    EVENT_ENTRY_REJECTED = 150
+    EVENT_SYMBOL_STATE_CHANGED = 151
+    EVENT_AUCTION_INDICATED = 152
+    EVENT_AUCTION_UNCROSSED = 153
+    EVENT_COUNTDOWN_SET = 154
+    EVENT_STP_GROUP_SET = 155
 
 cdef enum:
     SIDE_BUY = 0
@@ -66,11 +84,40 @@ cdef enum:
 cdef enum:
     ORDER_TYPE_LIMIT = 0
     ORDER_TYPE_MARKET = 1
+    ORDER_TYPE_STOP_MARKET = 2
+    ORDER_TYPE_STOP_LIMIT = 3
+    ORDER_TYPE_TAKE_PROFIT_MARKET = 4
+    ORDER_TYPE_TAKE_PROFIT_LIMIT = 5
+    ORDER_TYPE_TRAILING_STOP = 6
+
+cdef enum:
+    TRIGGER_BY_MARK = 0
+    TRIGGER_BY_LAST = 1
 
 cdef enum:
     TIME_IN_FORCE_GTC = 0
     TIME_IN_FORCE_IOC = 1
     TIME_IN_FORCE_FOK = 2
+    TIME_IN_FORCE_GTD = 3
+
+cdef enum:
+    LIST_MODE_EACH = 0
+    LIST_MODE_ALL_OR_NOTHING = 1
+    LIST_MODE_ONE_CANCELS_OTHER = 2
+    LIST_MODE_ENTRY_WITH_EXITS = 3
+
+cdef enum:
+    SYMBOL_STATE_OPEN = 0
+    SYMBOL_STATE_PRE_OPEN = 1
+    SYMBOL_STATE_AUCTION = 2
+    SYMBOL_STATE_CANCEL_ONLY = 3
+    SYMBOL_STATE_HALTED = 4
+    SYMBOL_STATE_SETTLED = 5
+
+cdef enum:
+    ORDER_PLACE_TAKER = 0
+    ORDER_PLACE_BOOK = 1
+    ORDER_PLACE_WAITING = 2
 
 cdef enum:
     SELF_TRADE_PREVENTION_CANCEL_TAKER = 0
@@ -93,6 +140,8 @@ cdef enum:
     FILL_ROLE_LIQUIDATED = 2
     FILL_ROLE_DELEVERAGED = 3
     FILL_ROLE_ADL_COUNTERPARTY = 4
+    FILL_ROLE_AUCTION = 5
+    FILL_ROLE_SETTLEMENT = 6
 
 cdef enum:
     CANCEL_REASON_REQUESTED = 1
@@ -103,6 +152,13 @@ cdef enum:
     CANCEL_REASON_REDUCE_ONLY = 6
     CANCEL_REASON_INSUFFICIENT_MARGIN = 7
     CANCEL_REASON_LIQUIDATION = 8
+    CANCEL_REASON_EXPIRED = 9
+    CANCEL_REASON_COUNTDOWN = 10
+    CANCEL_REASON_LINKED = 11
+    CANCEL_REASON_POST_ONLY = 12
+    CANCEL_REASON_PRICE_OUT_OF_BAND = 13
+    CANCEL_REASON_VALUE_OUT_OF_RANGE = 14
+    CANCEL_REASON_SYMBOL_SETTLED = 15
 
 cdef enum:
     BALANCE_CAUSE_DEPOSIT = 1
@@ -122,6 +178,10 @@ cdef enum:
 cdef enum:
     ORDER_FLAG_POST_ONLY = 1
     ORDER_FLAG_REDUCE_ONLY = 2
+    ORDER_FLAG_SLIDE = 4
+    ORDER_FLAG_CLOSE_POSITION = 8
+    ORDER_FLAG_ICEBERG = 16
+    ORDER_FLAG_LINKED = 32
 
 cdef enum:
     REJECT_REASON_MALFORMED_COMMAND = 1
@@ -137,35 +197,62 @@ cdef enum:
     REJECT_REASON_INVALID_MARGIN_MODE = 11
     REJECT_REASON_INVALID_PRICE = 12
     REJECT_REASON_INVALID_QUANTITY = 13
-    REJECT_REASON_INVALID_AMOUNT = 14
-    REJECT_REASON_INVALID_MARGIN_RATE = 15
-    REJECT_REASON_INVALID_BRACKETS = 16
-    REJECT_REASON_INVALID_POLICY = 17
-    REJECT_REASON_VALUE_NOT_WHOLE = 18
-    REJECT_REASON_UNKNOWN_ORDER = 19
-    REJECT_REASON_NOTHING_TO_AMEND = 20
-    REJECT_REASON_NO_MARK_PRICE = 21
-    REJECT_REASON_DUPLICATE_CLIENT_ORDER_ID = 22
-    REJECT_REASON_QUANTITY_BELOW_FILLED = 23
-    REJECT_REASON_QUANTITY_BELOW_MINIMUM = 24
-    REJECT_REASON_QUANTITY_ABOVE_MAXIMUM = 25
-    REJECT_REASON_NOTIONAL_BELOW_MINIMUM = 26
-    REJECT_REASON_PRICE_OUT_OF_BAND = 27
-    REJECT_REASON_TOO_MANY_OPEN_ORDERS = 28
-    REJECT_REASON_VALUE_OUT_OF_RANGE = 29
-    REJECT_REASON_OUT_OF_CAPACITY = 30
-    REJECT_REASON_POOL_LIQUIDATING = 31
-    REJECT_REASON_REDUCE_ONLY_WOULD_OPEN = 32
-    REJECT_REASON_POST_ONLY_WOULD_TAKE = 33
-    REJECT_REASON_NO_ISOLATED_POSITION = 34
-    REJECT_REASON_LEVERAGE_TOO_HIGH = 35
-    REJECT_REASON_WITHDRAWALS_STOPPED = 36
-    REJECT_REASON_INSUFFICIENT_MARGIN = 37
+    REJECT_REASON_INVALID_TRIGGER = 14
+    REJECT_REASON_INVALID_DISPLAY = 15
+    REJECT_REASON_INVALID_EXPIRY = 16
+    REJECT_REASON_INVALID_LIST = 17
+    REJECT_REASON_INVALID_AMOUNT = 18
+    REJECT_REASON_INVALID_MARGIN_RATE = 19
+    REJECT_REASON_INVALID_SYMBOL_STATE = 20
+    REJECT_REASON_INVALID_TIMEOUT = 21
+    REJECT_REASON_INVALID_BRACKETS = 22
+    REJECT_REASON_INVALID_POLICY = 23
+    REJECT_REASON_VALUE_NOT_WHOLE = 24
+    REJECT_REASON_UNKNOWN_ORDER = 25
+    REJECT_REASON_SYMBOL_STATE_FORBIDS = 26
+    REJECT_REASON_NOTHING_TO_AMEND = 27
+    REJECT_REASON_NO_MARK_PRICE = 28
+    REJECT_REASON_NO_LAST_PRICE = 29
+    REJECT_REASON_DUPLICATE_CLIENT_ORDER_ID = 30
+    REJECT_REASON_QUANTITY_BELOW_FILLED = 31
+    REJECT_REASON_QUANTITY_BELOW_MINIMUM = 32
+    REJECT_REASON_QUANTITY_ABOVE_MAXIMUM = 33
+    REJECT_REASON_NOTIONAL_BELOW_MINIMUM = 34
+    REJECT_REASON_PRICE_OUT_OF_BAND = 35
+    REJECT_REASON_TOO_MANY_OPEN_ORDERS = 36
+    REJECT_REASON_VALUE_OUT_OF_RANGE = 37
+    REJECT_REASON_OUT_OF_CAPACITY = 38
+    REJECT_REASON_POOL_LIQUIDATING = 39
+    REJECT_REASON_REDUCE_ONLY_WOULD_OPEN = 40
+    REJECT_REASON_TRIGGER_ALREADY_TRUE = 41
+    REJECT_REASON_POST_ONLY_WOULD_TAKE = 42
+    REJECT_REASON_NO_ISOLATED_POSITION = 43
+    REJECT_REASON_LEVERAGE_TOO_HIGH = 44
+    REJECT_REASON_WITHDRAWALS_STOPPED = 45
+    REJECT_REASON_INSUFFICIENT_MARGIN = 46
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
     uint32_t maintenance_ppm
     uint32_t initial_ppm
+
+# What an order is: all that follows the header in place_order, and each entry of place_orders.
+cdef packed struct wire_order:
+    uint32_t symbol
+    uint8_t side
+    uint8_t order_type
+    uint8_t time_in_force
+    uint8_t self_trade
+    uint32_t flags
+    int64_t price_ticks
+    int64_t qty_lots
+    uint64_t client_order_id
+    int64_t display_lots
+    int64_t expires_ns
+    int64_t trigger_ticks
+    int64_t callback_ticks
+    uint32_t callback_ppm
+    uint8_t trigger_by
 
 cdef packed struct wire_command_header:
     uint16_t type
@@ -272,6 +359,12 @@ cdef packed struct wire_place_order:
     int64_t price_ticks
     int64_t qty_lots
     uint64_t client_order_id
+    int64_t display_lots
+    int64_t expires_ns
+    int64_t trigger_ticks
+    int64_t callback_ticks
+    uint32_t callback_ppm
+    uint8_t trigger_by
 
 cdef packed struct wire_cancel_order:
     uint16_t type
@@ -301,6 +394,11 @@ cdef packed struct wire_amend_order:
     uint64_t client_order_id
     int64_t price_ticks
     int64_t qty_lots
+    int64_t display_lots
+    int64_t expires_ns
+    int64_t trigger_ticks
+    int64_t callback_ticks
+    uint32_t callback_ppm
 
 cdef packed struct wire_set_mark:
     uint16_t type
@@ -327,6 +425,54 @@ cdef packed struct wire_advance_time:
     uint32_t account
     uint64_t sequence
     int64_t timestamp_ns
+
+# place_orders without its list, and with the longest.  A record ends with its last order: of
+# orders there is what order_count says, so the struct is never copied as a whole.
+cdef packed struct wire_place_orders_head:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint8_t list_mode
+    uint8_t order_count
+
+cdef packed struct wire_place_orders:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint8_t list_mode
+    uint8_t order_count
+    wire_order orders[MAX_LIST_ORDERS]
+
+cdef packed struct wire_set_symbol_state:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t state
+    int64_t price_ticks
+
+cdef packed struct wire_set_countdown:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t timeout_ms
+
+cdef packed struct wire_set_stp_group:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t member_account
+    uint32_t stp_group
 
 cdef packed struct wire_accepted:
     uint16_t type
@@ -368,7 +514,7 @@ cdef packed struct wire_order_cancelled:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
-    uint8_t resting
+    uint8_t place
     uint8_t reason
     uint64_t order_id
     uint64_t client_order_id
@@ -397,7 +543,7 @@ cdef packed struct wire_order_reduced:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
-    uint8_t resting
+    uint8_t place
     uint64_t order_id
     uint64_t client_order_id
     int64_t price_ticks
@@ -539,3 +685,105 @@ cdef packed struct wire_deficit_uncovered:
     uint32_t symbol
     int64_t remaining_lots
     int64_t shortfall_atoms
+
+cdef packed struct wire_order_waiting:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint8_t order_type
+    uint8_t trigger_by
+    uint32_t flags
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t trigger_ticks
+    int64_t price_ticks
+    int64_t open_lots
+
+cdef packed struct wire_order_triggered:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t trigger_ticks
+    int64_t watched_ticks
+    int64_t open_lots
+
+cdef packed struct wire_order_shown:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t side
+    uint8_t refreshed
+    uint64_t order_id
+    uint64_t client_order_id
+    int64_t price_ticks
+    int64_t shown_lots
+
+cdef packed struct wire_entry_accepted:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint8_t index
+    uint64_t order_id
+    uint64_t client_order_id
+
+cdef packed struct wire_entry_rejected:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint8_t index
+    uint16_t reason
+    uint64_t client_order_id
+
+cdef packed struct wire_symbol_state_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t state
+
+cdef packed struct wire_auction_indicated:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t price_ticks
+    int64_t qty_lots
+    int64_t imbalance_lots
+
+cdef packed struct wire_auction_uncrossed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t price_ticks
+    int64_t qty_lots
+    int64_t imbalance_lots
+
+cdef packed struct wire_countdown_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t expires_ns
+
+cdef packed struct wire_stp_group_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t stp_group

@@ -12,7 +12,8 @@ I3    each balance afterwards is the balance before and what the event explains,
 I4    nobody without a position owes
 I5    an isolated position loses at most the margin that it was given
 I6    funding, margin and fund payments move the pool of their position and no other
-I7    no pool is below maintenance unless flagged; flagged pools have no orders, and let nobody withdraw
+I7    no pool is below maintenance unless flagged; flagged pools have no orders, resting or waiting, and let
+      nobody withdraw
 I8    no pool is below zero unless nobody was left to deleverage against
 I9    a fill worse than bankruptcy is paid by the fund, exactly
 I10   reduce-only and closing orders never open, enlarge or flip
@@ -26,12 +27,24 @@ I17   funding takes from each position what it owes, and from nobody else
 I18   what was refused changed nothing; withdrawals, margin changes and mode switches leave initial margin
 I19   whoever is below initial margin does not enlarge a position
 I20   the equity, maintenance and sums that events tell are those recomputed from scratch
-I27   nobody trades with himself, liquidated or not
+I27   nobody trades with himself, liquidated or not, nor with an account of his group
 I29   what rounding leaves never comes out of a fund
 I30   sequences follow each other, and every command has one result, first
 I32   no liquidation begins twice
 I34   open orders per account and the symbol's exposure stay within their caps
 ====  ==============================================================================================
+
+And by the ids of the rules (docs/reference), where the commands are fed, too:
+
+========  ==========================================================================================
+MATCH-03  what is due goes before the command acts, in its order, and nothing that was due lives on
+MATCH-08  a client order id acts once, and a repeat is answered with the order that it repeats
+MATCH-10  whoever waits goes off when what it watches reaches its trigger, in its turn, and not before
+MATCH-12  in each state nothing happens but what the table allows; an auction trades at the one price that
+          the rule gives, nobody worse than his limit, and leaves no crossed book; a settlement closes all
+MATCH-14  lists have a result for each order; exits are armed by what filled, siblings go when they must
+MATCH-15  an iceberg trades what it shows, and each slice is as long as it was asked to be
+========  ==========================================================================================
 
 `differences` compares the books with what an engine shows (I20).  Equal digests, replays and snapshots (I30, I31) need
 an engine and are compared by the fuzzer; I21 is a property of the requirement alone and has tests of its own.

@@ -12,15 +12,20 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
-from exchange.audit.context import Context, Placed, Violation
-from exchange.audit.fills import PLACE, FillAudit
+from exchange.audit.context import Context, PlacedList, Violation, Wanted
+from exchange.audit.expiry import ExpiryAudit
+from exchange.audit.fills import FillAudit
 from exchange.audit.liquidations import LiquidationAudit
+from exchange.audit.lists import ListAudit
+from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
+from exchange.audit.waiting import WaitingAudit
 from exchange.errors import ProtocolError
-from exchange.protocol.messages import Event, ListSymbol
+from exchange.protocol.messages import AmendOrder, Event, ListSymbol, OrderEntry, PlaceOrders
 from exchange.protocol.records import START, decode_commands, encode_events, iter_records
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
@@ -28,25 +33,41 @@ from exchange.protocol.schema import (
     EVENT_BY_NAME,
     EVENT_HEADER,
     EVENTS,
+    CancelReason,
+    ListMode,
+    OrderPlace,
 )
 
 LIST_SYMBOL = COMMAND_BY_NAME["list_symbol"].number
 PLACE_MESSAGE = COMMAND_BY_NAME["place_order"]
-PLACE_BYTES = PLACE_MESSAGE.size
+PLACE = PLACE_MESSAGE.number
 PLACE_LAYOUT = struct.Struct("<" + COMMAND_HEADER.body_format + PLACE_MESSAGE.body_format)
 PLACE_FIELDS = [field.name for field in COMMAND_HEADER.fields + PLACE_MESSAGE.fields]
-AT_SEQUENCE, AT_TIME_IN_FORCE, AT_QTY_LOTS = map(
-    PLACE_FIELDS.index, ("sequence", "time_in_force", "qty_lots")
-)
-LIST_BYTES = COMMAND_BY_NAME["list_symbol"].size
+AT_SEQUENCE, AT_ORDER = PLACE_FIELDS.index("sequence"), len(COMMAND_HEADER.fields)
+#: Commands that are read as objects: rare enough, and their records are not all of one size.
+READ_WHOLE = {LIST_SYMBOL, *(COMMAND_BY_NAME[n].number for n in ("place_orders", "amend_order"))}
 ACCEPTED = EVENT_BY_NAME["accepted"].number
 REJECTED = EVENT_BY_NAME["rejected"].number
+CANCELLED = EVENT_BY_NAME["order_cancelled"].number
+AT_CANCEL_REASON = [field.name for field in EVENT_BY_NAME["order_cancelled"].fields].index("reason")
 #: Per event: account, sequence and then the fields of the table, stepping over type and size.
 LAYOUTS = {
     m.number: struct.Struct("<4x" + EVENT_HEADER.body_format[2:] + m.body_format) for m in EVENTS
 }
 
+#: Cancellations of several orders at once, which have an order.
+IN_TURN = (
+    CancelReason.CANCEL_ALL,
+    CancelReason.COUNTDOWN,
+    CancelReason.LIQUIDATION,
+    CancelReason.SYMBOL_SETTLED,
+)
+
 Handler = Callable[..., None]
+
+
+def placed_of(entry: OrderEntry) -> Placed:
+    return Placed(*(getattr(entry, name) for name in Placed._fields))
 
 
 class Auditor:
@@ -62,11 +83,22 @@ class Auditor:
     def __init__(self) -> None:
         self._context = Context()
         self._policies: dict[int, ListSymbol] = {}  # by sequence
-        self._placed: dict[int, Placed] = {}  # by sequence
+        self._wanted: dict[int, Wanted] = {}  # by sequence
         self._orders = OrderAudit(self._context)
+        self._lists = ListAudit(self._context, self._orders)
+        self._waiting = WaitingAudit(self._context, self._orders, self._lists)
+        self._expiry = ExpiryAudit(self._context)
+        self._auctions = AuctionAudit(self._context)
         self._liquidations = LiquidationAudit(self._context)
         self._balances = BalanceAudit(self._context, self._liquidations)
-        self._fills = FillAudit(self._context, self._orders, self._liquidations)
+        self._fills = FillAudit(
+            self._context,
+            self._orders,
+            self._waiting,
+            self._lists,
+            self._auctions,
+            self._liquidations,
+        )
         self._is_open = False  # whether a command is being read
         self._refused_alone = False  # whether it has no event but its rejection
         self._handlers = self._make_handlers()
@@ -74,9 +106,19 @@ class Auditor:
     def _make_handlers(self) -> dict[int, Handler]:
         by_name: dict[str, Handler] = {
             "order_rested": self._orders.on_rested,
-            "order_cancelled": self._orders.on_cancelled,
+            "order_cancelled": self._on_cancelled,
             "order_amended": self._orders.on_amended,
             "order_reduced": self._orders.on_reduced,
+            "order_shown": self._orders.on_shown,
+            "order_waiting": self._waiting.on_waiting,
+            "order_triggered": self._waiting.on_triggered,
+            "entry_accepted": self._on_entry_accepted,
+            "entry_rejected": self._on_entry_rejected,
+            "symbol_state_changed": self._auctions.on_state,
+            "auction_indicated": self._auctions.on_indicated,
+            "auction_uncrossed": self._auctions.on_uncrossed,
+            "countdown_set": self._expiry.on_countdown,
+            "stp_group_set": self._on_stp_group,
             "fill": self._fills.on_fill,
             "liquidation_settled": self._liquidations.on_settled,
             "balance_changed": self._balances.on_balance,
@@ -108,13 +150,25 @@ class Auditor:
     def feed_commands(self, commands: bytes) -> None:
         """Reads stamped commands, before their events: policies, and what orders asked for."""
         for number, record in iter_records(commands):
-            if number == LIST_SYMBOL and len(record) == LIST_BYTES:
-                (listing,) = decode_commands(record)
-                assert isinstance(listing, ListSymbol)
-                self._policies[listing.sequence] = listing
-            elif number == PLACE and len(record) == PLACE_BYTES:
+            if number == PLACE and len(record) == PLACE_LAYOUT.size:
                 raw = PLACE_LAYOUT.unpack_from(record)
-                self._placed[raw[AT_SEQUENCE]] = Placed(raw[AT_TIME_IN_FORCE], raw[AT_QTY_LOTS])
+                self._wanted[raw[AT_SEQUENCE]] = Placed(*raw[AT_ORDER:])
+            elif number in READ_WHOLE:
+                self._feed_whole(bytes(record))
+
+    def _feed_whole(self, record: bytes) -> None:
+        try:
+            (command,) = decode_commands(record)
+        except ValueError:
+            return  # malformed: the engine refuses it
+        match command:
+            case ListSymbol():
+                self._policies[command.sequence] = command
+            case PlaceOrders():
+                orders = tuple(map(placed_of, command.orders))
+                self._wanted[command.sequence] = PlacedList(command.list_mode, orders)
+            case AmendOrder():
+                self._wanted[command.sequence] = command
 
     def feed(self, events: bytes | Iterable[Event]) -> None:
         """Reads the events of whole commands.
@@ -139,9 +193,8 @@ class Auditor:
                 self._begin_command(sequence, number)
             elif number in (ACCEPTED, REJECTED):
                 context.report("MATCH-01", "a second result event")
-            elif context.command < 0:
-                context.report("I18", f"a rejected command has an event of type {number}")
-                self._refused_alone = False
+            elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
+                self._begin_effect(number)
             try:
                 self._handlers[number](account, *fields)
             except KeyError as error:
@@ -162,6 +215,8 @@ class Auditor:
         context.symbols.update(state.symbols)
         self._test_pools()
         self._test_symbols()
+        context.watched.update(state.symbols)
+        self._waiting.finish()
         self._orders.finish()
         self._test_sums()
         context.begin(context.sequence)
@@ -180,21 +235,36 @@ class Auditor:
             context.report("MATCH-01", f"the first event is of type {number}, not a result")
         self._is_open = True
         self._refused_alone = number == REJECTED
-        context.placed = self._placed.pop(sequence, None)
+        context.wanted = self._wanted.pop(sequence, None)
+
+    def _begin_effect(self, number: int) -> None:
+        """The first event of what the command itself does: what time does is over."""
+        context = self._context
+        self._expiry.settle()
+        if context.command < 0:
+            context.report("I18", f"a rejected command has an event of type {number}")
+            self._refused_alone = False
+        elif context.command == PLACE and context.is_repeat:
+            context.report("MATCH-08", f"a repeated order has an event of type {number}")
 
     def _finish_command(self) -> None:
         if not self._is_open:
             return
         self._is_open = False
+        self._expiry.settle()
         if self._refused_alone:
             return  # nothing was touched
+        self._waiting.finish()
         self._fills.finish()
         self._liquidations.finish()
         self._balances.finish()
+        self._auctions.finish()
+        self._lists.finish()
         self._orders.finish()
         self._test_pools()
         self._test_symbols()
         state = self._context.state
+        state.forget_terms()
         if state.money != state.paid_in:
             self._context.report(
                 "I1", f"{state.paid_in} atoms were paid in, all balances add up to {state.money}"
@@ -206,13 +276,101 @@ class Auditor:
         context = self._context
         context.command = command
         context.actor = account
-        if context.placed is not None:
-            self._orders.floating[order_id] = context.placed.qty_lots
+        self._pass_time(timestamp_ns)
+        wanted = context.wanted
+        if command == PLACE:
+            self._on_placed(account, order_id, wanted if isinstance(wanted, Placed) else None)
+        elif isinstance(wanted, AmendOrder):
+            self._on_amend(order_id, wanted)
 
     def _on_rejected(
         self, account: int, timestamp_ns: int, command: int, reason: int, client_order_id: int
     ) -> None:
         self._context.command = -1
+        self._pass_time(timestamp_ns)
+
+    def _pass_time(self, timestamp_ns: int) -> None:
+        context = self._context
+        if timestamp_ns < context.now_ns:
+            context.report("I30", f"time goes back from {context.now_ns} to {timestamp_ns}")
+        context.now_ns = timestamp_ns
+        self._expiry.begin(timestamp_ns)
+
+    def _on_placed(self, account: int, order_id: int, terms: Placed | None) -> None:
+        """An order was accepted, alone or in a list."""
+        self._lists.on_result(account, order_id, terms)
+        if terms is not None and not self._context.is_repeat:
+            self._expiry.schedule_order(order_id, terms.expires_ns)
+
+    def _on_amend(self, order_id: int, wanted: AmendOrder) -> None:
+        """What an amendment changes and its events do not tell."""
+        state = self._context.state
+        terms = state.terms.get(order_id)
+        if terms is None:
+            return
+        if wanted.callback_ticks or wanted.callback_ppm:
+            terms = terms._replace(
+                callback_ticks=wanted.callback_ticks, callback_ppm=wanted.callback_ppm
+            )
+        state.terms[order_id] = terms._replace(
+            display_lots=wanted.display_lots or terms.display_lots,
+            expires_ns=wanted.expires_ns or terms.expires_ns,
+        )
+        self._expiry.schedule_order(order_id, wanted.expires_ns)
+
+    def _on_entry_accepted(
+        self, account: int, index: int, order_id: int, client_order_id: int
+    ) -> None:
+        self._between_entries()
+        self._lists.on_entry_accepted(account, index, order_id, client_order_id)
+        terms = self._context.state.terms.get(order_id)
+        if terms is not None:
+            self._expiry.schedule_order(order_id, terms.expires_ns)
+
+    def _on_entry_rejected(
+        self, account: int, index: int, reason: int, client_order_id: int
+    ) -> None:
+        self._between_entries()
+        self._lists.on_entry_rejected(account, index, reason, client_order_id)
+
+    def _between_entries(self) -> None:
+        """Each order of a list works off its own triggers before the next one's result."""
+        wanted = self._context.wanted
+        if not isinstance(wanted, PlacedList) or wanted.mode == ListMode.EACH:
+            self._waiting.settle()
+            self._orders.last_cancelled.clear()
+
+    def _on_cancelled(
+        self,
+        account: int,
+        symbol: int,
+        side: int,
+        place: int,
+        reason: int,
+        order_id: int,
+        client_order_id: int,
+        price: int,
+        open_lots: int,
+    ) -> None:
+        state = self._context.state
+        order = (
+            state.waiting.get(order_id)
+            if place == OrderPlace.WAITING
+            else state.orders.get(order_id)
+        )
+        if order is not None and reason in IN_TURN:
+            self._orders.check_turn(order, reason)
+        self._expiry.on_cancelled(account, order_id, reason)
+        if self._context.command < 0:
+            self._refused_alone = False
+        if place == OrderPlace.WAITING:
+            self._waiting.on_cancelled(order_id, account, reason, open_lots)
+        else:
+            self._orders.on_cancelled(account, symbol, place, reason, order_id, price, open_lots)
+        self._lists.on_cancelled(order_id, reason)
+
+    def _on_stp_group(self, account: int, stp_group: int) -> None:
+        self._context.state.account(account).stp_group = stp_group
 
     def _on_listed(self, account: int, symbol: int, name: bytes) -> None:
         policy = self._policies.pop(self._context.sequence, None)
@@ -229,6 +387,8 @@ class Auditor:
         symbol = context.state.symbols[number]
         symbol.mark = price
         symbol.mark_value = price * symbol.m
+        self._auctions.on_mark(number)
+        context.watched.add(number)
         context.symbols.add(number)
         context.pools.update(holding.pool for holding in symbol.holders.values())
 

@@ -6,7 +6,7 @@ from exchange.audit.context import Context
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.requirement import available, initial_of, notional_of
 from exchange.audit.state import Account, Holding
-from exchange.protocol.schema import BalanceCause, FundCause
+from exchange.protocol.schema import BalanceCause, FundCause, SymbolState
 
 Q32 = 1 << 32
 
@@ -145,6 +145,8 @@ class BalanceAudit:
 
     def on_funding(self, symbol: int, atoms_per_lot: int, fraction_q32: int) -> None:
         """FUNDING-01: what each position has to pay, rounded up."""
+        if self.state.symbols[symbol].state == SymbolState.SETTLED:
+            self.context.report("MATCH-12", f"funding of symbol {symbol}, which is settled")
         rate = atoms_per_lot * Q32 + fraction_q32
         self.funding_due = {
             account: payment

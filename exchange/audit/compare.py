@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.requirement import available, maintenance_of_holding, pool_standing
 from exchange.audit.state import Account, Holding, State
+from exchange.protocol.views import OrderView
 
 if TYPE_CHECKING:
     from exchange.audit.auditor import Auditor
@@ -29,9 +31,10 @@ def _differences(state: State, engine: Engine) -> Iterator[str]:
     for view in engine.symbols():
         symbol = state.symbols[view.symbol]
         interest = sum(max(0, holding.lots) for holding in symbol.holders.values())
-        came = (view.mark_ticks, view.open_interest_lots)
+        wanted = (symbol.state, symbol.mark, symbol.last, interest)
+        came = (view.state, view.mark_ticks, view.last_ticks, view.open_interest_lots)
         yield from _compare(
-            f"(mark, open interest) of symbol {view.symbol}", (symbol.mark, interest), came
+            f"(state, mark, last trade, open interest) of symbol {view.symbol}", wanted, came
         )
         yield from _compare_book(state, view.symbol, engine)
 
@@ -46,7 +49,8 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
         available(account),
         max(0, min(account.wallet, available(account, weight_ppm=0))),
         (account.number, 0) in state.flagged,
-        sum(len(holding.orders) for holding in account.holdings.values()),
+        sum(len(h.orders) + len(h.waiting) for h in account.holdings.values()),
+        account.stp_group,
     )
     came = (
         view.wallet_atoms,
@@ -56,14 +60,23 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
         view.withdrawable_atoms,
         view.liquidating,
         view.open_orders,
+        view.stp_group,
     )
-    names = "wallet, equity, maintenance, available, withdrawable, liquidating, open orders"
+    names = (
+        "wallet, equity, maintenance, available, withdrawable, liquidating, open orders, stp group"
+    )
     yield from _compare(f"({names}) of account {account.number}", wanted, came)
     shown = {position.symbol: position for position in engine.positions(account.number)}
     for number, holding in account.holdings.items():
         position = shown.get(number)
         if position is None:
-            if holding.lots or holding.margin or holding.orders or holding.isolated:
+            if (
+                holding.lots
+                or holding.margin
+                or holding.isolated
+                or holding.orders
+                or holding.waiting
+            ):
                 yield f"position of account {account.number} on symbol {number} is not shown"
             continue
         came_position = (
@@ -95,29 +108,43 @@ def _wanted_position(state: State, holding: Holding) -> tuple[int | bool, ...]:
     )
 
 
+#: What of an order is compared: whether it waits, side, price, open and shown lots, client order id, flags; trigger.
+Shown = tuple[bool, int, int, int, int, int, int, int]
+
+
 def _compare_orders(account: Account, engine: Engine) -> Iterator[str]:
-    wanted = {
-        order.order_id: (
-            order.side,
-            order.price,
-            order.open_lots,
-            order.client_order_id,
-            order.flags,
-        )
-        for holding in account.holdings.values()
-        for order in holding.orders.values()
-    }
-    came = {
-        order.order_id: (
-            order.side,
-            order.price_ticks,
-            order.open_lots,
-            order.client_order_id,
-            order.flags,
-        )
-        for order in engine.open_orders(account.number)
-    }
+    wanted: dict[int, Shown] = {}
+    for holding in account.holdings.values():
+        wanted |= {order.order_id: _rests(order) for order in holding.orders.values()}
+        wanted |= {order.order_id: _waits(order) for order in holding.waiting.values()}
+    came = {order.order_id: _shown(order) for order in engine.open_orders(account.number)}
     yield from _compare(f"orders of account {account.number}", wanted, came)
+
+
+def _rests(order: Order) -> Shown:
+    shown = order.shown if order.iceberg else 0
+    client = order.client_order_id
+    return (False, order.side, order.price, order.open_lots, shown, client, order.flags, 0)
+
+
+def _waits(order: Waiting) -> Shown:
+    trigger = 0 if order.trails else order.trigger
+    client = order.client_order_id
+    return (True, order.side, order.price, order.open_lots, 0, client, order.flags, trigger)
+
+
+def _shown(view: OrderView) -> Shown:
+    trigger = view.trigger_ticks if view.waiting else 0
+    return (
+        view.waiting,
+        view.side,
+        view.price_ticks,
+        view.open_lots,
+        view.shown_lots,
+        view.client_order_id,
+        view.flags,
+        trigger,
+    )
 
 
 def _compare_book(state: State, number: int, engine: Engine) -> Iterator[str]:
@@ -126,7 +153,7 @@ def _compare_book(state: State, number: int, engine: Engine) -> Iterator[str]:
         wanted = [
             (
                 price,
-                sum(order.open_lots for order in side.levels[price].values()),
+                sum(order.shown for order in side.levels[price].values()),
                 len(side.levels[price]),
             )
             for price in sorted(side.levels, key=lambda price: price * side.sign)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
+from exchange.audit.live_orders import Placed
 from exchange.audit.state import Account, Holding, PoolKey, State
+from exchange.protocol.messages import AmendOrder
+from exchange.protocol.schema import SymbolState
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -20,11 +21,15 @@ class Violation(msgspec.Struct, frozen=True):
         return f"{self.invariant} broken by command {self.sequence}: {self.text}"
 
 
-class Placed(NamedTuple):
-    """What a place_order command asked for and its events do not tell."""
+class PlacedList(msgspec.Struct, frozen=True):
+    """What a place_orders command asked for."""
 
-    time_in_force: int
-    qty_lots: int
+    mode: int
+    orders: tuple[Placed, ...]
+
+
+#: What is known of a command beyond its events.
+Wanted = Placed | PlacedList | AmendOrder
 
 
 class Context:
@@ -39,10 +44,15 @@ class Context:
         self.sequence = 0
         self.command = 0  # number of the command's type, once its result was read
         self.actor = 0
-        self.placed: Placed | None = None  # where commands are fed
+        self.now_ns = 0
+        self.wanted: Wanted | None = None  # where commands are fed
+        self.acting: Placed | None = None  # the order that acts at this moment, where it is known
+        self.is_engine_acting = False  # whether the engine trades at this moment, for a pool
+        self.is_repeat = False  # whether the command was answered with the result of an earlier one
         self.pools: set[PoolKey] = set()  # to be tested when the command ends
         self.symbols: set[int] = set()
         self.orders_touched: set[Holding] = set()
+        self.watched: set[int] = set()  # symbols whose triggers are to be looked at
         self.liquidating = False  # whether the engine has begun to liquidate in this command
 
     def report(self, invariant: str, text: str) -> None:
@@ -64,7 +74,18 @@ class Context:
         self.pools.clear()
         self.symbols.clear()
         self.orders_touched.clear()
+        self.watched.clear()
         self.liquidating = False
+        self.acting = None
+        self.is_engine_acting = False
+        self.is_repeat = False
+
+    def expect_state(self, number: int, states: tuple[SymbolState, ...], what: str) -> None:
+        """MATCH-12: this may be done in these states only."""
+        state = self.state.symbols[number].state
+        if state not in states:
+            name = SymbolState(state).name.lower()
+            self.report("MATCH-12", f"{what}, though symbol {number} is {name}")
 
     def touch_wallet(self, owner: Account) -> None:
         self.pools.add((owner.number, 0))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from exchange.audit.context import Context
+from exchange.audit.auctions import AuctionAudit
+from exchange.audit.context import Context, PlacedList
 from exchange.audit.liquidations import LiquidationAudit
+from exchange.audit.lists import ListAudit
 from exchange.audit.orders import OrderAudit
 from exchange.audit.requirement import (
     available,
@@ -13,14 +15,32 @@ from exchange.audit.requirement import (
     pool_standing,
 )
 from exchange.audit.state import Holding
-from exchange.protocol.schema import COMMAND_BY_NAME, FillRole, Side, TimeInForce
+from exchange.audit.waiting import WaitingAudit
+from exchange.protocol.schema import (
+    COMMAND_BY_NAME,
+    FillRole,
+    ListMode,
+    OrderFlag,
+    Side,
+    SymbolState,
+    TimeInForce,
+)
 
-PLACE = COMMAND_BY_NAME["place_order"].number
 AMEND = COMMAND_BY_NAME["amend_order"].number
 MAKER, TAKER = int(FillRole.MAKER), int(FillRole.TAKER)
 LIQUIDATED, DELEVERAGED = int(FillRole.LIQUIDATED), int(FillRole.DELEVERAGED)
 COUNTERPARTY = int(FillRole.ADL_COUNTERPARTY)
-ROLE_PAIRS = {(MAKER, TAKER), (MAKER, LIQUIDATED), (DELEVERAGED, COUNTERPARTY)}
+AUCTION, SETTLEMENT = int(FillRole.AUCTION), int(FillRole.SETTLEMENT)
+ROLE_PAIRS = {
+    (MAKER, TAKER),
+    (MAKER, LIQUIDATED),
+    (DELEVERAGED, COUNTERPARTY),
+    (AUCTION, AUCTION),
+}
+#: Fills at a price that others may watch.
+TRADES = (MAKER, TAKER, LIQUIDATED, AUCTION)
+#: Those whose own order trades, with a fee.
+ORDERLY = (MAKER, TAKER, AUCTION)
 
 #: What the two sides of a trade have in common: trade id, symbol, price, quantity, value.
 Terms = tuple[int, int, int, int, int]
@@ -30,11 +50,20 @@ class FillAudit:
     """Recomputes every fill, and pairs the two sides of each trade."""
 
     def __init__(
-        self, context: Context, orders: OrderAudit, liquidations: LiquidationAudit
+        self,
+        context: Context,
+        orders: OrderAudit,
+        waiting: WaitingAudit,
+        lists: ListAudit,
+        auctions: AuctionAudit,
+        liquidations: LiquidationAudit,
     ) -> None:
         self.context = context
         self.state = context.state
         self.orders = orders
+        self.waiting = waiting
+        self.lists = lists
+        self.auctions = auctions
         self.liquidations = liquidations
         self.last_trade_id = 0
         self.first: tuple[Terms, int, int, int] | None = (
@@ -63,7 +92,11 @@ class FillAudit:
         margin: int,
     ) -> None:
         context, holding = self.context, self.state.holding(account, symbol)
-        self.pair((trade_id, symbol, price, lots, value), side, role, account)
+        if role == SETTLEMENT:
+            context.expect("MATCH-12", "(trade, order) settled", (0, 0), (trade_id, order_id))
+            context.expect("MATCH-12", "value", lots * holding.symbol.mark_value, value)
+        else:
+            self.pair((trade_id, symbol, price, lots, value), side, role, account)
         if price:
             context.expect(
                 "MATCH-01", f"value of trade {trade_id}", lots * price * holding.symbol.m, value
@@ -72,22 +105,59 @@ class FillAudit:
             context.report(
                 "ACCT-01", f"account {account} trades symbol {symbol} in another mode than was set"
             )
-        if role == MAKER:
-            self.orders.fill_maker(holding, side, order_id, price, lots, open_lots)
-        elif role == TAKER:
-            self.orders.float_down(order_id, lots, open_lots)
-        else:
-            self.liquidations.before_fill(
-                holding, side, role, trade_id, order_id, price, lots, value, open_lots
-            )
+        self.before(holding, side, role, trade_id, order_id, price, lots, value, open_lots)
         signed = lots if side == Side.BUY else -lots
-        if role in (MAKER, TAKER):
+        if role in ORDERLY:
             self.check_enlarging(holding, signed, role)
         came = (position, entry, realised, fee, wallet, margin)
         self.settle(holding, signed, role, value, came, unfinished=open_lots > 0)
         context.touch(holding)
-        if role == COUNTERPARTY:
+        if role in TRADES:
+            self.waiting.on_last(holding.symbol, price)
+            self.lists.on_fill(order_id, lots, role)
+        elif role == COUNTERPARTY:
             self.liquidations.after_counterparty(holding)
+        elif role == SETTLEMENT:
+            self.auctions.on_settlement(account, holding.symbol, position)
+
+    def before(
+        self,
+        holding: Holding,
+        side: int,
+        role: int,
+        trade_id: int,
+        order_id: int,
+        price: int,
+        lots: int,
+        value: int,
+        open_lots: int,
+    ) -> None:
+        """What an order may do, before its fill is settled."""
+        context, number = self.context, holding.symbol.number
+        if role in TRADES:
+            context.expect_state(number, (SymbolState.OPEN,), f"trade {trade_id} happens")
+        if role in (MAKER, AUCTION):
+            order = self.orders.known(order_id, holding.account, price if role == MAKER else None)
+            if order is not None:
+                self.orders.fill_resting(order, holding, side, lots, open_lots)
+                if role == AUCTION:
+                    self.auctions.check_fill(order, price, lots)
+        elif role == TAKER:
+            self.orders.float_down(order_id, lots, open_lots)
+            self.check_taker(order_id)
+        elif role != SETTLEMENT:
+            self.liquidations.before_fill(
+                holding, side, role, trade_id, order_id, price, lots, value, open_lots
+            )
+
+    def check_taker(self, order_id: int) -> None:
+        """MATCH-04, MATCH-14: a post-only order never takes, and a list that is all or nothing never trades."""
+        context = self.context
+        if context.acting is not None and context.acting.flags & OrderFlag.POST_ONLY:
+            context.report("MATCH-04", f"post-only order {order_id} takes")
+        wanted = context.wanted
+        if isinstance(wanted, PlacedList) and wanted.mode == ListMode.ALL_OR_NOTHING:
+            context.report("MATCH-14", f"order {order_id} of an all-or-nothing list trades")
 
     def pair(self, terms: Terms, side: int, role: int, account: int) -> None:
         """Two fills make a trade: opposite sides, same terms, fitting roles, different accounts (I27)."""
@@ -103,8 +173,14 @@ class FillAudit:
             context.report(
                 "MATCH-01", f"the sides of trade {terms[0]} do not fit: {first_terms} and {terms}"
             )
-        if account == first_account:
-            context.report("I27", f"account {account} trades with itself in trade {terms[0]}")
+        accounts = self.state.accounts
+        # The engine's own orders and deleveraging know no groups; but nobody stands on both sides of anything.
+        is_own = accounts[account].is_own(accounts[first_account]) and role in ORDERLY
+        if account == first_account or is_own:
+            context.report(
+                "I27",
+                f"account {account} trades with {first_account}, its own, in trade {terms[0]}",
+            )
 
     def check_enlarging(self, holding: Holding, signed: int, role: int) -> None:
         """I18, I19: who is below initial margin may not enlarge a position (MARGIN-07, MARGIN-07b)."""
@@ -128,9 +204,11 @@ class FillAudit:
 
     def asked_before(self) -> bool:
         context = self.context
-        if context.command != PLACE or context.liquidating:
+        if (
+            context.command == AMEND and not self.waiting.has_triggered
+        ) or context.is_engine_acting:
             return False
-        return context.placed is None or context.placed.time_in_force == TimeInForce.FOK
+        return context.acting is None or context.acting.time_in_force == TimeInForce.FOK
 
     # --------------------------------------------------------------------------------------- settlement
 
@@ -217,6 +295,8 @@ class FillAudit:
             fee = ceil_ppm(value, policy.maker_fee_ppm)
         elif role == TAKER:
             fee = ceil_ppm(value, policy.taker_fee_ppm)
+        elif role == AUCTION:
+            fee = ceil_ppm(value, max(0, policy.maker_fee_ppm))
         else:
             return 0, 0
         if fee <= 0:

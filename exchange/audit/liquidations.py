@@ -15,7 +15,7 @@ from exchange.audit.requirement import (
     share_of,
 )
 from exchange.audit.state import Holding, PoolKey
-from exchange.protocol.schema import PPM, FillRole, FundCause, Side
+from exchange.protocol.schema import PPM, FillRole, FundCause, Side, SymbolState
 
 #: A counterparty in its turn: its holding, and the equity of its pool when the stage began.
 Ranked = tuple[Holding, int]
@@ -71,7 +71,7 @@ class LiquidationAudit:
 
     def on_started(self, account: int, symbol: int, equity: int, maintenance: int) -> None:
         context, pool = self.context, (account, symbol)
-        context.liquidating = True
+        context.liquidating = context.is_engine_acting = True
         self.state.account(account)
         self.expect_standing(pool, equity, maintenance)
         if pool in self.state.flagged:
@@ -82,7 +82,7 @@ class LiquidationAudit:
                 f"pool {pool} is liquidated at equity {equity}, maintenance {maintenance}",
             )
         for holding in self.state.accounts[account].holdings.values():
-            if holding.pool == pool and holding.orders:
+            if holding.pool == pool and (holding.orders or holding.waiting):
                 context.report(
                     "LIQ-02", f"pool {pool} is liquidated before its orders are cancelled"
                 )
@@ -104,7 +104,11 @@ class LiquidationAudit:
         maintenance: int,
     ) -> None:
         context, holding = self.context, self.state.holding(account, symbol)
-        context.liquidating = True
+        context.liquidating = context.is_engine_acting = True
+        context.expect_state(symbol, (SymbolState.OPEN,), f"closing order {order_id} is sent")
+        if order_id <= self.state.last_order_id:
+            context.report("LIQ-06", f"closing order {order_id} has an id that was given before")
+        self.state.last_order_id = max(order_id, self.state.last_order_id)
         self.offered.add(holding)
         if holding.pool not in self.state.flagged:
             context.report("I7", f"pool {holding.pool} is closed without being flagged")
@@ -363,7 +367,7 @@ class LiquidationAudit:
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged though its fund could still pay"
             )
-        if holding.lots > 0 and holding not in self.offered:
+        if holding.lots > 0 and holding not in self.offered and holding.symbol.is_open:
             # A long has a closing limit at any equity; a short that is bankrupt below one tick had none.
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged without having asked the book"

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from exchange.audit.context import Context
-from exchange.audit.state import Holding, Order
-from exchange.protocol.schema import OrderFlag, Side
+from exchange.audit.live_orders import Order, Waiting
+from exchange.audit.state import Holding
+from exchange.protocol.schema import (
+    COMMAND_BY_NAME,
+    CancelReason,
+    OrderFlag,
+    OrderPlace,
+    Side,
+    SymbolState,
+)
+
+PLACING = {COMMAND_BY_NAME[name].number for name in ("place_order", "place_orders")}
+COLLECTS = (SymbolState.PRE_OPEN, SymbolState.AUCTION)
+RESTS = (SymbolState.OPEN, *COLLECTS)
+#: Cancellations that a halted symbol does not know.
+ASKED_FOR = (CancelReason.REQUESTED, CancelReason.CANCEL_ALL, CancelReason.COUNTDOWN)
+NOT_HALTED = tuple(state for state in SymbolState if state != SymbolState.HALTED)
 
 
 class OrderAudit:
@@ -17,6 +34,8 @@ class OrderAudit:
         self.moving: dict[int, Order] = {}
         #: Lots of the order that acts, which have to be filled, taken off, cancelled or rested: none vanishes.
         self.floating: dict[int, int] = {}
+        #: Where the last order of a group of cancellations stood, by account, symbol and reason.
+        self.last_cancelled: dict[tuple[int, int, int], tuple[int, ...]] = {}
 
     def on_rested(
         self,
@@ -42,31 +61,54 @@ class OrderAudit:
             return
         else:
             order = Order(holding, side, order_id, client_order_id, price, flags)
-        self.check_client_id(holding, client_order_id)
         if open_lots <= 0:
             context.report("MATCH-01", f"order {order_id} rests with {open_lots} lots")
             return
-        self.check_uncrossed(order)
+        self.check_new(holding, order_id, client_order_id)
+        self.check_resting(order)
         self.state.add_order(order, open_lots)
-        count = len(holding.orders)
-        if count > holding.symbol.policy.max_open_orders:
-            context.report("I34", f"account {account} has {count} open orders on symbol {symbol}")
-        if holding.pool in self.state.flagged:
-            context.report(
-                "I7", f"order {order_id} rests for a pool that is being liquidated: {holding.pool}"
-            )
+        if order.iceberg:
+            order.shown = 0  # order_shown follows, and tells the slice
+        self.check_count(holding)
         context.touch(holding)
+
+    def check_new(self, holding: Holding, order_id: int, client_order_id: int) -> None:
+        """What has to hold for an order that joins those of its account."""
+        if holding.pool in self.state.flagged:
+            self.context.report(
+                "I7", f"order {order_id} joins a pool that is being liquidated: {holding.pool}"
+            )
+        self.check_client_id(holding, client_order_id)
+
+    def check_count(self, holding: Holding) -> None:
+        count = len(holding.orders) + len(holding.waiting)
+        if count > holding.symbol.policy.max_open_orders:
+            self.context.report(
+                "I34",
+                f"account {holding.account} has {count} open orders on symbol {holding.symbol.number}",
+            )
+
+    def check_resting(self, order: Order) -> None:
+        """Where an order may rest, and that an open book is never crossed (MATCH-01, MATCH-12)."""
+        context, symbol = self.context, order.holding.symbol
+        context.expect_state(symbol.number, RESTS, f"order {order.order_id} rests")
+        if symbol.is_open:
+            self.check_uncrossed(order)
+        elif order.flags & OrderFlag.POST_ONLY and context.command in PLACING:
+            context.report(
+                "MATCH-12", f"post-only order {order.order_id} rests where orders are collected"
+            )
 
     def check_client_id(self, holding: Holding, client_order_id: int) -> None:
         if not client_order_id:
             return
-        for other in holding.owner.holdings.values():
-            for order in other.orders.values():
-                if order.client_order_id == client_order_id:
-                    self.context.report(
-                        "MATCH-08",
-                        f"client order id {client_order_id} of account {holding.account} is live twice",
-                    )
+        if any(
+            order.client_order_id == client_order_id for order in all_orders(holding.owner.holdings)
+        ):
+            self.context.report(
+                "MATCH-08",
+                f"client order id {client_order_id} of account {holding.account} is live twice",
+            )
 
     def check_uncrossed(self, order: Order) -> None:
         best = order.holding.symbol.sides[1 - order.side].best()
@@ -82,15 +124,16 @@ class OrderAudit:
         self,
         account: int,
         symbol: int,
-        side: int,
-        resting: int,
+        place: int,
         reason: int,
         order_id: int,
-        client_order_id: int,
         price: int,
         open_lots: int,
     ) -> None:
-        if not resting:
+        """An order leaves the book, or is the rest of a taker."""
+        if reason in ASKED_FOR:
+            self.context.expect_state(symbol, NOT_HALTED, f"order {order_id} is cancelled")
+        if place == OrderPlace.TAKER:
             self.land(order_id, open_lots)
             moved = self.moving.pop(order_id, None)
             if moved is None and order_id in self.state.orders:
@@ -106,6 +149,21 @@ class OrderAudit:
         )
         self.state.set_open(order, 0)
         self.context.touch(order.holding)
+
+    def check_turn(self, order: Order | Waiting, reason: int) -> None:
+        """Where several are cancelled: bids before offers, best price first, then time; then those that wait."""
+        if reason == CancelReason.SYMBOL_SETTLED:
+            key = (0, order.holding.symbol.number, reason)
+        else:
+            key = (order.account, order.holding.symbol.number, reason)
+        if isinstance(order, Waiting):
+            rank: tuple[int, ...] = (1, order.order_id)
+        else:
+            price = -order.price if order.side == Side.BUY else order.price
+            rank = (0, order.side, price, order.turn)
+        if rank < self.last_cancelled.get(key, rank):
+            self.context.report("MATCH-07", f"order {order.order_id} is cancelled out of its turn")
+        self.last_cancelled[key] = rank
 
     def on_amended(
         self,
@@ -127,6 +185,8 @@ class OrderAudit:
             "MATCH-05", f"open lots of order {order_id} before", order.open_lots, previous_open
         )
         if kept_priority:
+            context = self.context
+            context.expect_state(symbol, RESTS, f"order {order_id} is amended")
             if price != previous_price or not 0 < open_lots < previous_open:
                 self.context.report(
                     "MATCH-05", f"order {order_id} kept its priority with more than less quantity"
@@ -143,14 +203,14 @@ class OrderAudit:
         account: int,
         symbol: int,
         side: int,
-        resting: int,
+        place: int,
         order_id: int,
         client_order_id: int,
         price: int,
         reduced_lots: int,
         open_lots: int,
     ) -> None:
-        if not resting:
+        if place != OrderPlace.BOOK:
             self.float_down(order_id, reduced_lots, open_lots)
             return
         order = self.known(order_id, account, price)
@@ -161,16 +221,58 @@ class OrderAudit:
                 order.open_lots - reduced_lots,
                 open_lots,
             )
+            self.take_shown(order, reduced_lots)
             self.state.set_open(order, open_lots)
             self.context.touch(order.holding)
 
-    def fill_maker(
-        self, holding: Holding, side: int, order_id: int, price: int, lots: int, open_lots: int
+    def take_shown(self, order: Order, lots: int) -> None:
+        """MATCH-15: what a fill or a decrement takes, it takes from the slice."""
+        if not order.iceberg:
+            return
+        if lots > order.shown:
+            self.context.report(
+                "MATCH-15",
+                f"{lots} lots of iceberg {order.order_id} go, and {order.shown} are shown",
+            )
+        order.shown = max(0, order.shown - lots)
+
+    def on_shown(
+        self,
+        account: int,
+        symbol: int,
+        side: int,
+        refreshed: int,
+        order_id: int,
+        client_order_id: int,
+        price: int,
+        shown_lots: int,
     ) -> None:
-        """A resting order trades: it has to be the first of the best price, at its own price (MATCH-01)."""
-        order = self.known(order_id, holding.account, price)
+        """An iceberg shows its next slice, or less of the present one."""
+        order = self.known(order_id, account, price)
         if order is None:
             return
+        if not order.iceberg or not 0 < shown_lots <= order.open_lots:
+            self.context.report(
+                "MATCH-15", f"order {order_id} shows {shown_lots} of {order.open_lots} lots"
+            )
+        terms = self.state.terms.get(order_id)
+        if refreshed:
+            self.context.expect("MATCH-15", f"what order {order_id} still shows", 0, order.shown)
+            if terms is not None:
+                wanted = min(terms.display_lots, order.open_lots)
+                self.context.expect("MATCH-15", f"slice of order {order_id}", wanted, shown_lots)
+        elif not shown_lots < order.shown:
+            self.context.report(
+                "MATCH-15", f"order {order_id} shows {shown_lots}, no less than {order.shown}"
+            )
+        self.state.show(order, shown_lots, refreshed=bool(refreshed))
+        self.context.touch(order.holding)
+
+    def fill_resting(
+        self, order: Order, holding: Holding, side: int, lots: int, open_lots: int
+    ) -> None:
+        """A resting order trades: it has to be the first of the best price (MATCH-01)."""
+        order_id = order.order_id
         front = holding.symbol.sides[side].front()
         if front is not order:
             came_first = None if front is None else front.order_id
@@ -185,6 +287,7 @@ class OrderAudit:
                 "I10",
                 f"reduce-only order {order_id} trades {lots} lots against a position of {holding.lots}",
             )
+        self.take_shown(order, lots)
         self.state.set_open(order, max(0, open_lots))
 
     def float_down(self, order_id: int, lots: int, open_lots: int) -> None:
@@ -203,10 +306,10 @@ class OrderAudit:
         left = self.floating.pop(order_id, open_lots)
         self.context.expect("MATCH-01", f"lots left of order {order_id}", left, open_lots)
 
-    def known(self, order_id: int, account: int, price: int) -> Order | None:
-        """The resting order, if the event speaks of one that is known with this owner and price."""
+    def known(self, order_id: int, account: int, price: int | None) -> Order | None:
+        """The resting order, if the event speaks of one that is known with this owner and price (None: any)."""
         order = self.state.orders.get(order_id)
-        if order is None or order.account != account or order.price != price:
+        if order is None or order.account != account or price not in (None, order.price):
             self.context.report(
                 "MATCH-01",
                 f"no order {order_id} of account {account} rests at {price}, though an event says so",
@@ -220,17 +323,43 @@ class OrderAudit:
             self.context.expect("MATCH-01", f"lots of order {order_id} that went nowhere", 0, lots)
         self.floating.clear()
         self.moving.clear()
+        self.last_cancelled.clear()
         flagged = self.state.flagged
         for holding in self.context.orders_touched:
-            if holding.orders and holding.pool in flagged:
+            if (holding.orders or holding.waiting) and holding.pool in flagged:
                 self.context.report("I7", f"the liquidating pool {holding.pool} has open orders")
             for order in holding.orders.values():
-                if order.flags & OrderFlag.REDUCE_ONLY and not self.could_reduce(order):
-                    self.context.report(
-                        "MATCH-11",
-                        f"reduce-only order {order.order_id} rests without a position that it could reduce",
-                    )
+                self.check_order(order)
+            for waiting in holding.waiting.values():
+                self.check_waiting(waiting)
 
-    def could_reduce(self, order: Order) -> bool:
+    def check_order(self, order: Order) -> None:
+        if order.reduce_only and not self.could_reduce(order):
+            self.context.report(
+                "MATCH-11",
+                f"reduce-only order {order.order_id} rests without a position that it could reduce",
+            )
+        if not 0 < order.shown <= order.open_lots:
+            self.context.report(
+                "MATCH-15",
+                f"order {order.order_id} shows {order.shown} of {order.open_lots} lots",
+            )
+
+    def check_waiting(self, order: Waiting) -> None:
+        """Exits may be armed against a position that is smaller, or another: their entry has just begun to fill."""
+        if order.closes and not order.flags & OrderFlag.LINKED and not self.could_reduce(order):
+            self.context.report(
+                "MATCH-11",
+                f"reduce-only order {order.order_id} waits without a position that it could reduce",
+            )
+
+    def could_reduce(self, order: Order | Waiting) -> bool:
         lots = order.holding.lots
         return lots < 0 if order.side == Side.BUY else lots > 0
+
+
+def all_orders(holdings: dict[int, Holding]) -> Iterator[Order | Waiting]:
+    """Every live order of an account."""
+    for holding in holdings.values():
+        yield from holding.orders.values()
+        yield from holding.waiting.values()

@@ -8,48 +8,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
+from exchange.audit.live_orders import Order, Placed, Waiting
 from exchange.protocol.messages import ListSymbol
-from exchange.protocol.schema import OrderFlag, Side
+from exchange.protocol.schema import (
+    Side,
+    SymbolState,
+    TriggerBy,
+)
 
 #: (account, symbol); symbol 0 is the cross pool.
 PoolKey = tuple[int, int]
-
-
-class Order:
-    """A resting order."""
-
-    __slots__ = (
-        "account",
-        "client_order_id",
-        "flags",
-        "holding",
-        "open_lots",
-        "order_id",
-        "price",
-        "side",
-    )
-
-    def __init__(
-        self,
-        holding: Holding,
-        side: int,
-        order_id: int,
-        client_order_id: int,
-        price: int,
-        flags: int,
-    ) -> None:
-        self.holding = holding
-        self.account = holding.account
-        self.side = side
-        self.order_id = order_id
-        self.client_order_id = client_order_id
-        self.price = price
-        self.flags = flags
-        self.open_lots = 0
-
-    @property
-    def reduce_only(self) -> bool:
-        return bool(self.flags & OrderFlag.REDUCE_ONLY)
 
 
 class Holding:
@@ -65,6 +33,7 @@ class Holding:
         "owner",
         "rate_ppm",
         "symbol",
+        "waiting",
     )
 
     def __init__(self, owner: Account, symbol: Symbol) -> None:
@@ -77,6 +46,7 @@ class Holding:
         self.isolated = False
         self.rate_ppm = symbol.policy.initial_margin_ppm
         self.orders: dict[int, Order] = {}
+        self.waiting: dict[int, Waiting] = {}
 
     @property
     def unrealised(self) -> int:
@@ -91,13 +61,19 @@ class Holding:
 class Account:
     """A wallet and the holdings of its owner."""
 
-    __slots__ = ("cross", "holdings", "number", "wallet")
+    __slots__ = ("countdown_ns", "cross", "holdings", "number", "stp_group", "wallet")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.wallet = 0
         self.holdings: dict[int, Holding] = {}
         self.cross: dict[int, Holding] = {}  # those with a position in cross mode
+        self.stp_group = 0
+        self.countdown_ns = 0  # when its orders are cancelled; 0: never
+
+    def is_own(self, other: Account) -> bool:
+        """MATCH-06: the same account, or one of its group."""
+        return self is other or 0 != self.stp_group == other.stp_group
 
 
 class BookSide:
@@ -131,6 +107,11 @@ class BookSide:
             heapq.heappush(self.heap, order.price * self.sign)
         level[order.order_id] = order
 
+    def to_the_back(self, order: Order) -> None:
+        """A new slice: the order is the last of its level."""
+        level = self.levels[order.price]
+        level[order.order_id] = level.pop(order.order_id)
+
     def remove(self, order: Order) -> None:
         level = self.levels[order.price]
         del level[order.order_id]
@@ -148,6 +129,7 @@ class Symbol:
         "gross_lots",
         "holders",
         "initials",
+        "last",
         "m",
         "mark",
         "mark_value",
@@ -158,6 +140,10 @@ class Symbol:
         "policy",
         "rates",
         "sides",
+        "state",
+        "trailing",
+        "triggers",
+        "waiting_count",
     )
 
     def __init__(self, policy: ListSymbol) -> None:
@@ -170,6 +156,13 @@ class Symbol:
         self.net_lots = self.gross_lots = self.gross_entry = 0
         self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
+        self.state = SymbolState.OPEN
+        self.last = 0  # price of the last trade
+        self.waiting_count = 0
+        self.trailing: dict[int, Waiting] = {}
+        #: Heaps of (trigger, order id), by what is watched and whether a rising price sets them off; those that fall
+        #: are negative.  Entries of orders that are gone or changed are passed over when they come up.
+        self.triggers: dict[tuple[int, bool], list[tuple[int, int]]] = {}
         self.floors = [floor for floor, _, _ in policy.brackets]
         self.rates = [rate for _, rate, _ in policy.brackets]
         self.initials = [initial or rate for _, rate, initial in policy.brackets]
@@ -177,6 +170,14 @@ class Symbol:
         for k in range(1, len(self.floors)):
             step = self.floors[k] * (self.rates[k] - self.rates[k - 1])
             self.cums.append(self.cums[-1] + step // 1_000_000)
+
+    def watched(self, trigger_by: int) -> int:
+        """The price that a trigger watches."""
+        return self.last if trigger_by == TriggerBy.LAST else self.mark
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == SymbolState.OPEN
 
 
 class State:
@@ -186,6 +187,10 @@ class State:
         self.accounts: dict[int, Account] = {}
         self.symbols: dict[int, Symbol] = {}
         self.orders: dict[int, Order] = {}
+        self.waiting: dict[int, Waiting] = {}
+        self.terms: dict[int, Placed] = {}  # of live orders, where commands are fed
+        self.last_order_id = 0
+        self.last_turn = 0
         self.funds: dict[int, int] = {}
         self.fees = 0
         self.paid_in = 0  # deposits less withdrawals, funds included
@@ -249,7 +254,9 @@ class State:
                 yield holding
 
     def add_order(self, order: Order, open_lots: int) -> None:
-        order.open_lots = open_lots
+        order.open_lots = order.shown = open_lots
+        self.last_turn += 1
+        order.turn = self.last_turn
         symbol = order.holding.symbol
         self.orders[order.order_id] = order
         order.holding.orders[order.order_id] = order
@@ -258,13 +265,51 @@ class State:
         symbol.open_value += open_lots * order.price
 
     def set_open(self, order: Order, open_lots: int) -> None:
-        """A new open quantity; at 0 the order is gone."""
+        """A new open quantity; at 0 the order is gone.  What an iceberg shows has events of its own."""
         symbol = order.holding.symbol
         change = open_lots - order.open_lots
         symbol.open_lots += change
         symbol.open_value += change * order.price
         order.open_lots = open_lots
+        if not order.iceberg:
+            order.shown = open_lots
         if open_lots == 0:
             del self.orders[order.order_id]
             del order.holding.orders[order.order_id]
             symbol.sides[order.side].remove(order)
+
+    def show(self, order: Order, shown_lots: int, *, refreshed: bool) -> None:
+        """What an iceberg shows from now on."""
+        order.shown = shown_lots
+        if refreshed:
+            self.last_turn += 1
+            order.turn = self.last_turn
+            order.holding.symbol.sides[order.side].to_the_back(order)
+
+    def add_waiting(self, order: Waiting) -> None:
+        symbol = order.holding.symbol
+        self.waiting[order.order_id] = order
+        order.holding.waiting[order.order_id] = order
+        symbol.waiting_count += 1
+        if order.trails:
+            symbol.trailing[order.order_id] = order
+
+    def watch(self, order: Waiting) -> None:
+        """Puts the trigger of a waiting order, as it is now, among those that are looked at."""
+        if order.trails:
+            return
+        key = (order.trigger_by, order.rises)
+        heap = order.holding.symbol.triggers.setdefault(key, [])
+        heapq.heappush(heap, (order.trigger if order.rises else -order.trigger, order.order_id))
+
+    def remove_waiting(self, order: Waiting) -> None:
+        del self.waiting[order.order_id]
+        del order.holding.waiting[order.order_id]
+        order.holding.symbol.trailing.pop(order.order_id, None)
+        order.holding.symbol.waiting_count -= 1
+
+    def forget_terms(self) -> None:
+        """Now and then: what orders asked for that are gone is not needed any more."""
+        if len(self.terms) > 1_000 + 2 * (len(self.orders) + len(self.waiting)):
+            live = self.orders.keys() | self.waiting.keys()
+            self.terms = {number: self.terms[number] for number in self.terms if number in live}

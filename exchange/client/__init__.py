@@ -1,16 +1,34 @@
 """Clients: ``Client`` (sync) and ``AsyncClient`` trade, ``AdminClient`` and ``AsyncAdminClient`` operate.
 
-``core`` and ``asks`` are what both kinds share, without I/O; ``results`` is what methods return, ``book_mirror`` a book
-that follows the market, ``market_data`` what a subscription gives.
+``core``, ``asks``, ``order_asks`` and ``order_builders`` are what both kinds share, without I/O; ``results`` is what
+methods return, ``book_mirror`` a book that follows the market, ``market_data`` what a subscription gives.
 """
 
 from exchange.client.aio import AsyncAdminClient, AsyncClient
 from exchange.client.asks import Funds, Listed, SymbolNotListed
 from exchange.client.book_mirror import BookMirror
 from exchange.client.core import ClientTimeout, NotLoggedIn, RequestRefused, SessionLost
-from exchange.client.results import CancelResult, CommandResult, OrderResult, OrderStatus
+from exchange.client.order_mirror import OrderMirror
+from exchange.client.results import (
+    CancelResult,
+    CommandResult,
+    ListResult,
+    OrderResult,
+    OrderStatus,
+)
 from exchange.client.sync import AdminClient, Client
-from exchange.gateway.feed import BookDelta, BookSnapshot, Trade
+from exchange.gateway.feed import (
+    BookDelta,
+    BookSnapshot,
+    OrderAction,
+    OrderChange,
+    OrdersDelta,
+    OrdersSnapshot,
+    QueuedOrder,
+    Statistics,
+    TopOfBook,
+    Trade,
+)
 
 __all__ = [
     "AdminClient",
@@ -24,12 +42,21 @@ __all__ = [
     "ClientTimeout",
     "CommandResult",
     "Funds",
+    "ListResult",
     "Listed",
     "NotLoggedIn",
+    "OrderAction",
+    "OrderChange",
+    "OrderMirror",
     "OrderResult",
     "OrderStatus",
+    "OrdersDelta",
+    "OrdersSnapshot",
+    "QueuedOrder",
     "RequestRefused",
     "SessionLost",
+    "Statistics",
     "SymbolNotListed",
+    "TopOfBook",
     "Trade",
 ]

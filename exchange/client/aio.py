@@ -21,16 +21,25 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 import zmq
 import zmq.asyncio
 
-from exchange.client.aio_live import AsyncLiveBook, AsyncMarketData, Sender
-from exchange.client.asks import Asks, Funds, Listed, OrderOptions, SymbolLike, SymbolNotListed
+from exchange.client.aio_live import AsyncLiveBook, AsyncLiveOrders, AsyncMarketData, Sender
+from exchange.client.asks import (
+    Asks,
+    Changes,
+    Funds,
+    Listed,
+    OrderOptions,
+    SymbolLike,
+    SymbolNotListed,
+)
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
-from exchange.client.market_data import Names, topics_of
-from exchange.client.results import CancelResult, CommandResult, OrderResult
+from exchange.client.market_data import Topics, topics_of
+from exchange.client.order_builders import OrderBuilders
+from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
 from exchange.errors import Rejected
-from exchange.gateway.feed import BookSnapshot
+from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
-from exchange.protocol.schema import MarginMode, Side
+from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
 from exchange.protocol.views import AccountView, OrderView, PositionView
 from exchange.units import Number, to_decimal
 
@@ -196,6 +205,14 @@ class AsyncBaseClient:
         """The book now, best prices first; with a depth only so many levels of each side."""
         return await self._do(self._ask.get_book, symbol, depth)
 
+    async def book_orders(self, symbol: SymbolLike) -> OrdersSnapshot:
+        """The resting orders as the public sees them: best prices first, at one price who came first."""
+        return await self._do(self._ask.get_book_orders, symbol)
+
+    async def statistics(self, symbol: SymbolLike) -> Statistics:
+        """The last 24 hours, open interest and mark."""
+        return await self._do(self._ask.get_statistics, symbol)
+
     async def funds(self) -> Funds:
         """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
         return await self._do(self._ask.get_funds)
@@ -207,6 +224,7 @@ class AsyncBaseClient:
     async def open_orders(
         self, symbol: SymbolLike | None = None, *, account: int | None = None
     ) -> list[OrderView]:
+        """Orders that rest and orders that wait for a trigger."""
         return await self._do(self._ask.get_open_orders, account or self.account_number, symbol)
 
     async def fills(self, limit: int = 100, *, account: int | None = None) -> list[Fill]:
@@ -226,7 +244,7 @@ class AsyncBaseClient:
         return await self._do(self._ask.send_many, list(commands))
 
 
-class AsyncClient(AsyncBaseClient):
+class AsyncClient(OrderBuilders, AsyncBaseClient):
     """A trader's client: one account on one connection."""
 
     def __init__(
@@ -262,7 +280,7 @@ class AsyncClient(AsyncBaseClient):
         price: Number,
         **options: Unpack[OrderOptions],
     ) -> OrderResult:
-        """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok"."""
+        """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok", or it ``expires``."""
         return await self._do(self._ask.limit, symbol, side, quantity, price, **options)
 
     async def market(
@@ -272,37 +290,72 @@ class AsyncClient(AsyncBaseClient):
         quantity: Number,
         **options: Unpack[OrderOptions],
     ) -> OrderResult:
-        """A market order: takes what is there, the rest is cancelled."""
+        """A market order: takes what is there, up to a ``worst_price``; the rest is cancelled."""
         return await self._do(self._ask.market, symbol, side, quantity, **options)
 
     async def place(self, order: PlaceOrder) -> OrderResult:
         """An order in ticks and lots."""
         return await self._do(self._ask.place, order)
 
-    def limit_order(
-        self,
-        symbol: SymbolLike,
-        side: Side | str,
-        quantity: Number,
-        price: Number,
-        **options: Unpack[OrderOptions],
-    ) -> PlaceOrder:
-        """A limit order to be placed later, as for place_many."""
-        return self._ask.limit_order(symbol, side, quantity, price, **options)
-
-    def market_order(
-        self,
-        symbol: SymbolLike,
-        side: Side | str,
-        quantity: Number,
-        **options: Unpack[OrderOptions],
-    ) -> PlaceOrder:
-        """A market order to be placed later, as for place_many."""
-        return self._ask.market_order(symbol, side, quantity, **options)
-
     async def place_many(self, orders: Iterable[PlaceOrder]) -> list[OrderResult | Rejected]:
         """Many orders in one message: for each, in order, its result or its rejection (returned, not raised)."""
         return await self._do(self._ask.place_many, list(orders))
+
+    async def stop(
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number | None,
+        trigger: Number,
+        price: Number | None = None,
+        **options: Unpack[OrderOptions],
+    ) -> OrderResult:
+        """Sells when the price falls to the trigger, buys when it rises to it; with a price as a limit order."""
+        return await self._do(self._ask.stop, symbol, side, quantity, trigger, price, **options)
+
+    async def take_profit(
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number | None,
+        trigger: Number,
+        price: Number | None = None,
+        **options: Unpack[OrderOptions],
+    ) -> OrderResult:
+        """Sells when the price rises to the trigger, buys when it falls to it; with a price as a limit order."""
+        return await self._do(
+            self._ask.take_profit, symbol, side, quantity, trigger, price, **options
+        )
+
+    async def trailing_stop(
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number | None,
+        *,
+        callback: Number | None = None,
+        callback_rate: Number | None = None,
+        **options: Unpack[OrderOptions],
+    ) -> OrderResult:
+        """A stop that follows the best price at a distance, or at a share of that price."""
+        return await self._do(
+            self._ask.trailing_stop, symbol, side, quantity, callback, callback_rate, options
+        )
+
+    async def place_orders(
+        self, orders: Iterable[PlaceOrder], *, all_or_nothing: bool = False
+    ) -> ListResult:
+        """Up to 64 orders in one command: each with its own result, or all of them or none."""
+        mode = ListMode.ALL_OR_NOTHING if all_or_nothing else ListMode.EACH
+        return await self._do(self._ask.place_orders, list(orders), mode)
+
+    async def one_cancels_other(self, first: PlaceOrder, second: PlaceOrder) -> ListResult:
+        """Two orders of one symbol: what trades or goes off first cancels the other."""
+        return await self._do(self._ask.place_orders, [first, second], ListMode.ONE_CANCELS_OTHER)
+
+    async def entry_with_exits(self, entry: PlaceOrder, *exits: PlaceOrder) -> ListResult:
+        """An order, and one or two stops or take-profits for what it fills; reduce-only or close-position."""
+        return await self._do(self._ask.place_orders, [entry, *exits], ListMode.ENTRY_WITH_EXITS)
 
     async def amend(
         self,
@@ -310,18 +363,13 @@ class AsyncClient(AsyncBaseClient):
         order_id: int = 0,
         *,
         client_order_id: int = 0,
-        price: Number | None = None,
-        quantity: Number | None = None,
+        **changes: Unpack[Changes],
     ) -> OrderResult:
-        """A new price or total quantity.  A smaller quantity at the same price keeps its place in the queue."""
-        return await self._do(
-            self._ask.amend,
-            symbol,
-            order_id,
-            client_order_id=client_order_id,
-            price=price,
-            quantity=quantity,
-        )
+        """A new price, total quantity, display, expiry, trigger or distance.
+
+        A smaller quantity at the same price keeps its place in the queue.
+        """
+        return await self._do(self._ask.amend, symbol, order_id, client_order_id, changes)
 
     async def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> CancelResult:
         return await self._do(self._ask.cancel, order_id, client_order_id=client_order_id)
@@ -331,6 +379,10 @@ class AsyncClient(AsyncBaseClient):
     ) -> CancelResult:
         """Cancels all orders, or those of one symbol, or of one side."""
         return await self._do(self._ask.cancel_all, symbol, side)
+
+    async def set_countdown(self, timeout_s: Number) -> CommandResult:
+        """Cancels all orders when the time is up, unless it is set again before; 0 takes it back."""
+        return await self._do(self._ask.set_countdown, timeout_s)
 
     # ---- money and margin
 
@@ -386,35 +438,23 @@ class AsyncClient(AsyncBaseClient):
 
     # ---- market data
 
-    def subscribe(
-        self,
-        *,
-        book: Names = (),
-        trades: Names = (),
-        mark: Names = (),
-        funding: Names = (),
-        liquidations: bool = False,
-        funds: bool = False,
-    ) -> AsyncMarketData:
-        """A stream of market data; symbols by name, one or several."""
-        topics = topics_of(
-            book=book,
-            trades=trades,
-            mark=mark,
-            funding=funding,
-            liquidations=liquidations,
-            funds=funds,
-        )
-        return AsyncMarketData(self._context, self.market_data_endpoint, topics)
+    def subscribe(self, **topics: Unpack[Topics]) -> AsyncMarketData:
+        """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
+        return AsyncMarketData(self._context, self.market_data_endpoint, topics_of(**topics))
 
     async def book_mirror(self, symbol: SymbolLike) -> AsyncLiveBook:
         """A copy of a symbol's book that follows it; await its ``update`` to let it."""
         listed = await self._listed(symbol)
         return await AsyncLiveBook(self, listed.view.symbol, listed.view.name).open()
 
+    async def order_mirror(self, symbol: SymbolLike) -> AsyncLiveOrders:
+        """A copy of a symbol's resting orders that follows them; await its ``update`` to let it."""
+        listed = await self._listed(symbol)
+        return await AsyncLiveOrders(self, listed.view.symbol, listed.view.name).open()
+
 
 class AsyncAdminClient(AsyncBaseClient):
-    """The operator's client: listings, marks, funding, funds."""
+    """The operator's client: listings, marks, states of symbols, funding, funds."""
 
     def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
         super().__init__(endpoint, timeout_s=timeout_s)
@@ -432,6 +472,16 @@ class AsyncAdminClient(AsyncBaseClient):
     async def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
         """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
         return await self._do(self._ask.settle_funding, symbol, per_unit)
+
+    async def set_symbol_state(
+        self, symbol: SymbolLike, state: SymbolState | str, price: Number | None = None
+    ) -> CommandResult:
+        """Opens, halts or closes a symbol, calls an auction, or settles it at a final mark."""
+        return await self._do(self._ask.set_symbol_state, symbol, state, price)
+
+    async def set_stp_group(self, account: int, group: int) -> CommandResult:
+        """Accounts of one group do not trade with each other; 0 takes an account out."""
+        return await self._do(self._ask.set_stp_group, account, group)
 
     async def deposit_fund(self, fund: int, amount: Number) -> CommandResult:
         return await self._do(self._ask.deposit_fund, fund, amount)

@@ -1,11 +1,11 @@
-"""Market data for the asyncio client: a subscription, and a book that follows the market."""
+"""Market data for the asyncio client: a subscription, and books that follow the market."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 import zmq
 import zmq.asyncio
@@ -13,20 +13,23 @@ import zmq.asyncio
 from exchange.client.book_mirror import BookMirror
 from exchange.client.core import ClientTimeout
 from exchange.client.endpoints import no_answer
-from exchange.client.market_data import Update, decode_update
-from exchange.gateway.feed import BookDelta, book_topic
+from exchange.client.market_data import Reception, Update
+from exchange.client.mirror import Mirror
+from exchange.client.order_mirror import OrderMirror
+from exchange.gateway.feed import BookDelta, OrdersDelta, topic_of
 
 if TYPE_CHECKING:
     from exchange.client.aio import AsyncClient
 
 Sender: TypeAlias = zmq.asyncio.Socket
+M = TypeVar("M", bound=Mirror[Any, Any])
 
 
 class AsyncMarketData:
     """A subscription: an async iterator of updates.  Close it, or use it in a ``with``."""
 
     def __init__(self, context: zmq.asyncio.Context, endpoint: str, topics: list[bytes]) -> None:
-        self._topics = frozenset(topics)
+        self._reception = Reception(topics)
         self._socket: Sender = context.socket(zmq.SUB)
         self._socket.rcvhwm = 100_000
         self._socket.linger = 0
@@ -48,28 +51,37 @@ class AsyncMarketData:
     def close(self) -> None:
         self._socket.close()
 
+    @property
+    def lost(self) -> int:
+        """How many messages were published and did not come: who reads too slowly loses some."""
+        return self._reception.lost
+
     async def next(self) -> Update:
         """The next update, however long it takes."""
         while True:
             topic, payload = await self._socket.recv_multipart()
-            # ZeroMQ filters by prefix: "book.BTC" also lets "book.BTC2" through.
-            if topic in self._topics:
-                return decode_update(topic, payload)
+            if (update := self._reception.take(topic, payload)) is not None:
+                return update
 
     async def __aiter__(self) -> AsyncIterator[Update]:
         while True:
             yield await self.next()
 
 
-class AsyncLiveBook:
-    """A book mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
+class AsyncLive(Generic[M]):
+    """A mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
 
-    def __init__(self, client: AsyncClient, symbol: int, name: str) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        mirror: M,
+        topic: str,
+        snapshot: Callable[[int], Awaitable[Any]],
+    ) -> None:
         self._client = client
-        self._feed = AsyncMarketData(
-            client._context, client.market_data_endpoint, [book_topic(name).encode()]
-        )
-        self.mirror = BookMirror(symbol)
+        self._snapshot = snapshot
+        self._feed = AsyncMarketData(client._context, client.market_data_endpoint, [topic.encode()])
+        self.mirror = mirror
 
     async def open(self) -> Self:
         try:
@@ -91,9 +103,23 @@ class AsyncLiveBook:
 
     async def _take(self) -> None:
         update = await self._feed.next()
-        if isinstance(update, BookDelta):
+        if isinstance(update, BookDelta | OrdersDelta):
             self.mirror.apply(update)
 
     async def _resnapshot(self) -> None:
         while self.mirror.needs_snapshot:
-            self.mirror.load(await self._client.book(self.mirror.symbol))
+            self.mirror.load(await self._snapshot(self.mirror.symbol))
+
+
+class AsyncLiveBook(AsyncLive[BookMirror]):
+    """The levels of a book, kept right."""
+
+    def __init__(self, client: AsyncClient, symbol: int, name: str) -> None:
+        super().__init__(client, BookMirror(symbol), topic_of("book", name), client.book)
+
+
+class AsyncLiveOrders(AsyncLive[OrderMirror]):
+    """The resting orders of a book in their queues, kept right."""
+
+    def __init__(self, client: AsyncClient, symbol: int, name: str) -> None:
+        super().__init__(client, OrderMirror(symbol), topic_of("orders", name), client.book_orders)

@@ -1,18 +1,18 @@
-"""A copy of a book that keeps itself right: a snapshot, then deltas, then a snapshot again wherever one is missing."""
+"""A copy of a book by levels that keeps itself right."""
 
 from __future__ import annotations
 
-from collections import deque
+from itertools import islice
 
 from sortedcontainers import SortedDict
 
+from exchange.client.mirror import Mirror
 from exchange.gateway.feed import BookDelta, BookSnapshot
+from exchange.protocol.schema import Side
 from exchange.protocol.views import LevelView
 
-MAX_WAITING = 10_000  # deltas kept while a snapshot is on its way
 
-
-class BookMirror:
+class BookMirror(Mirror[BookSnapshot, BookDelta]):
     """One symbol's book, made of a snapshot and the deltas after it.  No I/O: it says when it needs a snapshot.
 
     >>> mirror = BookMirror(1)
@@ -30,48 +30,17 @@ class BookMirror:
     """
 
     def __init__(self, symbol: int) -> None:
-        self.symbol = symbol
-        self.sequence = -1
-        self.engine_sequence = 0
-        self.epoch = -1
-        self.needs_snapshot = True
-        self.gaps = 0  # times that deltas were missing
+        super().__init__(symbol)
         # Keys are signed so that the best price of either side comes first.
         self._bids: SortedDict[int, LevelView] = SortedDict()
         self._asks: SortedDict[int, LevelView] = SortedDict()
-        self._waiting: deque[BookDelta] = deque(maxlen=MAX_WAITING)
 
-    def load(self, snapshot: BookSnapshot) -> None:
-        """Starts over from a snapshot, and applies the deltas that came while it was on its way."""
-        self.epoch, self.sequence = snapshot.epoch, snapshot.sequence
-        self.engine_sequence = snapshot.engine_sequence
+    def _start_over(self, snapshot: BookSnapshot) -> None:
         self._bids = SortedDict((-level.price_ticks, level) for level in snapshot.bids)
         self._asks = SortedDict((level.price_ticks, level) for level in snapshot.asks)
-        self.needs_snapshot = False
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        for delta in waiting:
-            self.apply(delta)
 
-    def apply(self, delta: BookDelta) -> None:
-        """Takes the next delta; one that does not follow makes the mirror wait for a snapshot."""
-        if delta.symbol != self.symbol:
-            return
-        if self.needs_snapshot:
-            self._waiting.append(delta)
-        elif delta.epoch == self.epoch and delta.sequence <= self.sequence:
-            return  # it is in the snapshot already
-        elif (
-            delta.epoch == self.epoch
-            and delta.sequence == self.sequence + 1
-            and (delta.bids or delta.asks)
-        ):
-            self._change(delta)
-        else:
-            # A marker ahead of us, a delta too far ahead, or a node that was started anew.
-            self.gaps += 1
-            self.needs_snapshot = True
-            self._waiting.append(delta)
+    def _changes_something(self, delta: BookDelta) -> bool:
+        return bool(delta.bids or delta.asks)
 
     def _change(self, delta: BookDelta) -> None:
         for levels, changes, sign in ((self._bids, delta.bids, -1), (self._asks, delta.asks, 1)):
@@ -80,7 +49,6 @@ class BookMirror:
                     levels[sign * level.price_ticks] = level
                 else:
                     levels.pop(sign * level.price_ticks, None)
-        self.sequence, self.engine_sequence = delta.sequence, delta.engine_sequence
 
     @property
     def bids(self) -> list[LevelView]:
@@ -91,6 +59,11 @@ class BookMirror:
     def asks(self) -> list[LevelView]:
         """Sell levels, best price first."""
         return list(self._asks.values())
+
+    def best(self, side: Side, depth: int) -> list[LevelView]:
+        """The first ``depth`` levels of a side, best price first."""
+        levels = self._bids if side is Side.BUY else self._asks
+        return list(islice(levels.values(), depth))
 
     @property
     def best_bid(self) -> LevelView | None:

@@ -1,23 +1,26 @@
-"""Market data for the sync client: a subscription, and a book that follows the market."""
+"""Market data for the sync client: a subscription, and books that follow the market."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import zmq
 
 from exchange.client.book_mirror import BookMirror
 from exchange.client.core import ClientTimeout
 from exchange.client.endpoints import no_answer
-from exchange.client.market_data import Update, decode_update
-from exchange.gateway.feed import BookDelta, book_topic
+from exchange.client.market_data import Reception, Update
+from exchange.client.mirror import Mirror
+from exchange.client.order_mirror import OrderMirror
+from exchange.gateway.feed import BookDelta, OrdersDelta, topic_of
 
 if TYPE_CHECKING:
     from exchange.client.sync import Client
 
 FOREVER_S = 3600.0  # one wait of those who wait without an end
+M = TypeVar("M", bound=Mirror[Any, Any])
 
 
 class MarketData:
@@ -26,7 +29,7 @@ class MarketData:
     def __init__(
         self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, topics: list[bytes]
     ) -> None:
-        self._topics = frozenset(topics)
+        self._reception = Reception(topics)
         self._socket = context.socket(zmq.SUB)
         self._socket.rcvhwm = 100_000
         self._socket.linger = 0
@@ -48,6 +51,11 @@ class MarketData:
     def close(self) -> None:
         self._socket.close()
 
+    @property
+    def lost(self) -> int:
+        """How many messages were published and did not come: who reads too slowly loses some."""
+        return self._reception.lost
+
     def poll(self, timeout_s: float = 0.0) -> list[Update]:
         """What was published since the last time; waits for the first if nothing is there yet."""
         updates: list[Update] = []
@@ -55,9 +63,8 @@ class MarketData:
             try:
                 while True:
                     topic, payload = self._socket.recv_multipart(zmq.DONTWAIT)
-                    # ZeroMQ filters by prefix: "book.BTC" also lets "book.BTC2" through.
-                    if topic in self._topics:
-                        updates.append(decode_update(topic, payload))
+                    if (update := self._reception.take(topic, payload)) is not None:
+                        updates.append(update)
             except zmq.Again:
                 pass
         return updates
@@ -67,15 +74,15 @@ class MarketData:
             yield from self.poll(FOREVER_S)
 
 
-class LiveBook:
-    """A book mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
+class Live(Generic[M]):
+    """A mirror with its subscription; asks for a snapshot by itself whenever it needs one."""
 
-    def __init__(self, client: Client, symbol: int, name: str) -> None:
-        self._client = client
-        self._feed = MarketData(
-            client._context, client.market_data_endpoint, [book_topic(name).encode()]
-        )
-        self.mirror = BookMirror(symbol)
+    def __init__(
+        self, client: Client, mirror: M, topic: str, snapshot: Callable[[int], Any]
+    ) -> None:
+        self._snapshot = snapshot
+        self._feed = MarketData(client._context, client.market_data_endpoint, [topic.encode()])
+        self.mirror = mirror
         if not self._take(self._feed.poll(client.timeout_s)):
             self.close()
             raise ClientTimeout(
@@ -106,11 +113,25 @@ class LiveBook:
 
     def _take(self, updates: list[Update]) -> int:
         for update in updates:
-            if isinstance(update, BookDelta):
+            if isinstance(update, BookDelta | OrdersDelta):
                 self.mirror.apply(update)
         return len(updates)
 
     def _resnapshot(self) -> None:
         # A snapshot may be older than the delta that showed the gap: the node answers orders and market data apart.
         while self.mirror.needs_snapshot:
-            self.mirror.load(self._client.book(self.mirror.symbol))
+            self.mirror.load(self._snapshot(self.mirror.symbol))
+
+
+class LiveBook(Live[BookMirror]):
+    """The levels of a book, kept right."""
+
+    def __init__(self, client: Client, symbol: int, name: str) -> None:
+        super().__init__(client, BookMirror(symbol), topic_of("book", name), client.book)
+
+
+class LiveOrders(Live[OrderMirror]):
+    """The resting orders of a book in their queues, kept right."""
+
+    def __init__(self, client: Client, symbol: int, name: str) -> None:
+        super().__init__(client, OrderMirror(symbol), topic_of("orders", name), client.book_orders)

@@ -21,16 +21,25 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 import zmq
 
-from exchange.client.asks import Asks, Funds, Listed, OrderOptions, SymbolLike, SymbolNotListed
+from exchange.client.asks import (
+    Asks,
+    Changes,
+    Funds,
+    Listed,
+    OrderOptions,
+    SymbolLike,
+    SymbolNotListed,
+)
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
-from exchange.client.live import FOREVER_S, LiveBook, MarketData
-from exchange.client.market_data import Names, topics_of
-from exchange.client.results import CancelResult, CommandResult, OrderResult
+from exchange.client.live import FOREVER_S, LiveBook, LiveOrders, MarketData
+from exchange.client.market_data import Topics, topics_of
+from exchange.client.order_builders import OrderBuilders
+from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
 from exchange.errors import Rejected
-from exchange.gateway.feed import BookSnapshot
+from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
-from exchange.protocol.schema import MarginMode, Side
+from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
 from exchange.protocol.views import AccountView, OrderView, PositionView
 from exchange.units import Number, to_decimal
 
@@ -161,6 +170,14 @@ class BaseClient:
         """The book now, best prices first; with a depth only so many levels of each side."""
         return self._do(self._ask.get_book, symbol, depth)
 
+    def book_orders(self, symbol: SymbolLike) -> OrdersSnapshot:
+        """The resting orders as the public sees them: best prices first, at one price who came first."""
+        return self._do(self._ask.get_book_orders, symbol)
+
+    def statistics(self, symbol: SymbolLike) -> Statistics:
+        """The last 24 hours, open interest and mark."""
+        return self._do(self._ask.get_statistics, symbol)
+
     def funds(self) -> Funds:
         """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
         return self._do(self._ask.get_funds)
@@ -172,6 +189,7 @@ class BaseClient:
     def open_orders(
         self, symbol: SymbolLike | None = None, *, account: int | None = None
     ) -> list[OrderView]:
+        """Orders that rest and orders that wait for a trigger."""
         return self._do(self._ask.get_open_orders, account or self.account_number, symbol)
 
     def fills(self, limit: int = 100, *, account: int | None = None) -> list[Fill]:
@@ -191,7 +209,7 @@ class BaseClient:
         return self._do(self._ask.send_many, list(commands))
 
 
-class Client(BaseClient):
+class Client(OrderBuilders, BaseClient):
     """A trader's client: one account on one connection.
 
     Raises ClientTimeout at once when nobody answers at the endpoint.
@@ -225,7 +243,7 @@ class Client(BaseClient):
         price: Number,
         **options: Unpack[OrderOptions],
     ) -> OrderResult:
-        """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok"."""
+        """A limit order; good till cancelled unless ``time_in_force`` says "ioc" or "fok", or it ``expires``."""
         return self._do(self._ask.limit, symbol, side, quantity, price, **options)
 
     def market(
@@ -235,37 +253,70 @@ class Client(BaseClient):
         quantity: Number,
         **options: Unpack[OrderOptions],
     ) -> OrderResult:
-        """A market order: takes what is there, the rest is cancelled."""
+        """A market order: takes what is there, up to a ``worst_price``; the rest is cancelled."""
         return self._do(self._ask.market, symbol, side, quantity, **options)
 
     def place(self, order: PlaceOrder) -> OrderResult:
         """An order in ticks and lots."""
         return self._do(self._ask.place, order)
 
-    def limit_order(
-        self,
-        symbol: SymbolLike,
-        side: Side | str,
-        quantity: Number,
-        price: Number,
-        **options: Unpack[OrderOptions],
-    ) -> PlaceOrder:
-        """A limit order to be placed later, as for place_many."""
-        return self._ask.limit_order(symbol, side, quantity, price, **options)
-
-    def market_order(
-        self,
-        symbol: SymbolLike,
-        side: Side | str,
-        quantity: Number,
-        **options: Unpack[OrderOptions],
-    ) -> PlaceOrder:
-        """A market order to be placed later, as for place_many."""
-        return self._ask.market_order(symbol, side, quantity, **options)
-
     def place_many(self, orders: Iterable[PlaceOrder]) -> list[OrderResult | Rejected]:
         """Many orders in one message: for each, in order, its result or its rejection (returned, not raised)."""
         return self._do(self._ask.place_many, list(orders))
+
+    def stop(
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number | None,
+        trigger: Number,
+        price: Number | None = None,
+        **options: Unpack[OrderOptions],
+    ) -> OrderResult:
+        """Sells when the price falls to the trigger, buys when it rises to it; with a price as a limit order."""
+        return self._do(self._ask.stop, symbol, side, quantity, trigger, price, **options)
+
+    def take_profit(
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number | None,
+        trigger: Number,
+        price: Number | None = None,
+        **options: Unpack[OrderOptions],
+    ) -> OrderResult:
+        """Sells when the price rises to the trigger, buys when it falls to it; with a price as a limit order."""
+        return self._do(self._ask.take_profit, symbol, side, quantity, trigger, price, **options)
+
+    def trailing_stop(
+        self,
+        symbol: SymbolLike,
+        side: Side | str,
+        quantity: Number | None,
+        *,
+        callback: Number | None = None,
+        callback_rate: Number | None = None,
+        **options: Unpack[OrderOptions],
+    ) -> OrderResult:
+        """A stop that follows the best price at a distance, or at a share of that price."""
+        return self._do(
+            self._ask.trailing_stop, symbol, side, quantity, callback, callback_rate, options
+        )
+
+    def place_orders(
+        self, orders: Iterable[PlaceOrder], *, all_or_nothing: bool = False
+    ) -> ListResult:
+        """Up to 64 orders in one command: each with its own result, or all of them or none."""
+        mode = ListMode.ALL_OR_NOTHING if all_or_nothing else ListMode.EACH
+        return self._do(self._ask.place_orders, list(orders), mode)
+
+    def one_cancels_other(self, first: PlaceOrder, second: PlaceOrder) -> ListResult:
+        """Two orders of one symbol: what trades or goes off first cancels the other."""
+        return self._do(self._ask.place_orders, [first, second], ListMode.ONE_CANCELS_OTHER)
+
+    def entry_with_exits(self, entry: PlaceOrder, *exits: PlaceOrder) -> ListResult:
+        """An order, and one or two stops or take-profits for what it fills; reduce-only or close-position."""
+        return self._do(self._ask.place_orders, [entry, *exits], ListMode.ENTRY_WITH_EXITS)
 
     def amend(
         self,
@@ -273,18 +324,13 @@ class Client(BaseClient):
         order_id: int = 0,
         *,
         client_order_id: int = 0,
-        price: Number | None = None,
-        quantity: Number | None = None,
+        **changes: Unpack[Changes],
     ) -> OrderResult:
-        """A new price or total quantity.  A smaller quantity at the same price keeps its place in the queue."""
-        return self._do(
-            self._ask.amend,
-            symbol,
-            order_id,
-            client_order_id=client_order_id,
-            price=price,
-            quantity=quantity,
-        )
+        """A new price, total quantity, display, expiry, trigger or distance.
+
+        A smaller quantity at the same price keeps its place in the queue.
+        """
+        return self._do(self._ask.amend, symbol, order_id, client_order_id, changes)
 
     def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> CancelResult:
         return self._do(self._ask.cancel, order_id, client_order_id=client_order_id)
@@ -294,6 +340,10 @@ class Client(BaseClient):
     ) -> CancelResult:
         """Cancels all orders, or those of one symbol, or of one side."""
         return self._do(self._ask.cancel_all, symbol, side)
+
+    def set_countdown(self, timeout_s: Number) -> CommandResult:
+        """Cancels all orders when the time is up, unless it is set again before; 0 takes it back."""
+        return self._do(self._ask.set_countdown, timeout_s)
 
     # ---- money and margin
 
@@ -347,35 +397,23 @@ class Client(BaseClient):
 
     # ---- market data
 
-    def subscribe(
-        self,
-        *,
-        book: Names = (),
-        trades: Names = (),
-        mark: Names = (),
-        funding: Names = (),
-        liquidations: bool = False,
-        funds: bool = False,
-    ) -> MarketData:
-        """A stream of market data; symbols by name, one or several."""
-        topics = topics_of(
-            book=book,
-            trades=trades,
-            mark=mark,
-            funding=funding,
-            liquidations=liquidations,
-            funds=funds,
-        )
-        return MarketData(self._context, self.market_data_endpoint, topics)
+    def subscribe(self, **topics: Unpack[Topics]) -> MarketData:
+        """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
+        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics))
 
     def book_mirror(self, symbol: SymbolLike) -> LiveBook:
         """A copy of a symbol's book that follows it; call its ``update`` to let it."""
         listed = self._listed(symbol)
         return LiveBook(self, listed.view.symbol, listed.view.name)
 
+    def order_mirror(self, symbol: SymbolLike) -> LiveOrders:
+        """A copy of a symbol's resting orders that follows them; call its ``update`` to let it."""
+        listed = self._listed(symbol)
+        return LiveOrders(self, listed.view.symbol, listed.view.name)
+
 
 class AdminClient(BaseClient):
-    """The operator's client: listings, marks, funding, funds."""
+    """The operator's client: listings, marks, states of symbols, funding, funds."""
 
     def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
         super().__init__(endpoint, timeout_s=timeout_s)
@@ -393,6 +431,16 @@ class AdminClient(BaseClient):
     def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
         """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
         return self._do(self._ask.settle_funding, symbol, per_unit)
+
+    def set_symbol_state(
+        self, symbol: SymbolLike, state: SymbolState | str, price: Number | None = None
+    ) -> CommandResult:
+        """Opens, halts or closes a symbol, calls an auction, or settles it at a final mark."""
+        return self._do(self._ask.set_symbol_state, symbol, state, price)
+
+    def set_stp_group(self, account: int, group: int) -> CommandResult:
+        """Accounts of one group do not trade with each other; 0 takes an account out."""
+        return self._do(self._ask.set_stp_group, account, group)
 
     def deposit_fund(self, fund: int, amount: Number) -> CommandResult:
         return self._do(self._ask.deposit_fund, fund, amount)

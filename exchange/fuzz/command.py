@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exchange.engine import ENGINE_KINDS, create_engine
+from exchange.fuzz.choices import time_of
 from exchange.fuzz.differ import ENGINES, Failure, Statistics, run_generated, run_records
 from exchange.fuzz.shrink import shrink, simplify
 from exchange.fuzz.write import write_scenario
@@ -46,6 +47,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--keep-going", action="store_true", help="do not stop at the first failure"
     )
+    parser.add_argument(
+        "--stats", action="store_true", help="say how often each command, reason and event occurred"
+    )
     args = parser.parse_args(argv)
     args.engines = tuple(args.engines.split(","))
     for kind in args.engines:
@@ -76,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 break
         elif sys.stderr.isatty():
             print(f"\r{done:,} of {args.commands:,} commands", end="", file=sys.stderr, flush=True)
-    print_statistics(statistics, done, time.monotonic() - started)
+    print_statistics(statistics, done, time.monotonic() - started, in_full=args.stats)
     print(f"{failures} failures; engines {' and '.join(args.engines)}, seed {args.seed}")
     return 1 if failures else 0
 
@@ -129,7 +133,7 @@ def reject_names(records: Sequence[bytes], kind: str) -> list[str | None]:
     names: list[str | None] = []
     for index, record in enumerate(records):
         try:
-            result = decode_events(engine.apply(stamp(record, index + 1, 0)))[0]
+            result = decode_events(engine.apply(stamp(record, index + 1, time_of(index))))[0]
         except Exception:
             names += [None] * (len(records) - len(names))
             break
@@ -139,16 +143,19 @@ def reject_names(records: Sequence[bytes], kind: str) -> list[str | None]:
     return names
 
 
-def print_statistics(statistics: Statistics, done: int, seconds: float) -> None:
+def print_statistics(
+    statistics: Statistics, done: int, seconds: float, *, in_full: bool = False
+) -> None:
     """What occurred how often: a stream in which nothing happens would prove nothing."""
     print(f"\n{done:,} commands in {seconds:.1f} s")
-    refused = sum(statistics.rejects.values())
+    refused = statistics.events["rejected"]
     print(f"accepted {done - refused:,}, refused {refused:,}")
-    for title, counter in (
+    tables = (
         ("commands", statistics.commands),
         ("reasons", statistics.rejects),
         ("events", statistics.events),
-    ):
+    )
+    for title, counter in tables if in_full else ():
         total = max(1, sum(counter.values()))
         print(f"{title}:")
         for name, count in counter.most_common():

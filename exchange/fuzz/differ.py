@@ -15,7 +15,16 @@ import msgspec
 from exchange.audit import Auditor, differences
 from exchange.audit.state import State
 from exchange.engine import Engine, create_engine
-from exchange.protocol.messages import BalanceChanged, Fill, FundChanged, OrderCancelled, Rejected
+from exchange.fuzz.choices import time_of
+from exchange.protocol.messages import (
+    BalanceChanged,
+    EntryRejected,
+    Fill,
+    FundChanged,
+    OrderCancelled,
+    Rejected,
+    SymbolStateChanged,
+)
 from exchange.protocol.records import decode_events, stamp
 from exchange.protocol.schema import (
     EVENTS,
@@ -25,6 +34,7 @@ from exchange.protocol.schema import (
     FillRole,
     FundCause,
     RejectReason,
+    SymbolState,
 )
 
 ENGINES = ("native", "reference")
@@ -34,8 +44,8 @@ PARTED = {
     "order_cancelled": CancelReason,
     "balance_changed": BalanceCause,
     "fund_changed": FundCause,
+    "symbol_state_changed": SymbolState,
 }
-START_NS = 1_700_000_000_000_000_000
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -61,7 +71,7 @@ class Statistics:
         for event in decode_events(events):
             name = MESSAGE_BY_NUMBER[event.number].name
             match event:
-                case Rejected(reason=reason):
+                case Rejected(reason=reason) | EntryRejected(reason=reason):
                     self.rejects[RejectReason(reason).name.lower()] += 1
                 case Fill(role=role):
                     name += ":" + FillRole(role).name.lower()
@@ -71,6 +81,8 @@ class Statistics:
                     name += ":" + BalanceCause(cause).name.lower()
                 case FundChanged(cause=cause):
                     name += ":" + FundCause(cause).name.lower()
+                case SymbolStateChanged(state=state):
+                    name += ":" + SymbolState(state).name.lower()
             self.events[name] += 1
 
     def merge(self, other: Statistics) -> None:
@@ -105,7 +117,7 @@ class Differ:
     def step(self, record: bytes) -> tuple[bytes, Failure | None]:
         """Applies one command everywhere; the events of the first engine, and what went wrong."""
         self.index += 1
-        command = stamp(record, self.index + 1, START_NS + self.index * 1_000_000)
+        command = stamp(record, self.index + 1, time_of(self.index))
         answers: dict[str, bytes] = {}
         for kind, engine in self.engines.items():
             try:

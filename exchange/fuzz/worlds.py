@@ -11,6 +11,8 @@ from exchange.protocol.schema import LiquidationMode
 
 #: ppm; bracket k has at least the rates of bracket k - 1.
 RATES = (1_000, 4_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 350_000, 1_000_000)
+#: So many symbols of a world may be settled and replaced.
+MAX_REPLACED = 3
 
 
 class World(msgspec.Struct, frozen=True):
@@ -82,8 +84,9 @@ def make_listing(
         max_qty_lots=random.choice((10**12, 10**12, 10**12, max(2, 50 * lots))),
         min_notional_atoms=random.choice((0, 0, 0, m * mark, 3 * m * mark)),
         max_open_orders=random.choice((200, 200, 200, 20, 3)),
+        # Room for symbols that take the places of settled ones.
         exposure_limit_atoms=min(
-            (1 << 60) // count, random.choice((1 << 60,) * 9 + (1_000 * stake,))
+            (1 << 60) // (count + MAX_REPLACED), random.choice((1 << 60,) * 9 + (1_000 * stake,))
         ),
         fund=random.choice((0, 0, 0, number)),
         slippage_cap_ppm=random.choice((-1, 0, 20_000, 50_000, 200_000, 999_999)),

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from exchange.errors import ExchangeError
+from exchange.fuzz.choices import STEP_NS
 from exchange.protocol.messages import (
     AdvanceTime,
     AmendOrder,
@@ -21,9 +22,14 @@ from exchange.protocol.messages import (
     Deposit,
     DepositFund,
     ListSymbol,
+    OrderEntry,
     PlaceOrder,
+    PlaceOrders,
+    SetCountdown,
     SetMarginMode,
     SetMark,
+    SetStpGroup,
+    SetSymbolState,
     SettleFunding,
     Withdraw,
 )
@@ -33,14 +39,17 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     MESSAGE_BY_NUMBER,
     LiquidationMode,
+    ListMode,
     MarginMode,
-    OrderFlag,
     OrderType,
     SelfTradePrevention,
     Side,
+    SymbolState,
     TimeInForce,
+    TriggerBy,
 )
-from exchange.sim.scenario_steps import TEXT_CLIENT_ORDER_IDS
+from exchange.sim.scenario_names import TEXT_CLIENT_ORDER_IDS
+from exchange.sim.scenario_orders import FLAG_KEYS, LIMIT_TYPES
 from exchange.units import ATOM, EXACT, from_atoms, from_ppm, plain
 
 E12 = Decimal(10) ** 12
@@ -70,6 +79,11 @@ def show(value: Decimal) -> str:
 
 def atoms(value: int) -> str:
     return show(from_atoms(value))
+
+
+def duration(ns: int) -> str:
+    """Nanoseconds as a scenario says them."""
+    return f"{ns // 10**6}ms" if ns % 10**6 == 0 else f"{ns}ns"
 
 
 def rate(value: int) -> str:
@@ -106,12 +120,12 @@ def write_scenario(
         if step is None:
             steps.append(raw_step(command, reject))
             continue
-        if command.account:
-            accounts.add(command.account)
+        accounts.update(accounts_of(command))
         kind, _, body = step.partition(" ")
         steps.append(f"- {kind}: {{{body}{reject_key(reject)}}}")
     lines = [f"name: {name}", f"note: {note!r}"]
     lines += [f"seed: {seed}"] if seed is not None else []
+    lines.append(f"pace: {duration(STEP_NS)}")
     lines += ["symbols:" + ("" if symbols else " {}"), *symbols]
     lines += (
         [f"accounts: {{{', '.join(f'a{n}: {n}' for n in sorted(accounts))}}}"] if accounts else []
@@ -123,6 +137,14 @@ def write_scenario(
     lines += [f"funds: {{shared: 0, {', '.join(f'f{n}: {n}' for n in funds)}}}"] if funds else []
     lines += ["steps:" + ("" if steps else " []"), *steps]
     return "\n".join(lines) + "\n"
+
+
+def accounts_of(command: Command) -> list[int]:
+    """The accounts that a step names."""
+    numbers = [command.account]
+    if isinstance(command, SetStpGroup):
+        numbers.append(command.member_account)
+    return [number for number in numbers if number]
 
 
 def decoded(record: bytes) -> list[Command]:
@@ -211,7 +233,21 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
                 f"isolated_margin {account}, symbol: {listed[symbol].name}, change: {atoms(change)}"
             )
         case PlaceOrder():
-            return order_step(account, command, listed[command.symbol])
+            keys = [account, *order_keys(command, listed[command.symbol])]
+            return f"order {', '.join(keys)}"
+        case PlaceOrders():
+            return orders_step(account, command, listed)
+        case SetCountdown(timeout_ms=timeout_ms):
+            timeout = f"{timeout_ms}ms" if timeout_ms else "never"
+            return f"countdown {account}, timeout: {timeout}"
+        case SetStpGroup(member_account=number, stp_group=group):
+            if not 1 <= number <= MAX_ACCOUNT:
+                return None
+            return f"stp_group account: a{number}, group: {group}"
+        case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
+            final = f", price: {listed[symbol].price(price)}" if price else ""
+            name = SymbolState(state).name.lower()
+            return f"state symbol: {listed[symbol].name}, state: {name}{final}"
         case CancelAll(symbol=symbol, side=side):
             where = f", symbol: {listed[symbol].name}" if symbol else ""
             which = f", side: {Side(side).name.lower()}" if side != 2 else ""
@@ -219,7 +255,7 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
         case CancelOrder(order_id=order_id, client_order_id=client):
             return f"cancel {account}, {order_name(order_id, client)}"
         case AdvanceTime():
-            return "time advance: 1ms"
+            return "time advance: 0ms"
         case AmendOrder() if len(listed) == 1:
             (symbol_listed,) = listed.values()
             return amend_step(account, command, symbol_listed)
@@ -234,37 +270,57 @@ def funding_step(command: SettleFunding, listed: Listed) -> str:
     return f"funding symbol: {listed.name}, per_unit: {show(EXACT.divide(EXACT.multiply(ATOM, per_lot), listed.lot))}"
 
 
-def order_step(account: str, order: PlaceOrder, listed: Listed) -> str:
-    is_limit = OrderType(order.order_type) is OrderType.LIMIT
-    tif = TimeInForce(order.time_in_force)
-    if (
-        not 0 <= order.flags <= sum(OrderFlag)
-        or order.qty_lots == 0
-        or (not is_limit and order.price_ticks)
-    ):
+def orders_step(account: str, command: PlaceOrders, listed: dict[int, Listed]) -> str:
+    entries = [", ".join(order_keys(entry, listed[entry.symbol])) for entry in command.orders]
+    text = ",".join(f"\n    {{{entry}}}" for entry in entries)
+    mode = ListMode(command.list_mode).name.lower()
+    return f"orders {account}, mode: {mode}, orders: [{text}]"
+
+
+def order_keys(order: PlaceOrder | OrderEntry, listed: Listed) -> list[str]:
+    """The keys of an order but for its account; ValueError where the language has no words for it."""
+    kind, tif = OrderType(order.order_type), TimeInForce(order.time_in_force)
+    is_limit = kind in LIMIT_TYPES
+    named = [key for key, bit in FLAG_KEYS.items() if order.flags & bit]
+    if sum(FLAG_KEYS[key] for key in named) != order.flags:
         raise ValueError("raw")
-    keys = [
-        account,
-        f"symbol: {listed.name}",
-        f"side: {Side(order.side).name.lower()}",
-        f"quantity: {listed.quantity(order.qty_lots)}",
-    ]
-    keys += [f"price: {listed.price(order.price_ticks)}"] if is_limit else ["type: market"]
-    if tif is not (TimeInForce.GTC if is_limit else TimeInForce.IOC):
-        keys.append(f"time_in_force: {tif.name.lower()}")
-    keys += ["post_only: true"] if order.flags & OrderFlag.POST_ONLY else []
-    keys += ["reduce_only: true"] if order.flags & OrderFlag.REDUCE_ONLY else []
+    keys = [f"symbol: {listed.name}", f"side: {Side(order.side).name.lower()}"]
+    if order.qty_lots or "close_position" not in named:
+        keys.append(f"quantity: {listed.quantity(order.qty_lots)}")
+    keys += [f"price: {listed.price(order.price_ticks)}"] if is_limit or order.price_ticks else []
+    keys += [f"type: {kind.name.lower()}"] if kind is not OrderType.LIMIT else []
+    default = TimeInForce.IOC
+    if is_limit:
+        default = TimeInForce.GTD if order.expires_ns else TimeInForce.GTC
+    keys += [f"time_in_force: {tif.name.lower()}"] if tif is not default else []
+    keys += [f"{name}: true" for name in named]
     if order.self_trade:
         keys.append(f"self_trade: {SelfTradePrevention(order.self_trade).name.lower()}")
+    if order.trigger_by:
+        keys.append(f"trigger_by: {TriggerBy(order.trigger_by).name.lower()}")
     keys += [order_name(0, order.client_order_id)] if order.client_order_id else []
-    return f"order {', '.join(keys)}"
+    return keys + changed_keys(order, listed)
+
+
+def changed_keys(order: PlaceOrder | OrderEntry | AmendOrder, listed: Listed) -> list[str]:
+    """The keys that an order and an amendment have alike, price and quantity apart."""
+    keys = []
+    if order.display_lots:
+        keys.append(f"display: {listed.quantity(order.display_lots)}")
+    if order.expires_ns < 0:
+        raise ValueError("raw")
+    keys += [f"expires: at {duration(order.expires_ns)}"] if order.expires_ns else []
+    keys += [f"trigger: {listed.price(order.trigger_ticks)}"] if order.trigger_ticks else []
+    keys += [f"callback: {listed.price(order.callback_ticks)}"] if order.callback_ticks else []
+    keys += [f"callback_rate: {rate(order.callback_ppm)}"] if order.callback_ppm else []
+    return keys
 
 
 def amend_step(account: str, order: AmendOrder, listed: Listed) -> str:
     keys = [account, order_name(order.order_id, order.client_order_id)]
     keys += [f"price: {listed.price(order.price_ticks)}"] if order.price_ticks else []
     keys += [f"quantity: {listed.quantity(order.qty_lots)}"] if order.qty_lots else []
-    return f"amend {', '.join(keys)}"
+    return f"amend {', '.join(keys + changed_keys(order, listed))}"
 
 
 def order_name(order_id: int, client_order_id: int) -> str:
@@ -284,7 +340,17 @@ def raw_step(command: Command, reject: str | None) -> str:
         if name in ("sequence", "timestamp_ns"):
             continue
         value = getattr(command, name)
+        if name == "orders":
+            value = "[" + ", ".join(map(raw_entry, value)) + "]"
+            keys.append(f"{name}: {value}")
+            continue
         if isinstance(value, tuple):
             value = [list(row) for row in value]
         keys.append(f"{name}: {value!r}" if isinstance(value, str) else f"{name}: {value}")
     return f"- raw: {{{', '.join(keys)}{reject_key(reject)}}}"
+
+
+def raw_entry(entry: OrderEntry) -> str:
+    """One order of a list in the table's own words."""
+    fields = (f"{name}: {getattr(entry, name)}" for name in entry.__struct_fields__)
+    return f"{{{', '.join(fields)}}}"

@@ -107,7 +107,9 @@ class Door(msgspec.Struct, frozen=True):
         return MESSAGE_BY_NUMBER[number].sender == self.sender
 
 
-PUBLIC_QUERIES = frozenset({"ping", "get_symbols", "get_book", "get_funds"})
+PUBLIC_QUERIES = frozenset(
+    {"ping", "get_symbols", "get_book", "get_book_orders", "get_statistics", "get_funds"}
+)
 ACCOUNT_QUERIES = frozenset({"get_account", "get_positions", "get_open_orders", "get_fills"})
 TRADERS_DOOR = Door("orders", "trader", True, PUBLIC_QUERIES, ACCOUNT_QUERIES)
 

@@ -1,38 +1,68 @@
 """What the market data socket publishes: topics, and the shape of what follows them.
 
-A message is two frames, topic and payload.  Book deltas and trades are msgpack maps, the Structs below; the public
-events (mark, funding, liquidations, funds) are the same msgpack arrays as on the order connection:
-``[type, 0, account, sequence, field...]``.
+A message is two frames, topic and payload.  A payload is a msgpack map that starts with the same four fields whatever
+the topic is: ``epoch`` of the node's run, ``sequence`` of the topic, ``engine_sequence`` and ``timestamp_ns`` of the
+command up to which it tells.  The sequence of a topic rises by one with each of its messages, from 1.
 
-| topic | payload |
-|---|---|
-| ``book.<SYMBOL>`` | BookDelta |
-| ``trades.<SYMBOL>`` | Trade |
-| ``mark.<SYMBOL>`` | mark_changed |
-| ``funding.<SYMBOL>`` | funding_settled |
-| ``liquidations`` | liquidation_started, liquidation_order, liquidation_ended, deficit_uncovered |
-| ``funds`` | fund_changed |
+| topic | payload | in short |
+|---|---|---|
+| ``top.<SYMBOL>`` | TopOfBook | best bid and offer, whenever one changes |
+| ``book.<SYMBOL>`` | BookDelta | level 2: the levels that changed |
+| ``orders.<SYMBOL>`` | OrdersDelta | level 3: what happened to each resting order |
+| ``trades.<SYMBOL>`` | Trade | prints |
+| ``auction.<SYMBOL>`` | PublicEvent | auction_indicated, auction_uncrossed |
+| ``state.<SYMBOL>`` | PublicEvent | symbol_state_changed |
+| ``statistics.<SYMBOL>`` | Statistics | the last 24 hours, open interest, mark |
+| ``mark.<SYMBOL>`` | PublicEvent | mark_changed |
+| ``funding.<SYMBOL>`` | PublicEvent | funding_settled |
+| ``liquidations`` | PublicEvent | liquidation_started, liquidation_order, liquidation_ended, deficit_uncovered |
+| ``funds`` | PublicEvent | fund_changed |
 
-*Keeping a book*: subscribe and wait for the first message, which for a new subscriber is a delta that changes nothing
-and names the last sequence; then ask for ``get_book``, and apply the deltas whose sequence is above the answer's.  Each
-delta's sequence is one above the one before; a gap, or another epoch (the node was started anew), means: ask again.
+*Joining*: subscribe and wait for the first message, which for a new subscriber tells the present state: of ``book`` and
+``orders`` a delta that changes nothing and repeats the last sequence, of ``top``, ``statistics``, ``state`` and
+``auction`` the last message.  Then ask for the snapshot (``get_book``, ``get_book_orders``) and apply the deltas whose
+sequence is above the answer's, each one above the one before; a gap, or another epoch, means: ask again.
 """
 
 from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
 
 import msgspec
 
 from exchange.protocol.views import LevelView
 
+NOBODY = 2  # in the place of a side where there is no aggressor: an auction
 
-class BookDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """The levels of a book that changed, with what they hold now; a level with qty_lots 0 is gone."""
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message starts with."""
+
+    kind: ClassVar[str] = ""  # the topic, its symbol left out
+
+    epoch: int  # of the node's run: sequences of different epochs do not compare
+    sequence: int  # of this topic, without gaps
+    engine_sequence: int  # the command up to which it tells
+    timestamp_ns: int  # of that command
+
+
+class TopOfBook(Published, frozen=True, kw_only=True):
+    """The best level of either side; None where a side is empty."""
+
+    kind: ClassVar[str] = "top"
 
     symbol: int
-    epoch: int  # of the node's run: sequences of different epochs do not compare
-    sequence: int  # of this symbol's deltas, without gaps
-    engine_sequence: int  # the command up to which the delta tells
-    timestamp_ns: int
+    bid: LevelView | None
+    ask: LevelView | None
+
+
+class BookDelta(Published, frozen=True, kw_only=True):
+    """The levels of a book that changed, with what they hold now; a level with qty_lots 0 is gone."""
+
+    kind: ClassVar[str] = "book"
+
+    symbol: int
     bids: list[LevelView]
     asks: list[LevelView]
 
@@ -48,34 +78,113 @@ class BookSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     asks: list[LevelView]
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """The public print of a fill.  ``side`` is the taker's; in a liquidation the taker is the engine."""
+class OrderAction(IntEnum):
+    """What happened to a resting order."""
+
+    ADDED = 1  # it joined the back of its level
+    REDUCED = 2  # it shows less, in its place
+    REPLACED = 3  # it left its place and joined the back of the level that is named now
+    REMOVED = 4  # it is gone without a trade
+    FILLED = 5  # it traded; with qty_lots 0 it is gone
+
+
+class OrderChange(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that happened to one resting order.  Whose it is stays private, and so does what it hides."""
+
+    action: OrderAction
+    order_id: int
+    side: int
+    price_ticks: int
+    qty_lots: int  # what it shows afterwards; 0: it is gone
+    fill_lots: int = 0  # what it traded
+    trade_id: int = 0  # of the trade
+
+
+class OrdersDelta(Published, frozen=True, kw_only=True):
+    """What happened to the resting orders of a book, in order."""
+
+    kind: ClassVar[str] = "orders"
+
+    symbol: int
+    changes: list[OrderChange]
+
+
+class QueuedOrder(msgspec.Struct, frozen=True, array_like=True):
+    """A resting order as the public sees it."""
+
+    order_id: int
+    price_ticks: int
+    qty_lots: int  # what it shows
+
+
+class OrdersSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All resting orders as of delta ``sequence``: best prices first, at one price who is first in the queue."""
+
+    symbol: int
+    epoch: int
+    sequence: int
+    engine_sequence: int
+    bids: list[QueuedOrder]
+    asks: list[QueuedOrder]
+
+
+class Trade(Published, frozen=True, kw_only=True):
+    """The public print of a fill."""
+
+    kind: ClassVar[str] = "trades"
 
     symbol: int
     trade_id: int
-    engine_sequence: int
-    timestamp_ns: int
-    side: int
+    side: int  # the taker's, in a liquidation the engine's; 2 in an auction: nobody's
     price_ticks: int
     qty_lots: int
     liquidation: bool
+    auction: bool = False
 
 
-def book_topic(symbol_name: str) -> str:
-    return f"book.{symbol_name}"
+class Statistics(Published, frozen=True, kw_only=True):
+    """The last 24 hours by minutes of the sequencer's time, and where the symbol stands.  A price of 0 is none."""
+
+    kind: ClassVar[str] = "statistics"
+
+    symbol: int
+    since_ns: int  # what came before is not counted: 24 hours ago, or when the node began to count
+    open_ticks: int  # first trade of the window
+    high_ticks: int
+    low_ticks: int
+    last_ticks: int  # last trade, however old
+    volume_lots: int
+    turnover_atoms: int
+    trade_count: int
+    open_interest_lots: int  # sum of the long positions
+    mark_ticks: int
 
 
-def trades_topic(symbol_name: str) -> str:
-    return f"trades.{symbol_name}"
+class PublicEvent(Published, frozen=True, kw_only=True):
+    """An event that everyone may see, as an array like those of the order connection.
+
+    ``[type, 0, 0, sequence, field...]``: whose it is stays private.
+    """
+
+    event: msgspec.Raw
 
 
-def mark_topic(symbol_name: str) -> str:
-    return f"mark.{symbol_name}"
+def topic_of(kind: str, symbol_name: str) -> str:
+    """The topic of a kind of market data of one symbol."""
+    return f"{kind}.{symbol_name}"
 
 
-def funding_topic(symbol_name: str) -> str:
-    return f"funding.{symbol_name}"
-
-
+#: Kinds whose topic names a symbol, in the order of the docs.
+SYMBOL_KINDS = (
+    "top",
+    "book",
+    "orders",
+    "trades",
+    "auction",
+    "state",
+    "statistics",
+    "mark",
+    "funding",
+)
 LIQUIDATIONS_TOPIC = "liquidations"
 FUNDS_TOPIC = "funds"

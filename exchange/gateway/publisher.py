@@ -1,68 +1,93 @@
-"""Market data, made of the engine's events and of nothing else: books by level, trades, marks, liquidations, funds.
+"""Market data, made of the engine's events and of nothing else.
 
-Theory of operation.  For every symbol the publisher keeps the two sides of its book as sums per price.  Each event that
-puts an order into the book, takes lots off it or takes it out changes one level; at the end of a batch the changed
-levels go out as one delta with the next sequence of that symbol.  The answer to ``get_book`` is made here too and not
-by the engine: it is the sum of exactly the deltas up to the sequence that it names, so it joins the stream.
+Theory of operation.  Each event of a batch is carried over into the book of its symbol, as the public sees it, and
+into its statistics; trades and public events go out as they come.  At the end of the batch every symbol that was
+touched tells what changed: its orders, its levels, its top, its statistics, each with the next sequence of its topic.
+Snapshots are made here too and not by the engine: a snapshot is the sum of exactly the deltas up to the sequence that
+it names, so it joins the stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import msgspec
 
 from exchange.gateway import feed as market
+from exchange.gateway.public_book import PublicBook
+from exchange.gateway.resting import resting_orders
+from exchange.gateway.statistics import StatisticsDesk, is_print
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol import wire
-from exchange.protocol.schema import FillRole, Side
-from exchange.protocol.views import BookView, LevelView, SymbolView
+from exchange.protocol.messages import Event, SymbolStateChanged
+from exchange.protocol.records import encode_event
+from exchange.protocol.schema import (
+    EVENT_HEADER,
+    FillRole,
+    OrderFlag,
+    OrderPlace,
+    Side,
+    SymbolState,
+)
+from exchange.protocol.views import LevelView, SymbolView
 from exchange.sequencer import Batch
 
-Levels = dict[int, list[int]]  # price_ticks -> [qty_lots, order_count]
 Publication = tuple[bytes, bytes]  # topic, payload
+Top = tuple[LevelView | None, LevelView | None]
 
 
 class BookSource(Protocol):
     """The part of an engine that a publisher starts from after a recovery."""
 
     def symbols(self) -> list[SymbolView]: ...
-    def book(self, symbol: int, depth: int = 0) -> BookView: ...
+    def snapshot(self) -> bytes: ...
 
 
-read_rested = field_reader("order_rested", "symbol", "side", "price_ticks", "open_lots")
-read_cancelled = field_reader(
-    "order_cancelled", "symbol", "side", "resting", "price_ticks", "open_lots"
+read_rested = field_reader(
+    "order_rested", "symbol", "side", "flags", "order_id", "price_ticks", "open_lots"
 )
-read_reduced = field_reader(
-    "order_reduced", "symbol", "side", "resting", "price_ticks", "reduced_lots"
-)
-read_amended = field_reader(
-    "order_amended",
+read_cancelled = field_reader("order_cancelled", "symbol", "place", "order_id")
+read_reduced = field_reader("order_reduced", "symbol", "place", "order_id", "reduced_lots")
+read_amended = field_reader("order_amended", "symbol", "kept_priority", "order_id", "open_lots")
+read_shown = field_reader("order_shown", "symbol", "refreshed", "order_id", "shown_lots")
+read_fill = field_reader(
+    "fill",
+    "sequence",
     "symbol",
     "side",
-    "kept_priority",
-    "previous_price_ticks",
-    "previous_open_lots",
+    "role",
+    "trade_id",
+    "order_id",
+    "price_ticks",
+    "qty_lots",
+    "value_atoms",
     "open_lots",
-)
-read_fill = field_reader(
-    "fill", "sequence", "symbol", "side", "role", "trade_id", "price_ticks", "qty_lots", "open_lots"
+    "position_lots",
 )
 read_listed = field_reader("symbol_listed", "symbol", "name")
-read_symbol = field_reader(
-    "mark_changed", "symbol"
-)  # the symbol stands first in the body of these events
+read_mark = field_reader("mark_changed", "symbol", "price_ticks")
+#: The start of every public event that is told of one symbol.
+SYMBOL_START = struct.Struct("<" + EVENT_HEADER.body_format + "I")
 
 RESTED = event_number("order_rested")
 CANCELLED = event_number("order_cancelled")
 AMENDED = event_number("order_amended")
+SHOWN = event_number("order_shown")
 REDUCED = event_number("order_reduced")
 FILL = event_number("fill")
 LISTED = event_number("symbol_listed")
 MARK = event_number("mark_changed")
-FUNDING = event_number("funding_settled")
+
+#: Public events that are told of one symbol: number -> kind of the topic.
+SYMBOL_EVENTS: dict[int, str] = {
+    MARK: "mark",
+    event_number("funding_settled"): "funding",
+    event_number("auction_indicated"): "auction",
+    event_number("auction_uncrossed"): "auction",
+    event_number("symbol_state_changed"): "state",
+}
 #: Public events whose topic is the same for every symbol.
 TOPICS: dict[int, str] = {
     event_number("liquidation_started"): market.LIQUIDATIONS_TOPIC,
@@ -71,180 +96,306 @@ TOPICS: dict[int, str] = {
     event_number("deficit_uncovered"): market.LIQUIDATIONS_TOPIC,
     event_number("fund_changed"): market.FUNDS_TOPIC,
 }
+#: Kinds whose last message is repeated to a new subscriber: each tells a state, not a change.
+REPEATED = ("auction", "state")
 
 
-class SymbolBook:
-    """One symbol's book by level, and which levels changed since the last delta."""
+class Market:
+    """What is known of one symbol, and what subscribers were told last."""
 
     def __init__(self, symbol: int, name: str) -> None:
-        self.symbol = symbol
-        self.name = name
-        self.sequence = 0
-        self.sides: tuple[Levels, Levels] = ({}, {})
-        self.changed: tuple[set[int], set[int]] = (set(), set())
-
-    def change(self, side: int, price_ticks: int, lots: int, orders: int) -> None:
-        levels = self.sides[side]
-        level = levels.setdefault(price_ticks, [0, 0])
-        level[0] += lots
-        level[1] += orders
-        self.changed[side].add(price_ticks)
-        if level[1] == 0:
-            assert level[0] == 0, f"{self.name}: {level[0]} lots without an order at {price_ticks}"
-            del levels[price_ticks]
-        assert level[0] >= 0, f"{self.name}: level {price_ticks} fell to {level[0]} lots"
-
-    def load(self, book: BookView) -> None:
-        for side, levels in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
-            self.sides[side].update({v.price_ticks: [v.qty_lots, v.order_count] for v in levels})
-
-    def take_delta(self, epoch: int, batch: Batch) -> market.BookDelta | None:
-        if not (self.changed[Side.BUY] or self.changed[Side.SELL]):
-            return None
-        self.sequence += 1
-        delta = market.BookDelta(
-            symbol=self.symbol,
-            epoch=epoch,
-            sequence=self.sequence,
-            engine_sequence=batch.last_sequence,
-            timestamp_ns=batch.timestamp_ns,
-            bids=self.level_views(Side.BUY, self.changed[Side.BUY]),
-            asks=self.level_views(Side.SELL, self.changed[Side.SELL]),
-        )
-        self.changed = (set(), set())
-        return delta
-
-    def empty_delta(self, epoch: int, engine_sequence: int) -> market.BookDelta:
-        return market.BookDelta(
-            symbol=self.symbol,
-            epoch=epoch,
-            sequence=self.sequence,
-            engine_sequence=engine_sequence,
-            timestamp_ns=0,
-            bids=[],
-            asks=[],
-        )
-
-    def level_views(self, side: Side, prices: Iterable[int], depth: int = 0) -> list[LevelView]:
-        """These levels, best first; one that is gone has no lots and no orders."""
-        best_first = sorted(prices, reverse=side is Side.BUY)[: depth or None]
-        return [LevelView(price, *self.sides[side].get(price, (0, 0))) for price in best_first]
+        self.book = PublicBook(symbol, name)
+        self.topics = {kind: market.topic_of(kind, name).encode() for kind in market.SYMBOL_KINDS}
+        self.top: Top = (None, None)
 
 
 class Publisher:
     """Turns batches of events into what subscribers see.  No sockets: it gives topics and payloads."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, statistics: StatisticsDesk | None = None) -> None:
         self.epoch = epoch
-        self.books: dict[int, SymbolBook] = {}
+        self._statistics = statistics or StatisticsDesk()
+        self._markets: dict[int, Market] = {}
+        self._sequences: dict[bytes, int] = {}
+        self._repeated: dict[bytes, bytes] = {}  # last payload of the kinds that tell a state
         self._engine_sequence = 0
+        self._timestamp_ns = 0
+        self._touched: dict[int, None] = {}  # symbols, in the order in which the batch came to them
+        self._published: list[Publication] = []
         self._encoder = msgspec.msgpack.Encoder()
+        self._follow: dict[int, Callable[[bytes, int], None]] = {
+            **dict.fromkeys(SYMBOL_EVENTS, self._publish_of_symbol),
+            **dict.fromkeys(TOPICS, self._publish_general),
+            RESTED: self._rested,
+            CANCELLED: self._cancelled,
+            REDUCED: self._reduced,
+            AMENDED: self._amended,
+            SHOWN: self._shown,
+            FILL: self._filled,
+            LISTED: self._listed,
+            MARK: self._marked,
+        }
 
-    def load(self, engine: BookSource, sequence: int) -> None:
+    def load(self, engine: BookSource, sequence: int, timestamp_ns: int = 0) -> None:
         """Starts from the books of an engine that was recovered up to ``sequence``."""
-        self._engine_sequence = sequence
-        for view in engine.symbols():
-            self.books[view.symbol] = SymbolBook(view.symbol, view.name)
-            self.books[view.symbol].load(engine.book(view.symbol))
+        self._engine_sequence, self._timestamp_ns = sequence, timestamp_ns
+        views = engine.symbols()
+        for view in views:
+            self._open_market(view.symbol, view.name, view.state)
+        self._statistics.load(views, timestamp_ns)
+        for order in resting_orders(engine.snapshot()):
+            book = self._markets[order.symbol].book
+            book.rested(
+                order.order_id, order.side, order.price_ticks, order.shown_lots, order.iceberg
+            )
+            if order.iceberg:
+                book.shown(order.order_id, order.shown_lots, refreshed=True)
+        for listed in self._markets.values():
+            listed.book.forget_changes()
+            listed.top = (listed.book.best_bid, listed.book.best_ask)
+
+    # ---------------------------------------------------------------------------------------- the stream
 
     def publications(self, batch: Batch, events: bytes) -> list[Publication]:
-        """What the events of one batch mean to the public: trades and public events in order, then book deltas."""
-        self._engine_sequence = batch.last_sequence
-        published: list[Publication] = []
+        """What one batch means to the public: trades and public events in order, then what changed by symbol."""
+        self._engine_sequence, self._timestamp_ns = batch.last_sequence, batch.timestamp_ns
+        for symbol in self._statistics.pass_time(batch.timestamp_ns):
+            self._touched[symbol] = None
         offset = 0
         while offset < len(events):
             number, size, _, _ = EVENT_START.unpack_from(events, offset)
-            self._follow_book(number, events, offset)
-            if number == FILL:
-                self._publish_trade(batch, events, offset, published)
-            elif topic := self._topic(number, events, offset):
-                published.append(
-                    (topic.encode(), wire.encode_events(events[offset : offset + size], 0, []))
-                )
+            if follow := self._follow.get(number):
+                follow(events, offset)
             offset += size
-        for book in self.books.values():
-            if delta := book.take_delta(self.epoch, batch):
-                published.append(
-                    (market.book_topic(book.name).encode(), self._encoder.encode(delta))
-                )
+        for symbol in self._touched:
+            self._publish_changes(symbol, self._markets[symbol])
+        self._touched.clear()
+        published, self._published = self._published, []
         return published
 
+    def _header(self, topic: bytes) -> dict[str, int]:
+        """The four fields that every message starts with; takes the next sequence of the topic."""
+        sequence = self._sequences.get(topic, 0) + 1
+        self._sequences[topic] = sequence
+        return self._header_of(sequence)
+
+    def _header_of(self, sequence: int) -> dict[str, int]:
+        return {
+            "epoch": self.epoch,
+            "sequence": sequence,
+            "engine_sequence": self._engine_sequence,
+            "timestamp_ns": self._timestamp_ns,
+        }
+
+    def _put(self, topic: bytes, message: market.Published) -> None:
+        self._published.append((topic, self._encoder.encode(message)))
+
+    def _publish_of_symbol(self, events: bytes, offset: int) -> None:
+        number, *_, symbol = SYMBOL_START.unpack_from(events, offset)
+        kind = SYMBOL_EVENTS[number]
+        topic = self._markets[symbol].topics[kind]
+        payload = self._publish_event(topic, events, offset)
+        if kind in REPEATED:
+            self._repeated[topic] = payload
+
+    def _publish_general(self, events: bytes, offset: int) -> None:
+        number, *_ = EVENT_START.unpack_from(events, offset)
+        self._publish_event(TOPICS[number].encode(), events, offset)
+
+    def _publish_event(self, topic: bytes, events: bytes, offset: int) -> bytes:
+        """A public event as it is; whose it is stays between the exchange and its owner."""
+        event = wire.encode_events(without_account(events, offset), 0, [])
+        self._put(topic, market.PublicEvent(**self._header(topic), event=msgspec.Raw(event)))
+        return self._published[-1][1]
+
+    def _publish_changes(self, symbol: int, listed: Market) -> None:
+        book, topics = listed.book, listed.topics
+        if changes := book.take_changes():
+            topic = topics["orders"]
+            self._put(
+                topic, market.OrdersDelta(**self._header(topic), symbol=symbol, changes=changes)
+            )
+        bids, asks = book.take_changed_levels()
+        if bids or asks:
+            topic = topics["book"]
+            self._put(
+                topic, market.BookDelta(**self._header(topic), symbol=symbol, bids=bids, asks=asks)
+            )
+        top = (book.best_bid, book.best_ask)
+        if top != listed.top:
+            listed.top = top
+            self._put(topics["top"], self._top_message(symbol, top, self._header(topics["top"])))
+        if self._statistics.take_changed(symbol):
+            topic = topics["statistics"]
+            self._put(topic, self._statistics[symbol].message(**self._header(topic)))
+
+    def _top_message(self, symbol: int, top: Top, header: dict[str, int]) -> market.TopOfBook:
+        bid, ask = top
+        return market.TopOfBook(**header, symbol=symbol, bid=bid, ask=ask)
+
+    # ---------------------------------------------------------------------------------------- the events
+
+    def _book(self, symbol: int) -> PublicBook:
+        self._touched[symbol] = None
+        return self._markets[symbol].book
+
+    def _rested(self, events: bytes, offset: int) -> None:
+        symbol, side, flags, order_id, price_ticks, open_lots = read_rested(events, offset)
+        self._book(symbol).rested(
+            order_id, side, price_ticks, open_lots, bool(flags & OrderFlag.ICEBERG)
+        )
+
+    def _shown(self, events: bytes, offset: int) -> None:
+        symbol, refreshed, order_id, shown_lots = read_shown(events, offset)
+        self._book(symbol).shown(order_id, shown_lots, bool(refreshed))
+
+    def _cancelled(self, events: bytes, offset: int) -> None:
+        symbol, place, order_id = read_cancelled(events, offset)
+        if place == OrderPlace.BOOK:
+            self._book(symbol).cancelled(order_id)
+
+    def _reduced(self, events: bytes, offset: int) -> None:
+        symbol, place, order_id, reduced_lots = read_reduced(events, offset)
+        if place == OrderPlace.BOOK:
+            self._book(symbol).reduced(order_id, reduced_lots)
+
+    def _amended(self, events: bytes, offset: int) -> None:
+        symbol, kept_priority, order_id, open_lots = read_amended(events, offset)
+        self._book(symbol).amended(order_id, bool(kept_priority), open_lots)
+
+    def _filled(self, events: bytes, offset: int) -> None:
+        (
+            sequence,
+            symbol,
+            side,
+            role,
+            trade_id,
+            order_id,
+            price,
+            lots,
+            value,
+            open_lots,
+            position,
+        ) = read_fill(events, offset)
+        self._touched[symbol] = None
+        statistics = self._statistics[symbol]
+        statistics.move_position(side, lots, position)
+        if role in (FillRole.MAKER, FillRole.AUCTION):
+            self._book(symbol).filled(order_id, lots, open_lots, trade_id)
+        if is_print(role, side):
+            statistics.trade(price_ticks=price, qty_lots=lots, value_atoms=value)
+            topic = self._markets[symbol].topics["trades"]
+            header = {**self._header(topic), "engine_sequence": sequence}
+            trade = market.Trade(
+                **header,
+                symbol=symbol,
+                trade_id=trade_id,
+                side=market.NOBODY if role == FillRole.AUCTION else side,
+                price_ticks=price,
+                qty_lots=lots,
+                liquidation=role == FillRole.LIQUIDATED,
+                auction=role == FillRole.AUCTION,
+            )
+            self._put(topic, trade)
+
+    def _listed(self, events: bytes, offset: int) -> None:
+        symbol, name = read_listed(events, offset)
+        open_from_now = SymbolState.OPEN  # as every symbol is listed
+        self._open_market(symbol, name.rstrip(b"\0").decode("utf-8", "replace"), open_from_now)
+        self._statistics.list_symbol(symbol)
+
+    def _open_market(self, symbol: int, name: str, state: int) -> None:
+        """Topics go by name; where another symbol has the same, the number is added."""
+        if any(other.book.name == name for other in self._markets.values()):
+            name = f"{name}#{symbol}"
+        self._markets[symbol] = Market(symbol, name)
+        now = SymbolStateChanged(sequence=self._engine_sequence, symbol=symbol, state=state)
+        self._remember(symbol, "state", now)
+
+    def _remember(self, symbol: int, kind: str, event: Event) -> None:
+        """What a new subscriber hears of a state before it has changed for the first time."""
+        wired = msgspec.Raw(wire.encode_events(encode_event(event), 0, []))
+        message = market.PublicEvent(**self._header_of(0), event=wired)
+        self._repeated[self._markets[symbol].topics[kind]] = self._encoder.encode(message)
+
+    def _marked(self, events: bytes, offset: int) -> None:
+        symbol, price_ticks = read_mark(events, offset)
+        self._statistics[symbol].move_mark(price_ticks)
+        self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
+
+    # ------------------------------------------------------------------------------ joining, and snapshots
+
     def join_marker(self, subscription: bytes) -> list[Publication]:
-        """What a new subscriber of a book gets first: a delta that changes nothing and names the last sequence.
+        """What a new subscriber gets first: the present state of a topic, with the sequence of its last message.
 
         It proves that the subscription is at work, so a snapshot asked for after it misses nothing.
         """
-        return [
-            (
-                market.book_topic(book.name).encode(),
-                self._encoder.encode(book.empty_delta(self.epoch, self._engine_sequence)),
-            )
-            for book in self.books.values()
-            if subscription == market.book_topic(book.name).encode()
-        ]
+        for symbol, listed in self._markets.items():
+            for kind, topic in listed.topics.items():
+                if topic == subscription:
+                    return self._present_state(symbol, listed, kind, topic)
+        return []
+
+    def _present_state(
+        self, symbol: int, listed: Market, kind: str, topic: bytes
+    ) -> list[Publication]:
+        header: dict[str, Any] = self._header_of(self._sequences.get(topic, 0))
+        match kind:
+            case "book":
+                message: market.Published = market.BookDelta(
+                    **header, symbol=symbol, bids=[], asks=[]
+                )
+            case "orders":
+                message = market.OrdersDelta(**header, symbol=symbol, changes=[])
+            case "top":
+                message = self._top_message(symbol, listed.top, header)
+            case "statistics":
+                message = self._statistics[symbol].message(**header)
+            case _:
+                return [(topic, self._repeated[topic])] if topic in self._repeated else []
+        return [(topic, self._encoder.encode(message))]
+
+    def public_name(self, symbol: int) -> str:
+        """The name that the symbol's topics have."""
+        return self._markets[symbol].book.name
 
     def snapshot(self, symbol: int, depth: int = 0) -> market.BookSnapshot:
-        """The book as of its last delta, to join the stream with.  KeyError on a symbol that is not listed."""
-        book = self.books[symbol]
+        """The levels as of their last delta, to join the stream with.  KeyError on a symbol that is not listed."""
+        listed = self._markets[symbol]
         return market.BookSnapshot(
             symbol=symbol,
             epoch=self.epoch,
-            sequence=book.sequence,
+            sequence=self._sequences.get(listed.topics["book"], 0),
             engine_sequence=self._engine_sequence,
-            bids=book.level_views(Side.BUY, book.sides[Side.BUY], depth),
-            asks=book.level_views(Side.SELL, book.sides[Side.SELL], depth),
+            bids=listed.book.levels(Side.BUY, depth),
+            asks=listed.book.levels(Side.SELL, depth),
         )
 
-    def _follow_book(self, number: int, events: bytes, offset: int) -> None:
-        """Carries one event over into the levels; the events that do not touch the book do nothing."""
-        if number == RESTED:
-            symbol, side, price, open_lots = read_rested(events, offset)
-            self.books[symbol].change(side, price, open_lots, 1)
-        elif number == FILL:
-            _, symbol, side, role, _, price, lots, open_lots = read_fill(events, offset)
-            if role == FillRole.MAKER:
-                self.books[symbol].change(side, price, -lots, 0 if open_lots else -1)
-        elif number == CANCELLED:
-            symbol, side, resting, price, open_lots = read_cancelled(events, offset)
-            if resting:
-                self.books[symbol].change(side, price, -open_lots, -1)
-        elif number == AMENDED:
-            symbol, side, kept, price, previous_lots, open_lots = read_amended(events, offset)
-            # Without its priority it is out of the book for now: an order_rested tells when it is back.
-            lots, orders = (open_lots - previous_lots, 0) if kept else (-previous_lots, -1)
-            self.books[symbol].change(side, price, lots, orders)
-        elif number == REDUCED:
-            symbol, side, resting, price, reduced_lots = read_reduced(events, offset)
-            if resting:
-                self.books[symbol].change(side, price, -reduced_lots, 0)
-        elif number == LISTED:
-            symbol, name = read_listed(events, offset)
-            self.books[symbol] = SymbolBook(symbol, name.rstrip(b"\0").decode("utf-8", "replace"))
-
-    def _publish_trade(
-        self, batch: Batch, events: bytes, offset: int, published: list[Publication]
-    ) -> None:
-        """One print per trade, made of the taker's half.  Auto-deleveraging has no price and is not a trade print."""
-        sequence, symbol, side, role, trade_id, price, lots, _ = read_fill(events, offset)
-        if role not in (FillRole.TAKER, FillRole.LIQUIDATED):
-            return
-        trade = market.Trade(
+    def orders_snapshot(self, symbol: int) -> market.OrdersSnapshot:
+        """The orders as of their last delta, queue by queue.  KeyError on a symbol that is not listed."""
+        listed = self._markets[symbol]
+        return market.OrdersSnapshot(
             symbol=symbol,
-            trade_id=trade_id,
-            engine_sequence=sequence,
-            timestamp_ns=batch.timestamp_ns,
-            side=side,
-            price_ticks=price,
-            qty_lots=lots,
-            liquidation=role == FillRole.LIQUIDATED,
-        )
-        published.append(
-            (market.trades_topic(self.books[symbol].name).encode(), self._encoder.encode(trade))
+            epoch=self.epoch,
+            sequence=self._sequences.get(listed.topics["orders"], 0),
+            engine_sequence=self._engine_sequence,
+            bids=listed.book.queue(Side.BUY),
+            asks=listed.book.queue(Side.SELL),
         )
 
-    def _topic(self, number: int, events: bytes, offset: int) -> str | None:
-        if number == MARK:
-            return market.mark_topic(self.books[read_symbol(events, offset)[0]].name)
-        if number == FUNDING:
-            return market.funding_topic(self.books[read_symbol(events, offset)[0]].name)
-        return TOPICS.get(number)
+    def statistics(self, symbol: int) -> market.Statistics:
+        """The statistics as of now.  KeyError on a symbol that is not listed."""
+        topic = self._markets[symbol].topics["statistics"]
+        return self._statistics[symbol].message(**self._header_of(self._sequences.get(topic, 0)))
+
+
+ACCOUNT_OFFSET = 4  # in the header of an event, after type and size
+assert [f.name for f in EVENT_HEADER.fields][:3] == ["type", "size", "account"]
+
+
+def without_account(events: bytes, offset: int) -> bytes:
+    """The record of an event at ``offset``, as if it were nobody's."""
+    _, size, _, _ = EVENT_START.unpack_from(events, offset)
+    rest = offset + ACCOUNT_OFFSET + 4
+    return events[offset : offset + ACCOUNT_OFFSET] + bytes(4) + events[rest : offset + size]

@@ -48,8 +48,11 @@ class OfOpenOrders(OfAccount, forbid_unknown_fields=True):
     symbol: int = 0  # 0: all
 
 
-class OfBook(msgspec.Struct, forbid_unknown_fields=True):
+class OfSymbol(msgspec.Struct, forbid_unknown_fields=True):
     symbol: int
+
+
+class OfBook(OfSymbol, forbid_unknown_fields=True):
     depth: int = 0  # 0: all levels
 
 
@@ -75,6 +78,8 @@ class Queries:
             "ping": self._ping,
             "get_symbols": self._get_symbols,
             "get_book": self._get_book,
+            "get_book_orders": self._get_book_orders,
+            "get_statistics": self._get_statistics,
             "get_funds": self._get_funds,
             "get_account": self._get_account,
             "get_positions": self._get_positions,
@@ -122,10 +127,17 @@ class Queries:
             raise QueryError(
                 Code.INVALID_ARGUMENTS, f"depth: wanted 0 (all) or more levels, got {wanted.depth}"
             )
-        try:
-            return self._publisher.snapshot(wanted.symbol, wanted.depth)
-        except KeyError:
-            raise QueryError(Code.UNKNOWN_SYMBOL, f"no symbol {wanted.symbol} is listed") from None
+        return of_symbol(
+            wanted.symbol, lambda: self._publisher.snapshot(wanted.symbol, wanted.depth)
+        )
+
+    def _get_book_orders(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        wanted = read_arguments(OfSymbol, arguments)
+        return of_symbol(wanted.symbol, lambda: self._publisher.orders_snapshot(wanted.symbol))
+
+    def _get_statistics(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        wanted = read_arguments(OfSymbol, arguments)
+        return of_symbol(wanted.symbol, lambda: self._publisher.statistics(wanted.symbol))
 
     def _get_funds(self, session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
@@ -167,6 +179,14 @@ def read_arguments(kind: type[Arguments], arguments: dict[str, Any]) -> Argument
         return msgspec.convert(arguments, kind)
     except msgspec.ValidationError as error:
         raise QueryError(Code.INVALID_ARGUMENTS, f"{error}") from None
+
+
+def of_symbol(symbol: int, answer: Callable[[], Answer]) -> Answer:
+    """An answer about a symbol, or the refusal where it is not listed."""
+    try:
+        return answer()
+    except KeyError:
+        raise QueryError(Code.UNKNOWN_SYMBOL, f"no symbol {symbol} is listed") from None
 
 
 def account_of(session: Session, wanted: OfAccount) -> int:

@@ -16,16 +16,35 @@ from enum import IntEnum
 from pathlib import Path
 
 from exchange.protocol import schema
+from exchange.protocol.layout import COUNTED
 from exchange.protocol.schema import Field, Message
 
 ROOT = Path(__file__).resolve().parents[2]
-ORIGIN = "GENERATED from exchange/protocol/schema.py by python -m exchange.protocol.generate: edit the table"
+ORIGIN = (
+    "GENERATED from exchange/protocol/{codes,schema}.py by python -m exchange.protocol.generate: "
+    "edit the table"
+)
 LINE_LENGTH = 100
 
 #: Bounds that the core multiplies with: C integers of 64 bits.
-WIDE_BOUNDS = ("PPM", "MAX_PRICE_TICKS", "MAX_QTY_LOTS", "MAX_AMOUNT_ATOMS", "MAX_EXPOSURE_ATOMS")
+WIDE_BOUNDS = (
+    "PPM",
+    "MAX_PRICE_TICKS",
+    "MAX_QTY_LOTS",
+    "MAX_AMOUNT_ATOMS",
+    "MAX_TIMEOUT_MS",
+    "MAX_EXPOSURE_ATOMS",
+)
 #: Bounds that may be the length of a C array.
-NARROW_BOUNDS = ("MAX_BRACKETS", "MAX_NAME_BYTES", "MAX_ACCOUNT", "MAX_SYMBOL", "FIRST_EVENT")
+NARROW_BOUNDS = (
+    "MAX_BRACKETS",
+    "MAX_LIST_ORDERS",
+    "MAX_NAME_BYTES",
+    "MAX_ACCOUNT",
+    "MAX_SYMBOL",
+    "REMEMBERED_ORDERS",
+    "FIRST_EVENT",
+)
 
 
 def upper_snake(class_name: str) -> str:
@@ -60,10 +79,14 @@ def render_wire_pxd() -> str:
             "    uint32_t maintenance_ppm",
             "    uint32_t initial_ppm",
         ],
-        c_struct(schema.COMMAND_HEADER, schema.COMMAND_HEADER.fields),
-        c_struct(schema.EVENT_HEADER, schema.EVENT_HEADER.fields),
-        *(c_struct(m, schema.COMMAND_HEADER.fields + m.fields) for m in schema.COMMANDS),
-        *(c_struct(m, schema.EVENT_HEADER.fields + m.fields) for m in schema.EVENTS),
+        [
+            "# What an order is: all that follows the header in place_order, and each entry of place_orders.",
+            *c_struct("order", schema.ORDER_FIELDS),
+        ],
+        c_struct("command_header", schema.COMMAND_HEADER.fields),
+        c_struct("event_header", schema.EVENT_HEADER.fields),
+        *(block for m in schema.COMMANDS for block in c_command(m)),
+        *(c_struct(m.name, schema.EVENT_HEADER.fields + m.fields) for m in schema.EVENTS),
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -87,14 +110,34 @@ def c_enum(members: Iterable[tuple[str, int]]) -> list[str]:
     return ["cdef enum:", *(f"    {name} = {value}" for name, value in members)]
 
 
-def c_struct(message: Message, fields: Iterable[Field]) -> list[str]:
-    return [f"cdef packed struct wire_{message.name}:", *(f"    {c_field(f)}" for f in fields)]
+def c_command(message: Message) -> list[list[str]]:
+    """The struct of a command; where it ends with a list, also that of the part in front of the list."""
+    fields = schema.COMMAND_HEADER.fields + message.fields
+    if not has_orders(message):
+        return [c_struct(message.name, fields)]
+    return [
+        [
+            f"# {message.name} without its list, and with the longest.  A record ends with its last order: of",
+            f"# {fields[-1].name} there is what order_count says, so the struct is never copied as a whole.",
+            *c_struct(f"{message.name}_head", fields[:-1]),
+        ],
+        c_struct(message.name, fields),
+    ]
+
+
+def c_struct(name: str, fields: Iterable[Field]) -> list[str]:
+    return [f"cdef packed struct wire_{name}:", *(f"    {c_field(f)}" for f in fields)]
+
+
+C_LENGTHS = {
+    "name": "[MAX_NAME_BYTES]",
+    "brackets": "[MAX_BRACKETS]",
+    "orders": "[MAX_LIST_ORDERS]",
+}
 
 
 def c_field(field: Field) -> str:
-    c_type = schema.KINDS[field.kind][1]
-    length = {"name": "[MAX_NAME_BYTES]", "brackets": "[MAX_BRACKETS]"}.get(field.kind, "")
-    return f"{c_type} {field.name}{length}"
+    return f"{schema.KINDS[field.kind][1]} {field.name}{C_LENGTHS.get(field.kind, '')}"
 
 
 # ----------------------------------------------------------------------- exchange/protocol/messages.py
@@ -125,13 +168,23 @@ from exchange.protocol.schema import (
 Bracket: TypeAlias = tuple[int, int, int]
 
 
+class OrderEntry(msgspec.Struct, {options}):
+    """One order of ``PlaceOrders``: what ``PlaceOrder`` says of an order."""
+
+{order_fields}
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What commands and events have in common: the number of their type in the table."""
 
     number: ClassVar[int] = 0
 '''
 
-PYTHON_TYPES = {"name": "str", "brackets": "tuple[Bracket, ...]"}
+PYTHON_TYPES = {
+    "name": "str",
+    "brackets": "tuple[Bracket, ...]",
+    "orders": "tuple[OrderEntry, ...]",
+}
 STRUCT_OPTIONS = "frozen=True, kw_only=True, gc=False"
 
 
@@ -141,6 +194,8 @@ def render_messages_py() -> str:
         MESSAGES_HEAD.format(
             origin=ORIGIN,
             enums="\n".join(f"    {name}," for name in sorted(e.__name__ for e in schema.ENUMS)),
+            options=STRUCT_OPTIONS,
+            order_fields="\n".join(map(python_field, schema.ORDER_FIELDS)),
         ),
         *(python_struct(m, command_fields(m)) for m in schema.COMMANDS),
         *(python_struct(m, event_fields(m)) for m in schema.EVENTS),
@@ -156,7 +211,7 @@ def command_fields(message: Message) -> list[Field]:
     _, _, account, *stamps = schema.COMMAND_HEADER.fields
     return [
         zero_default(account),
-        *(f for f in message.fields if f.name != "bracket_count"),
+        *(f for f in message.fields if f.name not in COUNTED),
         *(zero_default(f) for f in stamps),
     ]
 
@@ -225,7 +280,15 @@ def constants_first(name: str) -> tuple[bool, str]:
     return not name.isupper(), name
 
 
-EXTRA_EXPORTS = ("Bracket", "Command", "COMMAND_CLASSES", "Event", "EVENT_CLASSES", "Message")
+EXTRA_EXPORTS = (
+    "Bracket",
+    "Command",
+    "COMMAND_CLASSES",
+    "Event",
+    "EVENT_CLASSES",
+    "Message",
+    "OrderEntry",
+)
 
 
 def python_class_table(name: str, union: str, messages: Sequence[Message]) -> list[str]:
@@ -247,10 +310,13 @@ All numbers are integers in the unit that the name ends in: `_ticks` and `_lots`
 number of arrays may stand one after the other in one ZeroMQ message. Trailing fields that equal their
 default may be left out of a command. `name` is a string of at most {schema.MAX_NAME_BYTES} bytes of UTF-8
 without zero bytes, `brackets` an array of at most {schema.MAX_BRACKETS} arrays of three integers;
-`bracket_count` is its length and does not travel. The `request_id` is the client's own number (64 bits,
+`bracket_count` is its length and does not travel. `orders` is an array of at most {schema.MAX_LIST_ORDERS}
+arrays, each with the fields of `place_order` from `symbol` on, of which again trailing ones may be left out;
+`order_count` is its length and does not travel. The `request_id` is the client's own number (64 bits,
 unsigned); in an event that answers no command of the account it concerns, it is 0.
 
-**In the journal** a command is a packed little-endian record: the header and then its fields.
+**In the journal** a command is a packed little-endian record: the header and then its fields. In a record
+`orders` is as long as `order_count` says, {schema.ORDER_BYTES} bytes an order; all other records have one size.
 """
 
 CODES_INTRODUCTION = """\
@@ -296,7 +362,12 @@ def md_title(message: Message) -> str:
 
 def md_command_prose(message: Message) -> str:
     sender = "the operator (admin socket)" if message.sender == "admin" else "a trader"
-    return f"{message.prose} Sent by {sender}; {message.size} bytes as a record."
+    more = f" and {schema.ORDER_BYTES} more for each order" if has_orders(message) else ""
+    return f"{message.prose} Sent by {sender}; {message.size} bytes{more} as a record."
+
+
+def has_orders(message: Message) -> bool:
+    return any(field.kind == "orders" for field in message.fields)
 
 
 def md_event_prose(message: Message) -> str:

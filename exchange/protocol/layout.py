@@ -17,7 +17,7 @@ from exchange.protocol.schema import Field, Message
 COMMAND_HEADER_BYTES = struct.calcsize("<" + schema.COMMAND_HEADER.body_format)
 EVENT_HEADER_BYTES = struct.calcsize("<" + schema.EVENT_HEADER.body_format)
 #: Fields that only records have: how much of another field is used.
-COUNTED = {"bracket_count": "brackets"}
+COUNTED = {"bracket_count": "brackets", "order_count": "orders"}
 #: The kinds of the three numbers of a bracket.
 BRACKET_KINDS = ("i64", "u32", "u32")
 BRACKET_BYTES = schema.KINDS["brackets"][2] // schema.MAX_BRACKETS
@@ -37,22 +37,24 @@ def integer_range(kind: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Item:
-    """One element of a wire message after type and request id."""
+    """One element of a wire message after type and request id, or of an order in a list."""
 
     name: str
     kind: str
-    offset: int  # in the record
-    count_offset: int = -1  # of the record's own count of what is used (brackets)
+    offset: int  # in the record, or in the order
+    count_offset: int = -1  # of the record's own count of what is used (brackets, orders)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A message on the wire and as a record."""
+    """A message on the wire and as a record; or an order in a list of them."""
 
     message: Message
     items: tuple[Item, ...]
     required: int  # the items up to here have no default and must be sent
-    template: bytes  # the record with every default in it and zeros elsewhere
+    template: (
+        bytes  # the record with every default in it and zeros elsewhere (of a list: none of it)
+    )
 
 
 def make_layout(message: Message, header: Message) -> Layout:
@@ -91,16 +93,34 @@ def required_items(fields: list[Field]) -> int:
 def make_template(message: Message, placed: list[tuple[Field, int]]) -> bytes:
     record = bytearray(message.size)
     struct.pack_into("<HH", record, 0, message.number, message.size)
+    pack_defaults(record, placed)
+    return bytes(record)
+
+
+def pack_defaults(record: bytearray, placed: list[tuple[Field, int]]) -> None:
     for field, offset in placed:
         if isinstance(field.default, int):
             struct.pack_into("<" + schema.KINDS[field.kind][0], record, offset, field.default)
-    return bytes(record)
+
+
+def make_order_layout() -> Layout:
+    placed = place_fields(schema.ORDER_FIELDS)
+    template = bytearray(schema.ORDER_BYTES)
+    pack_defaults(template, placed)
+    return Layout(
+        message=schema.COMMAND_BY_NAME["place_orders"],
+        items=tuple(Item(field.name, field.kind, offset) for field, offset in placed),
+        required=required_items(list(schema.ORDER_FIELDS)),
+        template=bytes(template),
+    )
 
 
 LAYOUTS: dict[int, Layout] = {
     **{m.number: make_layout(m, schema.COMMAND_HEADER) for m in schema.COMMANDS},
     **{m.number: make_layout(m, schema.EVENT_HEADER) for m in schema.EVENTS},
 }
+#: An order in the list of ``place_orders``: its elements, and the bytes that it is in the record.
+ORDER_LAYOUT = make_order_layout()
 
 
 # ---------------------------------------------------------------------------------------------- errors
@@ -119,6 +139,9 @@ class Wanted(IntEnum):
     BRACKET = 8
     BRACKET_INTEGER = 9
     END = 10
+    ORDERS = 11
+    ORDER = 12
+    ORDER_INTEGER = 13
 
 
 @dataclass(frozen=True)
@@ -129,8 +152,9 @@ class Fault:
     position: int
     number: int = 0  # the message's, once it is known
     item: int = 0
-    part: int = 0  # of a bracket
+    part: int = 0  # of a bracket or of an order
     events: bool = False  # whether events were wanted
+    entry: int = 0  # which order of a list
 
 
 def refusal(payload: bytes, fault: Fault) -> ValueError:
@@ -182,6 +206,16 @@ def describe_wanted_item(fault: Fault) -> str:
             return f"{name}.{item.name}, an array of at most {schema.MAX_BRACKETS} brackets"
         case Wanted.BRACKET:
             return f"a bracket of {name}, [floor_atoms, maintenance_ppm, initial_ppm]"
+        case Wanted.ORDERS:
+            return f"{name}.{item.name}, an array of at most {schema.MAX_LIST_ORDERS} orders"
+        case Wanted.ORDER:
+            least, most = ORDER_LAYOUT.required, len(ORDER_LAYOUT.items)
+            return f"{name}.{item.name}[{fault.entry}], an array of {least} .. {most} elements"
+        case Wanted.ORDER_INTEGER:
+            part_of = ORDER_LAYOUT.items[fault.part]
+            return (
+                f"{name}.{item.name}[{fault.entry}].{part_of.name}, {describe_range(part_of.kind)}"
+            )
         case _:
             part = ("floor_atoms", "maintenance_ppm", "initial_ppm")[fault.part]
             return f"{part} of a bracket of {name}, {describe_range(BRACKET_KINDS[fault.part])}"

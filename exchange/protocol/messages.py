@@ -1,6 +1,6 @@
 """The commands and events of the exchange as typed, immutable objects: what Python code handles.
 
-GENERATED from exchange/protocol/schema.py by python -m exchange.protocol.generate: edit the table.
+GENERATED from exchange/protocol/{codes,schema}.py by python -m exchange.protocol.generate: edit the table.
 
 Every number is an integer in the unit that its name ends in; codes (``side``, ``reason``) are plain
 integers that compare equal to the members of the enums in ``schema``.
@@ -21,17 +21,41 @@ from exchange.protocol.schema import (
     FillRole,
     FundCause,
     LiquidationMode,
+    ListMode,
     MarginMode,
     OrderFlag,
+    OrderPlace,
     OrderType,
     RejectReason,
     SelfTradePrevention,
     Side,
+    SymbolState,
     TimeInForce,
+    TriggerBy,
 )
 
 #: (notional floor in atoms, maintenance ppm, initial ppm); initial 0 reads as the maintenance rate.
 Bracket: TypeAlias = tuple[int, int, int]
+
+
+class OrderEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One order of ``PlaceOrders``: what ``PlaceOrder`` says of an order."""
+
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    order_type: int = 0  # limit, market, or one of those that wait for a trigger
+    time_in_force: int = 0  # GTC, IOC, FOK or GTD
+    self_trade: int = 0  # self-trade prevention of this order
+    flags: int = 0  # sum of order flags
+    price_ticks: int = 0  # limit; of a market order the worst price it may have, 0: none
+    qty_lots: int = 0  # 1 .. 10^12; 0 with close-position
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    display_lots: int = 0  # iceberg: what is shown at a time; 0: all
+    expires_ns: int = 0  # GTD: when it is cancelled, nanoseconds since the epoch
+    trigger_ticks: int = 0  # stop and take-profit: the price that sets it off
+    callback_ticks: int = 0  # trailing stop: its distance from the best price since, in ticks
+    callback_ppm: int = 0  # trailing stop: its distance as a share of that price
+    trigger_by: int = 0  # what the trigger watches: mark or last trade
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -133,19 +157,25 @@ class ChangeIsolatedMargin(Message, frozen=True, kw_only=True, gc=False):
 
 
 class PlaceOrder(Message, frozen=True, kw_only=True, gc=False):
-    """Places an order (MATCH-01..06)."""
+    """Places an order (MATCH-01..06, MATCH-10, MATCH-15)."""
 
     number: ClassVar[int] = 7
     account: int = 0  # the account that acts; 0 for the operator
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    order_type: int = 0  # limit or market
-    time_in_force: int = 0  # GTC, IOC or FOK
+    order_type: int = 0  # limit, market, or one of those that wait for a trigger
+    time_in_force: int = 0  # GTC, IOC, FOK or GTD
     self_trade: int = 0  # self-trade prevention of this order
     flags: int = 0  # sum of order flags
-    price_ticks: int = 0  # limit; 0 for a market order
-    qty_lots: int = 0  # 1 .. 10^12
+    price_ticks: int = 0  # limit; of a market order the worst price it may have, 0: none
+    qty_lots: int = 0  # 1 .. 10^12; 0 with close-position
     client_order_id: int = 0  # the account's own number for the order; 0: none
+    display_lots: int = 0  # iceberg: what is shown at a time; 0: all
+    expires_ns: int = 0  # GTD: when it is cancelled, nanoseconds since the epoch
+    trigger_ticks: int = 0  # stop and take-profit: the price that sets it off
+    callback_ticks: int = 0  # trailing stop: its distance from the best price since, in ticks
+    callback_ppm: int = 0  # trailing stop: its distance as a share of that price
+    trigger_by: int = 0  # what the trigger watches: mark or last trade
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -173,7 +203,7 @@ class CancelAll(Message, frozen=True, kw_only=True, gc=False):
 
 
 class AmendOrder(Message, frozen=True, kw_only=True, gc=False):
-    """Changes price or total quantity of one order in one step (MATCH-05)."""
+    """Changes one order in one step: price, total quantity, display, expiry, trigger (MATCH-05)."""
 
     number: ClassVar[int] = 10
     account: int = 0  # the account that acts; 0 for the operator
@@ -181,6 +211,11 @@ class AmendOrder(Message, frozen=True, kw_only=True, gc=False):
     client_order_id: int = 0  # the account's own number for the order; 0: none
     price_ticks: int = 0  # new limit; 0: as it is
     qty_lots: int = 0  # new total quantity, what is filled included; 0: as it is
+    display_lots: int = 0  # new display quantity of an iceberg; 0: as it is
+    expires_ns: int = 0  # new expiry of a GTD order; 0: as it is
+    trigger_ticks: int = 0  # new trigger of a waiting stop or take-profit; 0: as it is
+    callback_ticks: int = 0  # new distance of a waiting trailing stop; 0: as it is
+    callback_ppm: int = 0  # the same as a share of the price; 0: as it is
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -211,10 +246,56 @@ class SettleFunding(Message, frozen=True, kw_only=True, gc=False):
 
 
 class AdvanceTime(Message, frozen=True, kw_only=True, gc=False):
-    """Does nothing but let time pass."""
+    """Lets time pass: what is due expires, and a symbol in auction tells its indication."""
 
     number: ClassVar[int] = 13
     account: int = 0  # the account that acts; 0 for the operator
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class PlaceOrders(Message, frozen=True, kw_only=True, gc=False):
+    """Places up to 64 orders in one command, each on its own or linked (MATCH-14)."""
+
+    number: ClassVar[int] = 14
+    account: int = 0  # the account that acts; 0 for the operator
+    list_mode: int = 0  # what the orders have to do with each other
+    orders: tuple[OrderEntry, ...]  # the orders; fields as in place_order
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetSymbolState(Message, frozen=True, kw_only=True, gc=False):
+    """Opens, halts, settles a symbol or calls an auction (MATCH-12)."""
+
+    number: ClassVar[int] = 15
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    state: int  # the state from now on
+    price_ticks: int = 0  # settled: the final mark; else 0
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetCountdown(Message, frozen=True, kw_only=True, gc=False):
+    """Cancels all of the account's orders when the time is up, unless it is set again
+    (MATCH-07).
+    """
+
+    number: ClassVar[int] = 16
+    account: int = 0  # the account that acts; 0 for the operator
+    timeout_ms: int = 0  # from the time of this command; 0: no countdown
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetStpGroup(Message, frozen=True, kw_only=True, gc=False):
+    """Puts an account into a group whose members never trade with each other (MATCH-06)."""
+
+    number: ClassVar[int] = 17
+    account: int = 0  # the account that acts; 0 for the operator
+    member_account: int  # the account
+    stp_group: int = 0  # number of the group; 0: none
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -266,7 +347,7 @@ class OrderCancelled(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    resting: int  # 1 if it stood in the book, 0 if it was the rest of a taker
+    place: int  # where it was: the rest of a taker, in the book, or waiting
     reason: int  # why
     order_id: int  # given by the engine, rising from 1
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -301,7 +382,7 @@ class OrderReduced(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    resting: int  # 1 if it stands in the book, 0 if it is the taker
+    place: int  # taker or book
     order_id: int  # given by the engine, rising from 1
     client_order_id: int = 0  # the account's own number for the order; 0: none
     price_ticks: int  # limit; 0 for a market order
@@ -319,10 +400,10 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    role: int  # maker, taker, liquidated, deleveraged or adl_counterparty
+    role: int  # the part played in it
     margin_mode: int  # of the position
-    trade_id: int  # rising from 1
-    order_id: int  # 0 in auto-deleveraging
+    trade_id: int  # rising from 1; 0 in settlement
+    order_id: int  # 0 in auto-deleveraging and settlement
     client_order_id: int = 0  # the account's own number for the order; 0: none
     price_ticks: int  # the maker's price; 0 in auto-deleveraging
     qty_lots: int  # quantity
@@ -477,6 +558,132 @@ class DeficitUncovered(Message, frozen=True, kw_only=True, gc=False):
     shortfall_atoms: int  # by which the pool is below zero
 
 
+class OrderWaiting(Message, frozen=True, kw_only=True, gc=False):
+    """An order waits for its trigger, as the fields say now: after it was accepted, amended or
+    armed (MATCH-10).
+    """
+
+    number: ClassVar[int] = 146
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    order_type: int  # its type
+    trigger_by: int  # what it watches
+    flags: int  # sum of order flags
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    trigger_ticks: int  # where it goes off as things stand
+    price_ticks: int  # limit; of a market type its worst price, 0: none
+    open_lots: int  # quantity; 0: close-position, or an exit whose entry has not filled
+
+
+class OrderTriggered(Message, frozen=True, kw_only=True, gc=False):
+    """The trigger of an order was reached: it acts now."""
+
+    number: ClassVar[int] = 147
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    trigger_ticks: int  # the trigger
+    watched_ticks: int  # the mark or last price that reached it
+    open_lots: int  # the quantity it acts with
+
+
+class OrderShown(Message, frozen=True, kw_only=True, gc=False):
+    """What an iceberg shows in the book from now on; with refreshed 1 it went to the back of its
+    level.
+    """
+
+    number: ClassVar[int] = 148
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    side: int  # buy or sell
+    refreshed: int  # 1: a new slice, at the back of the level
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+    price_ticks: int  # limit
+    shown_lots: int  # visible quantity
+
+
+class EntryAccepted(Message, frozen=True, kw_only=True, gc=False):
+    """The result of one order of a list that was accepted."""
+
+    number: ClassVar[int] = 149
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    index: int  # place in the list, from 0
+    order_id: int  # given by the engine, rising from 1
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+
+
+class EntryRejected(Message, frozen=True, kw_only=True, gc=False):
+    """The result of one order of a list that was refused: it changed nothing."""
+
+    number: ClassVar[int] = 150
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    index: int  # place in the list, from 0
+    reason: int  # why
+    client_order_id: int = 0  # the account's own number for the order; 0: none
+
+
+class SymbolStateChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The state of a symbol from now on."""
+
+    number: ClassVar[int] = 151
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    state: int  # its state
+
+
+class AuctionIndicated(Message, frozen=True, kw_only=True, gc=False):
+    """What an auction would give at this moment."""
+
+    number: ClassVar[int] = 152
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    price_ticks: int  # uncrossing price; 0: nothing would trade
+    qty_lots: int  # what would trade
+    imbalance_lots: int  # what would be left at that price; positive: buys, negative: sells
+
+
+class AuctionUncrossed(Message, frozen=True, kw_only=True, gc=False):
+    """An auction trades at one price; its fills follow."""
+
+    number: ClassVar[int] = 153
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    price_ticks: int  # the one price
+    qty_lots: int  # what can trade at it
+    imbalance_lots: int  # what is left at it; positive: buys, negative: sells
+
+
+class CountdownSet(Message, frozen=True, kw_only=True, gc=False):
+    """When the account's orders will be cancelled."""
+
+    number: ClassVar[int] = 154
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    expires_ns: int  # nanoseconds since the epoch; 0: never
+
+
+class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
+    """The group of accounts that an account does not trade with."""
+
+    number: ClassVar[int] = 155
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    stp_group: int  # number of the group; 0: none
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -491,6 +698,10 @@ Command: TypeAlias = (
     | SetMark
     | SettleFunding
     | AdvanceTime
+    | PlaceOrders
+    | SetSymbolState
+    | SetCountdown
+    | SetStpGroup
 )
 
 
@@ -513,6 +724,16 @@ Event: TypeAlias = (
     | LiquidationOrder
     | LiquidationEnded
     | DeficitUncovered
+    | OrderWaiting
+    | OrderTriggered
+    | OrderShown
+    | EntryAccepted
+    | EntryRejected
+    | SymbolStateChanged
+    | AuctionIndicated
+    | AuctionUncrossed
+    | CountdownSet
+    | StpGroupSet
 )
 
 
@@ -530,6 +751,10 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     11: SetMark,
     12: SettleFunding,
     13: AdvanceTime,
+    14: PlaceOrders,
+    15: SetSymbolState,
+    16: SetCountdown,
+    17: SetStpGroup,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -550,6 +775,16 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     143: LiquidationOrder,
     144: LiquidationEnded,
     145: DeficitUncovered,
+    146: OrderWaiting,
+    147: OrderTriggered,
+    148: OrderShown,
+    149: EntryAccepted,
+    150: EntryRejected,
+    151: SymbolStateChanged,
+    152: AuctionIndicated,
+    153: AuctionUncrossed,
+    154: CountdownSet,
+    155: StpGroupSet,
 }
 
 __all__ = [
@@ -558,6 +793,8 @@ __all__ = [
     "Accepted",
     "AdvanceTime",
     "AmendOrder",
+    "AuctionIndicated",
+    "AuctionUncrossed",
     "BalanceCause",
     "BalanceChanged",
     "Bracket",
@@ -566,9 +803,12 @@ __all__ = [
     "CancelReason",
     "ChangeIsolatedMargin",
     "Command",
+    "CountdownSet",
     "DeficitUncovered",
     "Deposit",
     "DepositFund",
+    "EntryAccepted",
+    "EntryRejected",
     "Event",
     "Fill",
     "FillRole",
@@ -580,6 +820,7 @@ __all__ = [
     "LiquidationOrder",
     "LiquidationSettled",
     "LiquidationStarted",
+    "ListMode",
     "ListSymbol",
     "MarginMode",
     "MarginModeChanged",
@@ -587,19 +828,32 @@ __all__ = [
     "Message",
     "OrderAmended",
     "OrderCancelled",
+    "OrderEntry",
     "OrderFlag",
+    "OrderPlace",
     "OrderReduced",
     "OrderRested",
+    "OrderShown",
+    "OrderTriggered",
     "OrderType",
+    "OrderWaiting",
     "PlaceOrder",
+    "PlaceOrders",
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetStpGroup",
+    "SetSymbolState",
     "SettleFunding",
     "Side",
+    "StpGroupSet",
     "SymbolListed",
+    "SymbolState",
+    "SymbolStateChanged",
     "TimeInForce",
+    "TriggerBy",
     "Withdraw",
 ]

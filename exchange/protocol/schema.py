@@ -3,7 +3,7 @@
 Theory of operation.  A *record* is a packed little-endian struct: a fixed header and then the fields of its
 type, in the order of this table.  Commands as records are what the journal stores and what an engine applies;
 events as records are what an engine returns.  On the wire the same fields travel as one msgpack array.
-Everything else is made from this table and from nothing else:
+Everything else is made from this table (and ``codes``, what its small numbers mean) and from nothing else:
 
 * ``native/wire.pxd``, the C structs and enums of the matching core,
 * ``exchange/protocol/messages.py``, the typed objects that Python code handles,
@@ -20,209 +20,35 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
+# Who reads the table finds its codes here as well.
+from exchange.protocol.codes import ENUMS as ENUMS
+from exchange.protocol.codes import REJECT_PROSE as REJECT_PROSE
+from exchange.protocol.codes import BalanceCause as BalanceCause
+from exchange.protocol.codes import CancelReason as CancelReason
+from exchange.protocol.codes import FillRole as FillRole
+from exchange.protocol.codes import FundCause as FundCause
+from exchange.protocol.codes import LiquidationMode as LiquidationMode
+from exchange.protocol.codes import ListMode as ListMode
+from exchange.protocol.codes import MarginMode as MarginMode
+from exchange.protocol.codes import OrderFlag as OrderFlag
+from exchange.protocol.codes import OrderPlace as OrderPlace
+from exchange.protocol.codes import OrderType as OrderType
+from exchange.protocol.codes import RejectReason as RejectReason
+from exchange.protocol.codes import SelfTradePrevention as SelfTradePrevention
+from exchange.protocol.codes import Side as Side
+from exchange.protocol.codes import SymbolState as SymbolState
+from exchange.protocol.codes import TimeInForce as TimeInForce
+from exchange.protocol.codes import TriggerBy as TriggerBy
+
 MAX_BRACKETS = 16
+MAX_LIST_ORDERS = 64
 MAX_NAME_BYTES = 16
-
-# ------------------------------------------------------------------------------------------------ codes
-
-
-class Side(IntEnum):
-    """The side of an order."""
-
-    BUY = 0
-    SELL = 1
-
-
-class OrderType(IntEnum):
-    """How an order is priced."""
-
-    LIMIT = 0
-    MARKET = 1
-
-
-class TimeInForce(IntEnum):
-    """How long an order lives (MATCH-03)."""
-
-    GTC = 0
-    IOC = 1
-    FOK = 2
-
-
-class SelfTradePrevention(IntEnum):
-    """What happens when an order would trade with another of its own account (MATCH-06)."""
-
-    CANCEL_TAKER = 0
-    CANCEL_MAKER = 1
-    CANCEL_BOTH = 2
-    DECREMENT = 3
-
-
-class MarginMode(IntEnum):
-    """Which collateral pool backs a position: the account's wallet, or a pool of its own (ACCT-01)."""
-
-    CROSS = 0
-    ISOLATED = 1
-
-
-class LiquidationMode(IntEnum):
-    """How much of a position one liquidation order closes (LIQ-04)."""
-
-    FULL = 0
-    FRACTION = 1
-    TARGET = 2
-
-
-class FillRole(IntEnum):
-    """The part an account played in a fill."""
-
-    MAKER = 0
-    TAKER = 1
-    LIQUIDATED = 2
-    DELEVERAGED = 3
-    ADL_COUNTERPARTY = 4
-
-
-class CancelReason(IntEnum):
-    """Why an order left without being filled."""
-
-    REQUESTED = 1
-    CANCEL_ALL = 2
-    IMMEDIATE_OR_CANCEL = 3
-    FILL_OR_KILL = 4
-    SELF_TRADE = 5
-    REDUCE_ONLY = 6
-    INSUFFICIENT_MARGIN = 7
-    LIQUIDATION = 8
-
-
-class BalanceCause(IntEnum):
-    """Why a wallet or an isolated pool changed other than by a fill."""
-
-    DEPOSIT = 1
-    WITHDRAWAL = 2
-    ISOLATED_MARGIN = 3
-    MARGIN_MODE = 4
-    FUNDING = 5
-    FUND_COVER = 6
-
-
-class FundCause(IntEnum):
-    """Why an insurance fund changed."""
-
-    DEPOSIT = 1
-    LIQUIDATION_FEE = 2
-    LIQUIDATION_DEFICIT = 3
-    DEFICIT_COVER = 4
-    FUNDING_RESIDUE = 5
-
-
-class OrderFlag(IntEnum):
-    """Bits of an order's ``flags``; they add up."""
-
-    POST_ONLY = 1
-    REDUCE_ONLY = 2
-
-
-class RejectReason(IntEnum):
-    """Why a command was refused.  The number is the precedence: of several reasons the smallest is given."""
-
-    MALFORMED_COMMAND = 1
-    INVALID_ACCOUNT = 2
-    INVALID_SYMBOL = 3
-    UNKNOWN_SYMBOL = 4
-    SYMBOL_EXISTS = 5
-    INVALID_SIDE = 6
-    INVALID_ORDER_TYPE = 7
-    INVALID_TIME_IN_FORCE = 8
-    INVALID_SELF_TRADE_PREVENTION = 9
-    INVALID_FLAGS = 10
-    INVALID_MARGIN_MODE = 11
-    INVALID_PRICE = 12
-    INVALID_QUANTITY = 13
-    INVALID_AMOUNT = 14
-    INVALID_MARGIN_RATE = 15
-    INVALID_BRACKETS = 16
-    INVALID_POLICY = 17
-    VALUE_NOT_WHOLE = 18
-    UNKNOWN_ORDER = 19
-    NOTHING_TO_AMEND = 20
-    NO_MARK_PRICE = 21
-    DUPLICATE_CLIENT_ORDER_ID = 22
-    QUANTITY_BELOW_FILLED = 23
-    QUANTITY_BELOW_MINIMUM = 24
-    QUANTITY_ABOVE_MAXIMUM = 25
-    NOTIONAL_BELOW_MINIMUM = 26
-    PRICE_OUT_OF_BAND = 27
-    TOO_MANY_OPEN_ORDERS = 28
-    VALUE_OUT_OF_RANGE = 29
-    OUT_OF_CAPACITY = 30
-    POOL_LIQUIDATING = 31
-    REDUCE_ONLY_WOULD_OPEN = 32
-    POST_ONLY_WOULD_TAKE = 33
-    NO_ISOLATED_POSITION = 34
-    LEVERAGE_TOO_HIGH = 35
-    WITHDRAWALS_STOPPED = 36
-    INSUFFICIENT_MARGIN = 37
-
-
-REJECT_PROSE: dict[RejectReason, str] = {
-    RejectReason.MALFORMED_COMMAND: "the record's type or size is not one of this table",
-    RejectReason.INVALID_ACCOUNT: "the account number is 0 or above 16,777,215",
-    RejectReason.INVALID_SYMBOL: "the symbol number is 0 or above 65,535, or its name is empty",
-    RejectReason.UNKNOWN_SYMBOL: "no symbol with this number is listed",
-    RejectReason.SYMBOL_EXISTS: "a symbol with this number is already listed",
-    RejectReason.INVALID_SIDE: "the side is neither buy nor sell (for cancel_all: nor both)",
-    RejectReason.INVALID_ORDER_TYPE: "the order type is not one of the table",
-    RejectReason.INVALID_TIME_IN_FORCE: "unknown time in force, or GTC on a market order",
-    RejectReason.INVALID_SELF_TRADE_PREVENTION: "the self-trade prevention mode is not one of the table",
-    RejectReason.INVALID_FLAGS: "an unknown flag, or post-only on an order that cannot rest",
-    RejectReason.INVALID_MARGIN_MODE: "the margin mode is neither cross nor isolated",
-    RejectReason.INVALID_PRICE: "the price is outside 1 .. 10^12 ticks, or a market order names a price",
-    RejectReason.INVALID_QUANTITY: "the quantity is outside 1 .. 10^12 lots",
-    RejectReason.INVALID_AMOUNT: "the amount is zero or negative where it must be positive, or beyond 10^18 atoms",
-    RejectReason.INVALID_MARGIN_RATE: "the initial margin rate is outside 0 .. 1,000,000 ppm",
-    RejectReason.INVALID_BRACKETS: "brackets must start at 0, rise in floor and rates, and be exact at their edges",
-    RejectReason.INVALID_POLICY: "a number of the listing is outside its bounds",
-    RejectReason.VALUE_NOT_WHOLE: "tick size x lot size is not atoms_per_tick_lot atoms",
-    RejectReason.UNKNOWN_ORDER: "the account has no live order with this order id or client order id",
-    RejectReason.NOTHING_TO_AMEND: "neither the price nor the quantity would change",
-    RejectReason.NO_MARK_PRICE: "the symbol has no mark price yet",
-    RejectReason.DUPLICATE_CLIENT_ORDER_ID: "the account has a live order with this client order id",
-    RejectReason.QUANTITY_BELOW_FILLED: "the new total quantity is not above what is already filled",
-    RejectReason.QUANTITY_BELOW_MINIMUM: "the quantity is below the symbol's minimum",
-    RejectReason.QUANTITY_ABOVE_MAXIMUM: "the quantity is above the symbol's maximum",
-    RejectReason.NOTIONAL_BELOW_MINIMUM: "the order's value is below the symbol's minimum notional",
-    RejectReason.PRICE_OUT_OF_BAND: "a buy above, or a sell below, the price band around the mark",
-    RejectReason.TOO_MANY_OPEN_ORDERS: "the account has the symbol's maximum of open orders",
-    RejectReason.VALUE_OUT_OF_RANGE: "the symbol's exposure limit, or the range of money, would be exceeded",
-    RejectReason.OUT_OF_CAPACITY: "the engine has no room for another order, account or symbol",
-    RejectReason.POOL_LIQUIDATING: "the collateral pool is being liquidated: only the engine trades for it",
-    RejectReason.REDUCE_ONLY_WOULD_OPEN: "there is no position on the other side that the order could reduce",
-    RejectReason.POST_ONLY_WOULD_TAKE: "the order would trade at once",
-    RejectReason.NO_ISOLATED_POSITION: "there is no isolated position whose margin could be changed",
-    RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
-    RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
-    RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
-}
-
-ENUMS: tuple[type[IntEnum], ...] = (
-    Side,
-    OrderType,
-    TimeInForce,
-    SelfTradePrevention,
-    MarginMode,
-    LiquidationMode,
-    FillRole,
-    CancelReason,
-    BalanceCause,
-    FundCause,
-    OrderFlag,
-    RejectReason,
-)
 
 # ----------------------------------------------------------------------------------------------- fields
 
-#: kind -> (struct format, C type, bytes).  ``brackets`` is an array of MAX_BRACKETS (i64, u32, u32) entries.
+#: kind -> (struct format, C type, bytes).  ``brackets`` is an array of MAX_BRACKETS (i64, u32, u32)
+#: entries.  ``orders`` is as many bodies of ``place_order`` as the record's order_count says: such a record is
+#: as long as it needs to be, and this field is its last.
 KINDS: dict[str, tuple[str, str, int]] = {
     "u8": ("B", "uint8_t", 1),
     "u16": ("H", "uint16_t", 2),
@@ -232,6 +58,7 @@ KINDS: dict[str, tuple[str, str, int]] = {
     "i64": ("q", "int64_t", 8),
     "name": (f"{MAX_NAME_BYTES}s", "char", MAX_NAME_BYTES),
     "brackets": ("qII" * MAX_BRACKETS, "wire_bracket", 16 * MAX_BRACKETS),
+    "orders": ("", "wire_order", 0),
 }
 
 
@@ -267,7 +94,7 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole record, header included."""
+        """Bytes of the whole record, header included; of one that ends with a list, without the list."""
         header = COMMAND_HEADER if self.number < FIRST_EVENT else EVENT_HEADER
         return struct.calcsize("<" + header.body_format + self.body_format)
 
@@ -307,6 +134,28 @@ _CLIENT_ORDER_ID = Field("client_order_id", "u64", "the account's own number for
 _SIDE = Field("side", "u8", "buy or sell", Side)
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
+
+#: What an order is; the body of ``place_order`` and of each entry of ``place_orders``.
+ORDER_FIELDS: tuple[Field, ...] = (
+    _SYMBOL,
+    _SIDE,
+    Field("order_type", "u8", "limit, market, or one of those that wait for a trigger", OrderType, default=0),
+    Field("time_in_force", "u8", "GTC, IOC, FOK or GTD", TimeInForce, default=0),
+    Field("self_trade", "u8", "self-trade prevention of this order", SelfTradePrevention, default=0),
+    Field("flags", "u32", "sum of order flags", default=0),
+    Field("price_ticks", "i64", "limit; of a market order the worst price it may have, 0: none", default=0),
+    Field("qty_lots", "i64", "1 .. 10^12; 0 with close-position", default=0),
+    _CLIENT_ORDER_ID,
+    Field("display_lots", "i64", "iceberg: what is shown at a time; 0: all", default=0),
+    Field("expires_ns", "i64", "GTD: when it is cancelled, nanoseconds since the epoch", default=0),
+    Field("trigger_ticks", "i64", "stop and take-profit: the price that sets it off", default=0),
+    Field("callback_ticks", "i64", "trailing stop: its distance from the best price since, in ticks", default=0),
+    Field("callback_ppm", "u32", "trailing stop: its distance as a share of that price", default=0),
+    Field("trigger_by", "u8", "what the trigger watches: mark or last trade", TriggerBy, default=0),
+)
+ORDER_FORMAT = "<" + "".join(KINDS[f.kind][0] for f in ORDER_FIELDS)
+#: Bytes of one entry of ``place_orders``.
+ORDER_BYTES = struct.calcsize(ORDER_FORMAT)
 
 # --------------------------------------------------------------------------------------------- commands
 
@@ -380,22 +229,7 @@ COMMANDS: tuple[Message, ...] = (
         "Moves money between the wallet and the pool of an isolated position (ACCT-06).",
         (_SYMBOL, Field("change_atoms", "i64", "positive: to the position; negative: back to the wallet")),
     ),
-    Message(
-        7,
-        "place_order",
-        "Places an order (MATCH-01..06).",
-        (
-            _SYMBOL,
-            _SIDE,
-            Field("order_type", "u8", "limit or market", OrderType, default=0),
-            Field("time_in_force", "u8", "GTC, IOC or FOK", TimeInForce, default=0),
-            Field("self_trade", "u8", "self-trade prevention of this order", SelfTradePrevention, default=0),
-            Field("flags", "u32", "sum of order flags", default=0),
-            Field("price_ticks", "i64", "limit; 0 for a market order", default=0),
-            Field("qty_lots", "i64", "1 .. 10^12", default=0),
-            _CLIENT_ORDER_ID,
-        ),
-    ),
+    Message(7, "place_order", "Places an order (MATCH-01..06, MATCH-10, MATCH-15).", ORDER_FIELDS),
     Message(
         8,
         "cancel_order",
@@ -414,12 +248,17 @@ COMMANDS: tuple[Message, ...] = (
     Message(
         10,
         "amend_order",
-        "Changes price or total quantity of one order in one step (MATCH-05).",
+        "Changes one order in one step: price, total quantity, display, expiry, trigger (MATCH-05).",
         (
             Field("order_id", "u64", "the engine's id, or 0", default=0),
             _CLIENT_ORDER_ID,
             Field("price_ticks", "i64", "new limit; 0: as it is", default=0),
             Field("qty_lots", "i64", "new total quantity, what is filled included; 0: as it is", default=0),
+            Field("display_lots", "i64", "new display quantity of an iceberg; 0: as it is", default=0),
+            Field("expires_ns", "i64", "new expiry of a GTD order; 0: as it is", default=0),
+            Field("trigger_ticks", "i64", "new trigger of a waiting stop or take-profit; 0: as it is", default=0),
+            Field("callback_ticks", "i64", "new distance of a waiting trailing stop; 0: as it is", default=0),
+            Field("callback_ppm", "u32", "the same as a share of the price; 0: as it is", default=0),
         ),
     ),
     Message(
@@ -443,8 +282,45 @@ COMMANDS: tuple[Message, ...] = (
     Message(
         13,
         "advance_time",
-        "Does nothing but let time pass.",
+        "Lets time pass: what is due expires, and a symbol in auction tells its indication.",
         (),
+        sender="admin",
+    ),
+    Message(
+        14,
+        "place_orders",
+        "Places up to 64 orders in one command, each on its own or linked (MATCH-14).",
+        (
+            Field("list_mode", "u8", "what the orders have to do with each other", ListMode, default=0),
+            Field("order_count", "u8", "orders in the list, 1 .. 64"),
+            Field("orders", "orders", "the orders; fields as in place_order"),
+        ),
+    ),
+    Message(
+        15,
+        "set_symbol_state",
+        "Opens, halts, settles a symbol or calls an auction (MATCH-12).",
+        (
+            _SYMBOL,
+            Field("state", "u8", "the state from now on", SymbolState),
+            Field("price_ticks", "i64", "settled: the final mark; else 0", default=0),
+        ),
+        sender="admin",
+    ),
+    Message(
+        16,
+        "set_countdown",
+        "Cancels all of the account's orders when the time is up, unless it is set again (MATCH-07).",
+        (Field("timeout_ms", "u32", "from the time of this command; 0: no countdown", default=0),),
+    ),
+    Message(
+        17,
+        "set_stp_group",
+        "Puts an account into a group whose members never trade with each other (MATCH-06).",
+        (
+            Field("member_account", "u32", "the account"),
+            Field("stp_group", "u32", "number of the group; 0: none", default=0),
+        ),
         sender="admin",
     ),
 )
@@ -495,7 +371,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
-            Field("resting", "u8", "1 if it stood in the book, 0 if it was the rest of a taker"),
+            Field("place", "u8", "where it was: the rest of a taker, in the book, or waiting", OrderPlace),
             Field("reason", "u8", "why", CancelReason),
             _ORDER_ID,
             _CLIENT_ORDER_ID,
@@ -526,7 +402,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
-            Field("resting", "u8", "1 if it stands in the book, 0 if it is the taker"),
+            Field("place", "u8", "taker or book", OrderPlace),
             _ORDER_ID,
             _CLIENT_ORDER_ID,
             Field("price_ticks", "i64", "limit; 0 for a market order"),
@@ -541,10 +417,10 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
-            Field("role", "u8", "maker, taker, liquidated, deleveraged or adl_counterparty", FillRole),
+            Field("role", "u8", "the part played in it", FillRole),
             Field("margin_mode", "u8", "of the position", MarginMode),
-            Field("trade_id", "u64", "rising from 1"),
-            Field("order_id", "u64", "0 in auto-deleveraging"),
+            Field("trade_id", "u64", "rising from 1; 0 in settlement"),
+            Field("order_id", "u64", "0 in auto-deleveraging and settlement"),
             _CLIENT_ORDER_ID,
             Field("price_ticks", "i64", "the maker's price; 0 in auto-deleveraging"),
             Field("qty_lots", "i64", "quantity"),
@@ -684,6 +560,110 @@ EVENTS: tuple[Message, ...] = (
         ),
         public=True,
     ),
+    Message(
+        146,
+        "order_waiting",
+        "An order waits for its trigger, as the fields say now: after it was accepted, amended or armed (MATCH-10).",
+        (
+            _SYMBOL,
+            _SIDE,
+            Field("order_type", "u8", "its type", OrderType),
+            Field("trigger_by", "u8", "what it watches", TriggerBy),
+            Field("flags", "u32", "sum of order flags"),
+            _ORDER_ID,
+            _CLIENT_ORDER_ID,
+            Field("trigger_ticks", "i64", "where it goes off as things stand"),
+            Field("price_ticks", "i64", "limit; of a market type its worst price, 0: none"),
+            Field("open_lots", "i64", "quantity; 0: close-position, or an exit whose entry has not filled"),
+        ),
+    ),
+    Message(
+        147,
+        "order_triggered",
+        "The trigger of an order was reached: it acts now.",
+        (
+            _SYMBOL,
+            _SIDE,
+            _ORDER_ID,
+            _CLIENT_ORDER_ID,
+            Field("trigger_ticks", "i64", "the trigger"),
+            Field("watched_ticks", "i64", "the mark or last price that reached it"),
+            Field("open_lots", "i64", "the quantity it acts with"),
+        ),
+    ),
+    Message(
+        148,
+        "order_shown",
+        "What an iceberg shows in the book from now on; with refreshed 1 it went to the back of its level.",
+        (
+            _SYMBOL,
+            _SIDE,
+            Field("refreshed", "u8", "1: a new slice, at the back of the level"),
+            _ORDER_ID,
+            _CLIENT_ORDER_ID,
+            Field("price_ticks", "i64", "limit"),
+            Field("shown_lots", "i64", "visible quantity"),
+        ),
+    ),
+    Message(
+        149,
+        "entry_accepted",
+        "The result of one order of a list that was accepted.",
+        (Field("index", "u8", "place in the list, from 0"), _ORDER_ID, _CLIENT_ORDER_ID),
+    ),
+    Message(
+        150,
+        "entry_rejected",
+        "The result of one order of a list that was refused: it changed nothing.",
+        (
+            Field("index", "u8", "place in the list, from 0"),
+            Field("reason", "u16", "why", RejectReason),
+            _CLIENT_ORDER_ID,
+        ),
+    ),
+    Message(
+        151,
+        "symbol_state_changed",
+        "The state of a symbol from now on.",
+        (_SYMBOL, Field("state", "u8", "its state", SymbolState)),
+        public=True,
+    ),
+    Message(
+        152,
+        "auction_indicated",
+        "What an auction would give at this moment.",
+        (
+            _SYMBOL,
+            Field("price_ticks", "i64", "uncrossing price; 0: nothing would trade"),
+            Field("qty_lots", "i64", "what would trade"),
+            Field("imbalance_lots", "i64", "what would be left at that price; positive: buys, negative: sells"),
+        ),
+        public=True,
+    ),
+    Message(
+        153,
+        "auction_uncrossed",
+        "An auction trades at one price; its fills follow.",
+        (
+            _SYMBOL,
+            Field("price_ticks", "i64", "the one price"),
+            Field("qty_lots", "i64", "what can trade at it"),
+            Field("imbalance_lots", "i64", "what is left at it; positive: buys, negative: sells"),
+        ),
+        public=True,
+    ),
+    Message(
+        154,
+        "countdown_set",
+        "When the account's orders will be cancelled.",
+        (Field("expires_ns", "i64", "nanoseconds since the epoch; 0: never"),),
+    ),
+    Message(
+        155,
+        "stp_group_set",
+        "The group of accounts that an account does not trade with.",
+        (Field("stp_group", "u32", "number of the group; 0: none"),),
+    ),
 )
 
 COMMAND_BY_NAME: dict[str, Message] = {m.name: m for m in COMMANDS}
@@ -697,6 +677,8 @@ MAX_SYMBOL = (1 << 16) - 1
 MAX_PRICE_TICKS = 10**12
 MAX_QTY_LOTS = 10**12
 MAX_AMOUNT_ATOMS = 10**18  # of one payment, and of all deposits less withdrawals
+MAX_TIMEOUT_MS = 86_400_000  # of a countdown
+REMEMBERED_ORDERS = 128  # client order ids that are remembered of each account (MATCH-08)
 MAX_EXPOSURE_ATOMS = 1 << 60  # sum of the symbols' exposure limits: keeps every balance inside int64
 PPM = 1_000_000
 ASSET_DECIMALS = 8

@@ -23,6 +23,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     withdrawable_atoms: int
     liquidating: bool  # the cross pool
     open_orders: int
+    stp_group: int = 0  # self-trade prevention group; 0: none
+    countdown_ns: int = 0  # when its orders are cancelled; 0: never
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +48,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """A resting order."""
+    """An order that rests, or that waits for its trigger."""
 
     account: int
     symbol: int
@@ -56,12 +58,26 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     flags: int
     self_trade: int
     price_ticks: int
-    open_lots: int
+    open_lots: int  # of an exit that waits: what is armed
     filled_lots: int
+    order_type: int = 0
+    time_in_force: int = 0
+    display_lots: int = 0  # iceberg: what is shown at a time; 0: all
+    shown_lots: int = 0  # iceberg: what is shown now
+    expires_ns: int = 0  # 0: never
+    trigger_by: int = 0
+    trigger_ticks: int = 0  # 0: none; kept when it has gone off
+    callback_ticks: int = 0
+    callback_ppm: int = 0
+    best_ticks: int = 0  # trailing stop that waits: best price since it began to watch
+    waiting: bool = False  # for its trigger
+    armed: bool = False  # it waits and may go off: an exit only when its entry has filled
+    link_group: int = 0  # order id of the first of its list; 0: not linked
+    link_role: int = 0  # 0 none, 1 one-cancels-other, 2 entry, 3 exit
 
 
 class LevelView(msgspec.Struct, frozen=True, array_like=True):
-    """A price level: the sum of its orders' open lots, and how many they are."""
+    """A price level: what its orders show (of icebergs the slices), and how many they are."""
 
     price_ticks: int
     qty_lots: int
@@ -87,3 +103,5 @@ class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
     mark_ticks: int  # 0: none yet
     open_interest_lots: int  # sum of the long positions
     fund: int
+    state: int = 0
+    last_ticks: int = 0  # price of the last trade; 0: none yet

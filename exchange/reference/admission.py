@@ -6,23 +6,63 @@ that fails decides.  Nothing here changes anything.
 
 from __future__ import annotations
 
-from exchange.protocol.messages import AmendOrder, PlaceOrder
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from exchange.protocol.messages import OrderEntry, PlaceOrder
 from exchange.protocol.schema import (
     MAX_ACCOUNT,
     MAX_PRICE_TICKS,
     MAX_QTY_LOTS,
+    PPM,
     OrderType,
     RejectReason,
     SelfTradePrevention,
+    SymbolState,
     TimeInForce,
+    TriggerBy,
 )
-from exchange.reference.margin import Trial, admits, would_trade
-from exchange.reference.matching import is_in_band, market_limit
-from exchange.reference.state import POST_ONLY, REDUCE_ONLY, Order, Position, State, Symbol
+from exchange.reference.client_ids import is_taken
+from exchange.reference.margin import Trial, admits
+from exchange.reference.order import (
+    CLOSE_POSITION,
+    FOK,
+    GTC,
+    GTD,
+    ICEBERG,
+    IOC,
+    LIMIT,
+    LIMIT_TYPES,
+    POST_ONLY,
+    REDUCE_ONLY,
+    SLIDE,
+    TRAILING_STOP,
+    TRIGGER_TYPES,
+    Order,
+)
+from exchange.reference.prices import effective_terms, is_in_band, slid_ticks, would_trade
+from exchange.reference.state import Position, State, Symbol
+from exchange.reference.watching import is_reached, watched_ticks
 
-LIMIT = int(OrderType.LIMIT)
-MARKET = int(OrderType.MARKET)
-GTC = int(TimeInForce.GTC)
+#: An order as it was given, alone or in a list.
+Terms: TypeAlias = PlaceOrder | OrderEntry
+
+#: MATCH-12: the states in which orders rest as they come, without trading.
+COLLECTING = (SymbolState.PRE_OPEN, SymbolState.AUCTION)
+#: MATCH-12: the states in which orders may be placed and amended.
+TRADING = (SymbolState.OPEN, *COLLECTING)
+
+
+@dataclass(slots=True, frozen=True)
+class Beside:
+    """What an order of a linked list has beside it: what differs from an order that comes alone (MATCH-14)."""
+
+    is_exit: bool = False
+    orders_before: int = 0
+    client_ids_before: frozenset[int] = frozenset()
+
+
+ALONE = Beside()
 
 
 def is_account(number: int) -> bool:
@@ -30,14 +70,40 @@ def is_account(number: int) -> bool:
 
 
 def find_order(state: State, account: int, order_id: int, client_order_id: int) -> Order | None:
-    """The account's resting order with this id or, where that is 0, with this client order id."""
+    """The account's live order with this id or, where that is 0, with this client order id."""
     if order_id:
-        order = state.orders.get(order_id)
+        order = state.live_order(order_id)
         return order if order and order.account == account else None
     if not client_order_id or account not in state.accounts:
         return None
     orders = state.accounts[account].orders()
     return next((order for order in orders if order.client_order_id == client_order_id), None)
+
+
+def new_order(state: State, account: int, terms: Terms) -> Order:
+    """The order as it would be, still without an order id; its limit has slid where it may (MATCH-04)."""
+    price, flags = terms.price_ticks, terms.flags
+    if terms.order_type == LIMIT:
+        price = slid_ticks(state.symbols[terms.symbol], terms.side, flags, price)
+    return Order(
+        account=account,
+        symbol=terms.symbol,
+        side=terms.side,
+        price_ticks=price,
+        open_lots=terms.qty_lots,
+        client_order_id=terms.client_order_id,
+        order_type=terms.order_type,
+        time_in_force=terms.time_in_force,
+        self_trade=terms.self_trade,
+        flags=flags | (ICEBERG if terms.display_lots else 0),
+        display_lots=terms.display_lots,
+        expires_ns=terms.expires_ns,
+        trigger_by=terms.trigger_by,
+        trigger_ticks=terms.trigger_ticks,
+        callback_ticks=terms.callback_ticks,
+        callback_ppm=terms.callback_ppm,
+        armed=terms.order_type in TRIGGER_TYPES,
+    )
 
 
 def exceeds_exposure(
@@ -60,163 +126,190 @@ def exceeds_exposure(
     )
 
 
-# ---------------------------------------------------------------------------------------------- place order
+# --------------------------------------------------------------------------------------- form (place order)
 
 
-def check_place(state: State, command: PlaceOrder) -> RejectReason | None:
-    """Place order, checks: its form, the symbol's filters, then what it would risk."""
-    reason = check_place_form(state, command)
-    if reason is not None:
-        return reason
-    position = state.position(command.account, command.symbol)
-    return check_place_filters(position, command) or check_place_risk(state, position, command)
-
-
-def check_place_form(state: State, command: PlaceOrder) -> RejectReason | None:
-    """Place order: what can be seen from the command alone."""
-    is_market = command.order_type == MARKET
-    if not is_account(command.account):
+def check_form(state: State, account: int, terms: Terms, now_ns: int) -> RejectReason | None:
+    """Place order: what can be seen from the order alone."""
+    if not is_account(account):
         return RejectReason.INVALID_ACCOUNT
-    if command.symbol not in state.symbols:
+    if terms.symbol not in state.symbols:
         return RejectReason.UNKNOWN_SYMBOL
-    if command.side > 1:
+    if terms.side > 1:
         return RejectReason.INVALID_SIDE
-    if command.order_type > MARKET:
+    if terms.order_type > max(OrderType):
         return RejectReason.INVALID_ORDER_TYPE
-    if command.time_in_force > TimeInForce.FOK or (is_market and command.time_in_force == GTC):
+    if not is_valid_time_in_force(terms):
         return RejectReason.INVALID_TIME_IN_FORCE
-    if command.self_trade > SelfTradePrevention.DECREMENT:
+    if terms.self_trade > max(SelfTradePrevention):
         return RejectReason.INVALID_SELF_TRADE_PREVENTION
-    can_rest = not is_market and command.time_in_force == GTC
-    if command.flags & ~(POST_ONLY | REDUCE_ONLY) or (command.flags & POST_ONLY and not can_rest):
+    if not is_valid_flags(terms):
         return RejectReason.INVALID_FLAGS
-    lowest, highest = (0, 0) if is_market else (1, MAX_PRICE_TICKS)
-    if not lowest <= command.price_ticks <= highest:
+    lowest = 1 if terms.order_type in LIMIT_TYPES else 0
+    if not lowest <= terms.price_ticks <= MAX_PRICE_TICKS:
         return RejectReason.INVALID_PRICE
-    if not 1 <= command.qty_lots <= MAX_QTY_LOTS:
+    if not is_valid_quantity(terms):
         return RejectReason.INVALID_QUANTITY
+    if not is_valid_trigger(terms):
+        return RejectReason.INVALID_TRIGGER
+    if terms.display_lots and not is_valid_display(terms):
+        return RejectReason.INVALID_DISPLAY
+    if not is_valid_expiry(terms, now_ns):
+        return RejectReason.INVALID_EXPIRY
     return None
 
 
-def check_place_filters(position: Position, command: PlaceOrder) -> RejectReason | None:
-    """MATCH-08, MATCH-09: what the symbol and the account's open orders allow."""
-    symbol, lots = position.symbol, command.qty_lots
+def may_rest(terms: Terms) -> bool:
+    """MATCH-03: what is left of such an order rests."""
+    return terms.order_type in LIMIT_TYPES and terms.time_in_force in (GTC, GTD)
+
+
+def is_valid_time_in_force(terms: Terms) -> bool:
+    """MATCH-03: a type without limit does not rest."""
+    if terms.order_type in LIMIT_TYPES:
+        return terms.time_in_force <= max(TimeInForce)
+    return terms.time_in_force in (IOC, FOK)
+
+
+def is_valid_flags(terms: Terms) -> bool:
+    """MATCH-04, MATCH-10: flags of the table, on orders that they fit."""
+    flags = terms.flags
+    if flags & ~(POST_ONLY | REDUCE_ONLY | SLIDE | CLOSE_POSITION):
+        return False
+    if flags & POST_ONLY and not may_rest(terms):
+        return False
+    if flags & SLIDE and not flags & POST_ONLY:
+        return False
+    return not flags & CLOSE_POSITION or terms.order_type in TRIGGER_TYPES - LIMIT_TYPES
+
+
+def is_valid_quantity(terms: Terms) -> bool:
+    """MATCH-10: close-position has none."""
+    if terms.flags & CLOSE_POSITION:
+        return terms.qty_lots == 0
+    return 1 <= terms.qty_lots <= MAX_QTY_LOTS
+
+
+def is_valid_trigger(terms: Terms) -> bool:
+    """MATCH-10, form: exactly the trigger fields that the type needs."""
+    trigger, ticks, ppm = terms.trigger_ticks, terms.callback_ticks, terms.callback_ppm
+    if terms.order_type not in TRIGGER_TYPES:
+        return (trigger, ticks, ppm, terms.trigger_by) == (0, 0, 0, 0)
+    if terms.trigger_by > max(TriggerBy):
+        return False
+    if terms.order_type != TRAILING_STOP:
+        return 1 <= trigger <= MAX_PRICE_TICKS and (ticks, ppm) == (0, 0)
+    in_ticks = 1 <= ticks <= MAX_PRICE_TICKS and ppm == 0
+    as_a_share = ticks == 0 and 1 <= ppm < PPM
+    return trigger == 0 and (in_ticks or as_a_share)
+
+
+def is_valid_display(terms: Terms) -> bool:
+    """MATCH-15: an iceberg rests, and shows a part of its quantity or all of it."""
+    return may_rest(terms) and 1 <= terms.display_lots <= terms.qty_lots
+
+
+def is_valid_expiry(terms: Terms, now_ns: int) -> bool:
+    """MATCH-03: good till a date that is still to come, or without date."""
+    if terms.time_in_force == GTD:
+        return terms.expires_ns > now_ns
+    return terms.expires_ns == 0
+
+
+# ---------------------------------------------------------------------------------- all else (place order)
+
+
+def check_place(
+    state: State, account: int, terms: Terms, beside: Beside = ALONE
+) -> RejectReason | None:
+    """Place order, after its form and MATCH-08: the symbol's state and filters, then what it would risk."""
+    position = state.position(account, terms.symbol)
+    return (
+        check_state(position.symbol, terms)
+        or check_prices(position.symbol, terms)
+        or check_filters(position, terms, beside)
+        or check_risk(state, position, new_order(state, account, terms), beside)
+    )
+
+
+def check_state(symbol: Symbol, terms: Terms) -> RejectReason | None:
+    """MATCH-12: what the state of the symbol lets in."""
+    if symbol.state not in TRADING:
+        return RejectReason.SYMBOL_STATE_FORBIDS
+    waits = terms.order_type in TRIGGER_TYPES
+    is_plain = may_rest(terms) and not terms.flags & POST_ONLY
+    if symbol.state in COLLECTING and not waits and not is_plain:
+        return RejectReason.SYMBOL_STATE_FORBIDS
+    return None
+
+
+def check_prices(symbol: Symbol, terms: Terms) -> RejectReason | None:
+    """Place order, MATCH-10: the prices that the order needs are there."""
     if not symbol.mark_ticks:
         return RejectReason.NO_MARK_PRICE
-    if command.client_order_id and any(
-        order.client_order_id == command.client_order_id for order in position.owner.orders()
-    ):
+    if terms.trigger_by == TriggerBy.LAST and not symbol.last_ticks:
+        return RejectReason.NO_LAST_PRICE
+    return None
+
+
+def check_filters(position: Position, terms: Terms, beside: Beside) -> RejectReason | None:
+    """MATCH-08, MATCH-09: what the symbol and the account's other orders allow."""
+    symbol, client_id = position.symbol, terms.client_order_id
+    if client_id and (is_taken(position.owner, client_id) or client_id in beside.client_ids_before):
         return RejectReason.DUPLICATE_CLIENT_ORDER_ID
-    if lots < symbol.min_qty_lots:
-        return RejectReason.QUANTITY_BELOW_MINIMUM
-    if lots > symbol.max_qty_lots:
-        return RejectReason.QUANTITY_ABOVE_MAXIMUM
-    price = command.price_ticks or symbol.mark_ticks
-    if (
-        not command.flags & REDUCE_ONLY
-        and symbol.value_atoms(lots, price) < symbol.min_notional_atoms
-    ):
-        return RejectReason.NOTIONAL_BELOW_MINIMUM
-    if command.order_type == LIMIT and not is_in_band(symbol, command.side, command.price_ticks):
+    if not terms.flags & CLOSE_POSITION:
+        if terms.qty_lots < symbol.min_qty_lots:
+            return RejectReason.QUANTITY_BELOW_MINIMUM
+        if terms.qty_lots > symbol.max_qty_lots:
+            return RejectReason.QUANTITY_ABOVE_MAXIMUM
+        price = terms.price_ticks or terms.trigger_ticks or symbol.mark_ticks
+        value = symbol.value_atoms(terms.qty_lots, price)
+        if not terms.flags & REDUCE_ONLY and value < symbol.min_notional_atoms:
+            return RejectReason.NOTIONAL_BELOW_MINIMUM
+    if terms.order_type == LIMIT and not is_in_band(symbol, terms.side, terms.price_ticks):
         return RejectReason.PRICE_OUT_OF_BAND
-    if command.time_in_force == GTC and len(position.orders) >= symbol.max_open_orders:
+    is_counted = may_rest(terms) or terms.order_type in TRIGGER_TYPES
+    if is_counted and position.order_count + beside.orders_before >= symbol.max_open_orders:
         return RejectReason.TOO_MANY_OPEN_ORDERS
     return None
 
 
-def effective_terms(position: Position, command: PlaceOrder) -> tuple[int, int]:
-    """MATCH-02: (limit, lots) with which an order counts: its own, or those that a market order would reach."""
-    if command.order_type == LIMIT:
-        return command.price_ticks, command.qty_lots
-    lots = command.qty_lots
-    if command.flags & REDUCE_ONLY:
-        lots = min(lots, position.reducible_lots(command.side))
-    return market_limit(position.symbol, command.side, lots)
-
-
-def check_place_risk(state: State, position: Position, command: PlaceOrder) -> RejectReason | None:
-    """UNITS-01, MATCH-04, MATCH-11, MARGIN-07: what the order would risk."""
-    symbol, side = position.symbol, command.side
-    reduce_only = bool(command.flags & REDUCE_ONLY)
-    limit, lots = effective_terms(position, command)
-    if lots and exceeds_exposure(symbol, lots, limit):
+def check_risk(
+    state: State, position: Position, order: Order, beside: Beside
+) -> RejectReason | None:
+    """UNITS-01, MATCH-04, MATCH-10, MATCH-11, MARGIN-07: what the order would risk, or that it comes too late."""
+    symbol = position.symbol
+    waits = order.order_type in TRIGGER_TYPES
+    if not waits and is_beyond_exposure(state, order):
         return RejectReason.VALUE_OUT_OF_RANGE
     if position.pool.liquidating:
         return RejectReason.POOL_LIQUIDATING
-    if reduce_only and not position.reducible_lots(side):
-        return RejectReason.REDUCE_ONLY_WOULD_OPEN
-    if command.flags & POST_ONLY and would_trade(symbol, side, limit):
-        return RejectReason.POST_ONLY_WOULD_TAKE
-    if lots and not admits(state, Trial(position, side, lots, limit, reduce_only)):
-        return RejectReason.INSUFFICIENT_MARGIN
-    return None
-
-
-# ---------------------------------------------------------------------------------------------- amend order
-
-
-def check_amend(state: State, command: AmendOrder) -> RejectReason | None:
-    """MATCH-05: the first reason, in order of number, why the order may not be amended."""
-    new_price, new_total = command.price_ticks, command.qty_lots
-    if not is_account(command.account):
-        return RejectReason.INVALID_ACCOUNT
-    if not 0 <= new_price <= MAX_PRICE_TICKS:
-        return RejectReason.INVALID_PRICE
-    if not 0 <= new_total <= MAX_QTY_LOTS:
-        return RejectReason.INVALID_QUANTITY
-    order = find_order(state, command.account, command.order_id, command.client_order_id)
-    if order is None:
-        return RejectReason.UNKNOWN_ORDER
-    total = order.open_lots + order.filled_lots
-    price = new_price or order.price_ticks
-    if price == order.price_ticks and new_total in (0, total):
-        return RejectReason.NOTHING_TO_AMEND
-    return check_amend_filters(state, order, price, new_total) or check_amend_risk(
-        state, order, price, new_total or total
-    )
-
-
-def check_amend_filters(
-    state: State, order: Order, price_ticks: int, new_total: int
-) -> RejectReason | None:
-    """MATCH-05, MATCH-09: what the symbol allows; new_total is 0 where it stays."""
-    symbol = state.symbols[order.symbol]
-    total = new_total or order.open_lots + order.filled_lots
-    if total <= order.filled_lots:
-        return RejectReason.QUANTITY_BELOW_FILLED
-    if new_total and new_total < symbol.min_qty_lots:
-        return RejectReason.QUANTITY_BELOW_MINIMUM
-    if new_total and new_total > symbol.max_qty_lots:
-        return RejectReason.QUANTITY_ABOVE_MAXIMUM
-    if not order.reduce_only and symbol.value_atoms(total, price_ticks) < symbol.min_notional_atoms:
-        return RejectReason.NOTIONAL_BELOW_MINIMUM
-    if price_ticks != order.price_ticks and not is_in_band(symbol, order.side, price_ticks):
-        return RejectReason.PRICE_OUT_OF_BAND
-    return None
-
-
-def keeps_priority(order: Order, price_ticks: int, total_lots: int) -> bool:
-    """MATCH-05: at the same price, a smaller quantity stays where it is in the queue."""
-    return price_ticks == order.price_ticks and total_lots < order.open_lots + order.filled_lots
-
-
-def check_amend_risk(
-    state: State, order: Order, price_ticks: int, total_lots: int
-) -> RejectReason | None:
-    """MATCH-05: what the amended order would risk, with the old one taken out."""
-    if keeps_priority(order, price_ticks, total_lots):
+    if not beside.is_exit:
+        if order.reduce_only and not position.reducible_lots(order.side):
+            return RejectReason.REDUCE_ONLY_WOULD_OPEN
+        if waits and is_reached_at_entry(symbol, order):
+            return RejectReason.TRIGGER_ALREADY_TRUE
+    if waits:
         return None
-    position = state.position_of(order)
-    lots = total_lots - order.filled_lots
-    if exceeds_exposure(position.symbol, lots, price_ticks, removed=order):
-        return RejectReason.VALUE_OUT_OF_RANGE
-    if (
-        order.flags & POST_ONLY
-        and price_ticks != order.price_ticks
-        and would_trade(position.symbol, order.side, price_ticks)
-    ):
+    if order.flags & POST_ONLY and would_trade(symbol, order.side, order.price_ticks):
         return RejectReason.POST_ONLY_WOULD_TAKE
-    trial = Trial(position, order.side, lots, price_ticks, order.reduce_only, removed=order)
-    if not admits(state, trial):
-        return RejectReason.INSUFFICIENT_MARGIN
-    return None
+    return None if has_margin(state, order) else RejectReason.INSUFFICIENT_MARGIN
+
+
+def is_reached_at_entry(symbol: Symbol, order: Order) -> bool:
+    """MATCH-10: a trailing stop never is: it has yet to watch."""
+    assert watched_ticks(symbol, order), order
+    return order.order_type != TRAILING_STOP and is_reached(symbol, order)
+
+
+def is_beyond_exposure(state: State, order: Order) -> bool:
+    """UNITS-01 of an order that is about to act; one with nothing to trade is not asked (MATCH-02)."""
+    limit, lots = effective_terms(state, order)
+    return bool(lots) and exceeds_exposure(state.symbols[order.symbol], lots, limit)
+
+
+def has_margin(state: State, order: Order) -> bool:
+    """MARGIN-07 of an order that is about to act; one with nothing to trade is not asked (MATCH-02)."""
+    limit, lots = effective_terms(state, order)
+    position = state.position_of(order)
+    return not lots or admits(state, Trial(position, order.side, lots, limit, order.reduce_only))

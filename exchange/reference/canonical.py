@@ -1,6 +1,6 @@
 """The canonical state: one sequence of bytes for one state, out (snapshot) and in (restore).
 
-The layout is that of ``docs/reference/state.md``, six parts packed little-endian.  Default accounts and
+The layout is that of ``docs/reference/state.md``, seven parts packed little-endian.  Default accounts and
 settings are left out, so that two engines that know the same agree, whatever they have been asked before.
 """
 
@@ -11,16 +11,18 @@ from collections.abc import Iterator
 
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT
 from exchange.reference.listing import Policy
-from exchange.reference.state import Account, Order, Pool, Position, State
+from exchange.reference.order import LinkRole, Order
+from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
-MAGIC = b"PXS1"
+MAGIC = b"PXS2"
 HEAD = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
-MARK = struct.Struct("<q")
+SYMBOL = struct.Struct("<qqB")
 FUND = struct.Struct("<Iq")
-ACCOUNT = struct.Struct("<IqqB")
+ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
-ORDER = struct.Struct("<IBBIQIqqqQ")
+ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
+REMEMBERED = struct.Struct("<IQQIBBqqq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -39,20 +41,35 @@ def snapshot(state: State) -> bytes:
             MAGIC, state.next_order_id, state.next_trade_id, state.fees_atoms, state.deposits_atoms
         )
     ]
+    resting = [pack_order(o, False) for symbol in state.symbols.values() for o in symbol.book]
+    waiting = [pack_order(order, True) for order in state.waiting.values()]
+    accounts = state.accounts.values()
     for records in (
-        [symbol.listing + MARK.pack(symbol.mark_ticks) for symbol in state.symbols.values()],
+        [pack_symbol(symbol) for symbol in state.symbols.values()],
         [FUND.pack(fund, balance) for fund, balance in sorted(state.funds.items()) if balance],
-        [pack_account(a) for a in state.accounts.values() if is_noted(a.cross)],
+        [pack_account(state, account) for account in accounts if is_noted(state, account)],
         [pack_position(p) for p in positions(state) if not p.is_default],
-        [pack_order(order) for symbol in state.symbols.values() for order in symbol.book],
     ):
-        parts.append(COUNT.pack(len(records)))
-        parts.extend(records)
+        parts += [COUNT.pack(len(records)), *records]
+    parts += [COUNT.pack(len(resting)), COUNT.pack(len(waiting)), *resting, *waiting]
+    remembered = [REMEMBERED.pack(a.number, *order) for a in accounts for order in a.remembered]
+    parts += [COUNT.pack(len(remembered)), *remembered]
     return b"".join(parts)
 
 
-def is_noted(pool: Pool) -> bool:
-    return bool(pool.balance_atoms or pool.drawn_atoms or pool.flags)
+def is_noted(state: State, account: Account) -> bool:
+    pool = account.cross
+    return bool(
+        pool.balance_atoms
+        or pool.drawn_atoms
+        or pool.flags
+        or account.stp_group
+        or account.number in state.countdowns
+    )
+
+
+def pack_symbol(symbol: Symbol) -> bytes:
+    return symbol.listing + SYMBOL.pack(symbol.mark_ticks, symbol.last_ticks, symbol.state)
 
 
 def positions(state: State) -> Iterator[Position]:
@@ -61,9 +78,16 @@ def positions(state: State) -> Iterator[Position]:
         yield from account.positions.values()
 
 
-def pack_account(account: Account) -> bytes:
+def pack_account(state: State, account: Account) -> bytes:
     pool = account.cross
-    return ACCOUNT.pack(account.number, pool.balance_atoms, pool.drawn_atoms, pool.flags)
+    return ACCOUNT.pack(
+        account.number,
+        pool.balance_atoms,
+        pool.drawn_atoms,
+        pool.flags,
+        account.stp_group,
+        state.countdowns.get(account.number, 0),
+    )
 
 
 def pack_position(position: Position) -> bytes:
@@ -81,10 +105,12 @@ def pack_position(position: Position) -> bytes:
     )
 
 
-def pack_order(order: Order) -> bytes:
+def pack_order(order: Order, is_waiting: bool) -> bytes:
     return ORDER.pack(
         order.symbol,
         order.side,
+        order.order_type,
+        order.time_in_force,
         order.self_trade,
         order.flags,
         order.order_id,
@@ -93,6 +119,18 @@ def pack_order(order: Order) -> bytes:
         order.open_lots,
         order.filled_lots,
         order.client_order_id,
+        order.display_lots,
+        0 if is_waiting else order.shown_lots,
+        order.expires_ns,
+        order.link_group,
+        order.link_role,
+        is_waiting and order.armed,
+        order.trigger_by,
+        order.trigger_ticks,
+        order.callback_ticks,
+        order.callback_ppm,
+        order.best_ticks,
+        order.given_lots,
     )
 
 
@@ -132,25 +170,34 @@ def restore(data: bytes) -> State:
     state.next_order_id, state.next_trade_id, state.fees_atoms, state.deposits_atoms = head
     for _ in reader.repeat():
         symbol = Policy(reader.take(LISTING_BYTES)).symbol()
-        (symbol.mark_ticks,) = reader.unpack(MARK)
+        symbol.mark_ticks, symbol.last_ticks, symbol.state = reader.unpack(SYMBOL)
         state.symbols[symbol.number] = symbol
     for _ in reader.repeat():
         fund, balance = reader.unpack(FUND)
         state.funds[fund] = balance
     for _ in reader.repeat():
-        number, wallet, drawn, flags = reader.unpack(ACCOUNT)
-        restore_pool(state.account(number).cross, wallet, drawn, flags)
+        restore_account(state, reader.unpack(ACCOUNT))
     for _ in reader.repeat():
         restore_position(state, reader.unpack(POSITION))
+    restore_orders(state, reader)
     for _ in reader.repeat():
-        # In each level the orders come in the order of their queue, so resting them in turn restores it.
-        state.rest(unpack_order(reader.unpack(ORDER)))
+        account, *known = reader.unpack(REMEMBERED)
+        state.account(account).remembered.append(Remembered(*known))
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_account(state: State, values: tuple[int, ...]) -> None:
+    number, wallet, drawn, flags, group, countdown = values
+    account = state.account(number)
+    restore_pool(account.cross, wallet, drawn, flags)
+    account.stp_group = group
+    if countdown:
+        state.countdowns[number] = countdown
 
 
 def restore_pool(pool: Pool, balance: int, drawn: int, flags: int) -> None:
@@ -168,8 +215,22 @@ def restore_position(state: State, values: tuple[int, ...]) -> None:
     restore_pool(position.isolated, margin, drawn, flags)
 
 
+def restore_orders(state: State, reader: Reader) -> None:
+    """In each level the orders come in the order of their queue, so resting them in turn restores it."""
+    resting, waiting = reader.repeat(), reader.repeat()
+    for _ in resting:
+        order = unpack_order(reader.unpack(ORDER))
+        shown = order.shown_lots
+        state.rest(order)
+        order.shown_lots = shown  # of a slice some may be gone
+    for _ in waiting:
+        state.wait(unpack_order(reader.unpack(ORDER)))
+
+
 def unpack_order(values: tuple[int, ...]) -> Order:
-    symbol, side, self_trade, flags, order_id, account, price, open_lots, filled, client = values
+    symbol, side, order_type, time_in_force, self_trade, flags, order_id, account, *rest = values
+    price, open_lots, filled, client, display, shown, expires, group, role, armed, *trigger = rest
+    trigger_by, trigger_ticks, callback_ticks, callback_ppm, best, given = trigger
     return Order(
         account=account,
         symbol=symbol,
@@ -178,7 +239,21 @@ def unpack_order(values: tuple[int, ...]) -> Order:
         open_lots=open_lots,
         order_id=order_id,
         client_order_id=client,
-        flags=flags,
+        order_type=order_type,
+        time_in_force=time_in_force,
         self_trade=self_trade,
+        flags=flags,
         filled_lots=filled,
+        display_lots=display,
+        shown_lots=shown,
+        expires_ns=expires,
+        trigger_by=trigger_by,
+        trigger_ticks=trigger_ticks,
+        callback_ticks=callback_ticks,
+        callback_ppm=callback_ppm,
+        best_ticks=best,
+        armed=bool(armed),
+        link_group=group,
+        link_role=LinkRole(role),
+        given_lots=given,
     )

@@ -1,14 +1,15 @@
-"""What a rule that changes something is given: the state, the events, and the queue of pools to look at."""
+"""What a rule that changes something is given: the state, the events, and what is still to be looked at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exchange.protocol.schema import BalanceCause, CancelReason, FundCause, RejectReason
+from exchange.protocol.schema import BalanceCause, FundCause, RejectReason
 from exchange.reference.containers import SortedDict
 from exchange.reference.events import EventWriter
 from exchange.reference.margin import is_below_maintenance
-from exchange.reference.state import ISOLATED, Order, Pool, Position, State
+from exchange.reference.order import Order
+from exchange.reference.state import ISOLATED, Pool, Position, State
 
 
 @dataclass(slots=True)
@@ -20,22 +21,33 @@ class Context:
     queue: SortedDict[tuple[int, int], Pool] = field(default_factory=SortedDict)
     timestamp_ns: int = 0  # of the command that is being carried out
 
-    def accept(self, command: int, account: int, order: Order | None = None) -> None:
+    def accept(
+        self, command: int, account: int, *, order_id: int = 0, client_order_id: int = 0
+    ) -> None:
         """The one result of a command that is carried out."""
-        self.events.write(
+        self.events.write_result(
             "accepted",
             account,
             timestamp_ns=self.timestamp_ns,
             command=command,
-            order_id=order.order_id if order else 0,
-            client_order_id=order.client_order_id if order else 0,
+            order_id=order_id,
+            client_order_id=client_order_id,
+        )
+
+    def accept_order(self, command: int, order: Order) -> None:
+        """The same of a command that names one order."""
+        self.accept(
+            command,
+            order.account,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
         )
 
     def reject(
         self, command: int, account: int, reason: RejectReason, client_order_id: int = 0
     ) -> None:
         """The one result of a command that is refused."""
-        self.events.write(
+        self.events.write_result(
             "rejected",
             account,
             timestamp_ns=self.timestamp_ns,
@@ -56,28 +68,6 @@ class Context:
         """Step 5 of the loop: a fill of an isolated position moves the wallet too, so both pools are checked."""
         self.check(position.pool)
         self.check(position.owner.cross)
-
-    def cancel(self, order: Order, reason: CancelReason, open_lots: int | None = None) -> None:
-        """Takes a resting order out of the book and says why."""
-        self.state.unrest(order)
-        lots = order.open_lots if open_lots is None else open_lots
-        self.write_cancelled(order, reason, lots, resting=True)
-
-    def write_cancelled(
-        self, order: Order, reason: CancelReason, lots: int, *, resting: bool
-    ) -> None:
-        self.events.write(
-            "order_cancelled",
-            order.account,
-            symbol=order.symbol,
-            side=order.side,
-            resting=resting,
-            reason=reason,
-            order_id=order.order_id,
-            client_order_id=order.client_order_id,
-            price_ticks=order.price_ticks,
-            open_lots=lots,
-        )
 
     def write_balance(
         self,

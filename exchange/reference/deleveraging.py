@@ -91,7 +91,6 @@ def deleverage_with(
     """ADL-02: one counterparty takes over some lots at an exact value, without order, price or fee."""
     state = ctx.state
     trade_id = state.take_trade_id()
-    other_before = other.lots
     for taken, role in ((position, FillRole.DELEVERAGED), (other, FillRole.ADL_COUNTERPARTY)):
         side = taken.closing_side
         if role == FillRole.DELEVERAGED:
@@ -109,7 +108,7 @@ def deleverage_with(
             qty_lots=lots,
             value_atoms=value,
         )
-    cancel_spent_reduce_only(ctx, other, other_before)
+    cancel_spent_reduce_only(ctx, other)
     ctx.check_after_fill(other)
     ctx.check_after_fill(position)
 

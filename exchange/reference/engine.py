@@ -1,7 +1,8 @@
 """The reference engine: takes command records one after the other and gives back the records of their events.
 
-Order of work for one command: it is checked, then accepted or rejected, then it has its effect, then the
-liquidation queue is worked off.  Nothing comes in but the commands: no clock, no chance, no other input.
+Order of work for one command: what is due expires, then the command is checked, accepted or rejected, and has
+its effect; then the liquidation queue is worked off and triggers are looked at, until both rest.  Nothing comes
+in but the commands: no clock, no chance, no other input.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from exchange.errors import SequenceError
-from exchange.protocol import messages
 from exchange.protocol.records import COMMAND_CODECS
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
@@ -22,7 +22,19 @@ from exchange.protocol.schema import (
     RejectReason,
 )
 from exchange.protocol.views import AccountView, BookView, OrderView, PositionView, SymbolView
-from exchange.reference import accounts, canonical, liquidation, operations, orders, views
+from exchange.reference import (
+    accounts,
+    amending,
+    canonical,
+    lists,
+    operations,
+    orders,
+    placing,
+    states,
+    times,
+    triggers,
+    views,
+)
 from exchange.reference.context import Context
 from exchange.reference.state import State, fund_balance
 
@@ -34,24 +46,23 @@ COMMAND_BY_NUMBER = {message.number: message for message in COMMANDS}
 Handler = Callable[[Context, Any], None]
 
 
-def advance_time(ctx: Context, command: messages.AdvanceTime) -> None:
-    """Does nothing but let time pass."""
-    ctx.accept(command.number, 0)
-
-
 HANDLERS: dict[str, Handler] = {
     "deposit": accounts.deposit,
     "withdraw": accounts.withdraw,
     "deposit_fund": operations.deposit_fund,
     "set_margin_mode": accounts.set_margin_mode,
     "change_isolated_margin": accounts.change_isolated_margin,
-    "place_order": orders.place_order,
+    "place_order": placing.place_order,
+    "place_orders": lists.place_orders,
     "cancel_order": orders.cancel_order,
     "cancel_all": orders.cancel_all,
-    "amend_order": orders.amend_order,
+    "amend_order": amending.amend_order,
+    "set_countdown": orders.set_countdown,
+    "set_stp_group": orders.set_stp_group,
+    "set_symbol_state": states.set_symbol_state,
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
-    "advance_time": advance_time,
+    "advance_time": operations.advance_time,
 }
 
 
@@ -111,22 +122,25 @@ class ReferenceEngine:
             offset += size
 
     def _carry_out(self, number: int, account: int, record: bytes) -> None:
-        """One command: its one result event, its other events, then the liquidation queue until it is empty."""
+        """One command: its one result event, what has expired, its other events, then what follows from them."""
         ctx = self._ctx
         self.sequence += 1
         self.timestamp_ns = max(self.timestamp_ns, HEADER.unpack_from(record)[4])
-        ctx.events.sequence, ctx.timestamp_ns = self.sequence, self.timestamp_ns
+        ctx.timestamp_ns = self.timestamp_ns
+        ctx.events.begin(self.sequence)
+        times.expire(ctx)
+        ctx.events.set_aside()
         message = COMMAND_BY_NUMBER.get(number)
         if message is not None and message.sender == "admin":
             account = 0  # the operator's commands are nobody's
-        if message is None or len(record) != message.size:
+        if message is None or not is_right_size(number, record):
             ctx.reject(number, account, RejectReason.MALFORMED_COMMAND)
         elif number == LIST_SYMBOL:
             # Its body is part of the canonical state as given, so it is read there.
             operations.list_symbol(ctx, record[HEADER.size :])
         else:
             HANDLER_BY_NUMBER[number](ctx, COMMAND_CODECS[number].unpack(record))
-        liquidation.drain(ctx)
+        triggers.settle_down(ctx)
 
     # ------------------------------------------------------------------------------------------ state
 
@@ -165,7 +179,7 @@ class ReferenceEngine:
         return views.position_views(self._ctx.state, account)
 
     def open_orders(self, account: int) -> list[OrderView]:
-        """The account's resting orders in canonical order."""
+        """The account's live orders in canonical order: those that rest, then those that wait for a trigger."""
         _require_account(account)
         return views.order_views(self._ctx.state, account)
 
@@ -192,6 +206,11 @@ class ReferenceEngine:
     def uncovered(self) -> bool:
         """Whether withdrawals are stopped because a deficit is uncovered (ADL-03)."""
         return any(pool.uncovered for pool in self._ctx.state.pools())
+
+
+def is_right_size(number: int, record: bytes) -> bool:
+    """A record is as long as its type says, a list of orders as long as its count says."""
+    return len(record) == COMMAND_CODECS[number].wanted_size(record, 0, len(record))
 
 
 def _require_account(account: int) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Any
 
 from exchange.protocol.schema import EVENT_HEADER, EVENTS
 
@@ -15,12 +13,10 @@ _Packer = Callable[[int, int, dict[str, int | bytes]], bytes]
 def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> _Packer:
     """A function (account, sequence, fields) -> record bytes for one type of event."""
     pack = struct.Struct("<" + EVENT_HEADER.body_format + body_format).pack
-    pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*names)
-    count = len(names)
 
     def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
-        assert len(fields) == count, (names, fields)
-        return pack(number, size, account, sequence, *pick(fields))
+        assert len(fields) == len(names), (names, fields)
+        return pack(number, size, account, sequence, *[fields[name] for name in names])
 
     return packer
 
@@ -39,10 +35,29 @@ class EventWriter:
     def __init__(self) -> None:
         self.sequence = 0  # of the command that is being carried out
         self._records: list[bytes] = []
+        self._command_from = 0  # where the records of this command begin
+        self._aside: list[bytes] = []  # what happened before its result, told after it
+
+    def begin(self, sequence: int) -> None:
+        """A command begins: its events carry this sequence."""
+        self.sequence = sequence
+        self._command_from = len(self._records)
 
     def write(self, name: str, account: int, /, **fields: int | bytes) -> None:
         """Appends one event; every field of its type must be named."""
         self._records.append(PACKERS[name](account, self.sequence, fields))
+
+    def set_aside(self) -> None:
+        """What the command has written so far is told after its result: that is always its first event."""
+        self._aside = self._records[self._command_from :]
+        del self._records[self._command_from :]
+
+    def write_result(self, name: str, account: int, /, **fields: int | bytes) -> None:
+        """Appends the one result of the command, and then what was set aside."""
+        assert len(self._records) == self._command_from, name
+        self.write(name, account, **fields)
+        self._records += self._aside
+        self._aside = []
 
     def take(self) -> bytes:
         """The records so far, which are then forgotten."""

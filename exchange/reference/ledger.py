@@ -8,7 +8,8 @@ from exchange.protocol.schema import BalanceCause, FundCause
 from exchange.reference.arithmetic import ceil_div, ppm_ceil
 from exchange.reference.context import Context, shown_margin_atoms
 from exchange.reference.margin import initial_ppm, unrealised_atoms
-from exchange.reference.state import BUY, CROSS, ISOLATED, Account, Position, State, Symbol
+from exchange.reference.order import BUY
+from exchange.reference.state import CROSS, ISOLATED, Account, Position, State, Symbol
 
 
 @dataclass(slots=True, frozen=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchange.protocol.schema import CancelReason, FillRole, FundCause, LiquidationMode, TimeInForce
+from exchange.protocol.schema import CancelReason, FillRole, FundCause, LiquidationMode
 from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching
 from exchange.reference.arithmetic import ppm_ceil
+from exchange.reference.cancelling import cancel_each
 from exchange.reference.context import Context, shown_margin_atoms
-from exchange.reference.state import REDUCE_ONLY, Order, Pool, Position, State
+from exchange.reference.order import IOC, REDUCE_ONLY, Order
+from exchange.reference.state import OPEN, Pool, Position, State
 
 
 def drain(ctx: Context) -> None:
@@ -66,9 +68,9 @@ def liquidate(ctx: Context, pool: Pool) -> None:
 
 def start(ctx: Context, pool: Pool) -> None:
     """LIQ-02: the orders of the pool are cancelled, then only the engine trades for it."""
-    for order in list(ctx.state.accounts[pool.account].orders()):
-        if ctx.state.position_of(order).pool is pool:
-            ctx.cancel(order, CancelReason.LIQUIDATION)
+    orders = ctx.state.accounts[pool.account].orders()
+    of_pool = [order for order in orders if ctx.state.position_of(order).pool is pool]
+    cancel_each(ctx, of_pool, CancelReason.LIQUIDATION)
     pool.liquidating = True
     write_stage(ctx, pool, "liquidation_started")
 
@@ -114,8 +116,10 @@ def largest_position(state: State, pool: Pool, spent: set[int]) -> Position | No
 
 
 def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
-    """One closing order; whether the position may be given another in this turn."""
+    """One closing order, where the symbol trades; whether the position may be given another in this turn."""
     state, symbol = ctx.state, position.symbol
+    if symbol.state != OPEN:
+        return False
     equity = margin.equity_atoms(state, pool)
     lots, was_cut = bankruptcy.closing_lots(state, position, pool)
     value = bankruptcy.bankruptcy_value(position, bankruptcy.share_atoms(state, position))
@@ -129,12 +133,11 @@ def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
         price_ticks=limit,
         open_lots=lots,
         order_id=state.take_order_id(),
+        time_in_force=IOC,
         flags=REDUCE_ONLY,
     )
     write_closing_order(ctx, pool, order, value)
-    matching.match(
-        ctx, matching.Taker(order, limit, int(TimeInForce.IOC), ClosingOrder(state, position))
-    )
+    matching.match(ctx, matching.Taker(order, limit, ClosingOrder(state, position)))
     is_whole = order.filled_lots == lots
     return (
         symbol.liquidation_mode == LiquidationMode.TARGET

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 from exchange.protocol.schema import MAX_PRICE_TICKS
 from exchange.reference.arithmetic import ppm_ceil, ppm_floor
+from exchange.reference.order import BUY, SELL, Order
+from exchange.reference.prices import would_trade
 from exchange.reference.state import (
-    BUY,
     CROSS,
     ISOLATED,
-    SELL,
     Account,
-    Order,
     Pool,
     Position,
     State,
@@ -261,14 +260,6 @@ def available_for(trial: Trial) -> int:
     return max(available, 0) if available >= available_atoms(position.owner) else available
 
 
-def would_trade(symbol: Symbol, side: int, limit_ticks: int) -> bool:
-    """Whether an order of this side and limit would meet the best opposite price."""
-    best = symbol.book.best(1 - side)
-    if best is None:
-        return False
-    return best.price_ticks <= limit_ticks if side == BUY else best.price_ticks >= limit_ticks
-
-
 def admits(state: State, trial: Trial) -> bool:
     """MARGIN-07: the order may be: what is available covers it, or it can only make the pool safer."""
     position, side, price = trial.position, trial.side, trial.price_ticks
@@ -298,9 +289,9 @@ def admits_isolated(state: State, trial: Trial, lots: int, pure: bool) -> bool:
     return not opened or stands_at_once(state, position, side, lots, opened, price)
 
 
-def maker_lots(state: State, maker: Order, lots: int) -> int:
-    """MARGIN-07b: how many of these lots the maker's pool can bear at its price, now."""
-    position, side, price = state.position_of(maker), maker.side, maker.price_ticks
+def maker_lots(state: State, maker: Order, lots: int, price: int) -> int:
+    """MARGIN-07b: how many of these lots the pool of an order that rests can bear at a price, now."""
+    position, side = state.position_of(maker), maker.side
     closed = min(lots, position.reducible_lots(side))
     if position.mode == ISOLATED:
         if closed and not pool_bears(state, position, side, closed, price):

@@ -1,10 +1,19 @@
-"""The commands of the operator: list a symbol, fill a fund, move a mark, settle funding.  They carry no account."""
+"""The commands of the operator: list a symbol, fill a fund, move a mark, settle funding, let time pass.
+
+They carry no account.
+"""
 
 from __future__ import annotations
 
-from exchange.protocol.messages import DepositFund, SetMark, SettleFunding
-from exchange.protocol.schema import COMMAND_BY_NAME, MAX_PRICE_TICKS, FundCause, RejectReason
-from exchange.reference import ledger
+from exchange.protocol.messages import AdvanceTime, DepositFund, SetMark, SettleFunding
+from exchange.protocol.schema import (
+    COMMAND_BY_NAME,
+    MAX_PRICE_TICKS,
+    FundCause,
+    RejectReason,
+    SymbolState,
+)
+from exchange.reference import auction, ledger
 from exchange.reference.accounts import check_money_in
 from exchange.reference.context import Context
 from exchange.reference.listing import Policy, check_listing
@@ -44,10 +53,16 @@ def set_mark(ctx: Context, command: SetMark) -> None:
         ctx.reject(command.number, 0, reason)
         return
     symbol = ctx.state.symbols[command.symbol]
-    symbol.mark_ticks = command.price_ticks
     ctx.accept(command.number, 0)
-    ctx.events.write("mark_changed", 0, symbol=symbol.number, price_ticks=symbol.mark_ticks)
+    move_mark(ctx, symbol, command.price_ticks)
+    if symbol.state == SymbolState.AUCTION:
+        auction.indicate(ctx, symbol)
     check_holders(ctx, symbol)
+
+
+def move_mark(ctx: Context, symbol: Symbol, price_ticks: int) -> None:
+    symbol.mark_ticks = price_ticks
+    ctx.events.write("mark_changed", 0, symbol=symbol.number, price_ticks=price_ticks)
 
 
 def check_mark(state: State, command: SetMark) -> RejectReason | None:
@@ -57,10 +72,17 @@ def check_mark(state: State, command: SetMark) -> RejectReason | None:
     if not 1 <= command.price_ticks <= MAX_PRICE_TICKS:
         return RejectReason.INVALID_PRICE
     symbol = state.symbols[command.symbol]
-    lots = gross_lots(symbol) + 2 * sum(order.open_lots for order in symbol.book.unsorted())
-    if symbol.value_atoms(lots, command.price_ticks) > symbol.exposure_limit_atoms:
+    if symbol.state == SymbolState.SETTLED:
+        return RejectReason.SYMBOL_STATE_FORBIDS
+    if exceeds_exposure_at(symbol, command.price_ticks):
         return RejectReason.VALUE_OUT_OF_RANGE
     return None
+
+
+def exceeds_exposure_at(symbol: Symbol, price_ticks: int) -> bool:
+    """UNITS-01: what is held and what is open would be beyond the exposure limit at this mark."""
+    lots = gross_lots(symbol) + 2 * sum(order.open_lots for order in symbol.book.unsorted())
+    return symbol.value_atoms(lots, price_ticks) > symbol.exposure_limit_atoms
 
 
 def settle_funding(ctx: Context, command: SettleFunding) -> None:
@@ -88,11 +110,21 @@ def check_funding(state: State, command: SettleFunding) -> RejectReason | None:
     if command.symbol not in state.symbols:
         return RejectReason.UNKNOWN_SYMBOL
     symbol = state.symbols[command.symbol]
+    if symbol.state == SymbolState.SETTLED:
+        return RejectReason.SYMBOL_STATE_FORBIDS
     if not symbol.mark_ticks:
         return RejectReason.NO_MARK_PRICE
     if gross_lots(symbol) * (abs(command.payment_atoms_per_lot) + 1) > symbol.exposure_limit_atoms:
         return RejectReason.VALUE_OUT_OF_RANGE
     return None
+
+
+def advance_time(ctx: Context, command: AdvanceTime) -> None:
+    """MATCH-12: time passes; a symbol in auction tells its indication."""
+    ctx.accept(command.number, 0)
+    for symbol in ctx.state.symbols.values():
+        if symbol.state == SymbolState.AUCTION:
+            auction.indicate(ctx, symbol)
 
 
 def gross_lots(symbol: Symbol) -> int:

@@ -1,57 +1,39 @@
-"""The commands of orders: place, cancel, cancel all, amend - checked by ``admission``, carried out by ``matching``."""
+"""The commands that end orders or keep them apart: cancel, cancel all, countdown, self-trade prevention groups."""
 
 from __future__ import annotations
 
-from exchange.protocol.messages import AmendOrder, CancelAll, CancelOrder, PlaceOrder
-from exchange.protocol.schema import CancelReason, RejectReason
-from exchange.reference import admission, matching
+from exchange.protocol.messages import CancelAll, CancelOrder, SetCountdown, SetStpGroup
+from exchange.protocol.schema import MAX_TIMEOUT_MS, CancelReason, RejectReason, SymbolState
+from exchange.reference.admission import find_order, is_account
+from exchange.reference.cancelling import cancel, cancel_each
 from exchange.reference.context import Context
-from exchange.reference.state import Order
+from exchange.reference.order import Order
+from exchange.reference.state import State
 
 BOTH_SIDES = 2
+NS_PER_MS = 1_000_000
+MAX_TIME_NS = (1 << 63) - 1
 
 
-def place_order(ctx: Context, command: PlaceOrder) -> None:
-    """MATCH-01..06: an order enters the book and trades, rests or ends."""
-    reason = admission.check_place(ctx.state, command)
-    if reason is not None:
-        ctx.reject(command.number, command.account, reason, command.client_order_id)
-        return
-    position = ctx.state.position(command.account, command.symbol)
-    limit, reach_lots = admission.effective_terms(position, command)
-    order = Order(
-        account=command.account,
-        symbol=command.symbol,
-        side=command.side,
-        price_ticks=command.price_ticks,
-        open_lots=command.qty_lots,
-        order_id=ctx.state.take_order_id(),
-        client_order_id=command.client_order_id,
-        flags=command.flags,
-        self_trade=command.self_trade,
-    )
-    ctx.accept(command.number, command.account, order)
-    taker = matching.Taker(order, limit, command.time_in_force, reach_lots=reach_lots)
-    matching.enter(ctx, taker)
+def is_halted(state: State, order: Order) -> bool:
+    return state.symbols[order.symbol].state == SymbolState.HALTED
 
 
 def cancel_order(ctx: Context, command: CancelOrder) -> None:
-    """MATCH-07: one resting order is cancelled."""
-    if not admission.is_account(command.account):
-        ctx.reject(
-            command.number, command.account, RejectReason.INVALID_ACCOUNT, command.client_order_id
-        )
+    """MATCH-07: one live order is cancelled."""
+    account, client_id = command.account, command.client_order_id
+    if not is_account(account):
+        ctx.reject(command.number, account, RejectReason.INVALID_ACCOUNT, client_id)
         return
-    order = admission.find_order(
-        ctx.state, command.account, command.order_id, command.client_order_id
-    )
+    order = find_order(ctx.state, account, command.order_id, client_id)
     if order is None:
-        ctx.reject(
-            command.number, command.account, RejectReason.UNKNOWN_ORDER, command.client_order_id
-        )
+        ctx.reject(command.number, account, RejectReason.UNKNOWN_ORDER, client_id)
         return
-    ctx.accept(command.number, command.account, order)
-    ctx.cancel(order, CancelReason.REQUESTED)
+    if is_halted(ctx.state, order):
+        ctx.reject(command.number, account, RejectReason.SYMBOL_STATE_FORBIDS, client_id)
+        return
+    ctx.accept_order(command.number, order)
+    cancel(ctx, order, CancelReason.REQUESTED)
 
 
 def cancel_all(ctx: Context, command: CancelAll) -> None:
@@ -61,13 +43,18 @@ def cancel_all(ctx: Context, command: CancelAll) -> None:
         ctx.reject(command.number, command.account, reason)
         return
     ctx.accept(command.number, command.account)
-    for order in list(ctx.state.account(command.account).orders()):
-        if command.symbol in (0, order.symbol) and command.side in (BOTH_SIDES, order.side):
-            ctx.cancel(order, CancelReason.CANCEL_ALL)
+    orders = [
+        order
+        for order in ctx.state.account(command.account).orders()
+        if command.symbol in (0, order.symbol)
+        and command.side in (BOTH_SIDES, order.side)
+        and not is_halted(ctx.state, order)
+    ]
+    cancel_each(ctx, orders, CancelReason.CANCEL_ALL)
 
 
 def check_cancel_all(ctx: Context, command: CancelAll) -> RejectReason | None:
-    if not admission.is_account(command.account):
+    if not is_account(command.account):
         return RejectReason.INVALID_ACCOUNT
     if command.symbol and command.symbol not in ctx.state.symbols:
         return RejectReason.UNKNOWN_SYMBOL
@@ -76,36 +63,31 @@ def check_cancel_all(ctx: Context, command: CancelAll) -> RejectReason | None:
     return None
 
 
-def amend_order(ctx: Context, command: AmendOrder) -> None:
-    """MATCH-05: a smaller quantity keeps its place; anything else goes through the loop again, with its old id."""
-    reason = admission.check_amend(ctx.state, command)
-    if reason is not None:
-        ctx.reject(command.number, command.account, reason, command.client_order_id)
+def set_countdown(ctx: Context, command: SetCountdown) -> None:
+    """MATCH-07: unless it is set again in time, the account's orders are cancelled; 0: never."""
+    account = command.account
+    if not is_account(account):
+        ctx.reject(command.number, account, RejectReason.INVALID_ACCOUNT)
         return
-    order = admission.find_order(
-        ctx.state, command.account, command.order_id, command.client_order_id
-    )
-    assert order is not None, command
-    price = command.price_ticks or order.price_ticks
-    total = command.qty_lots or order.open_lots + order.filled_lots
-    kept = admission.keeps_priority(order, price, total)
-    previous_price, previous_open = order.price_ticks, order.open_lots
-    if not kept:
-        ctx.state.unrest(order)
-    order.price_ticks, order.open_lots = price, total - order.filled_lots
-    ctx.accept(command.number, command.account, order)
-    ctx.events.write(
-        "order_amended",
-        order.account,
-        symbol=order.symbol,
-        side=order.side,
-        kept_priority=kept,
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        previous_price_ticks=previous_price,
-        previous_open_lots=previous_open,
-        price_ticks=order.price_ticks,
-        open_lots=order.open_lots,
-    )
-    if not kept:
-        matching.enter(ctx, matching.Taker(order, price))
+    if command.timeout_ms > MAX_TIMEOUT_MS:
+        ctx.reject(command.number, account, RejectReason.INVALID_TIMEOUT)
+        return
+    expires = 0
+    ctx.state.countdowns.pop(account, None)
+    if command.timeout_ms:
+        expires = min(ctx.timestamp_ns + command.timeout_ms * NS_PER_MS, MAX_TIME_NS)
+        ctx.state.account(account)
+        ctx.state.countdowns[account] = expires
+    ctx.accept(command.number, account)
+    ctx.events.write("countdown_set", account, expires_ns=expires)
+
+
+def set_stp_group(ctx: Context, command: SetStpGroup) -> None:
+    """MATCH-06: the operator puts an account into a group whose members never trade with each other."""
+    member = command.member_account
+    if not is_account(member):
+        ctx.reject(command.number, 0, RejectReason.INVALID_ACCOUNT)
+        return
+    ctx.accept(command.number, 0)
+    ctx.state.account(member).stp_group = command.stp_group
+    ctx.events.write("stp_group_set", member, stp_group=command.stp_group)

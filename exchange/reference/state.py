@@ -1,4 +1,4 @@
-"""What the exchange keeps: symbols, accounts, collateral pools, positions and resting orders - and no totals.
+"""What the exchange keeps: symbols, accounts, collateral pools, positions and orders - and no totals.
 
 Theory of operation.  A collateral pool is a balance and the positions that it backs.  An account has a cross
 pool, whose balance is its wallet; each of its positions has an isolated pool beside it, whose balance is 0
@@ -6,7 +6,8 @@ while the position is in cross mode.  ``Position.pool`` is the one place that de
 so that the rules need not ask for the mode.
 
 Everything is held in sorted containers, so that walking is always in the order that the rules name: accounts
-and symbols by number, orders by side, best price first, then time in the queue.
+and symbols by number, orders that rest by side, best price first, then time in the queue, orders that wait for
+their trigger by order id.
 """
 
 from __future__ import annotations
@@ -14,85 +15,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from typing import NamedTuple
 
-from exchange.protocol.schema import PPM, MarginMode, OrderFlag, Side
+from exchange.protocol.schema import PPM, MarginMode, SymbolState
 from exchange.reference.containers import SortedDict
+from exchange.reference.order import BUY, GTD, SELL, Order, Orders
 
-BUY = int(Side.BUY)
-SELL = int(Side.SELL)
 CROSS = int(MarginMode.CROSS)
 ISOLATED = int(MarginMode.ISOLATED)
-REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
-POST_ONLY = int(OrderFlag.POST_ONLY)
-
-#: Where an order stands among those of its side: smaller is better.  (price, turned around for buys; turn)
-Rank = tuple[int, int]
-
-
-@dataclass(slots=True, eq=False)
-class Order:
-    """An order: resting, or on its way through the book as a taker."""
-
-    account: int
-    symbol: int
-    side: int
-    price_ticks: int  # 0 for a market order
-    open_lots: int
-    order_id: int = 0
-    client_order_id: int = 0
-    flags: int = 0
-    self_trade: int = 0
-    filled_lots: int = 0  # filled, or taken off by self-trade prevention
-    turn: int = 0  # rises with each order that joins a queue
-
-    @property
-    def reduce_only(self) -> bool:
-        return bool(self.flags & REDUCE_ONLY)
-
-    @property
-    def rank(self) -> Rank:
-        """Best price first, then time in the queue (MATCH-01)."""
-        return (-self.price_ticks if self.side == BUY else self.price_ticks, self.turn)
-
-
-class Orders:
-    """Resting orders of both sides, best price first: of a symbol (the book), or of one account on it."""
-
-    __slots__ = ("sides",)
-
-    def __init__(self) -> None:
-        self.sides: tuple[SortedDict[Rank, Order], SortedDict[Rank, Order]] = (
-            SortedDict(),
-            SortedDict(),
-        )
-
-    def add(self, order: Order) -> None:
-        self.sides[order.side][order.rank] = order
-
-    def remove(self, order: Order) -> None:
-        del self.sides[order.side][order.rank]
-
-    def best(self, side: int) -> Order | None:
-        """The order that is first in turn on a side."""
-        orders = self.sides[side]
-        return orders.peekitem(0)[1] if orders else None
-
-    def of_side(self, side: int) -> Iterator[Order]:
-        """The orders of a side, best price first, then time in the queue."""
-        orders = self.sides[side]
-        return map(orders.__getitem__, orders)
-
-    def __iter__(self) -> Iterator[Order]:
-        """Canonical order: buys before sells, best price first, then time in the queue."""
-        return chain(self.of_side(BUY), self.of_side(SELL))
-
-    def unsorted(self) -> Iterator[Order]:
-        """The orders of both sides in no order that means anything: for sums, five times as fast."""
-        return chain(dict.values(self.sides[BUY]), dict.values(self.sides[SELL]))
-
-    def __len__(self) -> int:
-        return len(self.sides[BUY]) + len(self.sides[SELL])
+OPEN = int(SymbolState.OPEN)
 
 
 @dataclass(slots=True, frozen=True)
@@ -107,7 +38,7 @@ class Bracket:
 
 @dataclass(slots=True, eq=False)
 class Symbol:
-    """A listed perpetual: its policy as listed, its mark, its book and its open positions."""
+    """A listed perpetual: its policy as listed, its state and prices, its book and its open positions."""
 
     number: int
     name: bytes
@@ -136,6 +67,8 @@ class Symbol:
     brackets: tuple[Bracket, ...]
     listing: bytes  # body of the list_symbol record, as given
     mark_ticks: int = 0  # 0: none yet
+    last_ticks: int = 0  # the last trade (MATCH-10); 0: none yet
+    state: int = OPEN
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[int, Position] = field(
         default_factory=SortedDict
@@ -188,7 +121,7 @@ class Pool:
 
 @dataclass(slots=True, eq=False)
 class Position:
-    """An account on a symbol: signed lots and entry value (ACCT-02), settings (ACCT-01), resting orders."""
+    """An account on a symbol: signed lots and entry value (ACCT-02), settings (ACCT-01), orders."""
 
     owner: Account
     symbol: Symbol
@@ -197,7 +130,8 @@ class Position:
     entry_value_atoms: int = 0
     own_rate_ppm: int = 0  # initial margin rate of the account's own; 0: the symbol's
     mode: int = CROSS
-    orders: Orders = field(default_factory=Orders)
+    orders: Orders = field(default_factory=Orders)  # those that rest
+    waiting: SortedDict[int, Order] = field(default_factory=SortedDict)  # by order id
 
     @property
     def pool(self) -> Pool:
@@ -219,6 +153,11 @@ class Position:
         return abs(self.lots) if self.lots and side == self.closing_side else 0
 
     @property
+    def order_count(self) -> int:
+        """The orders that rest or wait here (MATCH-09)."""
+        return len(self.orders) + len(self.waiting)
+
+    @property
     def is_default(self) -> bool:
         """Whether nothing was ever set or left here."""
         pool = self.isolated
@@ -233,6 +172,19 @@ class Position:
         )
 
 
+class Remembered(NamedTuple):
+    """What an accepted order is known by, should it be sent once more (MATCH-08); prices and lots as given."""
+
+    client_order_id: int
+    order_id: int
+    symbol: int
+    side: int
+    order_type: int
+    price_ticks: int
+    qty_lots: int
+    trigger_ticks: int
+
+
 @dataclass(slots=True, eq=False)
 class Account:
     """An account: its cross pool, whose balance is the wallet, and its positions by symbol."""
@@ -240,11 +192,16 @@ class Account:
     number: int
     cross: Pool
     positions: SortedDict[int, Position] = field(default_factory=SortedDict)
+    stp_group: int = 0  # 0: none (MATCH-06)
+    remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
 
-    def orders(self) -> Iterator[Order]:
-        """The account's resting orders in canonical order."""
-        for position in self.positions.values():
-            yield from position.orders
+    def orders(self) -> list[Order]:
+        """MATCH-07, canonical order of the live orders: of each symbol those that rest, then those that wait."""
+        return [
+            order
+            for position in self.positions.values()
+            for order in (*position.orders, *position.waiting.values())
+        ]
 
     @property
     def is_default(self) -> bool:
@@ -253,7 +210,8 @@ class Account:
             pool.balance_atoms
             or pool.drawn_atoms
             or pool.flags
-            or any(not p.is_default or len(p.orders) for p in self.positions.values())
+            or self.stp_group
+            or any(not p.is_default or p.order_count for p in self.positions.values())
         )
 
 
@@ -264,6 +222,9 @@ class State:
         self.symbols: SortedDict[int, Symbol] = SortedDict()
         self.accounts: SortedDict[int, Account] = SortedDict()
         self.orders: dict[int, Order] = {}  # resting, by order id
+        self.waiting: SortedDict[int, Order] = SortedDict()  # for their trigger, by order id
+        self.dated: dict[int, Order] = {}  # those of both that are good till a date
+        self.countdowns: dict[int, int] = {}  # account -> when its orders are cancelled (MATCH-07)
         self.funds: dict[int, int] = {}
         self.fees_atoms = 0
         self.deposits_atoms = 0  # less withdrawals; funds included
@@ -306,18 +267,49 @@ class State:
         return self.next_trade_id - 1
 
     def rest(self, order: Order) -> None:
-        """Puts an order at the back of its price level."""
+        """Puts an order at the back of its price level; an iceberg shows its next slice there (MATCH-15)."""
         order.turn = self.next_turn
         self.next_turn += 1
+        order.shown_lots = min(order.display_lots, order.open_lots)
         self.orders[order.order_id] = order
         self.symbols[order.symbol].book.add(order)
         self.position_of(order).orders.add(order)
+        if order.time_in_force == GTD:
+            self.dated[order.order_id] = order
 
     def unrest(self, order: Order) -> None:
         """Takes a resting order out of its level."""
         del self.orders[order.order_id]
         self.symbols[order.symbol].book.remove(order)
         self.position_of(order).orders.remove(order)
+        self.dated.pop(order.order_id, None)
+
+    def wait(self, order: Order) -> None:
+        """Puts an order beside the book, where it waits for its trigger (MATCH-10)."""
+        self.waiting[order.order_id] = order
+        self.position_of(order).waiting[order.order_id] = order
+        if order.time_in_force == GTD:
+            self.dated[order.order_id] = order
+
+    def unwait(self, order: Order) -> None:
+        """Takes an order from among those that wait."""
+        del self.waiting[order.order_id]
+        del self.position_of(order).waiting[order.order_id]
+        self.dated.pop(order.order_id, None)
+
+    def is_waiting(self, order: Order) -> bool:
+        return order.order_id in self.waiting
+
+    def live_order(self, order_id: int) -> Order | None:
+        """The order with this id that rests or waits."""
+        return self.orders.get(order_id) or self.waiting.get(order_id)
+
+    def is_own(self, account: int, other: int) -> bool:
+        """MATCH-06: the same account, or two of one group: they never trade with each other."""
+        if account == other:
+            return True
+        group = self.account(account).stp_group
+        return bool(group) and group == self.account(other).stp_group
 
     def move_position(self, position: Position, lots: int, entry_value_atoms: int) -> None:
         """Sets what an account holds of a symbol, and keeps the symbol's list of open positions true."""

@@ -14,7 +14,8 @@ from exchange.protocol.views import (
 )
 from exchange.reference import margin
 from exchange.reference.context import shown_margin_atoms
-from exchange.reference.state import BUY, SELL, Account, Order, Pool, Position, State, Symbol
+from exchange.reference.order import BUY, SELL, Order
+from exchange.reference.state import Account, Pool, Position, State, Symbol
 
 
 def account_view(state: State, number: int) -> AccountView:
@@ -35,7 +36,9 @@ def account_view(state: State, number: int) -> AccountView:
         available_atoms=margin.available_atoms(account),
         withdrawable_atoms=margin.withdrawable_atoms(account),
         liquidating=pool.liquidating,
-        open_orders=sum(len(p.orders) for p in account.positions.values()),
+        open_orders=sum(p.order_count for p in account.positions.values()),
+        stp_group=account.stp_group,
+        countdown_ns=state.countdowns.get(number, 0),
     )
 
 
@@ -48,7 +51,11 @@ def empty_state(number: int) -> State:
 
 def account_numbers(state: State) -> list[int]:
     """The accounts that are not all default, ascending."""
-    return [account.number for account in state.accounts.values() if not account.is_default]
+    return [
+        account.number
+        for account in state.accounts.values()
+        if not account.is_default or account.number in state.countdowns
+    ]
 
 
 def position_views(state: State, number: int) -> list[PositionView]:
@@ -59,7 +66,7 @@ def position_views(state: State, number: int) -> list[PositionView]:
     return [
         position_view(state, p)
         for p in account.positions.values()
-        if not p.is_default or len(p.orders)
+        if not p.is_default or p.order_count
     ]
 
 
@@ -85,12 +92,12 @@ def position_view(state: State, position: Position) -> PositionView:
 
 
 def order_views(state: State, number: int) -> list[OrderView]:
-    """The account's resting orders in canonical order."""
+    """The account's live orders in canonical order."""
     account = state.accounts.get(number)
-    return [order_view(order) for order in account.orders()] if account else []
+    return [order_view(state, order) for order in account.orders()] if account else []
 
 
-def order_view(order: Order) -> OrderView:
+def order_view(state: State, order: Order) -> OrderView:
     return OrderView(
         account=order.account,
         symbol=order.symbol,
@@ -102,6 +109,20 @@ def order_view(order: Order) -> OrderView:
         price_ticks=order.price_ticks,
         open_lots=order.open_lots,
         filled_lots=order.filled_lots,
+        order_type=order.order_type,
+        time_in_force=order.time_in_force,
+        display_lots=order.display_lots,
+        shown_lots=order.shown_lots,
+        expires_ns=order.expires_ns,
+        trigger_by=order.trigger_by,
+        trigger_ticks=order.trigger_ticks,
+        callback_ticks=order.callback_ticks,
+        callback_ppm=order.callback_ppm,
+        best_ticks=order.best_ticks,
+        waiting=state.is_waiting(order),
+        armed=order.armed,
+        link_group=order.link_group,
+        link_role=order.link_role,
     )
 
 
@@ -115,17 +136,17 @@ def book_view(symbol: Symbol, depth: int) -> BookView:
 
 
 def level_views(symbol: Symbol, side: int, depth: int) -> list[LevelView]:
-    """The orders of one side, summed by price."""
+    """What the orders of one side show, summed by price."""
     levels = groupby(symbol.book.of_side(side), key=lambda order: order.price_ticks)
     views = []
     for price, group in islice(levels, depth or None):
-        lots = [order.open_lots for order in group]
+        lots = [order.front_lots for order in group]
         views.append(LevelView(price_ticks=price, qty_lots=sum(lots), order_count=len(lots)))
     return views
 
 
 def symbol_view(symbol: Symbol) -> SymbolView:
-    """A symbol, its steps, its mark and its open interest."""
+    """A symbol, its steps, its state, its prices and its open interest."""
     return SymbolView(
         symbol=symbol.number,
         name=symbol.name.partition(b"\0")[0].decode("utf-8", "replace"),
@@ -135,4 +156,6 @@ def symbol_view(symbol: Symbol) -> SymbolView:
         mark_ticks=symbol.mark_ticks,
         open_interest_lots=sum(max(0, p.lots) for p in symbol.positions.values()),
         fund=symbol.fund,
+        state=symbol.state,
+        last_ticks=symbol.last_ticks,
     )

@@ -9,55 +9,15 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from exchange.engine import Engine
 from exchange.errors import ScenarioError
-from exchange.protocol.messages import (
-    DeficitUncovered,
-    Event,
-    Fill,
-    LiquidationOrder,
-    OrderCancelled,
-)
-from exchange.protocol.schema import (
-    MESSAGE_BY_NUMBER,
-    CancelReason,
-    FillRole,
-    MarginMode,
-    Side,
-)
-from exchange.protocol.views import PositionView
-from exchange.sim.scenario_steps import Names
+from exchange.protocol.schema import PPM, MarginMode, OrderType, Side, SymbolState
+from exchange.protocol.views import OrderView, SymbolView
+from exchange.sim.expected_events import TOTALS
+from exchange.sim.scenario_desk import Desk
 from exchange.units import from_atoms, plain
 
 Value: TypeAlias = Any
-Reader: TypeAlias = Callable[["Desk", str], Value]
-
-
-class Desk:
-    """What expectations are read from: the engine, the names, and the events since the last expectation."""
-
-    def __init__(self, engine: Engine, names: Names) -> None:
-        self.engine = engine
-        self.names = names
-        self.realised: dict[tuple[int, int], int] = {}  # by account and symbol, since the start
-        self.recent: list[Event] = []
-
-    def watch(self, events: list[Event]) -> None:
-        """Takes note of the events of a step."""
-        for event in events:
-            if isinstance(event, Fill):
-                key = (event.account, event.symbol)
-                self.realised[key] = self.realised.get(key, 0) + event.realised_atoms
-        self.recent.extend(events)
-
-    def position(self, account: int, symbol: int) -> PositionView | None:
-        """The engine's picture of account and symbol; None where there is nothing."""
-        views = self.engine.positions(account)
-        return next((view for view in views if view.symbol == symbol), None)
-
-    def isolated_flags(self, account: int) -> list[bool]:
-        views = self.engine.positions(account)
-        return [view.liquidating for view in views if view.margin_mode == MarginMode.ISOLATED]
+Reader: TypeAlias = Callable[[Desk, str], Value]
 
 
 def check_expectation(body: Mapping[str, Any], desk: Desk) -> list[str]:
@@ -151,20 +111,66 @@ def _mode(desk: Desk, key: str) -> Value:
 
 
 def _open_orders(desk: Desk, key: str) -> Value:
-    return Decimal(len(_orders(desk, key)))
+    return Decimal(len(_orders_of(desk, key)))
+
+
+def _orders_of(desk: Desk, key: str) -> list[OrderView]:
+    """All live orders of account and symbol, those that rest and those that wait."""
+    account, symbol = desk.names.holding(key)
+    number = desk.names.symbol(symbol).symbol
+    return [order for order in desk.engine.open_orders(account) if order.symbol == number]
 
 
 def _orders(desk: Desk, key: str) -> Value:
-    account, symbol = desk.names.holding(key)
-    policy = desk.names.symbol(symbol)
+    """[side, open quantity, limit] of each order that rests."""
+    units = desk.names.units(desk.names.holding(key)[1])
     return [
         [
             Side(order.side).name.lower(),
-            policy.units.lots_to_qty(order.open_lots),
-            policy.units.ticks_to_price(order.price_ticks),
+            units.lots_to_qty(order.open_lots),
+            units.ticks_to_price(order.price_ticks),
         ]
-        for order in desk.engine.open_orders(account)
-        if order.symbol == policy.symbol
+        for order in _orders_of(desk, key)
+        if not order.waiting
+    ]
+
+
+def _waiting(desk: Desk, key: str) -> Value:
+    """[side, type, quantity, trigger] of each order that waits; a trailing stop's trigger as things stand."""
+    units = desk.names.units(desk.names.holding(key)[1])
+    return [
+        [
+            Side(order.side).name.lower(),
+            OrderType(order.order_type).name.lower(),
+            units.lots_to_qty(order.open_lots),
+            units.ticks_to_price(goes_off_at(order)) if goes_off_at(order) else None,
+        ]
+        for order in _orders_of(desk, key)
+        if order.waiting
+    ]
+
+
+def goes_off_at(order: OrderView) -> int:
+    """The price that sets a waiting order off (MATCH-10); 0: an exit that trails and is not armed."""
+    if order.order_type != OrderType.TRAILING_STOP:
+        return order.trigger_ticks
+    if not order.best_ticks:
+        return 0
+    distance = order.callback_ticks or -(-order.best_ticks * order.callback_ppm // PPM)
+    return order.best_ticks + (distance if order.side == Side.BUY else -distance)
+
+
+def _shown(desk: Desk, key: str) -> Value:
+    """[side, shown quantity, limit] of each iceberg in the book."""
+    units = desk.names.units(desk.names.holding(key)[1])
+    return [
+        [
+            Side(order.side).name.lower(),
+            units.lots_to_qty(order.shown_lots),
+            units.ticks_to_price(order.price_ticks),
+        ]
+        for order in _orders_of(desk, key)
+        if order.shown_lots
     ]
 
 
@@ -204,16 +210,33 @@ def _best(desk: Desk, key: str) -> Value:
     return [None if ticks is None else policy.units.ticks_to_price(ticks) for ticks in tops]
 
 
-def _mark(desk: Desk, key: str) -> Value:
-    policy = desk.names.symbol(key)
-    view = next(view for view in desk.engine.symbols() if view.symbol == policy.symbol)
-    return policy.units.ticks_to_price(view.mark_ticks) if view.mark_ticks else None
+def _symbol_view(desk: Desk, key: str) -> SymbolView:
+    number = desk.names.symbol(key).symbol
+    return next(view for view in desk.engine.symbols() if view.symbol == number)
+
+
+def _price_of(field: str) -> Reader:
+    """A price of a symbol; null where there is none yet."""
+
+    def read(desk: Desk, key: str) -> Value:
+        ticks = getattr(_symbol_view(desk, key), field)
+        return desk.names.units(key).ticks_to_price(ticks) if ticks else None
+
+    return read
+
+
+def _state(desk: Desk, key: str) -> Value:
+    return SymbolState(_symbol_view(desk, key).state).name.lower()
 
 
 def _open_interest(desk: Desk, key: str) -> Value:
-    policy = desk.names.symbol(key)
-    view = next(view for view in desk.engine.symbols() if view.symbol == policy.symbol)
-    return policy.units.lots_to_qty(view.open_interest_lots)
+    return desk.names.units(key).lots_to_qty(_symbol_view(desk, key).open_interest_lots)
+
+
+def _countdown(desk: Desk, key: str) -> Value:
+    """Seconds since the start of the story; null for none."""
+    ns = desk.engine.account(desk.names.account(key)).countdown_ns
+    return Decimal(ns).scaleb(-9) if ns else None
 
 
 def _levels(desk: Desk, key: str) -> Value:
@@ -246,6 +269,8 @@ READERS: dict[str, Reader] = {
     "mode": _mode,
     "open_orders": _open_orders,
     "orders": _orders,
+    "waiting": _waiting,
+    "shown": _shown,
     "wallets": _account_atoms("wallet_atoms"),
     "cash": _cash,
     "equity": _account_atoms("equity_atoms"),
@@ -254,113 +279,13 @@ READERS: dict[str, Reader] = {
     "available": _account_atoms("available_atoms"),
     "withdrawable": _account_atoms("withdrawable_atoms"),
     "liquidating": _liquidating,
+    "countdowns": _countdown,
+    "stp_groups": lambda desk, key: Decimal(desk.engine.account(desk.names.account(key)).stp_group),
     "best": _best,
-    "marks": _mark,
+    "marks": _price_of("mark_ticks"),
+    "last": _price_of("last_ticks"),
+    "states": _state,
     "open_interest": _open_interest,
     "levels": _levels,
     "funds": lambda desk, key: from_atoms(desk.engine.fund(desk.names.fund(key))),
-}
-
-# --------------------------------------------------------------------------------- since the last expect
-
-
-def _trades(desk: Desk) -> Value:
-    """[buyer, seller, symbol, quantity, price] of each trade in the book."""
-    trades = []
-    fills = [event for event in desk.recent if isinstance(event, Fill) and event.price_ticks > 0]
-    for maker, other in zip(fills[::2], fills[1::2], strict=True):
-        buyer, seller = (maker, other) if maker.side == Side.BUY else (other, maker)
-        symbol = desk.names.symbol_name(maker.symbol)
-        units = desk.names.units(symbol)
-        trades.append(
-            [
-                desk.names.account_name(buyer.account),
-                desk.names.account_name(seller.account),
-                symbol,
-                units.lots_to_qty(maker.qty_lots),
-                units.ticks_to_price(maker.price_ticks),
-            ]
-        )
-    return trades
-
-
-def _deleveraged(desk: Desk) -> Value:
-    """[liquidated account, counterparty, symbol, quantity, value] of each auto-deleveraging."""
-    parts = []
-    fills = [event for event in desk.recent if isinstance(event, Fill) and event.price_ticks == 0]
-    for loser, winner in zip(fills[::2], fills[1::2], strict=True):
-        assert (loser.role, winner.role) == (FillRole.DELEVERAGED, FillRole.ADL_COUNTERPARTY)
-        symbol = desk.names.symbol_name(loser.symbol)
-        parts.append(
-            [
-                desk.names.account_name(loser.account),
-                desk.names.account_name(winner.account),
-                symbol,
-                desk.names.units(symbol).lots_to_qty(loser.qty_lots),
-                from_atoms(loser.value_atoms),
-            ]
-        )
-    return parts
-
-
-def _cancelled(desk: Desk) -> Value:
-    """[account, symbol, side, quantity, reason] of each order that left without being filled."""
-    return [
-        [
-            desk.names.account_name(event.account),
-            desk.names.symbol_name(event.symbol),
-            Side(event.side).name.lower(),
-            desk.names.units(desk.names.symbol_name(event.symbol)).lots_to_qty(event.open_lots),
-            CancelReason(event.reason).name.lower(),
-        ]
-        for event in desk.recent
-        if isinstance(event, OrderCancelled)
-    ]
-
-
-def _liquidation_orders(desk: Desk) -> Value:
-    """[account, symbol, side, quantity, limit] of each order that the engine sent for a pool."""
-    orders = []
-    for event in desk.recent:
-        if isinstance(event, LiquidationOrder):
-            symbol = desk.names.symbol_name(event.symbol)
-            units = desk.names.units(symbol)
-            orders.append(
-                [
-                    desk.names.account_name(event.account),
-                    symbol,
-                    Side(event.side).name.lower(),
-                    units.lots_to_qty(event.qty_lots),
-                    units.ticks_to_price(event.price_ticks),
-                ]
-            )
-    return orders
-
-
-def _uncovered_pools(desk: Desk) -> Value:
-    """[account, symbol, position left, shortfall] of each deficit that nobody covers."""
-    return [
-        [
-            desk.names.account_name(event.account),
-            desk.names.symbol_name(event.symbol),
-            desk.names.units(desk.names.symbol_name(event.symbol)).lots_to_qty(
-                event.remaining_lots
-            ),
-            from_atoms(event.shortfall_atoms),
-        ]
-        for event in desk.recent
-        if isinstance(event, DeficitUncovered)
-    ]
-
-
-TOTALS: dict[str, Callable[[Desk], Value]] = {
-    "fees": lambda desk: from_atoms(desk.engine.fees_atoms()),
-    "withdrawals_stopped": lambda desk: desk.engine.uncovered(),
-    "trades": _trades,
-    "deleveraged": _deleveraged,
-    "cancelled": _cancelled,
-    "liquidation_orders": _liquidation_orders,
-    "deficits": _uncovered_pools,
-    "digest": lambda desk: desk.engine.digest(),
-    "events": lambda desk: [MESSAGE_BY_NUMBER[event.number].name for event in desk.recent],
 }

@@ -12,9 +12,9 @@
     - withdraw: {account: a, amount: 1, reject: insufficient_margin}
     - expect: {available: {a: 0}, open_orders: {a.BTC: 1}}
 
-A step that names ``reject`` has to be refused for exactly that reason and leave the state bit-identical; every other
-step has to be accepted.  After each step money and positions are added up from the engine's views, and the `Auditor`
-has read the events: nobody has to ask for either.
+A step that names ``reject`` has to be refused for exactly that reason and leave the state bit-identical, but for what
+expires at its time; every other step has to be accepted.  After each step money and positions are added up from the
+engine's views, and the `Auditor` has read the events: nobody has to ask for either.
 """
 
 from __future__ import annotations
@@ -29,12 +29,21 @@ import msgspec
 from exchange.audit import Auditor
 from exchange.engine import Engine, create_engine
 from exchange.errors import ExchangeError, ScenarioError
-from exchange.protocol.messages import BalanceChanged, Event, FundChanged, Rejected
+from exchange.protocol.messages import (
+    AdvanceTime,
+    BalanceChanged,
+    Event,
+    FundChanged,
+    OrderCancelled,
+    Rejected,
+)
 from exchange.protocol.records import decode_events, encode_command, stamp
-from exchange.protocol.schema import BalanceCause, FundCause, RejectReason
-from exchange.sim.expectations import Desk, check_expectation
+from exchange.protocol.schema import BalanceCause, CancelReason, FundCause, RejectReason
+from exchange.sim.expectations import check_expectation
+from exchange.sim.scenario_desk import Desk
 from exchange.sim.scenario_file import Scenario, Step, load_scenario, parse_scenario, reject_reason
-from exchange.sim.scenario_steps import Names, plan_step
+from exchange.sim.scenario_names import Names
+from exchange.sim.scenario_steps import plan_step
 
 __all__ = [
     "Failure",
@@ -133,6 +142,7 @@ class _Run:
                 self._fail(step, difference)
             return
         wanted = reject_reason(step.body["reject"]) if "reject" in step.body else None
+        self.names.now_ns = self.timestamp_ns + self.scenario.pace_ns
         plan = plan_step(step.kind, step.body, self.names)
         self.timestamp_ns += plan.advance_ns
         for record in plan.records:
@@ -142,15 +152,16 @@ class _Run:
 
     def _send(self, step: Step, record: bytes, wanted: RejectReason | None) -> None:
         """One command: sent, its result compared with what is wanted, its events read by everyone."""
+        self.timestamp_ns += self.scenario.pace_ns
         command = stamp(record, self.engine.sequence + 1, self.timestamp_ns)
-        before = self.engine.digest() if wanted is not None else ""
+        before = self.engine.snapshot() if wanted is not None else b""
         raw = self.engine.apply(command)
         self.commands.append(command)
         self.events.append(raw)
         events = decode_events(raw)
         for problem in _result_problems(events, wanted):
             self._fail(step, problem)
-        if wanted is not None and self.engine.digest() != before:
+        if wanted is not None and self._has_changed(before):
             self._fail(step, "the state changed, though the command has to be rejected")
         self.desk.watch(events)
         self.paid_in_atoms += sum(map(_paid_in, events))
@@ -159,6 +170,15 @@ class _Run:
         self.auditor.feed(raw)
         for violation in self.auditor.violations[known:]:
             self._fail(step, str(violation))
+
+    def _has_changed(self, before: bytes) -> bool:
+        """Whether a command did more than its time alone: orders expire also where it is refused."""
+        if self.engine.snapshot() == before:
+            return False
+        twin = create_engine(self.engine_kind)
+        twin.restore(before, self.engine.sequence - 1, 0)
+        twin.apply(stamp(encode_command(AdvanceTime()), twin.sequence + 1, self.timestamp_ns))
+        return twin.snapshot() != self.engine.snapshot()
 
     def _sums(self) -> Iterable[str]:
         """Money is conserved (I1) and positions sum to zero (I2), added up from the engine's views."""
@@ -190,10 +210,20 @@ def _result_problems(events: Sequence[Event], wanted: RejectReason | None) -> It
             yield f"wanted accepted, came rejected: {came.name.lower()}"
         elif came is not wanted:
             yield f"wanted rejected: {wanted.name.lower()}, came rejected: {came.name.lower()}"
-        if len(events) > 1:
-            yield f"a rejected command has {len(events) - 1} further events"
+        effects = sum(not is_by_time(event) for event in events[1:])
+        if effects:
+            yield f"a rejected command has {effects} further events"
     elif wanted is not None:
         yield f"wanted rejected: {wanted.name.lower()}, came accepted"
+
+
+def is_by_time(event: Event) -> bool:
+    """Whether time alone brings this: an order that expires, a countdown that runs out, and who is linked to them."""
+    return isinstance(event, OrderCancelled) and event.reason in (
+        CancelReason.EXPIRED,
+        CancelReason.COUNTDOWN,
+        CancelReason.LINKED,
+    )
 
 
 def _paid_in(event: Event) -> int:

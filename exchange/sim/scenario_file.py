@@ -24,8 +24,18 @@ from exchange.units import from_atoms
 #: Symbols of a scenario may hold this many open orders an account, unless they say otherwise.
 OPEN_ORDERS = 10_000
 
+NS = {
+    "ns": 1,
+    "us": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+    "d": 86400 * 10**9,
+}
+
 FREE_KEYS = ("name", "source", "tests", "note", "differs", "rules", "seed")
-TOP_KEYS = (*FREE_KEYS, "symbols", "accounts", "funds", "steps")
+TOP_KEYS = (*FREE_KEYS, "symbols", "accounts", "funds", "pace", "steps")
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -47,6 +57,7 @@ class Scenario(msgspec.Struct, frozen=True):
     funds: dict[str, int]
     steps: tuple[Step, ...]
     rules: tuple[str, ...]
+    pace_ns: int = 0  # how much later each command comes than the one before it
 
 
 class ExactLoader(yaml.SafeLoader):
@@ -175,7 +186,15 @@ def _build(top: Mapping[str, Any], steps: tuple[Step, ...], path: str) -> Scenar
         funds=funds.by_name,
         steps=steps,
         rules=tuple(str(rule) for rule in (rules if isinstance(rules, list) else [rules])),
+        pace_ns=_pace(top.get("pace", "0s"), path),
     )
+
+
+def _pace(value: Any, path: str) -> int:
+    try:
+        return parse_duration_ns(value)
+    except ScenarioError as error:
+        raise ScenarioError(f"{path}: pace: {error}") from None
 
 
 def _build_symbols(tables: Mapping[Any, Any], funds: FundNumbers) -> dict[str, SymbolPolicy]:
@@ -216,6 +235,33 @@ def _numbers(table: Any, what: str, least: int, most: int, path: str) -> dict[st
     return numbers
 
 
+def parse_duration_ns(value: object) -> int:
+    """Nanoseconds of a duration.
+
+    >>> parse_duration_ns("1.5ms")
+    1500000
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(value))
+    if match is None or match[2] not in NS:
+        raise ScenarioError(f"wanted a duration like 60s, with {', '.join(NS)}; came {value}")
+    exact = Decimal(match[1]) * NS[match[2]]
+    if exact != int(exact):
+        raise ScenarioError(f"the duration {value} is not a whole number of nanoseconds")
+    return int(exact)
+
+
+def parse_time_ns(value: object, now_ns: int) -> int:
+    """A moment: a duration counts from now, ``at`` a duration from the start of the story.
+
+    >>> parse_time_ns("60s", now_ns=5 * 10**9), parse_time_ns("at 60s", now_ns=5 * 10**9)
+    (65000000000, 60000000000)
+    """
+    text = str(value).strip()
+    if text.startswith("at "):
+        return parse_duration_ns(text[3:])
+    return now_ns + parse_duration_ns(text)
+
+
 def reject_reason(name: object) -> RejectReason:
     """The reason that a step names; ScenarioError lists those there are."""
     try:
@@ -228,13 +274,9 @@ def reject_reason(name: object) -> RejectReason:
 def require_keys(
     body: Mapping[str, Any], required: Iterable[str], optional: Iterable[str] = ()
 ) -> None:
-    """ScenarioError for a key that is missing, unknown, or of a feature that the exchange does not have."""
+    """ScenarioError for a key that is missing or unknown."""
     known = (*required, *optional, "note")
     for key in body:
-        if key in ABSENT_KEYS:
-            raise ScenarioError(
-                f"the key {key} is of a feature that this exchange does not have: {ABSENT_KEYS[key]}"
-            )
         if key not in known:
             raise ScenarioError(f"unknown key {key}; known are {', '.join(known)}")
     missing = [key for key in required if key not in body]
@@ -242,15 +284,6 @@ def require_keys(
         raise ScenarioError(
             f"the key {', '.join(missing)} is missing; known are {', '.join(known)}"
         )
-
-
-#: Keys of the format whose feature the exchange does not have, and what it is.
-ABSENT_KEYS = {
-    "trigger_price": "orders that wait for a trigger",
-    "trigger_on": "orders that wait for a trigger",
-    "display_quantity": "iceberg orders",
-    "expires": "orders that expire (GTD)",
-}
 
 
 def _line(node: yaml.Node) -> int:

@@ -13,18 +13,65 @@ import pytest
 
 from exchange.engine import ENGINE_KINDS
 from exchange.fuzz.differ import Failure, run_generated
+from exchange.protocol.schema import FillRole
 from exchange.reference import (
     admission,
+    auction,
     bankruptcy,
+    client_ids,
     deleveraging,
     ledger,
+    links,
     liquidation,
     margin,
     matching,
+    times,
+    triggers,
+    watching,
 )
 from exchange.reference.arithmetic import ceil_div, floor_div, ppm_floor
+from exchange.reference.context import Context
+from exchange.reference.order import Order
+from exchange.reference.resting import write_shown
+from exchange.reference.state import State, Symbol
 
 Mutation = tuple[Any, str, Callable[..., Any]]
+
+due, look = times.due, triggers.look
+
+
+def is_passed(symbol: Symbol, order: Order) -> bool:
+    """A trigger that the price has to pass, not to reach."""
+    watched, trigger = watching.watched_ticks(symbol, order), watching.trigger_ticks(symbol, order)
+    return watched < trigger if watching.goes_off_below(order) else watched > trigger
+
+
+def look_backwards(ctx: Context, queue: list[Any]) -> None:
+    """Those that join go off in the wrong order."""
+    look(ctx, queue)
+    queue.reverse()
+
+
+def refresh_in_place(ctx: Context, order: Order) -> None:
+    """A new slice that keeps its place in the queue."""
+    order.shown_lots = min(order.display_lots, order.open_lots)
+    write_shown(ctx, order, refreshed=True)
+
+
+def arm_whole(ctx: Context, exit_order: Order, lots: int) -> None:
+    exit_order.armed = True
+    exit_order.open_lots = exit_order.given_lots
+    links.write_waiting(ctx, exit_order)
+
+
+def most_lots_alone(symbol: Symbol) -> auction.Uncrossing:
+    """The lowest of the prices where most lots trade, whatever is left over."""
+    if not auction.is_crossed(symbol):
+        return auction.NOTHING
+    _, price = min((-min(auction.lots_at(symbol, p)), p) for p in auction.candidates(symbol))
+    bids, offers = auction.lots_at(symbol, price)
+    return auction.Uncrossing(price, min(bids, offers), bids - offers)
+
 
 #: One change each: where, what, and what stands there instead.
 MUTATIONS: dict[str, Mutation] = {
@@ -49,7 +96,7 @@ MUTATIONS: dict[str, Mutation] = {
             mm_a > mm_b if not (mm_a and mm_b) else e_a * mm_b > e_b * mm_a
         ),
     ),
-    "makers not asked again": (matching, "maker_lots", lambda state, maker, lots: lots),
+    "makers not asked again": (matching, "maker_lots", lambda state, maker, lots, price: lots),
     "nobody skipped in ADL": (deleveraging, "would_end_below_zero", lambda *_: False),
     "the fund has no cap": (
         bankruptcy,
@@ -67,6 +114,28 @@ MUTATIONS: dict[str, Mutation] = {
         lambda side, limit, price: limit + 1 >= price if side == 0 else limit - 1 <= price,
     ),
     "every order admitted": (admission, "admits", lambda state, trial: True),
+    "triggers are passed, not reached": (triggers, "is_reached", is_passed),
+    "true triggers wait": (admission, "is_reached_at_entry", lambda symbol, order: False),
+    "trailing distances rounded down": (watching, "ppm_ceil", ppm_floor),
+    "who came last goes off first": (triggers, "look", look_backwards),
+    "siblings live on": (links, "cancel_siblings", lambda ctx, order: None),
+    "exits are armed whole": (links, "arm", arm_whole),
+    "groups trade with each other": (State, "is_own", lambda self, one, other: one == other),
+    "orders expire too late": (times, "due", lambda state, now_ns: due(state, now_ns - 1)),
+    "a new slice keeps its place": (matching, "refresh", refresh_in_place),
+    "auctions leave what they like": (auction, "find_price", most_lots_alone),
+    "auctions pay rebates": (
+        matching,
+        "fee_ppm",
+        lambda position, role: (
+            position.symbol.taker_fee_ppm
+            if role == FillRole.TAKER
+            else position.symbol.maker_fee_ppm
+        ),
+    ),
+    "states forbid nothing": (admission, "check_state", lambda symbol, terms: None),
+    "client order ids are forgotten": (client_ids, "remembered", lambda account, number: None),
+    "post-only orders take": (admission, "would_trade", lambda symbol, side, limit: False),
 }
 #: Choices that break no invariant whichever way they are made: only a second engine can object.
 NEEDS_BOTH = {"best pool first", "crosses one tick further"}

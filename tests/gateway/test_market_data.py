@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from itertools import count
 
 import msgspec
 import pytest
+from market_desk import BTC, Market
 
-from exchange.bootstrap import missing_commands
 from exchange.client.book_mirror import BookMirror
-from exchange.client.market_data import decode_update
 from exchange.config import load_config
-from exchange.engine import Engine, create_engine
-from exchange.gateway.feed import BookDelta, BookSnapshot, Trade
+from exchange.gateway.feed import (
+    BookDelta,
+    BookSnapshot,
+    QueuedOrder,
+    Trade,
+)
 from exchange.gateway.publisher import Publisher
 from exchange.protocol.messages import (
     AmendOrder,
@@ -30,37 +34,22 @@ from exchange.protocol.messages import (
 from exchange.protocol.records import decode_events, encode_commands
 from exchange.protocol.schema import SelfTradePrevention, Side
 from exchange.protocol.views import LevelView
-from exchange.sequencer import Sequencer
 
-BTC = "BTC-PERP"
-
-
-class Market:
-    """An engine, and a publisher that sees only its events."""
-
-    def __init__(self) -> None:
-        self.engine: Engine = create_engine("native")
-        self.publisher = Publisher(epoch=1)
-        self.sequencer = Sequencer(clock=lambda: 1)
-        self.apply(*missing_commands(load_config(), self.engine).commands)
-
-    def apply(self, *commands: Command) -> list[object]:
-        batch = self.sequencer.stamp(encode_commands(commands), len(commands))
-        published = self.publisher.publications(batch, self.engine.apply(batch.commands))
-        return [decode_update(topic, payload) for topic, payload in published]
+CLIENT_ORDER_IDS = count(1)
 
 
-def random_commands(rng: random.Random, count: int) -> list[Command]:
+def random_commands(rng: random.Random, how_many: int) -> list[Command]:
     """Orders of four accounts around the mark: self-trades of every kind, amends, cancels, liquidations."""
     commands: list[Command] = []
-    for _ in range(count):
-        account = rng.randint(1, 4)
-        about = {"account": account, "client_order_id": rng.randint(0, 30)}
+    for _ in range(how_many):
+        account, newest = rng.randint(1, 4), next(CLIENT_ORDER_IDS)
+        about = {"account": account, "client_order_id": max(1, newest - rng.randint(0, 30))}
         price = 600_000 + rng.randint(-40, 40)
         kind = rng.random()
         if kind < 0.7:
             order = PlaceOrder(
-                **about,
+                account=account,
+                client_order_id=newest,
                 symbol=1,
                 side=rng.randint(0, 1),
                 order_type=int(rng.random() < 0.1),
@@ -90,10 +79,12 @@ def random_commands(rng: random.Random, count: int) -> list[Command]:
 def test_deltas_add_up_to_the_engines_book(seed: int) -> None:
     rng = random.Random(seed)
     market, mirror = Market(), BookMirror(1)
-    market.apply(*(Deposit(account=account, amount_atoms=300 * 10**8) for account in range(1, 5)))
+    market.apply(*(Deposit(account=account, amount_atoms=100 * 10**8) for account in range(1, 5)))
     mirror.load(market.publisher.snapshot(1))
-    kinds = set()
-    for _ in range(600):
+    kinds, wanted = set(), {Trade, BookDelta, MarkChanged, LiquidationStarted}
+    for step in range(3000):
+        if step >= 600 and wanted <= kinds:
+            break
         for update in market.apply(*random_commands(rng, rng.randint(1, 6))):
             kinds.add(type(update))
             if isinstance(update, BookDelta):
@@ -101,7 +92,7 @@ def test_deltas_add_up_to_the_engines_book(seed: int) -> None:
         book = market.engine.book(1)
         assert (mirror.bids, mirror.asks) == (book.bids, book.asks)
     assert mirror.gaps == 0
-    assert {Trade, BookDelta, MarkChanged, LiquidationStarted} <= kinds
+    assert wanted <= kinds
     snapshot = market.publisher.snapshot(1, depth=2)
     assert (snapshot.sequence, snapshot.bids, snapshot.asks) == (
         mirror.sequence,
@@ -309,12 +300,14 @@ def test_a_topic_that_only_begins_alike_is_not_delivered(node) -> None:
     ).to_command()
     admin.list_symbol(longer)
     with client.subscribe(mark=BTC, book=BTC) as feed:
-        assert feed.poll(5)
+        updates = feed.poll(5)
         admin.set_mark("BTC-PERP2", 5)
         admin.set_mark(BTC, 60_001)
-        (update,) = feed.poll(5)
-        assert isinstance(update, MarkChanged)
-        assert update.symbol == 1
+        while not any(getattr(update, "price_ticks", 0) == 600_010 for update in updates):
+            more = feed.poll(5)
+            assert more
+            updates += more
+    assert {update.symbol for update in updates} == {1}
 
 
 def test_events_that_the_publisher_reads_are_the_tables() -> None:
@@ -328,4 +321,50 @@ def test_events_that_the_publisher_reads_are_the_tables() -> None:
     events = market.engine.apply(batch.commands)
     (rested,) = decode_events(events)[1:]
     market.publisher.publications(batch, events)
-    assert market.publisher.books[1].sides[Side.SELL] == {rested.price_ticks: [rested.open_lots, 1]}
+    snapshot = market.publisher.orders_snapshot(1)
+    assert snapshot.asks == [QueuedOrder(rested.order_id, rested.price_ticks, rested.open_lots)]
+
+
+def test_a_copy_of_the_orders_over_sockets(node) -> None:
+    trader = node.client(7)
+    trader.deposit(1_000_000)
+    first = trader.limit(BTC, "buy", "0.001", "59000")
+    with trader.order_mirror(BTC) as live:
+        second = trader.limit(BTC, "buy", "0.002", "59000")
+        trader.amend(BTC, first.order_id, quantity="0.003")
+        target = trader.book_orders(BTC)
+        while live.mirror.sequence < target.sequence:
+            assert live.update(5)
+        assert (live.mirror.bids, live.mirror.asks) == (target.bids, target.asks)
+        assert [order.order_id for order in live.mirror.bids] == [second.order_id, first.order_id]
+        assert live.mirror.gaps == 0
+    statistics = trader.statistics(BTC)
+    assert (statistics.mark_ticks, statistics.trade_count) == (600_000, 0)
+
+
+def test_the_last_day_goes_on_over_a_restart(start_node) -> None:
+    first = start_node()
+    maker, taker = first.client(7), first.client(8)
+    for client in (maker, taker):
+        client.deposit(100_000)
+    maker.limit(BTC, "buy", "0.005", "59000")
+    taker.market(BTC, "sell", "0.002")
+    before = taker.statistics(BTC)
+    first.node.take_snapshot = lambda: ""  # it dies without one: the journal has the trades
+    first.stop()
+    after = start_node().client(9).statistics(BTC)
+    assert after.epoch > before.epoch
+    names = ("open_ticks", "last_ticks", "volume_lots", "turnover_atoms", "open_interest_lots")
+    assert [getattr(after, n) for n in names] == [getattr(before, n) for n in names]
+    assert (after.volume_lots, after.open_interest_lots) == (2, 2)
+
+
+def test_a_subscription_counts_what_it_lost(node) -> None:
+    admin, client = node.admin_client(), node.client(7)
+    with client.subscribe(mark=BTC, book=BTC) as feed:
+        assert feed.poll(5)
+        for price in (60_001, 60_002):
+            admin.set_mark(BTC, price)
+            assert feed.poll(5)
+            assert feed.lost == (3 if price == 60_002 else 0)
+            node.node.publisher._sequences[b"mark.BTC-PERP"] += 3  # as if three had been dropped

@@ -114,7 +114,7 @@ def test_rejections_are_exceptions_with_their_reason(node) -> None:
     client.deposit(10_000)
     client.limit(BTC, "sell", "0.001", "60000", client_order_id=5)
     with pytest.raises(DuplicateClientOrderId):
-        client.limit(BTC, "sell", "0.001", "60000", client_order_id=5)
+        client.limit(BTC, "sell", "0.002", "60000", client_order_id=5)
     with pytest.raises(PostOnlyWouldTake):
         client.limit(BTC, "buy", "0.001", "60000", post_only=True)
     with pytest.raises(UnknownOrder):

@@ -9,14 +9,19 @@ from typing import Any, TypeVar
 
 from exchange.protocol import messages as m
 from exchange.protocol.records import decode_events, encode_command, stamp
-from exchange.protocol.schema import CancelReason, FillRole, RejectReason
-from exchange.protocol.views import PositionView
+from exchange.protocol.schema import CancelReason, FillRole, OrderType, RejectReason, SymbolState
+from exchange.protocol.views import OrderView, PositionView
 from exchange.reference.engine import ReferenceEngine
 
 BUY, SELL = 0, 1
-GTC, IOC, FOK = 0, 1, 2
+GTC, IOC, FOK, GTD = 0, 1, 2, 3
 CROSS, ISOLATED = 0, 1
-POST_ONLY, REDUCE_ONLY = 1, 2
+POST_ONLY, REDUCE_ONLY, SLIDE, CLOSE_POSITION = 1, 2, 4, 8
+MARK, LAST = 0, 1
+STOP, STOP_LIMIT = OrderType.STOP_MARKET, OrderType.STOP_LIMIT
+PROFIT, PROFIT_LIMIT = OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT
+TRAILING = OrderType.TRAILING_STOP
+LIMIT_TYPES = (OrderType.LIMIT, STOP_LIMIT, PROFIT_LIMIT)
 
 E = TypeVar("E")
 
@@ -26,13 +31,15 @@ class Desk:
 
     def __init__(self) -> None:
         self.engine = ReferenceEngine()
+        self.time_ns = 0  # 0: time is the sequence
 
     # ---------------------------------------------------------------------------------- commands
 
     def send(self, command: Any) -> list[Any]:
         """Applies one command and gives its events."""
         sequence = self.engine.sequence + 1
-        return decode_events(self.engine.apply(stamp(encode_command(command), sequence, sequence)))
+        record = stamp(encode_command(command), sequence, self.time_ns or sequence)
+        return decode_events(self.engine.apply(record))
 
     def do(self, command: Any) -> list[Any]:
         """Applies one command that must be accepted; the events after the first."""
@@ -75,6 +82,16 @@ class Desk:
     def order(self, account: int, side: int, lots: int, price: int = 0, **more: Any) -> list[Any]:
         return self.do(order(account, side, lots, price, **more))
 
+    def waits(self, account: int, side: int, lots: int, kind: int, **more: Any) -> list[Any]:
+        """An order that waits for its trigger; the price is 0 where more does not say."""
+        return self.do(waiting(account, side, lots, kind, **more))
+
+    def state(self, state: SymbolState, symbol: int = 1, price: int = 0) -> list[Any]:
+        return self.do(m.SetSymbolState(symbol=symbol, state=state, price_ticks=price))
+
+    def amend(self, account: int, order_id: int, **change: int) -> list[Any]:
+        return self.do(m.AmendOrder(account=account, order_id=order_id, **change))
+
     def trade(
         self, buyer: int, seller: int, lots: int, price: int, symbol: int = 1
     ) -> tuple[m.Fill, m.Fill]:
@@ -90,6 +107,16 @@ class Desk:
 
     def position(self, account: int, symbol: int = 1) -> PositionView:
         return next(p for p in self.engine.positions(account) if p.symbol == symbol)
+
+    def live(self, account: int) -> dict[int, OrderView]:
+        """The live orders of an account by order id."""
+        return {view.order_id: view for view in self.engine.open_orders(account)}
+
+    def book(self, symbol: int = 1) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(bids, offers) as (price, lots shown), best first."""
+        book = self.engine.book(symbol)
+        bids, offers = ([(v.price_ticks, v.qty_lots) for v in s] for s in (book.bids, book.asks))
+        return bids, offers
 
     def holding(self, account: int, symbol: int = 1) -> tuple[int, int]:
         """(signed lots, signed entry value); zeros if there is none."""
@@ -107,6 +134,25 @@ def order(account: int, side: int, lots: int, price: int = 0, **more: Any) -> m.
     return m.PlaceOrder(
         account=account, side=side, qty_lots=lots, price_ticks=price, **settings | more
     )
+
+
+def waiting(account: int, side: int, lots: int, kind: int, **more: Any) -> m.PlaceOrder:
+    """An order with a trigger; immediate, unless it has a limit."""
+    settings = {"order_type": kind, "time_in_force": GTC if kind in LIMIT_TYPES else IOC}
+    return m.PlaceOrder(account=account, symbol=1, side=side, qty_lots=lots, **settings | more)
+
+
+def entry(side: int, lots: int, price: int = 0, **more: Any) -> m.OrderEntry:
+    """An order of a list: limit, or with a type of its own."""
+    settings: dict[str, Any] = {"symbol": 1}
+    kind = more.get("order_type", OrderType.LIMIT)
+    if kind not in LIMIT_TYPES:
+        settings["time_in_force"] = IOC
+    return m.OrderEntry(side=side, qty_lots=lots, price_ticks=price, **settings | more)
+
+
+def place_list(account: int, mode: int, *orders: m.OrderEntry) -> m.PlaceOrders:
+    return m.PlaceOrders(account=account, list_mode=mode, orders=orders)
 
 
 def only(events: list[Any], kind: type[E]) -> list[E]:

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,11 +28,12 @@ variant, rooms = load("variant"), load("rooms")
 
 def flags_of(kind: str) -> list[str]:
     """The compiler's flags of a build, as setup.py has them."""
-    names: dict[str, dict[str, list[str]]] = {}
+    names: dict[str, Any] = {}
     for node in ast.parse((ROOT / "setup.py").read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper():
             exec(ast.unparse(node), names)
-    return names["FLAGS"][kind]
+    flags: list[str] = names["FLAGS"][kind]
+    return flags
 
 
 def test_a_released_wheel_is_not_tuned_to_a_machine() -> None:

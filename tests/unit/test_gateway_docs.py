@@ -1,28 +1,48 @@
-"""The page about the gateway names every query, every refusal and every topic that there is."""
+"""The pages about gateway and market data name every query, every refusal and every topic, with its fields."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from exchange.gateway import feed
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Code
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "reference" / "gateway.md").read_text()
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+GATEWAY = (REFERENCE / "gateway.md").read_text()
+MARKET_DATA = (REFERENCE / "market-data.md").read_text()
 QUERIES = {"login", "logout"}.union(
     *(door.public_queries | door.account_queries for door in (TRADERS_DOOR, ADMIN_DOOR))
 )
-TOPICS = {
-    f"{topic('')}<SYMBOL>"
-    for topic in (feed.book_topic, feed.trades_topic, feed.mark_topic, feed.funding_topic)
-}
-
-
-@pytest.mark.parametrize(
-    "name", sorted(QUERIES | set(Code) | TOPICS | {feed.FUNDS_TOPIC, feed.LIQUIDATIONS_TOPIC})
+TOPICS = {feed.topic_of(kind, "<SYMBOL>") for kind in feed.SYMBOL_KINDS}
+SHAPES = (
+    feed.TopOfBook,
+    feed.BookDelta,
+    feed.BookSnapshot,
+    feed.OrdersDelta,
+    feed.OrderChange,
+    feed.OrdersSnapshot,
+    feed.QueuedOrder,
+    feed.Trade,
+    feed.Statistics,
+    feed.PublicEvent,
 )
-def test_the_page_has(name: str) -> None:
-    assert f"`{name}`" in PAGE
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES | set(Code)))
+def test_the_gateways_page_has(name: str) -> None:
+    assert f"`{name}`" in GATEWAY
+
+
+@pytest.mark.parametrize("topic", sorted(TOPICS | {feed.FUNDS_TOPIC, feed.LIQUIDATIONS_TOPIC}))
+def test_the_market_data_page_has(topic: str) -> None:
+    assert f"`{topic}`" in MARKET_DATA
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_market_data_page_has_every_field(shape: type[msgspec.Struct]) -> None:
+    missing = [f.name for f in msgspec.structs.fields(shape) if f"`{f.name}`" not in MARKET_DATA]
+    assert not missing

@@ -19,7 +19,9 @@ from exchange.protocol.messages import (
     Command,
     Deposit,
     ListSymbol,
+    OrderEntry,
     PlaceOrder,
+    PlaceOrders,
     SymbolListed,
 )
 
@@ -56,6 +58,14 @@ SOME_COMMANDS: list[Command] = [
     ORDER,
     Deposit(account=9, amount_atoms=-(10**18)),
     CancelOrder(account=1 << 24, order_id=(1 << 64) - 1),
+    PlaceOrders(
+        account=7,
+        list_mode=3,
+        orders=(
+            OrderEntry(symbol=1, side=0, price_ticks=1_000_000, qty_lots=300),
+            OrderEntry(symbol=1, side=1, order_type=2, trigger_ticks=900_000, trigger_by=1),
+        ),
+    ),
     AdvanceTime(),
 ]
 
@@ -99,19 +109,19 @@ WIRE_REFUSALS = {
     ),
     "an unknown type": (
         packed(99, 1, 1),
-        "byte 1: wanted the type of a command, 1 .. 13, came the integer 99",
+        "byte 1: wanted the type of a command, 1 .. 17, came the integer 99",
     ),
     "a negative type": (
         packed(-1, 1, 1),
-        "byte 1: wanted the type of a command, 1 .. 13, came the integer -1",
+        "byte 1: wanted the type of a command, 1 .. 17, came the integer -1",
     ),
     "a type beyond 16 bits": (
         packed(65_538, 1, 1, 5),
-        "byte 1: wanted the type of a command, 1 .. 13, came the integer 65538",
+        "byte 1: wanted the type of a command, 1 .. 17, came the integer 65538",
     ),
     "an event": (
         packed(139, 1, 0, 4, 1, 100),
-        "byte 1: wanted the type of a command, 1 .. 13, came the integer 139",
+        "byte 1: wanted the type of a command, 1 .. 17, came the integer 139",
     ),
     "too few elements": (
         packed(2, 1, 9),
@@ -123,7 +133,7 @@ WIRE_REFUSALS = {
     ),
     "a wrong number of elements, some optional": (
         packed(7, 1, 9, 1),
-        "byte 0: wanted 5 .. 12 elements of place_order, came an array of 4",
+        "byte 0: wanted 5 .. 18 elements of place_order, came an array of 4",
     ),
     "a negative request id": (
         packed(2, -1, 9, 5),
@@ -258,7 +268,7 @@ def test_a_payload_of_more_commands_than_are_taken_is_refused_whole(decode: Any)
 
 
 def test_events_are_refused_in_the_words_of_events() -> None:
-    said = "byte 1: wanted the type of an event, 128 .. 145, came the integer 2"
+    said = "byte 1: wanted the type of an event, 128 .. 155, came the integer 2"
     assert refusal_of(native.decode_events, packed(2, 1, 9, 5)) == said
     assert refusal_of(wire.decode_events_python, packed(2, 1, 9, 5)) == said
 
@@ -288,6 +298,8 @@ BOMBS = {
     "four billion brackets": listing_with(brackets=[])[:-1]
     + b"\xdd\xff\xff\xff\xff"
     + b"\x93\x00\x00\x00" * 99,
+    "orders in orders": b"\x95\x0e\x01\x09\x00\x91" + b"\x92" * 100_000,
+    "sixty-four orders of which none is whole": b"\x95\x0e\x01\x09\x00\xdc\x00\x40" + b"\x9f" * 99,
     "maps in maps": b"\x81" * 100_000,
 }
 
@@ -393,11 +405,11 @@ LISTED = records.encode_event(SymbolListed(sequence=1, symbol=1, name="BTC"))
 BROKEN_EVENTS = {
     "a command": (
         records.encode_command(AdvanceTime()),
-        "byte 0: wanted the number of an event, 128 .. 145",
+        "byte 0: wanted the number of an event, 128 .. 155",
     ),
     "an unknown number": (
         b"\xff\x00\x10\x00" + bytes(12),
-        "byte 0: wanted the number of an event, 128 .. 145",
+        "byte 0: wanted the number of an event, 128 .. 155",
     ),
     "an unknown number of no size": (
         b"\xff\x00\x00\x00" + bytes(12),
@@ -450,7 +462,7 @@ def test_only_whole_commands_are_stamped(stamp: Any, broken: bytes) -> None:
 def test_records_of_unknown_or_wrongly_sized_commands_are_refused_by_name() -> None:
     unknown = b"\x63\x00\x18\x00" + bytes(20)
     assert refusal_of(records.decode_commands, unknown) == (
-        "byte 0: wanted the number of a command, 1 .. 13, came 99"
+        "byte 0: wanted the number of a command, 1 .. 17, came 99"
     )
     bare_deposit = b"\x02\x00\x18\x00" + bytes(20)
     assert (

@@ -24,7 +24,9 @@ from exchange.protocol.messages import (
     FundChanged,
     MarkChanged,
     Message,
+    OrderEntry,
     PlaceOrder,
+    PlaceOrders,
     Rejected,
 )
 
@@ -49,6 +51,9 @@ NAMES = st.text(
 BRACKETS = st.lists(
     st.tuples(*(integers(kind) for kind in BRACKET_KINDS)), max_size=schema.MAX_BRACKETS
 ).map(tuple)
+ORDERS = st.lists(
+    st.builds(OrderEntry, **{f.name: integers(f.kind) for f in schema.ORDER_FIELDS}), max_size=4
+).map(tuple)
 
 
 def values_of(field: schema.Field) -> st.SearchStrategy[Any]:
@@ -57,6 +62,8 @@ def values_of(field: schema.Field) -> st.SearchStrategy[Any]:
             return NAMES
         case "brackets":
             return BRACKETS
+        case "orders":
+            return ORDERS
         case kind:
             return integers(kind)
 
@@ -79,13 +86,17 @@ each_event = pytest.mark.parametrize("message", schema.EVENTS, ids=lambda m: m.n
 # ---------------------------------------------------------------------------------------------- records
 
 
+def list_bytes(command: Command) -> int:
+    return schema.ORDER_BYTES * len(command.orders) if isinstance(command, PlaceOrders) else 0
+
+
 @each_command
 def test_a_command_survives_being_a_record(message: schema.Message) -> None:
     @settings(max_examples=25)
     @given(messages_of(message), integers("u64"), integers("i64"))
     def survives(command: Command, sequence: int, timestamp_ns: int) -> None:
         record = records.encode_command(command)
-        assert len(record) == message.size
+        assert len(record) == message.size + list_bytes(command)
         assert records.decode_commands(record) == [command]
         stamped = msgspec.structs.replace(command, sequence=sequence, timestamp_ns=timestamp_ns)
         assert records.decode_commands(records.encode_command(stamped)) == [stamped]

@@ -12,6 +12,7 @@ import pytest
 
 from exchange.protocol import generate, layout, messages, schema
 from exchange.protocol.records import COMMAND_CODECS, EVENT_CODECS, RecordCodec
+from exchange.reference.events import EventWriter
 
 ALL_MESSAGES = schema.COMMANDS + schema.EVENTS
 CODECS: dict[int, RecordCodec[Any]] = {**COMMAND_CODECS, **EVENT_CODECS}
@@ -25,20 +26,28 @@ C_SIZES = {
     "int64_t": 8,
     "char": 1,
     "wire_bracket": 16,
+    "wire_order": 73,
 }
+
+LIST_BYTES = schema.MAX_LIST_ORDERS * schema.ORDER_BYTES
 
 
 def by_name(message: schema.Message) -> str:
     return message.name
 
 
-def fields_in_c(message: schema.Message) -> list[tuple[str, str, int]]:
-    """Type, name and length of each field of the message's C struct, read from the generated text."""
-    block = re.search(rf"cdef packed struct wire_{message.name}:\n((?:    .+\n)+)", WIRE_PXD)
-    assert block is not None, f"wire_{message.name} is missing"
-    bounds = {"MAX_NAME_BYTES": schema.MAX_NAME_BYTES, "MAX_BRACKETS": schema.MAX_BRACKETS}
+def fields_in_c(name: str) -> list[tuple[str, str, int]]:
+    """Type, name and length of each field of the C struct, read from the generated text."""
+    block = re.search(rf"cdef packed struct wire_{name}:\n((?:    .+\n)+)", WIRE_PXD)
+    assert block is not None, f"wire_{name} is missing"
     fields = re.findall(r"    (\w+) (\w+)(?:\[(\w+)\])?\n", block.group(1))
-    return [(c_type, name, bounds[length] if length else 1) for c_type, name, length in fields]
+    return [
+        (c_type, name, getattr(schema, length) if length else 1) for c_type, name, length in fields
+    ]
+
+
+def size_in_c(name: str) -> int:
+    return sum(C_SIZES[c_type] * length for c_type, _, length in fields_in_c(name))
 
 
 def test_generated_files_say_what_the_table_says() -> None:
@@ -101,7 +110,7 @@ def test_every_message_and_field_is_explained_on_the_messages_page(message: sche
 
 @pytest.mark.parametrize("message", ALL_MESSAGES, ids=by_name)
 def test_size_is_the_same_in_table_c_struct_record_and_template(message: schema.Message) -> None:
-    in_c = sum(C_SIZES[c_type] * length for c_type, _, length in fields_in_c(message))
+    in_c = size_in_c(message.name) - (LIST_BYTES if message.name == "place_orders" else 0)
     in_record = CODECS[message.number].layout.size
     in_template = len(layout.LAYOUTS[message.number].template)
     assert in_c == in_record == in_template == message.size
@@ -114,7 +123,31 @@ def test_c_struct_has_the_header_and_then_the_fields_in_the_order_of_the_table(
     is_event = message.number >= schema.FIRST_EVENT
     header = schema.EVENT_HEADER if is_event else schema.COMMAND_HEADER
     wanted = [(schema.KINDS[f.kind][1], f.name) for f in header.fields + message.fields]
-    assert [(c_type, name) for c_type, name, _ in fields_in_c(message)] == wanted
+    assert [(c_type, name) for c_type, name, _ in fields_in_c(message.name)] == wanted
+
+
+def test_an_order_of_a_list_is_in_c_what_follows_the_header_in_place_order() -> None:
+    header = len(schema.COMMAND_HEADER.fields)
+    assert fields_in_c("order") == fields_in_c("place_order")[header:]
+    assert size_in_c("order") == C_SIZES["wire_order"] == schema.ORDER_BYTES
+
+
+def test_a_list_of_orders_ends_its_record_and_its_count_stands_right_in_front_of_it() -> None:
+    *head, orders = fields_in_c("place_orders")
+    assert orders == ("wire_order", "orders", schema.MAX_LIST_ORDERS)
+    assert head[-1] == ("uint8_t", "order_count", 1)
+    assert fields_in_c("place_orders_head") == head
+
+
+@pytest.mark.parametrize("message", schema.EVENTS, ids=by_name)
+def test_the_reference_engine_writes_an_event_as_its_record(message: schema.Message) -> None:
+    values = {f.name: b"BTC" if f.kind == "name" else i for i, f in enumerate(message.fields, 1)}
+    writer = EventWriter()
+    writer.sequence = 9
+    writer.write(message.name, 7, **values)
+    as_object = {n: v.decode() if isinstance(v, bytes) else v for n, v in values.items()}
+    event = messages.EVENT_CLASSES[message.number](account=7, sequence=9, **as_object)
+    assert writer.take() == EVENT_CODECS[message.number].pack(event)
 
 
 @pytest.mark.parametrize("message", ALL_MESSAGES, ids=by_name)

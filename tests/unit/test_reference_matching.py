@@ -159,7 +159,7 @@ def test_decrement_counts_as_filled_for_amends(desk: Desk) -> None:
     desk.order(1, SELL, 7, 100)
     events = desk.order(1, BUY, 5, 100, self_trade=3)
     (reduced,) = only(events, m.OrderReduced)
-    assert (reduced.resting, reduced.reduced_lots, reduced.open_lots) == (1, 5, 2)
+    assert (reduced.place, reduced.reduced_lots, reduced.open_lots) == (m.OrderPlace.BOOK, 5, 2)
     assert cancelled(events) == [(2, "self_trade", 5)]
     (view,) = desk.engine.open_orders(1)
     assert (view.open_lots, view.filled_lots) == (2, 5)
@@ -251,7 +251,8 @@ def test_cancel_by_client_order_id_is_for_the_owner_alone(desk: Desk) -> None:
     assert desk.refuse(m.CancelOrder(account=1)) == "unknown_order"
     assert desk.refuse(order(1, BUY, 1, 90, client_order_id=5)) == "duplicate_client_order_id"
     assert cancelled(desk.do(m.CancelOrder(account=1, client_order_id=5))) == [(1, "requested", 1)]
-    desk.order(1, BUY, 1, 90, client_order_id=5)
+    # It is remembered beyond the life of its order (MATCH-08).
+    assert desk.refuse(order(1, BUY, 1, 90, client_order_id=5)) == "duplicate_client_order_id"
 
 
 def test_of_several_reasons_the_smallest_number_is_given(desk: Desk) -> None:
@@ -260,12 +261,15 @@ def test_of_several_reasons_the_smallest_number_is_given(desk: Desk) -> None:
             "account": 0,
             "symbol": 9,
             "side": 2,
-            "order_type": 2,
-            "time_in_force": 3,
+            "order_type": 7,
+            "time_in_force": 4,
             "self_trade": 4,
-            "flags": 8,
+            "flags": 64,
             "price_ticks": 0,
             "qty_lots": 0,
+            "trigger_ticks": 5,
+            "display_lots": -1,
+            "expires_ns": 5,
         }
         return desk.refuse(m.PlaceOrder(**wrong | change))
 
@@ -279,20 +283,31 @@ def test_of_several_reasons_the_smallest_number_is_given(desk: Desk) -> None:
         ("self_trade", 0, "invalid_self_trade_prevention"),
         ("flags", 0, "invalid_flags"),
         ("price_ticks", 100, "invalid_price"),
+        ("qty_lots", 1, "invalid_quantity"),
+        ("trigger_ticks", 0, "invalid_trigger"),
+        ("display_lots", 0, "invalid_display"),
     ):
         assert place(**right) == reason
         right[name] = value
-    assert place(**right) == "invalid_quantity"
+    assert place(**right) == "invalid_expiry"
 
 
-def test_market_orders_never_wait_and_name_no_price(desk: Desk) -> None:
+def test_market_orders_never_rest(desk: Desk) -> None:
     assert desk.refuse(order(1, BUY, 1, time_in_force=0)) == "invalid_time_in_force"
     assert desk.refuse(order(1, BUY, 1, flags=POST_ONLY)) == "invalid_flags"
-    priced = m.PlaceOrder(
-        account=1, symbol=1, side=0, order_type=1, time_in_force=1, qty_lots=1, price_ticks=5
-    )
-    assert desk.refuse(priced) == "invalid_price"
     assert desk.refuse(order(1, BUY, 1, 100, time_in_force=IOC, flags=POST_ONLY)) == "invalid_flags"
+    too_high = order(1, BUY, 1, 10**12 + 1, order_type=1, time_in_force=IOC)
+    assert desk.refuse(too_high) == "invalid_price"
+
+
+def test_market_order_goes_no_further_than_its_worst_price(desk: Desk) -> None:
+    """MATCH-02: 2 at 100 and 2 at 103 are offered; with 102 as worst price 103 is not reached."""
+    desk.order(1, SELL, 2, 100)
+    desk.order(2, SELL, 2, 103)
+    events = desk.order(3, BUY, 4, 102, order_type=1, time_in_force=IOC)
+    assert [f.price_ticks for f in fills(events)] == [100, 100]
+    assert cancelled(events) == [(3, "immediate_or_cancel", 2)]
+    assert only(events, m.OrderCancelled)[0].price_ticks == 102
 
 
 def test_filters_have_their_own_reasons() -> None:

@@ -98,16 +98,16 @@ def test_damaged_snapshots_are_refused() -> None:
         (b"", "cut short"),
         (state[:-1], "cut short"),
         (state + b"\0", "damaged"),
-        (b"PXS2" + state[4:], "starts with"),
+        (b"PXS1" + state[4:], "starts with"),
     ):
         with pytest.raises(ValueError, match=problem):
             ReferenceEngine().restore(damaged, 1, 1)
 
 
 def test_empty_state_is_this_long() -> None:
-    """Section 7: magic, two ids, two balances, five counts."""
+    """Magic, two ids, two balances, seven counts."""
     engine = ReferenceEngine()
-    assert engine.snapshot() == struct.pack("<4sQQqq5I", b"PXS1", 1, 1, 0, 0, 0, 0, 0, 0, 0)
+    assert engine.snapshot() == struct.pack("<4sQQqq7I", b"PXS2", 1, 1, 0, 0, *[0] * 7)
     assert len(engine.digest()) == 32
 
 

@@ -24,9 +24,10 @@ IOC = 1
 CROSS, ISOLATED = 0, 1
 POST_ONLY, REDUCE_ONLY = 1, 2
 
-PLAIN, UNMARKED, BOUNDED, HEDGE, CRASHED = 1, 2, 3, 4, 5  # symbols
+PLAIN, UNMARKED, BOUNDED, HEDGE, CRASHED, HALTED, QUIET, SETTLED = 1, 2, 3, 4, 5, 6, 7, 8  # symbols
 MAKER, RICH, BIDDER, FLAGGED, POOR, UNCOVERED, SKIPPED, ALONE = 1, 2, 3, 5, 6, 7, 8, 10  # accounts
-MAKER_ORDER = 13  # the order id that MAKER's bid gets in `WORLD`
+MAKER_ORDER, HALTED_ORDER = 13, 16  # the order ids that MAKER's bids get in `WORLD`
+STOP_MARKET = 2
 
 
 def listing(symbol: int, **policy: Any) -> m.ListSymbol:
@@ -58,8 +59,9 @@ def mark(symbol: int, price: int) -> m.SetMark:
     return m.SetMark(symbol=symbol, price_ticks=price)
 
 
-#: MAKER has a post-only bid of 30 at 95 of which 10 are filled, beside an offer of 25 at 105; FLAGGED is being
-#: liquidated; UNCOVERED has a deficit that nobody pays; ALONE has an isolated position.
+#: MAKER has a post-only bid of 30 at 95 of which 10 are filled, beside an offer of 25 at 105, and a bid in a symbol
+#: that is halted; QUIET never traded; FLAGGED is being liquidated; UNCOVERED has a deficit that nobody pays; ALONE has
+#: an isolated position.
 WORLD: list[m.Command] = [
     listing(PLAIN),
     listing(UNMARKED),
@@ -74,8 +76,11 @@ WORLD: list[m.Command] = [
     ),
     listing(HEDGE),
     listing(CRASHED),
-    *[mark(symbol, 100) for symbol in (PLAIN, BOUNDED, HEDGE, CRASHED)],
-    m.Deposit(account=MAKER, amount_atoms=285),
+    listing(HALTED),
+    listing(QUIET),
+    listing(SETTLED),
+    *[mark(symbol, 100) for symbol in (PLAIN, BOUNDED, HEDGE, CRASHED, HALTED, QUIET)],
+    m.Deposit(account=MAKER, amount_atoms=286),
     m.Deposit(account=RICH, amount_atoms=10**6),
     m.Deposit(account=BIDDER, amount_atoms=10**6),
     m.Deposit(account=FLAGGED, amount_atoms=100),
@@ -93,6 +98,9 @@ WORLD: list[m.Command] = [
     order(MAKER, BOUNDED, BUY, 30, 95, flags=POST_ONLY, client_order_id=7),  # 13
     order(RICH, BOUNDED, SELL, 40, 95, time_in_force=IOC),
     order(RICH, BOUNDED, SELL, 25, 105),
+    order(MAKER, HALTED, BUY, 1, 1),  # 16, for an atom of margin
+    m.SetSymbolState(symbol=HALTED, state=4),
+    m.SetSymbolState(symbol=SETTLED, state=5, price_ticks=100),
 ]
 
 Chain = tuple[m.Command, list[tuple[R, dict[str, Any]]]]
@@ -159,17 +167,20 @@ CHAINS: dict[str, Chain] = {
             account=0,
             symbol=99,
             side=2,
-            order_type=2,
-            time_in_force=3,
+            order_type=7,
+            time_in_force=4,
             self_trade=4,
-            flags=4,
+            flags=64,
             price_ticks=0,
             qty_lots=0,
             client_order_id=7,
+            display_lots=-1,
+            expires_ns=1,
+            trigger_ticks=90,
         ),
         [
             (R.INVALID_ACCOUNT, {"account": MAKER}),
-            (R.UNKNOWN_SYMBOL, {"symbol": UNMARKED}),
+            (R.UNKNOWN_SYMBOL, {"symbol": HALTED}),
             (R.INVALID_SIDE, {"side": BUY}),
             (R.INVALID_ORDER_TYPE, {"order_type": 0}),
             (R.INVALID_TIME_IN_FORCE, {"time_in_force": 0}),
@@ -177,6 +188,10 @@ CHAINS: dict[str, Chain] = {
             (R.INVALID_FLAGS, {"flags": POST_ONLY}),
             (R.INVALID_PRICE, {"price_ticks": 112}),
             (R.INVALID_QUANTITY, {"qty_lots": 1}),
+            (R.INVALID_TRIGGER, {"trigger_ticks": 0}),
+            (R.INVALID_DISPLAY, {"display_lots": 0}),
+            (R.INVALID_EXPIRY, {"expires_ns": 0}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": UNMARKED}),
             (R.NO_MARK_PRICE, {"symbol": BOUNDED}),
             (R.DUPLICATE_CLIENT_ORDER_ID, {"client_order_id": 8}),
             (R.QUANTITY_BELOW_MINIMUM, {"qty_lots": 1_000}),
@@ -191,11 +206,76 @@ CHAINS: dict[str, Chain] = {
             (R.INSUFFICIENT_MARGIN, {"account": BIDDER}),
         ],
     ),
+    "place_order with a trigger": (
+        m.PlaceOrder(
+            account=MAKER,
+            symbol=QUIET,
+            side=SELL,
+            order_type=STOP_MARKET,
+            time_in_force=IOC,
+            qty_lots=1,
+            client_order_id=7,
+            trigger_ticks=95,
+            trigger_by=1,
+        ),
+        [
+            (R.NO_LAST_PRICE, {"symbol": BOUNDED}),
+            (R.DUPLICATE_CLIENT_ORDER_ID, {"client_order_id": 8}),
+            (R.QUANTITY_BELOW_MINIMUM, {"qty_lots": 1_000}),
+            (R.QUANTITY_ABOVE_MAXIMUM, {"qty_lots": 20}),
+            (R.NOTIONAL_BELOW_MINIMUM, {"qty_lots": 30}),
+            (R.TOO_MANY_OPEN_ORDERS, {"account": FLAGGED, "flags": REDUCE_ONLY}),
+            (R.POOL_LIQUIDATING, {"account": POOR}),
+            (R.REDUCE_ONLY_WOULD_OPEN, {"flags": 0}),
+            (R.TRIGGER_ALREADY_TRUE, {"trigger_ticks": 94}),  # BOUNDED traded at 95
+        ],
+    ),
+    "place_orders": (
+        m.PlaceOrders(
+            account=0,
+            list_mode=4,
+            orders=(
+                m.OrderEntry(
+                    symbol=BOUNDED, side=BUY, flags=POST_ONLY, price_ticks=90, qty_lots=30
+                ),
+            ),
+        ),
+        [
+            (R.INVALID_ACCOUNT, {"account": POOR}),
+            (R.INVALID_LIST, {"list_mode": 1}),
+            (R.INSUFFICIENT_MARGIN, {"account": BIDDER}),
+        ],
+    ),
+    "set_countdown": (
+        m.SetCountdown(account=0, timeout_ms=86_400_001),
+        [(R.INVALID_ACCOUNT, {"account": MAKER}), (R.INVALID_TIMEOUT, {"timeout_ms": 86_400_000})],
+    ),
+    "set_stp_group": (
+        m.SetStpGroup(member_account=1 << 24, stp_group=1),
+        [(R.INVALID_ACCOUNT, {"member_account": (1 << 24) - 1})],
+    ),
+    "set_symbol_state": (
+        m.SetSymbolState(symbol=99, state=6),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": UNMARKED}),
+            (R.INVALID_SYMBOL_STATE, {"state": 2}),
+            (R.NO_MARK_PRICE, {"symbol": BOUNDED}),
+        ],
+    ),
+    "set_symbol_state to settled": (
+        m.SetSymbolState(symbol=99, state=5),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": BOUNDED}),
+            (R.INVALID_SYMBOL_STATE, {"price_ticks": 1_000}),
+            (R.VALUE_OUT_OF_RANGE, {"price_ticks": 101}),
+        ],
+    ),
     "cancel_order": (
-        m.CancelOrder(account=0, order_id=MAKER_ORDER),
+        m.CancelOrder(account=0, order_id=HALTED_ORDER),
         [
             (R.INVALID_ACCOUNT, {"account": RICH}),
             (R.UNKNOWN_ORDER, {"account": MAKER}),
+            (R.SYMBOL_STATE_FORBIDS, {"order_id": MAKER_ORDER}),
         ],
     ),
     "cancel_all": (
@@ -207,12 +287,24 @@ CHAINS: dict[str, Chain] = {
         ],
     ),
     "amend_order": (
-        m.AmendOrder(account=0, order_id=999, price_ticks=-1, qty_lots=-1),
+        m.AmendOrder(
+            account=0,
+            order_id=999,
+            price_ticks=-1,
+            qty_lots=-1,
+            trigger_ticks=-1,
+            display_lots=-1,
+            expires_ns=-1,
+        ),
         [
             (R.INVALID_ACCOUNT, {"account": MAKER}),
             (R.INVALID_PRICE, {"price_ticks": 95}),
             (R.INVALID_QUANTITY, {"qty_lots": 30}),
-            (R.UNKNOWN_ORDER, {"order_id": MAKER_ORDER}),
+            (R.INVALID_TRIGGER, {"trigger_ticks": 0}),
+            (R.INVALID_DISPLAY, {"display_lots": 0}),
+            (R.INVALID_EXPIRY, {"expires_ns": 0}),
+            (R.UNKNOWN_ORDER, {"order_id": HALTED_ORDER}),
+            (R.SYMBOL_STATE_FORBIDS, {"order_id": MAKER_ORDER}),
             (R.NOTHING_TO_AMEND, {"price_ticks": 111, "qty_lots": 10}),
             (R.QUANTITY_BELOW_FILLED, {"qty_lots": 15}),
             (R.QUANTITY_BELOW_MINIMUM, {"qty_lots": 1_000}),
@@ -227,15 +319,17 @@ CHAINS: dict[str, Chain] = {
     "set_mark": (
         mark(99, 0),
         [
-            (R.UNKNOWN_SYMBOL, {"symbol": BOUNDED}),
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
             (R.INVALID_PRICE, {"price_ticks": 1_000}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": BOUNDED}),
             (R.VALUE_OUT_OF_RANGE, {"price_ticks": 101}),
         ],
     ),
     "settle_funding": (
         m.SettleFunding(symbol=99, payment_atoms_per_lot=10**6),
         [
-            (R.UNKNOWN_SYMBOL, {"symbol": UNMARKED}),
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": UNMARKED}),
             (R.NO_MARK_PRICE, {"symbol": BOUNDED}),
             (R.VALUE_OUT_OF_RANGE, {"payment_atoms_per_lot": 0}),
         ],
@@ -319,13 +413,19 @@ def test_malformed_command(kind: str) -> None:
     engine = new_world(kind)
     wrong = encode_command(m.PlaceOrder(account=0, symbol=99, side=2))
     assert refusal(engine, wrong) is R.INVALID_ACCOUNT
-    for type_number in (0, 14, 127, 128, 0xFFFF):
+    for type_number in (0, 14, 18, 127, 128, 0xFFFF):
         record = type_number.to_bytes(2, "little") + wrong[2:]
         assert refusal(engine, record) is R.MALFORMED_COMMAND
     for size in (len(wrong) - 8, len(wrong) + 8):
         body = wrong[4:].ljust(size - 4, b"\0")[: size - 4]
         record = wrong[:2] + size.to_bytes(2, "little") + body
         assert refusal(engine, record) is R.MALFORMED_COMMAND
+
+
+#: An order of a list that is refused, whose client order id the refusal of the list names.
+REFUSED_ENTRY = m.OrderEntry(
+    symbol=PLAIN, side=BUY, flags=POST_ONLY, price_ticks=100, qty_lots=10**6, client_order_id=44
+)
 
 
 @pytest.mark.parametrize("kind", ENGINE_KINDS)
@@ -337,13 +437,19 @@ def test_a_rejection_names_the_command_and_the_clients_number(kind: str) -> None
         (m.CancelOrder(account=POOR, client_order_id=42), 8, 42),
         (m.AmendOrder(account=POOR, client_order_id=43, price_ticks=1), 10, 43),
         (m.CancelAll(account=POOR, symbol=99), 9, 0),
+        (m.SetCountdown(account=POOR, timeout_ms=86_400_001), 16, 0),
+        (m.PlaceOrders(account=POOR, orders=(), list_mode=1), 14, 0),
+        (m.PlaceOrders(account=POOR, orders=(REFUSED_ENTRY,), list_mode=1), 14, 44),
+        (m.SetSymbolState(account=POOR, symbol=99, state=1), 15, 0),
+        (m.SetStpGroup(account=POOR, member_account=0), 17, 0),
         (m.SetMark(account=POOR, symbol=99, price_ticks=1), 11, 0),
     ]
     for command, number, client_order_id in commands:
         (event,) = send(engine, encode_command(command))
         assert isinstance(event, m.Rejected)
         assert (event.command, event.client_order_id) == (number, client_order_id)
-        assert event.account == (0 if number == 11 else POOR)  # an operator's command is nobody's
+        # An operator's command is nobody's.
+        assert event.account == (0 if number in (11, 15, 17) else POOR)
 
 
 def test_every_reason_has_a_test_here() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from exchange.errors import ScenarioError
 from exchange.sim.scenario import main_run, parse_scenario, run_scenario
-from exchange.sim.scenario_steps import parse_duration_ns
+from exchange.sim.scenario_file import parse_duration_ns, parse_time_ns
 
 HEAD = """
 symbols:
@@ -55,18 +55,51 @@ def test_every_step_of_the_format(engine_kind: str) -> None:
 - isolated_margin: {account: b, symbol: X, change: 3.5}
 - funding: {symbol: X, per_unit: 0.5}
 - withdraw: {account: a, amount: 2.25}
+- order: {account: a, symbol: X, side: sell, quantity: 2, price: 120, display: 1, expires: 5s, client_order_id: ice}
+- amend: {account: a, client_order_id: ice, display: 0.5, expires: at 200s}
+- order: {account: a, symbol: X, side: sell, type: stop_limit, trigger: 90, price: 89, quantity: 1}
+- order: {account: a, symbol: X, side: sell, type: trailing_stop, trigger_by: last, callback_rate: 0.1,
+    close_position: true, client_order_id: t}
+- amend: {account: a, client_order_id: t, callback_rate: 0.2}
+- order: {account: b, symbol: X, side: sell, quantity: 1, price: 100, post_only: true, slide: true, client_order_id: s}
+- orders: {account: b, mode: all_or_nothing, orders: [{symbol: X, side: buy, quantity: 1, price: 80, post_only: true}]}
+- orders:
+    account: b
+    orders:
+    - {symbol: X, side: buy, quantity: 1, price: 80}
+    - {symbol: X, side: buy, quantity: 0, price: 80}
+- state: {symbol: Y.Z, state: halted}
+- stp_group: {account: a, group: 7}
+- countdown: {account: b, timeout: 1h}
+- countdown: {account: a, timeout: never}
 - time: {advance: 90s}
+- raw: {command: place_orders, account: 1, list_mode: 0, orders: [{symbol: 1, side: 1, price_ticks: 300, qty_lots: 1}]}
 - raw: {command: cancel_order, account: 3, order_id: 9, reject: unknown_order}
 - raw: {bytes: '090018000100000000000000000000000000000000000000', reject: malformed_command}
 - expect:
     positions: {a.X: 2, b.X: -2, a.Y.Z: -1, b.Y.Z: 1}
     trades: [[b, a, Y.Z, 1, 101], [a, b, X, 2, 100.5]]
     mode: {b.X: isolated, a.X: cross}
+    orders: {a.X: [[sell, 2, 120], [sell, 0.01, 150]], b.X: [[buy, 1, 80], [buy, 1, 80], [sell, 1, 100]]}
+    waiting: {a.X: [[sell, stop_limit, 1, 90], [sell, trailing_stop, 0, 80]]}
+    shown: {a.X: [[sell, 1, 120]]}
+    open_orders: {a.X: 4}
+    levels: {X: [[[80, 2]], [[100, 1], [120, 1], [150, 0.01]]]}
+    entries: [accepted, accepted, invalid_quantity, accepted]
+    slices: [[a, X, sell, 1, 120]]
+    states: {X: open, Y.Z: halted}
+    last: {X: 100.5, Y.Z: 101}
+    stp_groups: {a: 7, b: 0}
+    countdowns: {a: null, b: 3600}
+    triggered: []
+    indications: []
+    auctions: []
+    settled: []
     wallets: {a: 996.75, b: 946.5}
     isolated_margin: {b.X: 54.5}
     funds: {shared: 5, other: 1}
     fees: 0
-    best: {X: [null, null], Y.Z: [null, null]}
+    best: {X: [80, 100], Y.Z: [null, null]}
     open_interest: {X: 2, Y.Z: 1}
     realised: {a.X: 0, nobody.X: 0}
     liquidation_price: {nobody.X: null}
@@ -104,32 +137,41 @@ def test_a_step_has_to_be_accepted_unless_it_says_otherwise() -> None:
     (
         (
             "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, trigger_price: 5}",
-            "key trigger_price",
+            "unknown key trigger_price; known are account, symbol, side",
         ),
         (
-            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, trigger_on: mark}",
-            "key trigger_on",
+            "- order: {account: a, symbol: X, side: buy, quantity: 1, type: stop_limit, trigger: 5}",
+            "a stop-limit order needs a price",
         ),
         (
-            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 1, display_quantity: 1}",
-            "display_quantity",
+            "- order: {account: a, symbol: X, side: buy, type: stop_market, trigger: 5}",
+            "the key quantity is missing; only close_position goes without",
         ),
         (
-            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, expires: 60s}",
-            "key expires",
+            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 1, expires: tomorrow}",
+            "wanted a duration like 60s",
         ),
         (
-            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, type: stop_market}",
-            "type is stop_market",
+            "- order: {account: a, symbol: X, side: buy, quantity: 1, type: stop_market, trigger: 5.2}",
+            "price 5.2 is not a multiple of the tick 0.5",
         ),
         (
-            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, type: trailing_stop}",
-            "has limit, market",
+            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, type: fence}",
+            "has limit, market, stop_market",
         ),
         (
-            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, time_in_force: gtd}",
-            "has gtc, ioc, fok",
+            "- order: {account: a, symbol: X, side: buy, quantity: 1, price: 100, time_in_force: day}",
+            "has gtc, ioc, fok, gtd",
         ),
+        ("- orders: {account: a, orders: 5}", "orders: wanted a list of orders"),
+        (
+            "- orders: {account: a, orders: [{account: b, symbol: X, side: buy, quantity: 1, price: 1}]}",
+            "unknown key account",
+        ),
+        ("- orders: {account: a, mode: all, orders: []}", "mode is all; this exchange has each"),
+        ("- state: {symbol: X, state: closed}", "this exchange has open, pre_open, auction"),
+        ("- countdown: {account: a, timeout: 1us}", "not a whole number of milliseconds"),
+        ("- stp_group: {account: a, group: x}", "wanted a whole number"),
         (
             "- order: {account: a, symbol: X, side: up, quantity: 1, price: 100}",
             "side is up; this exchange has buy, sell",
@@ -226,6 +268,7 @@ def test_a_step_that_cannot_be_read_says_which_key_and_what_is_wanted(
             "symbols: {X: {tick: 1, lot: 1, leverage: 20, brackets: [[0, 0.1]]}}\nsteps: []",
             "at least the first bracket",
         ),
+        ("pace: 5\nsteps: []", "pace: wanted a duration like 60s"),
         ("accounts: {a: 0}\nsteps: []", "accounts: wanted a number 1 .. 16777215 for a"),
         ("accounts: {a: 1, b: 1}\nsteps: []", "a number of its own"),
         ("funds: {shared: 1}\nsteps: []", "shared is fund 0"),
@@ -268,6 +311,24 @@ def test_accounts_count_from_one_as_they_appear_or_as_the_file_says() -> None:
 )
 def test_durations(text: str, ns: int) -> None:
     assert parse_duration_ns(text) == ns
+
+
+def test_times_count_from_now_or_from_the_start() -> None:
+    assert parse_time_ns("2s", 10**9) == 3 * 10**9
+    assert parse_time_ns("at 2s", 10**9) == 2 * 10**9
+
+
+def test_with_a_pace_each_command_comes_later_than_the_one_before() -> None:
+    """An order placed at 60 ms that lives for 15 ms is there at 70 ms, and gone at 80 ms."""
+    text = "pace: 10ms" + HEAD.replace("- deposit: {account: b, amount: 1000}\n", "")
+    steps = """
+- order: {account: a, symbol: X, side: buy, quantity: 1, price: 99, expires: 15ms}
+- time: {advance: 0s}
+- expect: {open_orders: {a.X: 1}}
+- time: {advance: 0s}
+- expect: {open_orders: {a.X: 0}, cancelled: [[a, X, buy, 1, expired]]}
+"""
+    assert run_scenario(parse_scenario(text + steps), "reference").failures == ()
 
 
 def test_time_advances_for_what_follows() -> None:

@@ -1,0 +1,301 @@
+"""Building an engine's state from its canonical bytes (docs/reference/state.md): the way back from a snapshot."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, qsort
+from libc.string cimport memcpy
+from native.book cimport book_append
+from native.canonical cimport (
+    state_account, state_fund, state_head, state_order, state_position, state_remembered,
+)
+from native.core cimport (
+    ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
+    account_at, account_more, ensure, more_at, order_at, position_at, position_ensure, slot_of, symbol_at, symbol_of,
+)
+from native.ledger cimport fund_make_room, open_add, orders_counted
+from native.listing cimport adopt_symbol, read_brackets, read_policy
+from native.memory cimport slab_take
+from native.order_index cimport client_index_put, order_index_find, order_index_put
+from native.own_orders cimport own_link
+from native.remembered cimport remember_new
+from native.timers cimport countdown_key, timer_add
+from native.trailing cimport trail_begin, trail_number
+from native.units cimport iabs
+from native.waiting cimport arm, triggers_ensure, waiting_link
+from native.wire cimport *
+
+cdef struct Reader:
+    const char* at
+    int64_t left
+
+cdef inline int take(Reader* reader, void* item, int64_t size) except -1:
+    if reader.left < size:
+        raise ValueError("the state is cut short")
+    memcpy(item, reader.at, size)
+    reader.at += size
+    reader.left -= size
+    return 0
+
+cdef inline int read_symbol(Core* core, Reader* reader) except -1:
+    cdef wire_list_symbol listing
+    cdef Symbol* symbol = <Symbol*>calloc(1, sizeof(Symbol))
+    if symbol == NULL:
+        raise MemoryError("no memory for a symbol")
+    take(reader, <char*>&listing + sizeof(wire_command_header), sizeof(wire_list_symbol) - sizeof(wire_command_header))
+    take(reader, &symbol.mark_ticks, 8)
+    take(reader, &symbol.last_ticks, 8)
+    take(reader, &symbol.state, 1)
+    if listing.symbol == 0 or listing.symbol > 65535 or not read_brackets(&listing, symbol):
+        raise ValueError("the state lists a symbol that could not have been listed")
+    read_policy(&listing, symbol)
+    adopt_symbol(core, symbol)
+    core.auctions += symbol.state == SYMBOL_STATE_AUCTION
+    return 0
+
+cdef inline int read_fund(Core* core, Reader* reader) except -1:
+    cdef state_fund record
+    take(reader, &record, sizeof(record))
+    if not fund_make_room(core):
+        raise MemoryError("no memory for a fund")
+    core.funds[core.fund_count].fund = record.fund
+    core.funds[core.fund_count].balance_atoms = record.balance_atoms
+    core.fund_count += 1
+    return 0
+
+cdef inline int read_account(Core* core, Reader* reader) except -1:
+    cdef state_account record
+    cdef Account* account
+    take(reader, &record, sizeof(record))
+    if record.account == 0 or record.account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {record.account}")
+    account = account_at(core, record.account)
+    account.wallet_atoms = record.wallet_atoms
+    account.pool.drawn_atoms = record.drawn_atoms
+    account.pool.liquidating = record.flags & 1
+    account.pool.uncovered = record.flags >> 1
+    core.uncovered_pools += account.pool.uncovered
+    account_more(core, record.account).stp_group = record.stp_group
+    core.stp_groups = core.stp_groups or record.stp_group != 0
+    account_more(core, record.account).countdown_ns = record.countdown_ns
+    if record.countdown_ns:
+        timer_add(core, record.countdown_ns, countdown_key(record.account))
+    core.highest_account = max(core.highest_account, record.account)
+    return 0
+
+cdef inline Position* entry_for(Core* core, uint32_t account, uint32_t number) except NULL:
+    cdef Position* position
+    if symbol_at(core, number) == NULL or account == 0 or account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {account} on symbol {number}, which is not there")
+    position = position_ensure(core, account, number)
+    if position == NULL:
+        raise MemoryError("no room for another position")
+    return position
+
+cdef inline int read_position(Core* core, Reader* reader) except -1:
+    cdef state_position record
+    cdef Position* position
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    position = entry_for(core, record.account, record.symbol)
+    symbol = symbol_at(core, record.symbol)
+    position.isolated = record.margin_mode
+    position.own_rate_ppm = record.own_rate_ppm
+    position.margin_atoms = record.margin_atoms
+    position.pool.drawn_atoms = record.drawn_atoms
+    position.pool.liquidating = record.flags & 1
+    position.pool.uncovered = record.flags >> 1
+    core.uncovered_pools += position.pool.uncovered
+    if record.position_lots:
+        position.position_lots = record.position_lots
+        position.entry_value_atoms = record.entry_value_atoms
+        symbol.gross_lots += iabs(record.position_lots)
+        symbol.gross_entry_atoms += iabs(record.entry_value_atoms)
+        open_add(core, symbol, position)
+    return 0
+
+cdef inline uint32_t read_order(Core* core, Reader* reader, state_order* record) except 0:
+    """An order with its record and ids; where it stands is for the caller."""
+    cdef Order* order
+    cdef OrderMore* more
+    cdef uint32_t slot
+    take(reader, record, sizeof(state_order))
+    slot = slab_take(&core.orders)
+    if slot == 0:
+        raise MemoryError("no room for another order")
+    order = order_at(core, slot)
+    more = more_at(core, slot)
+    order.order_id = record.order_id
+    order.price_ticks = record.price_ticks
+    order.open_lots = record.open_lots
+    order.filled_lots = record.filled_lots
+    order.position = slot_of(core, entry_for(core, record.account, record.symbol))
+    order.side = record.side & 1
+    order.self_trade = record.self_trade
+    order.flags = <unsigned short>record.flags
+    order_index_put(core, slot)
+    order.named = record.client_order_id != 0
+    if order.named:
+        more.client_order_id = record.client_order_id
+        client_index_put(core, slot)
+    more.display_lots = record.display_lots
+    more.shown_lots = record.shown_lots
+    more.expires_ns = record.expires_ns
+    more.link_group = record.link_group
+    more.link_role = record.link_role
+    more.exit_lots = record.exit_lots
+    more.time_in_force = record.time_in_force
+    more.order_type = record.order_type
+    more.trigger_by = record.trigger_by & 1
+    more.trigger_ticks = record.trigger_ticks
+    more.limit_ticks = record.price_ticks
+    more.callback_ticks = record.callback_ticks
+    more.callback_ppm = record.callback_ppm
+    if record.order_type:
+        order.flags |= TRIGGER_TYPE
+    if record.expires_ns:
+        order.flags |= TIMED
+        timer_add(core, record.expires_ns, record.order_id)
+    return slot
+
+cdef inline int read_resting(Core* core, Reader* reader) except -1:
+    cdef state_order record
+    cdef uint32_t slot = read_order(core, reader, &record)
+    cdef Order* order = order_at(core, slot)
+    cdef Position* position = position_at(core, order.position)
+    cdef Symbol* symbol = symbol_of(core, position)
+    if not book_append(core, &symbol.sides[order.side], slot):
+        raise MemoryError("no memory for a price level")
+    own_link(core, position, slot)
+    orders_counted(symbol, position, order, order.open_lots)
+    return 0
+
+# A trailing stop on its way back: its group is found by its best price.
+cdef struct Trailer:
+    int64_t best_ticks
+    uint32_t slot
+    int number
+
+cdef inline int read_waiting(Core* core, Reader* reader, Trailer* trailer) except -1:
+    """An order that waits; of a trailing stop that watches, `trailer` gets slot and best price."""
+    cdef state_order record
+    cdef uint32_t slot = read_order(core, reader, &record)
+    cdef Position* position = position_at(core, order_at(core, slot).position)
+    cdef Symbol* symbol = symbol_of(core, position)
+    trailer.slot = 0
+    if not triggers_ensure(symbol):
+        raise MemoryError("no memory for trigger books")
+    waiting_link(core, position, slot)
+    if record.armed and record.order_type == ORDER_TYPE_TRAILING_STOP:
+        order_at(core, slot).flags |= ARMED
+        trailer.slot = slot
+        trailer.best_ticks = record.best_ticks
+        trailer.number = trail_number(order_at(core, slot), more_at(core, slot))
+    elif record.armed:
+        arm(core, symbol, slot)
+    return 0
+
+cdef inline int by_best(const void* left, const void* right) noexcept nogil:
+    """By their trails, in each the best best price first: as they would have stood on the stack."""
+    cdef Trailer* a = <Trailer*>left
+    cdef Trailer* b = <Trailer*>right
+    if a.number != b.number:
+        return -1 if a.number < b.number else 1
+    if a.best_ticks != b.best_ticks:
+        return -1 if (a.best_ticks > b.best_ticks) == (a.number & 2 != 0) else 1
+    return -1 if a.slot < b.slot else 1
+
+cdef inline int read_all_waiting(Core* core, Reader* reader, uint32_t count) except -1:
+    cdef Trailer* trailers = <Trailer*>malloc((count + 1) * sizeof(Trailer))
+    cdef uint32_t i, _i
+    cdef uint32_t trailing = 0
+    cdef Position* position
+    if trailers == NULL:
+        raise MemoryError("no memory for the orders that wait")
+    try:
+        for _i in range(count):
+            read_waiting(core, reader, &trailers[trailing])
+            if trailers[trailing].slot:
+                trailing += 1
+        qsort(trailers, trailing, sizeof(Trailer), &by_best)
+        for i in range(trailing):
+            position = position_at(core, order_at(core, trailers[i].slot).position)
+            core.next_trail_serial += 1
+            trail_begin(core, &symbol_of(core, position).triggers.trails[trailers[i].number], trailers[i].slot,
+                        core.next_trail_serial, trailers[i].best_ticks)
+    finally:
+        free(trailers)
+    return 0
+
+cdef inline uint32_t sibling_at(Core* core, uint32_t slot, uint64_t order_id) noexcept nogil:
+    """The slot of this order if it lives and is of the same list; else 0."""
+    cdef uint32_t found = order_index_find(core, order_id)
+    if found and found != slot and order_at(core, found).flags & ORDER_FLAG_LINKED \
+            and more_at(core, found).link_group == more_at(core, slot).link_group:
+        return found
+    return 0
+
+cdef inline void restore_links(Core* core) noexcept nogil:
+    """Finds the siblings of linked orders anew: the orders of a list have consecutive ids."""
+    cdef uint32_t slot
+    cdef OrderMore* more
+    cdef uint64_t place
+    for slot in range(1, core.orders.used):        # a new engine has given none back
+        if not order_at(core, slot).flags & ORDER_FLAG_LINKED:
+            continue
+        more = more_at(core, slot)
+        place = order_at(core, slot).order_id - more.link_group
+        more.siblings[0] = sibling_at(core, slot, more.link_group + (0 if place else 1))
+        more.siblings[1] = sibling_at(core, slot, more.link_group + (1 if place == 2 else 2))
+
+cdef inline int read_remembered(Core* core, Reader* reader) except -1:
+    cdef state_remembered record
+    cdef Remembered* entry
+    take(reader, &record, sizeof(record))
+    if record.account == 0 or record.account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {record.account}")
+    entry = remember_new(core, record.account, record.client_order_id)
+    if entry == NULL:
+        raise MemoryError("no room for another client order id")
+    entry.order_id = record.order_id
+    entry.symbol = record.symbol
+    entry.side = record.side
+    entry.order_type = record.order_type
+    entry.price_ticks = record.price_ticks
+    entry.qty_lots = record.qty_lots
+    entry.trigger_ticks = record.trigger_ticks
+    core.highest_account = max(core.highest_account, record.account)
+    return 0
+
+cdef inline uint32_t read_count(Reader* reader) except? 0:
+    cdef uint32_t count = 0
+    take(reader, &count, 4)
+    return count
+
+cdef inline int read_state(Core* core, Reader* reader) except -1:
+    cdef state_head head
+    cdef uint32_t _i, resting, waiting
+    take(reader, &head, sizeof(head))
+    if head.magic[:4] != b"PXS2":
+        raise ValueError("this is no engine state: it should begin with PXS2")
+    core.next_order_id = head.next_order_id
+    core.next_trade_id = head.next_trade_id
+    core.fee_atoms = head.fee_atoms
+    core.net_deposits_atoms = head.net_deposits_atoms
+    for _i in range(read_count(reader)):
+        read_symbol(core, reader)
+    for _i in range(read_count(reader)):
+        read_fund(core, reader)
+    for _i in range(read_count(reader)):
+        read_account(core, reader)
+    for _i in range(read_count(reader)):
+        read_position(core, reader)
+    resting = read_count(reader)
+    waiting = read_count(reader)
+    for _i in range(resting):
+        read_resting(core, reader)
+    read_all_waiting(core, reader, waiting)
+    restore_links(core)
+    for _i in range(read_count(reader)):
+        read_remembered(core, reader)
+    if reader.left:
+        raise ValueError(f"{reader.left} bytes follow the end of the state")
+    return 0
