@@ -4,6 +4,7 @@ Nothing here changes anything.  Each function returns 0 or the reject reason.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 from native.book cimport crosses
 from native.core cimport (
     Core, Order, Position, Symbol, pool_of, position_at, position_find, reducible_lots, symbol_at,
@@ -110,12 +111,14 @@ cdef inline bint valid_trigger(wire_order* c) noexcept nogil:
 
 cdef inline bint ordinary(wire_order* c) noexcept nogil:
     """Whether it is a limit order without flags and extras that rests or not: one look at eight bytes in place of five."""
-    return not ((<uint64_t*>&c.side)[0] & ~<uint64_t>0x03010001
+    cdef uint64_t eight
+    memcpy(&eight, &c.side, sizeof(eight))   # a record lies at any address
+    return not (eight & ~<uint64_t>0x03010001
                 | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by)
 
 cdef inline bint outside(int64_t value, int64_t most) noexcept nogil:
     """Whether a value is not in 1 .. most."""
-    return <uint64_t>(value - 1) >= <uint64_t>most
+    return <uint64_t>value - 1 >= <uint64_t>most
 
 cdef inline int check_kind(wire_order* c) noexcept nogil:
     """Side, type, time in force, self-trade prevention and flags."""
