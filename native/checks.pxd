@@ -111,14 +111,14 @@ cdef inline bint valid_trigger(wire_order* c) noexcept nogil:
 
 cdef inline bint ordinary(wire_order* c) noexcept nogil:
     """Whether it is a limit order without flags and extras that rests or not: one look at eight bytes in place of five."""
-    cdef uint64_t kind
-    memcpy(&kind, &c.side, 8)          # a record stands at any address
-    return not (kind & ~<uint64_t>0x03010001
+    cdef uint64_t eight
+    memcpy(&eight, &c.side, sizeof(eight))   # a record lies at any address
+    return not (eight & ~<uint64_t>0x03010001
                 | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by)
 
 cdef inline bint outside(int64_t value, int64_t most) noexcept nogil:
     """Whether a value is not in 1 .. most."""
-    return <uint64_t>(value - 1) >= <uint64_t>most
+    return <uint64_t>value - 1 >= <uint64_t>most
 
 cdef inline int check_kind(wire_order* c) noexcept nogil:
     """Side, type, time in force, self-trade prevention and flags."""
@@ -220,31 +220,20 @@ cdef inline int check_waiting(wire_order* c, Placing* placing) noexcept nogil:
         return REJECT_REASON_TRIGGER_ALREADY_TRUE
     return 0
 
-cdef inline bint credit_shows(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks, bint reduce_only
-) noexcept nogil:
-    """MARGIN-07, by credit: whether it shows that the pool can bear an order, which it then follows."""
-    return not (reduce_only or position.isolated) and credit_admits(core, symbol, position, side, lots, price_ticks)
-
-cdef inline bint bears_exactly(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
-    bint reduce_only, uint32_t without, bint* followed
-) noexcept nogil:
-    """MARGIN-07 where `credit_shows` did not decide; credit does not follow the order then, unless it is reduce-only."""
-    followed[0] = reduce_only
-    if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
-            symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
-        return True
-    return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
-
 cdef inline bint bears(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
     bint reduce_only, uint32_t without, bint* followed
 ) noexcept nogil:
     """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
     followed[0] = True
-    return not core.risk or usually(credit_shows(core, symbol, position, side, lots, price_ticks, reduce_only)) \
-        or bears_exactly(core, symbol, position, side, lots, price_ticks, reduce_only, without, followed)
+    if usually(not reduce_only and not position.isolated
+               and credit_admits(core, symbol, position, side, lots, price_ticks)):
+        return True
+    followed[0] = reduce_only
+    if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
+            symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
+        return True
+    return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
 cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexcept nogil:
     """What is asked of an order that acts at once, at the end."""
@@ -255,7 +244,8 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], placing.limit_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if placing.reach_lots > 0 and not bears(
+    placing.followed = not core.risk
+    if core.risk and placing.reach_lots > 0 and not bears(
             core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0, &placing.followed):
         return REJECT_REASON_INSUFFICIENT_MARGIN
     return 0
