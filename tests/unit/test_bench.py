@@ -15,6 +15,7 @@ import prices
 import pytest
 import run as all_benchmarks
 import venue
+import waiting
 
 from exchange.bench import core
 from exchange.protocol import messages, records
@@ -101,6 +102,15 @@ def test_cancels_from_the_middle_go_outwards() -> None:
 def test_mass_cancels_and_flicker_end_with_the_book_that_was_counted() -> None:
     assert set(prices.run_mass_cancel(100, 10)) == {"place", "cancel"}
     assert set(prices.run_flicker(50)) == {"place", "cancel"}
+
+
+@pytest.mark.parametrize("kind", waiting.KINDS)
+def test_all_that_wait_go_off_once(kind: str) -> None:
+    assert set(waiting.run_kind(kind, 1_000, 50)) == {"place", "mark", "off"}
+
+
+def test_trailing_stops_go_off_one_by_one() -> None:
+    assert set(waiting.run_one_by_one(50, 20)) == {"place", "off"}
 
 
 def test_every_job_takes_part_in_every_round_in_turns() -> None:

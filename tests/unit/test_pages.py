@@ -24,7 +24,7 @@ from exchange.sim.pages import BLOCK, main, tell_page
 from exchange.sim.scenario import parse_scenario, run_scenario
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [DOCS / "order-types.md"]
+PAGES = [DOCS / "order-types.md", DOCS / "how-the-book-works.md"]
 ORDER_TYPES = DOCS / "order-types.md"
 
 SMALL = """\
