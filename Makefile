@@ -52,8 +52,9 @@ lint: .venv/dev ## ruff (rules and format) and cython-lint
 typecheck: .venv/dev ## mypy --strict on exchange/
 	$(BIN)/mypy
 
-docs: .venv/built ## draw native/wire.pxd, messages.py and the message reference from the table
+docs: .venv/built ## write what comes from the tables, and what the engine answers in docs/order-types.md
 	$(BIN)/python -m exchange.protocol.generate
+	$(BIN)/python -m exchange.sim.pages docs/order-types.md
 
 # Other builds: each in a copy of the tree, so that the one in place stays what it is.
 

@@ -1,6 +1,7 @@
 """Runs one stream through both engines and the auditor, and says where they part.
 
-Compared after every command: the events, byte for byte.  Every so often: digests, all views of all accounts and
+Compared after every command: the events, byte for byte, and every order's way with the table of an order's life.  Every
+so often: digests, all views of all accounts and
 books, the auditor's books beside the views, and a snapshot restored into a new engine, which then goes on in the
 old one's place.
 """
@@ -16,8 +17,10 @@ from exchange.audit import Auditor, differences
 from exchange.audit.state import State
 from exchange.engine import Engine, create_engine
 from exchange.fuzz.choices import time_of
+from exchange.protocol.life import CHANGES, Change, Lives
 from exchange.protocol.messages import (
     BalanceChanged,
+    Command,
     EntryRejected,
     Fill,
     FundChanged,
@@ -25,7 +28,7 @@ from exchange.protocol.messages import (
     Rejected,
     SymbolStateChanged,
 )
-from exchange.protocol.records import decode_events, stamp
+from exchange.protocol.records import decode_commands, decode_events, stamp
 from exchange.protocol.schema import (
     EVENTS,
     MESSAGE_BY_NUMBER,
@@ -57,12 +60,13 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Statistics:
-    """How often each command, reject reason and event occurred."""
+    """How often each command, reject reason, event and change of an order's state occurred."""
 
     def __init__(self) -> None:
         self.commands: Counter[str] = Counter()
         self.rejects: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
+        self.changes: Counter[Change] = Counter()
 
     def count(self, record: bytes, events: bytes) -> None:
         number = int.from_bytes(record[:2], "little")
@@ -89,14 +93,17 @@ class Statistics:
         self.commands += other.commands
         self.rejects += other.rejects
         self.events += other.events
+        self.changes += other.changes
 
     def missing(self) -> list[str]:
-        """Event types and reject reasons that did not occur."""
+        """Event types, reject reasons and changes of an order's state that did not occur."""
         names = [message.name for message in EVENTS if message.name not in PARTED]
         names += [f"{name}:{code.name.lower()}" for name, codes in PARTED.items() for code in codes]
         reasons = [reason.name.lower() for reason in RejectReason]
-        return [n for n in names if n not in self.events] + [
-            r for r in reasons if r not in self.rejects
+        return [
+            *(n for n in names if n not in self.events),
+            *(r for r in reasons if r not in self.rejects),
+            *(str(change) for change in CHANGES if change not in self.changes),
         ]
 
 
@@ -107,6 +114,7 @@ class Differ:
         self.kinds = tuple(engines)
         self.engines: dict[str, Engine] = {kind: create_engine(kind) for kind in engines}
         self.auditor = Auditor()
+        self.lives = Lives()
         self.deep_every = deep_every
         self.index = -1
 
@@ -130,7 +138,7 @@ class Differ:
                 return first, self.failure(
                     "events", describe_difference(self.kinds[0], first, kind, answer)
                 )
-        failure = self.audit(command, first)
+        failure = self.audit(command, first) or self.follow(command, first)
         if failure is None and (self.index + 1) % self.deep_every == 0:
             failure = self.look_deep()
         return first, failure
@@ -143,6 +151,11 @@ class Differ:
         if not found:
             return None
         return self.failure(f"violation of {found[0].invariant}", "\n".join(map(str, found)))
+
+    def follow(self, command: bytes, events: bytes) -> Failure | None:
+        """Every order goes on as the table of its life says."""
+        wrong = self.lives.read(meaning_of(command), decode_events(events))
+        return self.failure("an order's life", "\n".join(wrong)) if wrong else None
 
     def look_deep(self) -> Failure | None:
         """Digests, views, the auditor's full check, and a restored snapshot."""
@@ -197,6 +210,14 @@ class Differ:
         return Failure(kind, self.index, detail)
 
 
+def meaning_of(command: bytes) -> Command | None:
+    """The command that a record says; None if it says none."""
+    try:
+        return decode_commands(command)[0]
+    except ValueError:
+        return None
+
+
 def all_views(engine: Engine) -> list[object]:
     """Everything that an engine shows."""
     views: list[object] = [
@@ -238,6 +259,8 @@ def run_records(
             statistics.count(record, events)
         if failure is not None:
             return failure
+    if statistics is not None:
+        statistics.changes += differ.lives.seen
     return differ.look_deep()
 
 
@@ -263,4 +286,6 @@ def run_generated(
             statistics.count(record, events)
         if failure is not None:
             return records, failure
+    if statistics is not None:
+        statistics.changes += differ.lives.seen
     return records, differ.look_deep()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from exchange.protocol import schema
 from exchange.protocol.layout import COUNTED
+from exchange.protocol.life_page import render_order_life_md, render_order_life_svg
 from exchange.protocol.schema import Field, Message
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -445,6 +446,8 @@ FILES: dict[str, Callable[[], str]] = {
     "exchange/protocol/messages.py": render_messages_py,
     "docs/reference/messages.md": render_messages_md,
     "docs/reference/codes.md": render_codes_md,
+    "docs/reference/order-life.md": render_order_life_md,
+    "docs/reference/order-life.svg": render_order_life_svg,
 }
 
 

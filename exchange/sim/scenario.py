@@ -77,6 +77,9 @@ class ScenarioResult(msgspec.Struct, frozen=True):
     commands: bytes
     events: bytes
     digest: str
+    records: tuple[bytes, ...]  # the commands one by one
+    step_of: tuple[int, ...]  # of each command the step that sent it; 0: the listing of the symbols
+    names: Names
 
     @property
     def passed(self) -> bool:
@@ -105,6 +108,7 @@ class _Run:
         self.timestamp_ns = 0
         self.paid_in_atoms = 0  # deposits less withdrawals, of accounts and funds
         self.commands: list[bytes] = []
+        self.step_of: list[int] = []
         self.events: list[bytes] = []
         self.failures: list[Failure] = []
 
@@ -129,6 +133,9 @@ class _Run:
             commands=b"".join(self.commands),
             events=b"".join(self.events),
             digest=self.engine.digest(),
+            records=tuple(self.commands),
+            step_of=tuple(self.step_of),
+            names=self.names,
         )
 
     def _list_symbols(self) -> None:
@@ -157,6 +164,7 @@ class _Run:
         before = self.engine.snapshot() if wanted is not None else b""
         raw = self.engine.apply(command)
         self.commands.append(command)
+        self.step_of.append(step.number)
         self.events.append(raw)
         events = decode_events(raw)
         for problem in _result_problems(events, wanted):
