@@ -7,13 +7,14 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from native.book cimport crosses
 from native.core cimport (
-    Core, Order, Position, Symbol, pool_of, position_at, position_find, reducible_lots, symbol_at,
+    Core, Order, Position, Symbol, pool_of, position_at, reducible_lots, symbol_at,
 )
 from native.credit cimport credit_admits, credit_bears
 from native.margin cimport admits, loss_at
 from native.matching cimport reachable
 from native.memory cimport slab_has_room
 from native.order_index cimport client_index_find
+from native.positions cimport position_find
 from native.remembered cimport remembered_find
 from native.units cimport div_floor, imax, imin, ppm_ceil, rarely, times_overflows, usually, wide
 from native.waiting cimport (

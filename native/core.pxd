@@ -6,7 +6,7 @@ ever moves, so a pointer taken in a command stays valid through it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
-from native.memory cimport IdQueue, Slab, slab_take
+from native.memory cimport IdQueue, Slab
 from native.units cimport imax
 from native.wire cimport wire_list_symbol, MAX_SYMBOL
 
@@ -245,7 +245,9 @@ cdef struct Position:                  # an account-symbol entry: three cache li
     uint32_t waiting_tail
     uint32_t waiting_reduce_only       # how many of those are reduce-only
     uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
-    uint64_t unused_more[3]
+    uint32_t index_next                # behind it in its bucket of the index of entries
+    uint32_t unused
+    uint64_t unused_more[2]
 
 cdef struct FundState:
     uint32_t fund
@@ -295,6 +297,7 @@ cdef struct Core:
     Block* free_blocks
     Buckets order_index                # order id -> slot
     Buckets client_index               # (account, client order id) -> slot
+    Buckets position_index             # (account, symbol) -> slot of the entry
     Buckets remembered_index           # the same -> slot of what is remembered
     bint stp_groups                    # whether any account ever was in a group
     int64_t auctions                   # symbols in auction
@@ -354,42 +357,6 @@ cdef inline Position* open_position_at(Core* core, Symbol* symbol, int64_t place
 
 cdef inline Symbol* symbol_of(Core* core, Position* position) noexcept nogil:
     return core.symbols[position.symbol]
-
-cdef inline Position* position_find(Core* core, uint32_t account, uint32_t symbol) noexcept nogil:
-    """The entry of account and symbol, or NULL."""
-    cdef uint32_t slot = account_at(core, account).first_position
-    cdef Position* position
-    while slot:
-        position = position_at(core, slot)
-        if position.symbol >= symbol:
-            return position if position.symbol == symbol else NULL
-        slot = position.next
-    return NULL
-
-cdef inline Position* position_ensure(Core* core, uint32_t account, uint32_t symbol) noexcept nogil:
-    """The entry of account and symbol, made if there is none; NULL if there is no room."""
-    cdef Account* owner = account_at(core, account)
-    cdef uint32_t* link = &owner.first_position
-    cdef Position* position
-    cdef uint32_t slot
-    while link[0]:
-        position = position_at(core, link[0])
-        if position.symbol == symbol:
-            return position
-        if position.symbol > symbol:
-            break
-        link = &position.next
-    slot = slab_take(&core.positions)
-    if slot == 0:
-        return NULL
-    position = position_at(core, slot)
-    position.account = account
-    position.symbol = symbol
-    position.next = link[0]
-    link[0] = slot
-    if account > core.highest_account:
-        core.highest_account = account
-    return position
 
 cdef inline int64_t sign_of(int side) noexcept nogil:
     """1 for a buy, -1 for a sell.  Sides are a coin's toss, so what depends on them is multiplied, not branched on."""

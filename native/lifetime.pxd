@@ -24,6 +24,7 @@ cdef inline void release_growing(Core* core) noexcept nogil:
     slab_close(&core.remembered)
     buckets_close(&core.order_index)
     buckets_close(&core.client_index)
+    buckets_close(&core.position_index)
     buckets_close(&core.remembered_index)
     ids_close(&core.triggered)
     ids_close(&core.beginning)
@@ -53,6 +54,7 @@ cdef inline bint reserve_growing(Core* core) noexcept nogil:
                 and slab_open(&core.remembered, sizeof(Remembered), orders) \
                 and buckets_open(&core.order_index, FIRST_BUCKETS, 2 * orders) \
                 and buckets_open(&core.client_index, FIRST_BUCKETS, orders) \
+                and buckets_open(&core.position_index, FIRST_BUCKETS, positions) \
                 and buckets_open(&core.remembered_index, FIRST_BUCKETS, orders) \
                 and ids_open(&core.triggered, orders) and ids_open(&core.beginning, orders) \
                 and core.events != NULL and core.queue != NULL and core.timers != NULL:

@@ -7,13 +7,14 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
 from native.auction cimport indicate
 from native.core cimport (
-    Account, Core, Position, Symbol, account_at, ensure, open_position_at, position_ensure, position_find, symbol_at,
+    Account, Core, Position, Symbol, account_at, ensure, open_position_at, symbol_at,
 )
 from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
 from native.margin cimport available_with, base_rate, position_initial, unrealised, withdrawable
 from native.memory cimport slab_has_room
+from native.positions cimport position_ensure, position_find
 from native.queue cimport pool_check
 from native.units cimport div_ceil, i128, imax, imin, wide
 from native.waiting cimport touch

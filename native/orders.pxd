@@ -8,7 +8,7 @@ from native.book cimport crosses
 from native.checks cimport Placing, check_form, check_order, collects
 from native.core cimport (
     Core, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, client_id_of, more_at, order_at,
-    position_at, position_ensure, reducible_lots, symbol_at, symbol_of,
+    position_at, reducible_lots, symbol_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
 from native.matching cimport fill_or_kill, match, stp_group_of
@@ -16,6 +16,7 @@ from native.order_index cimport client_index_find, order_index_find
 from native.order_life cimport (
     Taker, cancel_own, event_order_waiting, order_cancel, order_forget, order_new, order_rest, taker_cancel,
 )
+from native.positions cimport position_ensure
 from native.remembered cimport Remembered, remember, remembered_find, repeats
 from native.timers cimport countdown_key, timer_add
 from native.units cimport imin

@@ -9,13 +9,14 @@ from native.canonical cimport (
 )
 from native.core cimport (
     ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
-    account_at, account_more, ensure, more_at, order_at, position_at, position_ensure, slot_of, symbol_at, symbol_of,
+    account_at, account_more, ensure, more_at, order_at, position_at, slot_of, symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, open_add, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
 from native.own_orders cimport own_link
+from native.positions cimport position_ensure
 from native.remembered cimport remember_new
 from native.timers cimport countdown_key, timer_add
 from native.trailing cimport trail_begin, trail_number

@@ -150,8 +150,18 @@ def test_no_engine_reads_a_clock_or_draws_a_number(package: str) -> None:
 
 #: The rooms of the core from the bottom up; a room cimports only from rooms before it.
 ROOMS = [
-    *("units", "wire", "memory", "core", "order_index", "own_orders", "book", "events", "margin"),
-    *("credit", "ledger", "trailing", "timers", "remembered", "waiting", "order_life"),
+    *("units", "wire", "memory", "core", "order_index", "positions", "own_orders", "book"),
+    *(
+        "events",
+        "margin",
+        "credit",
+        "ledger",
+        "trailing",
+        "timers",
+        "remembered",
+        "waiting",
+        "order_life",
+    ),
     *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations"),
     *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
     *("engine", "codec"),
