@@ -25,9 +25,9 @@ FAST = [
     "-fno-tree-slp-vectorize",
     "-fno-strict-aliasing",
     "-g1",
-    "--param=max-inline-insns-single=400",
-    "--param=large-function-growth=400",
-    "--param=inline-unit-growth=200",
+    "--param=max-inline-insns-single=2000",
+    "--param=large-function-growth=2000",
+    "--param=inline-unit-growth=400",
 ]
 FLAGS = {
     "release": FAST,
@@ -56,7 +56,7 @@ def extension(name: str) -> Extension:
         f"exchange._native.{name}",
         [f"native/{name}.pyx"],
         depends=[*rooms, "setup.py"],
-        extra_compile_args=[*FLAGS[kind], "-Wno-unused-function", "-Wno-packed-not-aligned"],
+        extra_compile_args=[*FLAGS[kind], "-Wno-unused-function", "-Wno-packed-not-aligned", "-Wno-attributes"],
         extra_link_args=LINK_FLAGS.get(kind, []),
     )
 

@@ -4,29 +4,38 @@ A smaller quantity keeps its place, anything else of a resting order goes to the
 waits goes on waiting.
 """
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_reduce, crosses
-from native.checks cimport bears, collects, out_of_band, over_exposed, slid
+from native.checks cimport FOLLOWED, REFUSED, bears, collects, out_of_band, outside, over_exposed, slid
 from native.core cimport (
-    ARMED, Core, LINK_EXIT, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED, WAITING, client_id_of, more_at, order_at,
+    ARMED, Core, LINK_EXIT, Order, OrderMore, Position, Symbol, TIMED, Trails, WAITING, client_id_of, more_at, order_at,
     position_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
 from native.ledger cimport orders_counted
 from native.matching cimport stp_group_of
-from native.order_life cimport Taker, event_order_shown, event_order_waiting, order_leave
+from native.order_life cimport Taker, UNFOLLOWED, event_order_shown, event_order_waiting, order_leave
 from native.orders cimport act, find_order
 from native.timers cimport timer_add
 from native.trailing cimport trail_group_of, trail_number, trail_put
-from native.units cimport imin, wide
+from native.units cimport apart_int, rarely, wide
 from native.waiting cimport arm, disarm, is_limit_type, reduces_only, touch, trigger_reached, watched_price
 from native.wire cimport *
 
-# What the order will be.
+# The order as it is, and what it will be.
 cdef struct Amended:
+    Order* order
+    OrderMore* more
+    Position* position
+    Symbol* symbol
+    uint32_t slot
+    uint32_t flags                     # the order's, as they are
+    uint64_t client_order_id
+    int64_t previous_ticks             # of an order that waits: its limit
     int64_t price_ticks                # slid, where it slides
     int64_t given_ticks                # before that
     int64_t open_lots
+    bint followed                      # by credit, where it leaves its place (credit.pxd)
     bint price_changes
     bint other_price_given             # before it slid
     bint lots_change
@@ -34,37 +43,39 @@ cdef struct Amended:
     bint display_changes
     bint trigger_changes               # trigger or distance
 
-cdef inline Taker taker_from(Core* core, uint32_t slot, int64_t limit_ticks, int64_t open_lots) noexcept nogil:
+cdef inline Taker taker_from(
+    Core* core, Position* position, uint32_t slot, uint32_t flags, uint64_t client_order_id,
+    int64_t limit_ticks, int64_t open_lots, bint followed
+) noexcept nogil:
     """An order that has a record, about to act."""
     cdef Order* order = order_at(core, slot)
     cdef Taker taker
-    taker.position = position_at(core, order.position)
+    taker.position = position
     taker.slot = slot
     taker.order_id = order.order_id
-    taker.client_order_id = client_id_of(core, slot)
+    taker.client_order_id = client_order_id
     taker.limit_ticks = limit_ticks
     taker.shown_ticks = limit_ticks
     taker.open_lots = open_lots
     taker.filled_lots = order.filled_lots
     taker.reach_lots = open_lots
-    taker.stp_group = stp_group_of(core, taker.position.account)
+    taker.display_lots = taker.expires_ns = 0
+    taker.stp_group = stp_group_of(core, position.account)
     taker.side = order.side
     taker.self_trade = order.self_trade
-    taker.flags = order.flags
-    taker.liquidation = False
-    taker.followed = False
-    taker.counting = False
+    taker.flags = <uint16_t>flags
+    taker.special = 0 if followed else UNFOLLOWED
     return taker
 
 # ------------------------------------------------------------------------------------------- the checks
 
 cdef inline int check_amend_form(wire_amend_order* c) noexcept nogil:
     """What can be told without the order."""
-    if c.account == 0 or c.account > MAX_ACCOUNT:
+    if outside(c.account, MAX_ACCOUNT):
         return REJECT_REASON_INVALID_ACCOUNT
-    if c.price_ticks < 0 or c.price_ticks > MAX_PRICE_TICKS:
+    if c.price_ticks and outside(c.price_ticks, MAX_PRICE_TICKS):
         return REJECT_REASON_INVALID_PRICE
-    if c.qty_lots < 0 or c.qty_lots > MAX_QTY_LOTS:
+    if c.qty_lots and outside(c.qty_lots, MAX_QTY_LOTS):
         return REJECT_REASON_INVALID_QUANTITY
     if c.trigger_ticks < 0 or c.trigger_ticks > MAX_PRICE_TICKS or c.callback_ticks < 0 \
             or c.callback_ticks > MAX_PRICE_TICKS or c.callback_ppm >= PPM or (c.callback_ticks and c.callback_ppm):
@@ -75,217 +86,246 @@ cdef inline int check_amend_form(wire_amend_order* c) noexcept nogil:
         return REJECT_REASON_INVALID_EXPIRY
     return 0
 
-cdef inline int64_t total_lots(Core* core, uint32_t slot) noexcept nogil:
+cdef inline int64_t total_lots(Amended* new) noexcept nogil:
     """The quantity of an order, what is filled included; of an exit that waits the one that it was given."""
-    cdef Order* order = order_at(core, slot)
-    if order.flags & WAITING and order.flags & ORDER_FLAG_LINKED and more_at(core, slot).link_role == LINK_EXIT:
-        return more_at(core, slot).exit_lots
-    return order.open_lots + order.filled_lots
+    if new.flags & WAITING and new.flags & ORDER_FLAG_LINKED and new.more.link_role == LINK_EXIT:
+        return new.more.exit_lots
+    return new.order.open_lots + new.order.filled_lots
 
-cdef inline int check_amend_fields(Core* core, uint32_t slot, wire_amend_order* c) noexcept nogil:
+cdef inline int check_amend_fields(Core* core, wire_amend_order* c, Amended* new) noexcept nogil:
     """Whether the order has what is to be changed."""
-    cdef Order* order = order_at(core, slot)
-    cdef OrderMore* more = more_at(core, slot)
-    cdef bint waits = order.flags & WAITING
+    cdef OrderMore* more = new.more
+    cdef bint waits = new.flags & WAITING
     cdef bint trails = waits and more.order_type == ORDER_TYPE_TRAILING_STOP
     if c.price_ticks and waits and not is_limit_type(more.order_type):
         return REJECT_REASON_INVALID_PRICE
-    if c.qty_lots and waits and (order.flags & ORDER_FLAG_CLOSE_POSITION or (
-            order.flags & ORDER_FLAG_LINKED and more.link_role == LINK_EXIT)):
+    if c.qty_lots and waits and (new.flags & ORDER_FLAG_CLOSE_POSITION or (
+            new.flags & ORDER_FLAG_LINKED and more.link_role == LINK_EXIT)):
         return REJECT_REASON_INVALID_QUANTITY
     if c.trigger_ticks and (not waits or trails):
         return REJECT_REASON_INVALID_TRIGGER
     if (c.callback_ticks and not (trails and more.callback_ticks)) or (
             c.callback_ppm and not (trails and more.callback_ppm)):
         return REJECT_REASON_INVALID_TRIGGER
-    if c.display_lots and (not order.flags & ORDER_FLAG_ICEBERG or c.display_lots > (
-            c.qty_lots if c.qty_lots else total_lots(core, slot))):
+    if c.display_lots and (not new.flags & ORDER_FLAG_ICEBERG or c.display_lots > (
+            c.qty_lots if c.qty_lots else total_lots(new))):
         return REJECT_REASON_INVALID_DISPLAY
-    if c.expires_ns and (not order.flags & TIMED or c.expires_ns <= core.timestamp_ns):
+    if c.expires_ns and (not new.flags & TIMED or c.expires_ns <= core.timestamp_ns):
         return REJECT_REASON_INVALID_EXPIRY
     return 0
 
-cdef inline Amended amended(Core* core, Symbol* symbol, uint32_t slot, wire_amend_order* c) noexcept nogil:
+cdef inline void find_changes(wire_amend_order* c, Amended* new) noexcept nogil:
     """What the order will be, and what of it changes."""
-    cdef Order* order = order_at(core, slot)
-    cdef OrderMore* more = more_at(core, slot)
-    cdef Amended result
-    cdef int64_t price = more.limit_ticks if order.flags & WAITING else order.price_ticks
-    result.given_ticks = c.price_ticks if c.price_ticks else price
-    result.price_ticks = result.given_ticks
-    if c.price_ticks and order.flags & ORDER_FLAG_SLIDE and not order.flags & WAITING and not collects(symbol):
-        result.price_ticks = slid(symbol, order.side, c.price_ticks)
-    result.open_lots = c.qty_lots - order.filled_lots if c.qty_lots else order.open_lots
-    result.price_changes = result.price_ticks != price
-    result.other_price_given = result.given_ticks != price
-    result.lots_change = result.open_lots != order.open_lots
-    result.expiry_changes = c.expires_ns != 0 and c.expires_ns != more.expires_ns
-    result.display_changes = c.display_lots != 0 and c.display_lots != more.display_lots
-    result.trigger_changes = (c.trigger_ticks != 0 and c.trigger_ticks != more.trigger_ticks) or (
+    cdef OrderMore* more = new.more
+    new.previous_ticks = more.limit_ticks if new.flags & WAITING else new.order.price_ticks
+    new.given_ticks = c.price_ticks if c.price_ticks else new.previous_ticks
+    new.price_ticks = new.given_ticks
+    if c.price_ticks and new.flags & ORDER_FLAG_SLIDE and not new.flags & WAITING and not collects(new.symbol):
+        new.price_ticks = slid(new.symbol, new.order.side, c.price_ticks)
+    new.open_lots = c.qty_lots - new.order.filled_lots if c.qty_lots else new.order.open_lots
+    new.price_changes = new.price_ticks != new.previous_ticks
+    new.other_price_given = new.given_ticks != new.previous_ticks
+    new.lots_change = new.open_lots != new.order.open_lots
+    new.expiry_changes = c.expires_ns != 0 and c.expires_ns != more.expires_ns
+    new.display_changes = c.display_lots != 0 and c.display_lots != more.display_lots
+    new.trigger_changes = (c.trigger_ticks != 0 and c.trigger_ticks != more.trigger_ticks) or (
         c.callback_ticks != 0 and c.callback_ticks != more.callback_ticks) or (
         c.callback_ppm != 0 and c.callback_ppm != more.callback_ppm)
-    return result
 
-cdef inline int check_amend_filters(
-    Core* core, Symbol* symbol, uint32_t slot, wire_amend_order* c, Amended* new
-) noexcept nogil:
+cdef inline int check_amend_filters(wire_amend_order* c, Amended* new) noexcept nogil:
     """What a new quantity and price must be, resting or waiting (MATCH-09)."""
-    cdef Order* order = order_at(core, slot)
-    cdef int64_t total = new.open_lots + order.filled_lots
-    cdef bint waits = order.flags & WAITING
+    cdef Symbol* symbol = new.symbol
+    cdef int64_t total = new.open_lots + new.order.filled_lots
+    cdef bint waits = new.flags & WAITING
     if not (new.price_changes or new.lots_change or new.expiry_changes or new.display_changes or new.trigger_changes):
         return REJECT_REASON_NOTHING_TO_AMEND
-    if new.open_lots <= 0 and c.qty_lots:
-        return REJECT_REASON_QUANTITY_BELOW_FILLED
-    if c.qty_lots and total < symbol.min_qty_lots:
-        return REJECT_REASON_QUANTITY_BELOW_MINIMUM
-    if c.qty_lots and total > symbol.max_qty_lots:
-        return REJECT_REASON_QUANTITY_ABOVE_MAXIMUM
-    if (new.other_price_given or new.lots_change) and not reduces_only(order.flags) \
-            and not (waits and not is_limit_type(more_at(core, slot).order_type)) \
-            and symbol.min_notional_atoms > 0 and wide(total, new.given_ticks) * symbol.m < symbol.min_notional_atoms:
+    if c.qty_lots:
+        if new.open_lots <= 0:
+            return REJECT_REASON_QUANTITY_BELOW_FILLED
+        if total < symbol.min_qty_lots:
+            return REJECT_REASON_QUANTITY_BELOW_MINIMUM
+        if total > symbol.max_qty_lots:
+            return REJECT_REASON_QUANTITY_ABOVE_MAXIMUM
+    if symbol.min_notional_atoms > 0 and (new.other_price_given or new.lots_change) and not reduces_only(new.flags) \
+            and not (waits and not is_limit_type(new.more.order_type)) \
+            and wide(total, new.given_ticks) * symbol.m < symbol.min_notional_atoms:
         return REJECT_REASON_NOTIONAL_BELOW_MINIMUM
-    if new.other_price_given and not waits and out_of_band(symbol, order.side, new.given_ticks):
+    if new.other_price_given and not waits and out_of_band(symbol, new.order.side, new.given_ticks):
         return REJECT_REASON_PRICE_OUT_OF_BAND
     return 0
 
-cdef inline bint keeps_place(Core* core, uint32_t slot, Amended* new) noexcept nogil:
-    return not new.price_changes and new.open_lots <= order_at(core, slot).open_lots
+cdef inline bint keeps_place(Amended* new) noexcept nogil:
+    return not new.price_changes and new.open_lots <= new.order.open_lots
 
-cdef inline int check_replacing(
-    Core* core, Symbol* symbol, uint32_t slot, Amended* new, bint* followed
-) noexcept nogil:
+cdef inline int check_replacing(Core* core, Amended* new) noexcept nogil:
     """What is asked of a resting order that leaves its place."""
-    cdef Order* order = order_at(core, slot)
-    if over_exposed(symbol, new.open_lots, new.price_ticks, order):
+    cdef int side = new.order.side
+    cdef int borne
+    if over_exposed(core, new.symbol, new.open_lots, new.price_ticks, new.order):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
-    if new.price_changes and order.flags & ORDER_FLAG_POST_ONLY and not collects(symbol) \
-            and crosses(&symbol.sides[1 - order.side], new.price_ticks):
+    if new.flags & ORDER_FLAG_POST_ONLY and new.price_changes and not collects(new.symbol) \
+            and crosses(&new.symbol.sides[1 - side], new.price_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    if not bears(core, symbol, position_at(core, order.position), order.side, new.open_lots, new.price_ticks,
-                 order.flags & ORDER_FLAG_REDUCE_ONLY, slot, followed):
-        return REJECT_REASON_INSUFFICIENT_MARGIN
-    return 0
+    borne = bears(core, new.symbol, new.position, side, new.open_lots, new.price_ticks,
+                  new.flags & ORDER_FLAG_REDUCE_ONLY, new.slot)
+    new.followed = borne == FOLLOWED
+    return REJECT_REASON_INSUFFICIENT_MARGIN if borne == REFUSED else 0
+
+cdef inline bint trigger_is_reached(wire_amend_order* c, Amended* new) noexcept nogil:
+    """Whether the new trigger of an order that waits would set it off at once."""
+    return new.trigger_changes and c.trigger_ticks != 0 and trigger_reached(
+        new.more.order_type, new.order.side, c.trigger_ticks, watched_price(new.symbol, new.more.trigger_by))
 
 # ------------------------------------------------------------------------------------------ the effects
 
-cdef inline void event_amended(Core* core, uint32_t slot, bint kept, Amended* new) noexcept nogil:
-    cdef Order* order = order_at(core, slot)
-    cdef Position* position = position_at(core, order.position)
+cdef inline void event_amended(Core* core, bint kept, Amended* new) noexcept nogil:
+    cdef Order* order = new.order
     cdef wire_order_amended* e = <wire_order_amended*>event_new(
-        core, EVENT_ORDER_AMENDED, sizeof(wire_order_amended), position.account)
-    e.symbol = position.symbol
+        core, EVENT_ORDER_AMENDED, sizeof(wire_order_amended), new.position.account)
+    e.symbol = new.position.symbol
     e.side = order.side
     e.kept_priority = kept
     e.order_id = order.order_id
-    e.client_order_id = client_id_of(core, slot)
+    e.client_order_id = new.client_order_id
     e.previous_price_ticks = order.price_ticks
     e.previous_open_lots = order.open_lots
     e.price_ticks = new.price_ticks
     e.open_lots = new.open_lots
 
-cdef inline void amend_times(Core* core, uint32_t slot, wire_amend_order* c, Amended* new) noexcept nogil:
+cdef inline void amend_times(Core* core, wire_amend_order* c, Amended* new) noexcept nogil:
     """Display quantity and expiry: they count from the next slice, and from now on."""
-    cdef OrderMore* more = more_at(core, slot)
     if new.display_changes:
-        more.display_lots = c.display_lots
+        new.more.display_lots = c.display_lots
     if new.expiry_changes:
-        more.expires_ns = c.expires_ns
+        new.more.expires_ns = c.expires_ns
         core.timer_live -= 1
-        timer_add(core, c.expires_ns, order_at(core, slot).order_id)
+        timer_add(core, c.expires_ns, new.order.order_id)
 
-cdef inline void amend_in_place(Core* core, Symbol* symbol, uint32_t slot, Amended* new) noexcept nogil:
+cdef inline void amend_in_place(Core* core, Amended* new) noexcept nogil:
     """A resting order stays where it is, with fewer lots or as many."""
-    cdef Order* order = order_at(core, slot)
-    cdef OrderMore* more = more_at(core, slot)
-    cdef Position* position = position_at(core, order.position)
+    cdef Order* order = new.order
     if not new.lots_change:
         return
-    event_amended(core, slot, True, new)
-    orders_counted(symbol, position, order, new.open_lots - order.open_lots)
-    book_reduce(&symbol.sides[order.side], order, order.open_lots - new.open_lots)
-    if order.flags & ORDER_FLAG_ICEBERG and more.shown_lots > order.open_lots:
-        more.shown_lots = order.open_lots
-        event_order_shown(core, position, slot, False)
+    event_amended(core, True, new)
+    orders_counted(new.symbol, new.position, order.side, order.price_ticks, new.flags, new.open_lots - order.open_lots)
+    book_reduce(&new.symbol.sides[order.side], order, order.open_lots - new.open_lots)
+    if new.flags & ORDER_FLAG_ICEBERG and new.more.shown_lots > order.open_lots:
+        new.more.shown_lots = order.open_lots
+        event_order_shown(core, new.position, new.slot, False)
 
-cdef inline void replace_order(Core* core, Symbol* symbol, uint32_t slot, Amended* new, bint followed) noexcept nogil:
+cdef inline void replace_order(Core* core, Amended* new) noexcept nogil:
     """Takes the order out of its queue, and sends it through the loop as a taker with its own id."""
-    cdef Taker taker = taker_from(core, slot, new.price_ticks, new.open_lots)
-    taker.followed = followed
-    event_amended(core, slot, False, new)
-    order_leave(core, symbol, taker.position, slot)
-    act(core, symbol, &taker, TIME_IN_FORCE_GTC)
+    cdef Taker taker = taker_from(core, new.position, new.slot, new.flags, new.client_order_id,
+                                  new.price_ticks, new.open_lots, new.followed)
+    event_amended(core, False, new)
+    order_leave(core, new.symbol, new.position, new.order, new.flags)
+    act(core, new.symbol, &taker, TIME_IN_FORCE_GTC)
 
-cdef inline void amend_trailing(Core* core, Symbol* symbol, uint32_t slot, wire_amend_order* c) noexcept nogil:
+cdef inline void amend_trailing(Core* core, wire_amend_order* c, Amended* new) noexcept nogil:
     """A new distance, with the best price that the order has."""
-    cdef OrderMore* more = more_at(core, slot)
-    cdef int number = trail_number(order_at(core, slot), more)
+    cdef OrderMore* more = new.more
+    cdef int number = trail_number(new.order, more)
+    cdef Trails* trails
     more.callback_ticks = c.callback_ticks
     more.callback_ppm = c.callback_ppm
-    if order_at(core, slot).flags & ARMED:
-        symbol.triggers.trails[number].live -= 1
-        trail_put(core, number, &symbol.triggers.trails[number], &symbol.triggers.trails[number].groups[
-            trail_group_of(&symbol.triggers.trails[number], more.trail_serial)], slot)
+    if new.order.flags & ARMED:
+        trails = &new.symbol.triggers.trails[number]
+        trails.live -= 1
+        trail_put(core, number, trails, &trails.groups[trail_group_of(trails, more.trail_serial)], new.slot)
 
-cdef inline void amend_waiting(Core* core, Symbol* symbol, uint32_t slot, wire_amend_order* c, Amended* new) noexcept nogil:
+cdef inline void amend_waiting(Core* core, wire_amend_order* c, Amended* new) noexcept nogil:
     """An order that waits goes on waiting, with its new fields."""
-    cdef Order* order = order_at(core, slot)
-    cdef OrderMore* more = more_at(core, slot)
-    cdef bint moves = order.flags & ARMED and more.order_type != ORDER_TYPE_TRAILING_STOP
+    cdef OrderMore* more = new.more
+    cdef bint moves = new.flags & ARMED and more.order_type != ORDER_TYPE_TRAILING_STOP
     if moves:
-        disarm(core, symbol, slot)
-    order.open_lots = new.open_lots
+        disarm(core, new.symbol, new.slot)
+    new.order.open_lots = new.open_lots
     more.limit_ticks = new.price_ticks
     if c.trigger_ticks:
         more.trigger_ticks = c.trigger_ticks
     if moves:
-        arm(core, symbol, slot)
+        arm(core, new.symbol, new.slot)
     elif new.trigger_changes and more.order_type == ORDER_TYPE_TRAILING_STOP:
-        amend_trailing(core, symbol, slot, c)
-    touch(core, symbol)
-    event_order_waiting(core, slot)
+        amend_trailing(core, c, new)
+    touch(core, new.symbol)
+    event_order_waiting(core, new.slot)
 
-cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
-    """MATCH-05."""
-    cdef uint32_t slot
-    cdef Order* order
-    cdef Symbol* symbol
+# ------------------------------------------------------------------------------------------ the command
+
+cdef inline int amend_found(Core* core, wire_amend_order* c, uint32_t slot, uint32_t flags) noexcept nogil:
+    """Checks what a well-formed command asks of an order with these flags, and does it."""
     cdef Amended new
-    cdef bint waits
-    cdef bint followed = True
+    cdef bint kept
+    cdef int reason
+    new.slot = slot
+    new.flags = flags
+    new.order = order_at(core, slot)
+    new.more = more_at(core, slot)
+    new.position = position_at(core, new.order.position)
+    new.symbol = symbol_of(core, new.position)
+    new.client_order_id = client_id_of(core, slot)
+    if new.symbol.state != SYMBOL_STATE_OPEN and not collects(new.symbol):
+        return REJECT_REASON_SYMBOL_STATE_FORBIDS
+    reason = check_amend_fields(core, c, &new)
+    if reason:
+        return reason
+    find_changes(c, &new)
+    reason = check_amend_filters(c, &new)
+    if reason:
+        return reason
+    kept = keeps_place(&new)
+    if flags & WAITING:
+        if trigger_is_reached(c, &new):
+            return REJECT_REASON_TRIGGER_ALREADY_TRUE
+    elif not kept:
+        reason = check_replacing(core, &new)
+        if reason:
+            return reason
+    event_accepted(core, c.account, COMMAND_AMEND_ORDER, new.order.order_id, new.client_order_id)
+    amend_times(core, c, &new)
+    if flags & WAITING:
+        amend_waiting(core, c, &new)
+    elif kept:
+        amend_in_place(core, &new)
+    else:
+        replace_order(core, &new)
+    return 0
+
+cdef inline apart_int amend_any(Core* core, wire_amend_order* c) noexcept nogil:
+    """MATCH-05, of any order."""
+    cdef uint32_t slot
     cdef int reason = check_amend_form(c)
     if reason:
         return reason
     slot = find_order(core, c.account, c.order_id, c.client_order_id)
+    return amend_found(core, c, slot, order_at(core, slot).flags) if slot else REJECT_REASON_UNKNOWN_ORDER
+
+cdef inline wire_amend_order price_and_quantity(wire_amend_order* c) noexcept nogil:
+    """The same command, of which the compiler knows that it changes nothing else."""
+    cdef wire_amend_order known
+    known.account = c.account
+    known.order_id = c.order_id
+    known.client_order_id = c.client_order_id
+    known.price_ticks = c.price_ticks
+    known.qty_lots = c.qty_lots
+    known.display_lots = known.expires_ns = known.trigger_ticks = known.callback_ticks = 0
+    known.callback_ppm = 0
+    return known
+
+cdef inline int amend_order(Core* core, wire_amend_order* c) noexcept nogil:
+    """MATCH-05.  As with placing, the rules are there twice: for any order, and for those without flags and extras."""
+    cdef wire_amend_order known
+    cdef uint32_t slot
+    cdef int reason
+    if rarely(c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm):
+        return amend_any(core, c)
+    known = price_and_quantity(c)
+    reason = check_amend_form(&known)
+    if reason:
+        return reason
+    slot = find_order(core, known.account, known.order_id, known.client_order_id)
     if slot == 0:
         return REJECT_REASON_UNKNOWN_ORDER
-    order = order_at(core, slot)
-    symbol = symbol_of(core, position_at(core, order.position))
-    waits = order.flags & WAITING
-    if symbol.state != SYMBOL_STATE_OPEN and not collects(symbol):
-        return REJECT_REASON_SYMBOL_STATE_FORBIDS
-    reason = check_amend_fields(core, slot, c)
-    if reason:
-        return reason
-    new = amended(core, symbol, slot, c)
-    reason = check_amend_filters(core, symbol, slot, c, &new)
-    if reason:
-        return reason
-    if waits:
-        if c.trigger_ticks and new.trigger_changes and trigger_reached(
-                more_at(core, slot).order_type, order.side, c.trigger_ticks,
-                watched_price(symbol, more_at(core, slot).trigger_by)):
-            return REJECT_REASON_TRIGGER_ALREADY_TRUE
-    elif not keeps_place(core, slot, &new):
-        reason = check_replacing(core, symbol, slot, &new, &followed)
-        if reason:
-            return reason
-    event_accepted(core, c.account, COMMAND_AMEND_ORDER, order.order_id, client_id_of(core, slot))
-    amend_times(core, slot, c, &new)
-    if waits:
-        amend_waiting(core, symbol, slot, c, &new)
-    elif keeps_place(core, slot, &new):
-        amend_in_place(core, symbol, slot, &new)
-    else:
-        replace_order(core, symbol, slot, &new, followed)
-    return 0
+    if rarely(order_at(core, slot).flags):
+        return amend_any(core, c)
+    return amend_found(core, &known, slot, 0)

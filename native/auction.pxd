@@ -4,7 +4,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from native.book cimport book_front, book_level, book_next_price
 from native.core cimport (
-    BookSide, Core, Order, Position, Symbol, account_more, client_id_of, ensure, order_at, position_at, reducible_lots,
+    Account, BookSide, Core, Order, Position, Symbol, account_at, account_more, client_id_of, ensure, order_at, position_at,
+    reducible_lots,
 )
 from native.events cimport event_new
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, orders_counted
@@ -159,15 +160,16 @@ cdef inline void auction_settle(
     cdef Order* order = order_at(core, slot)
     cdef Position* position = position_at(core, order.position)
     cdef int64_t value = lots * price_ticks * symbol.m
+    cdef Account* owner = account_at(core, position.account)
     cdef Settlement settlement
     book_front(&symbol.sides[order.side]).lots -= lots
     order.open_lots -= lots
     order.filled_lots += lots
-    orders_counted(symbol, position, order, -lots)
-    settlement = settle(core, symbol, position, order.side, lots, price_ticks, value,
+    orders_counted(symbol, position, order.side, order.price_ticks, order.flags, -lots)
+    settlement = settle(core, symbol, position, owner, order.side, lots, price_ticks, value,
                         imax(0, symbol.maker_fee_ppm),
                         order.flags & ORDER_FLAG_REDUCE_ONLY, NULL)
-    event_fill(core, position, order.side, FILL_ROLE_AUCTION, trade_id, order.order_id, client_id_of(core, slot),
+    event_fill(core, position, owner, order.side, FILL_ROLE_AUCTION, trade_id, order.order_id, client_id_of(core, slot),
                price_ticks, lots, value, order.open_lots, &settlement)
 
 cdef inline void auction_fill(
@@ -184,8 +186,8 @@ cdef inline void auction_fill(
         slice_taken(core, symbol, buyer, buy, lots)
     if order_at(core, sell).flags & ORDER_FLAG_ICEBERG:
         slice_taken(core, symbol, seller, sell, lots)
-    follow_fill(core, symbol, buy, lots)
-    follow_fill(core, symbol, sell, lots)
+    follow_fill(core, symbol, buyer, buy, lots)
+    follow_fill(core, symbol, seller, sell, lots)
     if core.risk:
         cancel_useless_reduce_only(core, symbol, buyer)
         cancel_useless_reduce_only(core, symbol, seller)

@@ -228,47 +228,49 @@ cdef inline bint better(BookSide* side, int64_t a_ticks, int64_t b_ticks) noexce
     """Whether price a is nearer to the touch than b, on this side."""
     return (a_ticks - b_ticks) * side.sign > 0
 
-cdef inline bint book_append(Core* core, BookSide* side, uint32_t slot) noexcept nogil:
-    """Puts an order at the back of its level; False without memory."""
+cdef inline bint book_append(Core* core, BookSide* side, uint32_t slot, int64_t price_ticks, int64_t lots) noexcept nogil:
+    """Puts an order of this price and quantity at the back of its level; False without memory."""
     cdef Order* order = order_at(core, slot)
-    cdef int64_t price = order.price_ticks
-    cdef Block* block = block_find(side, price >> 6)
+    cdef Block* block = block_find(side, price_ticks >> 6)
     cdef Level* level
+    cdef uint32_t last
     if rarely(block == NULL):
-        block = block_new(core, side, price >> 6)
+        block = block_new(core, side, price_ticks >> 6)
         if block == NULL:
             return False
-    level = &block.levels[price & 63]
+    level = &block.levels[price_ticks & 63]
+    last = level.tail
     order.next = 0
-    order.previous = level.tail
-    level.lots += order.open_lots
-    if level.tail:
-        order_at(core, level.tail).next = slot
+    order.previous = last
+    level.tail = slot
+    level.lots += lots
+    if last:
+        order_at(core, last).next = slot
     else:
         level.head = slot
-        block.occupied |= <uint64_t>1 << (price & 63)
-        if side.best_ticks == 0 or better(side, price, side.best_ticks):
-            side.best_ticks = price
+        block.occupied |= <uint64_t>1 << (price_ticks & 63)
+        if side.best_ticks == 0 or better(side, price_ticks, side.best_ticks):
+            side.best_ticks = price_ticks
             side.best_block = block
-    level.tail = slot
     return True
 
-cdef inline void book_remove(Core* core, BookSide* side, uint32_t slot) noexcept nogil:
-    """Takes an order out of its level, wherever it stands in the queue."""
-    cdef Order* order = order_at(core, slot)
-    cdef Block* block = block_find(side, order.price_ticks >> 6)
-    cdef Level* level = &block.levels[order.price_ticks & 63]
-    level.lots -= order.open_lots
-    if order.previous:
-        order_at(core, order.previous).next = order.next
+cdef inline void book_remove(Core* core, BookSide* side, Order* order, int64_t price_ticks, int64_t lots) noexcept nogil:
+    """Takes an order of this price and quantity out of its level, wherever it stands in the queue."""
+    cdef Block* block = block_find(side, price_ticks >> 6)
+    cdef Level* level = &block.levels[price_ticks & 63]
+    cdef uint32_t following = order.next
+    cdef uint32_t before = order.previous
+    level.lots -= lots
+    if following:
+        order_at(core, following).previous = before
     else:
-        level.head = order.next
-    if order.next:
-        order_at(core, order.next).previous = order.previous
+        level.tail = before
+    if before:
+        order_at(core, before).next = following
     else:
-        level.tail = order.previous
-    if level.head == 0:
-        level_emptied(core, side, block, order.price_ticks)
+        level.head = following
+        if following == 0:
+            level_emptied(core, side, block, price_ticks)
 
 cdef inline void book_reduce(BookSide* side, Order* order, int64_t lots) noexcept nogil:
     """Takes lots off an order that keeps its place."""

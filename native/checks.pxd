@@ -7,26 +7,33 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from native.book cimport crosses
 from native.core cimport (
-    Core, Order, Position, Symbol, pool_of, position_at, reducible_lots, symbol_at,
+    Core, Order, Position, Symbol, ensure, pool_of, position_at, reducible_lots, symbol_at,
 )
-from native.credit cimport credit_admits, credit_bears
+from native.credit cimport CREDIT_CHECKED, credit_admits, credit_bears
 from native.margin cimport admits, loss_at
 from native.matching cimport reachable
 from native.memory cimport slab_has_room
 from native.order_index cimport client_index_find
 from native.positions cimport position_find
 from native.remembered cimport remembered_find
-from native.units cimport div_floor, imax, imin, ppm_ceil, rarely, times_overflows, usually, wide
+from native.units cimport apart_int, apart_int64, div_floor, imax, imin, ppm_ceil, rarely, times_overflows, usually, wide
 from native.waiting cimport (
     is_limit_type, is_trigger_type, reduces_only, trigger_reached, triggers_ensure, watched_price,
 )
 from native.wire cimport *
 
+cdef enum:
+    FAULT_EXPOSURE = 7
+
+cdef enum:                             # whether a pool bears an order (MARGIN-07)
+    REFUSED = 0
+    BORNE = 1
+    FOLLOWED = 2                       # it does, and its credit follows what the order does (credit.pxd)
+
 # An order on its way into the exchange, with what the checks have found out.
 cdef struct Placing:
     Symbol* symbol
-    Position* position                 # the account's entry, or `blank`
-    Position blank
+    Position* position                 # the account's entry, or the core's `blank`
     int64_t limit_ticks                # after sliding; of a market order its effective limit, 0: nothing to trade
     int64_t reach_lots                 # the lots that count; of a market order those found
     bint followed                      # whether the account's credit counts it (credit.pxd)
@@ -65,22 +72,47 @@ cdef inline int64_t slid(Symbol* symbol, int side, int64_t price_ticks) noexcept
     best = symbol.sides[1 - side].best_ticks + (-1 if side == SIDE_BUY else 1)
     return best if 1 <= best <= MAX_PRICE_TICKS else price_ticks
 
-cdef inline bint over_exposed(Symbol* symbol, int64_t lots, int64_t price_ticks, Order* without) noexcept nogil:
-    """UNITS-01: whether another order would let the symbol's exposure pass its limit."""
+# ----------------------------------------------------------------------------------------- exposure
+
+cdef inline apart_int64 exposure_left(Symbol* symbol, int64_t lots, int64_t price_ticks, Order* without) noexcept nogil:
+    """What of the symbol's limit another order would leave (UNITS-01), in tick lots of further orders; negative: it passes it."""
     cdef int64_t value, resting, exposed
-    if rarely(times_overflows(lots, price_ticks, &value) or value > symbol.exposure_limit_atoms):
-        return True
+    if times_overflows(lots, price_ticks, &value) or value > symbol.exposure_limit_atoms:
+        return -1
     value += symbol.resting_value_tick_lots      # two sums that are within the limit: no overflow
     resting = lots + symbol.resting_lots
     if without != NULL:
         value -= without.open_lots * without.price_ticks
         resting -= without.open_lots
-    if rarely(times_overflows(value, 2 * symbol.m, &value)
-              or value > symbol.exposure_limit_atoms - symbol.gross_entry_atoms):
-        return True
+    if times_overflows(value, 2 * symbol.m, &value) or value > symbol.exposure_limit_atoms - symbol.gross_entry_atoms:
+        return -1
     exposed = 2 * resting + symbol.gross_lots
-    return rarely(times_overflows(exposed, symbol.mark_ticks, &exposed) or times_overflows(exposed, symbol.m, &exposed)
-                  or exposed > symbol.exposure_limit_atoms)
+    if times_overflows(exposed, symbol.mark_ticks, &exposed) or times_overflows(exposed, symbol.m, &exposed) \
+            or exposed > symbol.exposure_limit_atoms:
+        return -1
+    return (symbol.exposure_limit_atoms - imax(value + symbol.gross_entry_atoms, exposed)) // (2 * symbol.m)
+
+cdef inline bint over_exposed(
+    Core* core, Symbol* symbol, int64_t lots, int64_t price_ticks, Order* without
+) noexcept nogil:
+    """UNITS-01: whether another order would let the symbol's exposure pass its limit; takes the room that it needs if not.
+
+    Both sums that the limit bounds, 2 m x resting value + entry values and (2 x resting + held lots) x mark x m, grow by
+    2 m x lots x max(price, mark) at most when an order comes, and by nothing else: a fill takes twice from what rests what
+    it gives to each side, and a mark ends the room.  So what fits into the room that the last summing left is within the
+    limit.  Orders that leave give nothing back; the next summing finds it.
+    """
+    cdef int64_t value, left
+    if usually(not times_overflows(lots, imax(price_ticks, symbol.mark_ticks), &value) and value <= symbol.room_tick_lots):
+        symbol.room_tick_lots -= value
+        if CREDIT_CHECKED:
+            ensure(core, exposure_left(symbol, lots, price_ticks, without) >= 0, FAULT_EXPOSURE)
+        return False
+    left = exposure_left(symbol, lots, price_ticks, without)
+    if left < 0:
+        return True
+    symbol.room_tick_lots = left if without == NULL else 0     # the order that it would replace may yet stay
+    return False
 
 # --------------------------------------------------------------------------------------------- form
 
@@ -110,16 +142,33 @@ cdef inline bint valid_trigger(wire_order* c) noexcept nogil:
         return 1 <= c.trigger_ticks <= MAX_PRICE_TICKS and c.trigger_by <= TRIGGER_BY_LAST
     return c.trigger_ticks == 0 and c.trigger_by == 0
 
-cdef inline bint ordinary(wire_order* c) noexcept nogil:
-    """Whether it is a limit order without flags and extras that rests or not: one look at eight bytes in place of five."""
-    cdef uint64_t eight
-    memcpy(&eight, &c.side, sizeof(eight))   # a record lies at any address
-    return not (eight & ~<uint64_t>0x03010001
-                | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by)
-
 cdef inline bint outside(int64_t value, int64_t most) noexcept nogil:
     """Whether a value is not in 1 .. most."""
     return <uint64_t>value - 1 >= <uint64_t>most
+
+cdef inline bint ordinary(wire_order* c) noexcept nogil:
+    """Whether it is a limit order of good form without flags and extras that rests or not: a look at all at once."""
+    cdef uint64_t kind
+    memcpy(&kind, &c.side, sizeof(kind))     # a record lies at any address
+    return not (kind & ~<uint64_t>0x03010001
+                | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by) \
+        and not (outside(c.price_ticks, MAX_PRICE_TICKS) or outside(c.qty_lots, MAX_QTY_LOTS))
+
+cdef inline wire_order ordinary_order(wire_order* c) noexcept nogil:
+    """The same order, of which the compiler knows what `ordinary` found."""
+    cdef wire_order known
+    known.symbol = c.symbol
+    known.side = c.side & 1
+    known.order_type = ORDER_TYPE_LIMIT
+    known.time_in_force = c.time_in_force & 1
+    known.self_trade = c.self_trade
+    known.flags = 0
+    known.price_ticks = c.price_ticks
+    known.qty_lots = c.qty_lots
+    known.client_order_id = c.client_order_id
+    known.display_lots = known.expires_ns = known.trigger_ticks = known.callback_ticks = 0
+    known.callback_ppm = known.trigger_by = 0
+    return known
 
 cdef inline int check_kind(wire_order* c) noexcept nogil:
     """Side, type, time in force, self-trade prevention and flags."""
@@ -150,16 +199,17 @@ cdef inline int check_amounts(Core* core, wire_order* c) noexcept nogil:
         return REJECT_REASON_INVALID_EXPIRY
     return 0
 
-cdef inline int check_form(Core* core, uint32_t account, wire_order* c) noexcept nogil:
-    """What can be told without the state, but for the symbol."""
-    cdef int reason
+cdef inline int check_whom(Core* core, uint32_t account, wire_order* c) noexcept nogil:
+    """Account and symbol."""
     if outside(account, MAX_ACCOUNT):
         return REJECT_REASON_INVALID_ACCOUNT
-    if symbol_at(core, c.symbol) == NULL:
-        return REJECT_REASON_UNKNOWN_SYMBOL
-    if usually(ordinary(c) and not (outside(c.price_ticks, MAX_PRICE_TICKS) or outside(c.qty_lots, MAX_QTY_LOTS))):
-        return 0
-    reason = check_kind(c)
+    return REJECT_REASON_UNKNOWN_SYMBOL if symbol_at(core, c.symbol) == NULL else 0
+
+cdef inline int check_form(Core* core, uint32_t account, wire_order* c) noexcept nogil:
+    """What can be told without the state, but for the symbol."""
+    cdef int reason = check_whom(core, account, c)
+    if reason == 0:
+        reason = check_kind(c)
     return reason if reason else check_amounts(core, c)
 
 # ----------------------------------------------------------------------------------------- the state
@@ -188,14 +238,18 @@ cdef inline int check_filters(
     return 0
 
 cdef inline void find_entry(Core* core, uint32_t account, wire_order* c, Placing* placing) noexcept nogil:
-    """The symbol, and the account's entry on it.  Nothing of a rejected command remains, so a new entry waits for acceptance."""
+    """The symbol, and the account's entry on it.  Nothing of a rejected command remains, so a new entry waits for acceptance.
+
+    Orders that are taken together are of one symbol: the blank entry keeps what the first one was measured with.
+    """
     placing.symbol = symbol_at(core, c.symbol)
     placing.position = position_find(core, account, c.symbol)
-    if placing.position == NULL:
-        placing.blank = position_at(core, 0)[0]
-        placing.blank.account = account
-        placing.blank.symbol = c.symbol
-        placing.position = &placing.blank
+    if rarely(placing.position == NULL):
+        if placing.orders_before == 0:
+            core.blank = position_at(core, 0)[0]
+            core.blank.account = account
+            core.blank.symbol = c.symbol
+        placing.position = &core.blank
 
 cdef inline void find_limit(wire_order* c, Placing* placing) noexcept nogil:
     """The limit and the lots that count: of a market order what it would reach, of one that slides where it slides to."""
@@ -221,34 +275,48 @@ cdef inline int check_waiting(wire_order* c, Placing* placing) noexcept nogil:
         return REJECT_REASON_TRIGGER_ALREADY_TRUE
     return 0
 
-cdef inline bint bears(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
-    bint reduce_only, uint32_t without, bint* followed
+cdef inline bint credit_shows(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks, bint reduce_only
 ) noexcept nogil:
-    """MARGIN-07, by credit where that shows it, else by the exact sum; and whether credit follows what the order does."""
-    followed[0] = True
-    if usually(not reduce_only and not position.isolated
-               and credit_admits(core, symbol, position, side, lots, price_ticks)):
-        return True
-    followed[0] = reduce_only
+    """MARGIN-07, by credit: whether it shows that the pool can bear an order, which it then follows."""
+    return not (reduce_only or position.isolated) and credit_admits(core, symbol, position, side, lots, price_ticks)
+
+cdef inline apart_int bears_exactly(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
+    bint reduce_only, uint32_t without
+) noexcept nogil:
+    """MARGIN-07 where `credit_shows` did not decide; credit does not follow the order then, unless it is reduce-only."""
     if reduce_only and not position.isolated and credit_bears(core, position.account, imax(0, loss_at(
             symbol, side, imin(lots, reducible_lots(position, side)), price_ticks))):
-        return True
-    return admits(core, symbol, position, side, lots, price_ticks, reduce_only, without)
+        return FOLLOWED
+    if not admits(core, symbol, position, side, lots, price_ticks, reduce_only, without):
+        return REFUSED
+    return FOLLOWED if reduce_only else BORNE
+
+cdef inline int bears(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks,
+    bint reduce_only, uint32_t without
+) noexcept nogil:
+    """MARGIN-07, by credit where that shows it, else by the exact sum."""
+    if not core.risk or usually(credit_shows(core, symbol, position, side, lots, price_ticks, reduce_only)):
+        return FOLLOWED
+    return bears_exactly(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
 cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexcept nogil:
     """What is asked of an order that acts at once, at the end."""
     cdef Symbol* symbol = placing.symbol
     cdef Position* position = placing.position
     cdef bint reduce_only = c.flags & ORDER_FLAG_REDUCE_ONLY
+    cdef int borne
     if reduce_only and reducible_lots(position, c.side) == 0:
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], placing.limit_ticks):
         return REJECT_REASON_POST_ONLY_WOULD_TAKE
-    placing.followed = not core.risk
-    if core.risk and placing.reach_lots > 0 and not bears(
-            core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0, &placing.followed):
-        return REJECT_REASON_INSUFFICIENT_MARGIN
+    if placing.reach_lots > 0:
+        borne = bears(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0)
+        if borne == REFUSED:
+            return REJECT_REASON_INSUFFICIENT_MARGIN
+        placing.followed = borne == FOLLOWED
     return 0
 
 cdef inline bint has_room(Core* core, Symbol* symbol, wire_order* c, bint waits) noexcept nogil:
@@ -284,7 +352,7 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
     if placing.position.order_count + placing.orders_before >= symbol.max_open_orders and (waits or may_rest(c)):
         return REJECT_REASON_TOO_MANY_OPEN_ORDERS
     find_limit(c, placing)
-    if not waits and placing.reach_lots > 0 and over_exposed(symbol, placing.reach_lots, placing.limit_ticks, NULL):
+    if not waits and placing.reach_lots > 0 and over_exposed(core, symbol, placing.reach_lots, placing.limit_ticks, NULL):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
     if rarely(not has_room(core, symbol, c, waits)):
         return REJECT_REASON_OUT_OF_CAPACITY

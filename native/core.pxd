@@ -135,6 +135,7 @@ cdef struct Symbol:
     int64_t mark_ticks                 # 0: none yet
     int64_t m                          # atoms per tick and lot
     int64_t last_ticks                 # the last trade; 0: none yet
+    int64_t room_tick_lots             # of further orders before exposure need be summed again (checks.pxd)
     Triggers* triggers                 # NULL until an order waits
     Symbol* next_touched               # triggers are to be looked at
     uint8_t touched
@@ -287,6 +288,7 @@ cdef struct Core:
     Slab orders_more                   # never taken from: indexed by the slots of `orders`
     Slab positions
     Slab remembered
+    Position blank                     # what an account's first order on a symbol is checked with, before it has an entry
     char* accounts
     char* accounts_more
     uint64_t accounts_more_bytes

@@ -15,8 +15,8 @@ never above what is available: MARGIN-05 takes the worse side where this adds bo
   with.  Wallet + uPnL change by (mark - price) x lots, a loss that L held; realising part of a profit may round by one
   atom (share_ceil).  So a fill costs its fee and one atom; a reduce-only order, which T and L leave out, its loss too.
 - *It leaves*: T and L fall by what it counted; the charge is given back, rounded down.
-- *Anything else* (a mark, funding, a mode, a liquidation) makes it unknown: `Core.credit_epoch` moves on for all
-  accounts, or the account's own epoch is forgotten.
+- *Anything else* (a mark, funding, a mode) makes it unknown: `Core.credit_epoch` moves on for all accounts, or the
+  account's own epoch is forgotten.  It stays unknown while the cross pool waits for liquidation or is liquidated.
 
 Unknown or too small credit is measured anew, and where that does not decide either, the exact sum does.  Credit >= 0
 says more than that an order is admitted.  Initial margin is not below maintenance (listing.pxd), and equity is not
@@ -26,9 +26,9 @@ A build with EXCHANGE_CHECKED (the debug build) compares credit with the exact s
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from native.core cimport Account, Core, Order, Position, Symbol, account_at, ensure, position_at, symbol_of
-from native.margin cimport available_with, base_rate, bracket_of, loss_at, unrealised
-from native.units cimport iabs, imax, imin, ppm_ceil, rarely, u128, usually, wide
+from native.core cimport Account, Core, Position, Symbol, account_at, ensure, position_at, sign_of, symbol_of
+from native.margin cimport available_with, base_rate, bracket_of, unrealised
+from native.units cimport apart_int, iabs, imax, imin, ppm_ceil, rarely, u128, usually, wide
 from native.wire cimport MAX_EXPOSURE_ATOMS, ORDER_FLAG_REDUCE_ONLY, PPM
 
 cdef extern from *:
@@ -71,6 +71,13 @@ cdef inline bint credit_has(Core* core, Account* owner, int64_t atoms) noexcept 
     credit_verify(core, owner)
     return True
 
+cdef inline bint credit_pays(Core* core, Account* owner, int64_t fee_atoms) noexcept nogil:
+    """A fill of an order that was counted: takes its fee and the atom of rounding, if so much is known to be available."""
+    if not credit_has(core, owner, fee_atoms + 1):
+        return False
+    owner.credit_atoms -= 1            # and the fee as it is paid
+    return True
+
 # ---------------------------------------------------------------------------------------------- measuring
 
 cdef inline int64_t entry_measure(Symbol* symbol, Position* position, int64_t extra_atoms) noexcept nogil:
@@ -96,7 +103,7 @@ cdef inline int64_t entry_measure(Symbol* symbol, Position* position, int64_t ex
     position.charge_q31 = <uint32_t>(((rate << 31) + PPM - 1) // PPM)
     return ppm_ceil(total, rate) + loss * symbol.m
 
-cdef inline bint credit_measure(
+cdef inline apart_int credit_measure(
     Core* core, uint32_t account, Position* changed, int64_t extra_atoms, int64_t loss_atoms
 ) noexcept nogil:
     """Measures an account, with an order on `changed` (NULL: none) counted in; False, and unknown, if it falls below 0.
@@ -110,6 +117,8 @@ cdef inline bint credit_measure(
     cdef Symbol* symbol
     cdef bint seen = changed == NULL
     credit_forget(owner)
+    if owner.pool.heap_place or owner.pool.liquidating:
+        return False
     while slot and spare >= 0:         # every term takes something, so the sum cannot pass int64 either
         position = position_at(core, slot)
         symbol = symbol_of(core, position)
@@ -133,10 +142,15 @@ cdef inline bint credit_measure(
 
 cdef inline int64_t counted_atoms(Symbol* symbol, int64_t lots, int64_t price_ticks) noexcept nogil:
     """What an order adds to T."""
-    return lots * imax(price_ticks, symbol.mark_ticks) * symbol.m
+    return lots * symbol.m * imax(price_ticks, symbol.mark_ticks)
+
+cdef inline int64_t lost_atoms(Symbol* symbol, int side, int64_t lots, int64_t price_ticks) noexcept nogil:
+    """What an order adds to L."""
+    return lots * symbol.m * imax(0, (price_ticks - symbol.mark_ticks) * sign_of(side))
 
 cdef inline int64_t rate_part(int64_t value_atoms, uint32_t rate_q31) noexcept nogil:
-    return <int64_t>((<u128>value_atoms * rate_q31) >> 31)
+    """value x rate, rounded down, for values below 2^62: the high half of a product, shifted beforehand."""
+    return <int64_t>((<u128>(2 * <uint64_t>value_atoms) * (<uint64_t>rate_q31 << 32)) >> 64)
 
 cdef inline bint credit_admits(
     Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks
@@ -144,7 +158,7 @@ cdef inline bint credit_admits(
     """Charges an order that is not reduce-only; False, and nothing charged, if credit does not show that it can be borne."""
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t counted = counted_atoms(symbol, lots, price_ticks)
-    cdef int64_t loss = imax(0, loss_at(symbol, side, lots, price_ticks))
+    cdef int64_t loss = lost_atoms(symbol, side, lots, price_ticks)
     cdef int64_t charge = rate_part(counted, position.charge_q31) + 1 + loss      # charge_q31 is rounded up
     if usually(counted < position.room_atoms and credit_has(core, owner, charge)):
         position.room_atoms -= counted
@@ -166,15 +180,16 @@ cdef inline void credit_after_fill(
     if rarely(position.isolated):
         credit_forget(owner)
     elif rarely(reduce_only):
-        owner.credit_atoms -= imax(0, loss_at(symbol, side, lots, price_ticks))
+        owner.credit_atoms -= lost_atoms(symbol, side, lots, price_ticks)
 
-cdef inline void credit_after_leaving(Core* core, Symbol* symbol, Position* position, Order* order) noexcept nogil:
+cdef inline void credit_after_leaving(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t price_ticks, uint32_t flags, int64_t lots
+) noexcept nogil:
     """Gives back what a resting order was charged, rounded down."""
     cdef Account* owner = account_at(core, position.account)
     cdef int64_t counted
-    if order.flags & ORDER_FLAG_REDUCE_ONLY or not credit_known(core, owner):
+    if flags & ORDER_FLAG_REDUCE_ONLY or not credit_known(core, owner):
         return
-    counted = counted_atoms(symbol, order.open_lots, order.price_ticks)
+    counted = counted_atoms(symbol, lots, price_ticks)
     position.room_atoms += counted
-    owner.credit_atoms += rate_part(counted, position.charge_q31 - 1) \
-        + imax(0, loss_at(symbol, order.side, order.open_lots, order.price_ticks))
+    owner.credit_atoms += rate_part(counted, position.charge_q31 - 1) + lost_atoms(symbol, side, lots, price_ticks)

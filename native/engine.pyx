@@ -16,12 +16,12 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
 from native.amend cimport amend_order
-from native.book cimport book_front, book_level, book_next_price
+from native.book cimport book_level, book_next_price
 from native.canonical cimport (
     Writer, account_is_default, order_record, position_is_default, state_order, write_state,
 )
 from native.core cimport (
-    WAITING, Account, BookSide, Core, Order, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
+    WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
     symbol_at,
 )
 from native.events cimport event_rejected
@@ -35,18 +35,17 @@ from native.margin cimport (
     position_maintenance, symbol_initial, unrealised, withdrawable,
 )
 from native.matching cimport visible_lots
-from native.memory cimport memory_forget, prefetch
+from native.memory cimport memory_forget
 from native.operations cimport (
     change_isolated_margin, deposit, deposit_fund, set_margin_mode, set_mark, settle_funding, withdraw,
 )
-from native.order_index cimport bucket_of
 from native.orders cimport cancel_all, cancel_order, place_order, set_countdown, set_stp_group
 from native.own_orders cimport own_sort
 from native.restore cimport Reader, read_state
 from native.states cimport advance_time, set_symbol_state
 from native.timers cimport timer_due
 from native.triggers cimport expire, triggers_drain
-from native.units cimport rarely, usually
+from native.units cimport apart, apart_int, rarely, usually
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
@@ -62,79 +61,60 @@ FAULTS = {
     4: "an insurance fund fell below zero",
     5: "an entry value remained without a position",
     6: "an account's credit was above what it has available",
+    7: "an order passed a symbol's exposure limit",
 }
-
-cdef enum:
-    COMMAND_NUMBERS = 32               # command numbers are below this
-
-cdef uint16_t[COMMAND_NUMBERS] COMMAND_SIZES   # bytes of a record by command number; 0: no such command
-COMMAND_SIZES[COMMAND_LIST_SYMBOL] = sizeof(wire_list_symbol)
-COMMAND_SIZES[COMMAND_DEPOSIT] = sizeof(wire_deposit)
-COMMAND_SIZES[COMMAND_WITHDRAW] = sizeof(wire_withdraw)
-COMMAND_SIZES[COMMAND_DEPOSIT_FUND] = sizeof(wire_deposit_fund)
-COMMAND_SIZES[COMMAND_SET_MARGIN_MODE] = sizeof(wire_set_margin_mode)
-COMMAND_SIZES[COMMAND_CHANGE_ISOLATED_MARGIN] = sizeof(wire_change_isolated_margin)
-COMMAND_SIZES[COMMAND_PLACE_ORDER] = sizeof(wire_place_order)
-COMMAND_SIZES[COMMAND_CANCEL_ORDER] = sizeof(wire_cancel_order)
-COMMAND_SIZES[COMMAND_CANCEL_ALL] = sizeof(wire_cancel_all)
-COMMAND_SIZES[COMMAND_AMEND_ORDER] = sizeof(wire_amend_order)
-COMMAND_SIZES[COMMAND_SET_MARK] = sizeof(wire_set_mark)
-COMMAND_SIZES[COMMAND_SETTLE_FUNDING] = sizeof(wire_settle_funding)
-COMMAND_SIZES[COMMAND_ADVANCE_TIME] = sizeof(wire_advance_time)
-COMMAND_SIZES[COMMAND_PLACE_ORDERS] = sizeof(wire_place_orders_head)      # and its orders
-COMMAND_SIZES[COMMAND_SET_SYMBOL_STATE] = sizeof(wire_set_symbol_state)
-COMMAND_SIZES[COMMAND_SET_COUNTDOWN] = sizeof(wire_set_countdown)
-COMMAND_SIZES[COMMAND_SET_STP_GROUP] = sizeof(wire_set_stp_group)
-
-cdef inline bint well_formed(wire_command_header* header) noexcept nogil:
-    """Whether the record is as long as its type says (a header at least, so that 0 fits no record)."""
-    if rarely(header.type >= COMMAND_NUMBERS):
-        return False
-    if header.type == COMMAND_PLACE_ORDERS and header.size >= sizeof(wire_place_orders_head):
-        return header.size == sizeof(wire_place_orders_head) \
-            + (<wire_place_orders_head*>header).order_count * sizeof(wire_order)
-    return header.size == COMMAND_SIZES[header.type]
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP)
 
-cdef inline int dispatch(Core* core, void* record, uint16_t kind, int* refused) noexcept nogil:
-    """Carries out one well-formed command; returns 0 or the reject reason, and which order of a list it is about."""
-    if kind == COMMAND_PLACE_ORDER:
-        return place_order(core, <wire_place_order*>record)
-    if kind == COMMAND_CANCEL_ORDER:
-        return cancel_order(core, <wire_cancel_order*>record)
-    if kind == COMMAND_AMEND_ORDER:
-        return amend_order(core, <wire_amend_order*>record)
-    if kind == COMMAND_PLACE_ORDERS:
-        return place_orders(core, <wire_place_orders*>record, refused)
-    if kind == COMMAND_CANCEL_ALL:
+cdef inline uint32_t head_of(uint32_t kind, uint32_t size) noexcept nogil:
+    """The first four bytes of a command's record: its type and its size."""
+    return kind | size << 16
+
+cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int* refused) noexcept nogil:
+    if head == head_of(COMMAND_CANCEL_ALL, sizeof(wire_cancel_all)):
         return cancel_all(core, <wire_cancel_all*>record)
-    if kind == COMMAND_SET_COUNTDOWN:
+    if head == head_of(COMMAND_SET_COUNTDOWN, sizeof(wire_set_countdown)):
         return set_countdown(core, <wire_set_countdown*>record)
-    if kind == COMMAND_SET_MARK:
+    if head == head_of(COMMAND_SET_MARK, sizeof(wire_set_mark)):
         return set_mark(core, <wire_set_mark*>record)
-    if kind == COMMAND_DEPOSIT:
+    if head == head_of(COMMAND_DEPOSIT, sizeof(wire_deposit)):
         return deposit(core, <wire_deposit*>record)
-    if kind == COMMAND_WITHDRAW:
+    if head == head_of(COMMAND_WITHDRAW, sizeof(wire_withdraw)):
         return withdraw(core, <wire_withdraw*>record)
-    if kind == COMMAND_DEPOSIT_FUND:
+    if head == head_of(COMMAND_DEPOSIT_FUND, sizeof(wire_deposit_fund)):
         return deposit_fund(core, <wire_deposit_fund*>record)
-    if kind == COMMAND_SET_MARGIN_MODE:
+    if head == head_of(COMMAND_SET_MARGIN_MODE, sizeof(wire_set_margin_mode)):
         return set_margin_mode(core, <wire_set_margin_mode*>record)
-    if kind == COMMAND_CHANGE_ISOLATED_MARGIN:
+    if head == head_of(COMMAND_CHANGE_ISOLATED_MARGIN, sizeof(wire_change_isolated_margin)):
         return change_isolated_margin(core, <wire_change_isolated_margin*>record)
-    if kind == COMMAND_SETTLE_FUNDING:
+    if head == head_of(COMMAND_SETTLE_FUNDING, sizeof(wire_settle_funding)):
         return settle_funding(core, <wire_settle_funding*>record)
-    if kind == COMMAND_LIST_SYMBOL:
+    if head == head_of(COMMAND_LIST_SYMBOL, sizeof(wire_list_symbol)):
         return list_symbol(core, <wire_list_symbol*>record)
-    if kind == COMMAND_SET_SYMBOL_STATE:
+    if head == head_of(COMMAND_SET_SYMBOL_STATE, sizeof(wire_set_symbol_state)):
         return set_symbol_state(core, <wire_set_symbol_state*>record)
-    if kind == COMMAND_SET_STP_GROUP:
+    if head == head_of(COMMAND_SET_STP_GROUP, sizeof(wire_set_stp_group)):
         return set_stp_group(core, <wire_set_stp_group*>record)
-    return advance_time(core)
+    if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
+        return advance_time(core)
+    if head & 0xffff == COMMAND_PLACE_ORDERS and head >> 16 >= sizeof(wire_place_orders_head) and head >> 16 \
+            == sizeof(wire_place_orders_head) + (<wire_place_orders_head*>record).order_count * sizeof(wire_order):
+        return place_orders(core, <wire_place_orders*>record, refused)
+    return REJECT_REASON_MALFORMED_COMMAND
+
+cdef inline int dispatch(Core* core, void* record, int* refused) noexcept nogil:
+    """Carries out one command; returns 0 or the reject reason, and which order of a list it is about."""
+    cdef uint32_t head = (<uint32_t*>record)[0]
+    if usually(head == head_of(COMMAND_PLACE_ORDER, sizeof(wire_place_order))):
+        return place_order(core, <wire_place_order*>record)
+    if head == head_of(COMMAND_CANCEL_ORDER, sizeof(wire_cancel_order)):
+        return cancel_order(core, <wire_cancel_order*>record)
+    if head == head_of(COMMAND_AMEND_ORDER, sizeof(wire_amend_order)):
+        return amend_order(core, <wire_amend_order*>record)
+    return dispatch_any(core, record, head, refused)
 
 cdef inline uint64_t named_client_order(void* record, uint16_t kind, int refused) noexcept nogil:
     """The client order id that a rejection repeats."""
@@ -156,117 +136,54 @@ cdef void result_first(char* expired, char* result) noexcept nogil:
     memmove(expired + size, expired, result - expired)
     memcpy(expired, kept, size)
 
+cdef inline apart reject(Core* core, wire_command_header* header, int reason, int refused) noexcept nogil:
+    event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
+                   0 if reason == REJECT_REASON_MALFORMED_COMMAND else named_client_order(header, header.type, refused))
+
 cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nogil:
     """One command: what is due before it, its result, its effects, its liquidations, and the triggers that it reaches."""
+    cdef char* expired = NULL
+    cdef char* result
     cdef int reason
     cdef int refused = -1
-    cdef bint formed = well_formed(header)
-    cdef char* start = core.events_at
-    cdef char* result
     core.sequence = header.sequence
     if header.timestamp_ns > core.timestamp_ns:
         core.timestamp_ns = header.timestamp_ns
     if rarely(timer_due(core)):
+        expired = core.events_at
         expire(core)
-    result = core.events_at
-    reason = dispatch(core, header, header.type, &refused) if usually(formed) else REJECT_REASON_MALFORMED_COMMAND
+        result = core.events_at
+    reason = dispatch(core, header, &refused)
     if rarely(reason != 0):
-        event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
-                       named_client_order(header, header.type, refused) if formed else 0)
+        reject(core, header, reason, refused)
     elif rarely(core.queue_count != 0):
         liquidation_drain(core)
-    if rarely(result != start):
-        result_first(start, result)
+    if rarely(expired != NULL) and result != expired:
+        result_first(expired, result)
     if rarely(core.touched != NULL):
         triggers_drain(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
     """Where a batch stops being whole records with consecutive sequence numbers; -1: nowhere."""
-    cdef int64_t at = 0
+    cdef const char* at = data
+    cdef int64_t left = size
     cdef wire_command_header* header
-    while at < size:
-        header = <wire_command_header*>(data + at)
+    while left > 0:
+        header = <wire_command_header*>at
         sequence += 1
-        if size - at < <int64_t>sizeof(wire_command_header) or header.size < sizeof(wire_command_header) \
-                or header.size > size - at or header.sequence != sequence:
-            return at
+        if left < <int64_t>sizeof(wire_command_header) or header.size < sizeof(wire_command_header) \
+                or header.size > left or header.sequence != sequence:
+            return at - data
         at += header.size
+        left -= header.size
     return -1
-
-# Looking ahead.  A command's chain of memory is account -> position -> orders, or id -> order -> position and its
-# neighbours; each link is a cache miss of its own once a venue has more than a few hundred accounts.  So while one
-# command is carried out, the links of the next ones are asked for, one link further for each command that it is nearer.
-
-cdef inline uint64_t named_order(wire_command_header* header) noexcept nogil:
-    """The order id that a cancel or an amend names (at the same place in both); 0: none."""
-    if (header.type == COMMAND_CANCEL_ORDER or header.type == COMMAND_AMEND_ORDER) \
-            and header.size >= sizeof(wire_cancel_order):
-        return (<wire_cancel_order*>header).order_id
-    return 0
-
-cdef inline uint32_t slot_ahead(Core* core, uint64_t order_id) noexcept nogil:
-    """The first slot of the order's bucket: nearly always the order."""
-    return bucket_of(&core.order_index, order_id)[0]
-
-cdef inline void prefetch_position(Position* position) noexcept nogil:
-    prefetch(position)
-    prefetch(<char*>position + 64)
-
-cdef inline void prefetch_first_link(Core* core, wire_command_header* header) noexcept nogil:
-    cdef uint64_t order_id = named_order(header)
-    if order_id:
-        prefetch(bucket_of(&core.order_index, order_id))
-    if header.account <= MAX_ACCOUNT:
-        prefetch(account_at(core, header.account))
-
-cdef inline void prefetch_second_link(Core* core, wire_command_header* header) noexcept nogil:
-    cdef uint64_t order_id = named_order(header)
-    if order_id:
-        prefetch(order_at(core, slot_ahead(core, order_id)))
-    elif header.account <= MAX_ACCOUNT:
-        prefetch_position(position_at(core, account_at(core, header.account).first_position))
-
-cdef inline void prefetch_third_link(Core* core, wire_command_header* header) noexcept nogil:
-    cdef uint64_t order_id = named_order(header)
-    cdef Order* order
-    if order_id:
-        order = order_at(core, slot_ahead(core, order_id))
-        prefetch_position(position_at(core, order.position))
-        prefetch(order_at(core, order.next))
-        prefetch(order_at(core, order.previous))
-    elif header.type == COMMAND_PLACE_ORDER and header.size >= sizeof(wire_place_order):
-        prefetch_maker(core, <wire_place_order*>header)
-
-cdef inline void prefetch_maker(Core* core, wire_place_order* c) noexcept nogil:
-    """The account that an order would meet first, through its position (which matching has asked for)."""
-    cdef Symbol* symbol = symbol_at(core, c.symbol)
-    cdef BookSide* opposite
-    if symbol == NULL or c.side > SIDE_SELL:
-        return
-    opposite = &symbol.sides[1 - c.side]
-    if opposite.best_ticks:
-        prefetch(account_at(core, position_at(core, order_at(core, book_front(opposite).head).position).account))
-
-cdef inline wire_command_header* command_behind(wire_command_header* command, const char* end) noexcept nogil:
-    """The command after this one; behind the last one, the end stays the end."""
-    return <wire_command_header*>(<char*>command + command.size) if <char*>command < end else command
 
 cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
     cdef const char* end = data + size
     cdef wire_command_header* command = <wire_command_header*>data
-    cdef wire_command_header* second = command_behind(command, end)
-    cdef wire_command_header* third = command_behind(second, end)
-    cdef wire_command_header* fourth = command_behind(third, end)
     while <char*>command < end and core.fault == 0:
-        if <char*>fourth < end:
-            prefetch_first_link(core, fourth)
-            prefetch_second_link(core, third)
-            prefetch_third_link(core, second)
         apply_one(core, command)
-        command = second
-        second = third
-        third = fourth
-        fourth = command_behind(fourth, end)
+        command = <wire_command_header*>(<char*>command + command.size)
 
 
 cdef class Engine:

@@ -5,7 +5,7 @@ fill it (gigabytes of events) is a fault.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from native.core cimport ORDER_FLAGS, Core, Order, Position, account_at, ensure
+from native.core cimport ORDER_FLAGS, Core, Position, account_at, ensure
 from native.units cimport rarely
 from native.wire cimport *
 
@@ -46,17 +46,18 @@ cdef inline void event_rejected(
     e.client_order_id = client_order_id
 
 cdef inline void event_order_rested(
-    Core* core, Position* position, Order* order, uint64_t client_order_id
+    Core* core, Position* position, int side, uint32_t flags,
+    uint64_t order_id, uint64_t client_order_id, int64_t price_ticks, int64_t open_lots
 ) noexcept nogil:
     cdef wire_order_rested* e = <wire_order_rested*>event_new(
         core, EVENT_ORDER_RESTED, sizeof(wire_order_rested), position.account)
     e.symbol = position.symbol
-    e.side = order.side
-    e.flags = order.flags & ORDER_FLAGS
-    e.order_id = order.order_id
+    e.side = <uint8_t>side
+    e.flags = flags & ORDER_FLAGS
+    e.order_id = order_id
     e.client_order_id = client_order_id
-    e.price_ticks = order.price_ticks
-    e.open_lots = order.open_lots
+    e.price_ticks = price_ticks
+    e.open_lots = open_lots
 
 cdef inline void event_order_cancelled(
     Core* core, Position* position, int side, int place, int reason,

@@ -13,7 +13,7 @@ from native.core cimport (
 from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
-from native.units cimport iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
+from native.units cimport apart_int64, iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
 from native.wire cimport *
 
 cdef enum:
@@ -26,6 +26,7 @@ cdef enum:
 cdef struct Settlement:
     int64_t realised_atoms
     int64_t fee_atoms
+    bint sound                         # its cross pool surely is at maintenance: it has credit left (credit.pxd)
 
 # ----------------------------------------------------------------------------------------------- funds
 
@@ -123,15 +124,15 @@ cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noe
 # ----------------------------------------------------------------------------------------- open orders
 
 cdef inline void orders_counted(
-    Symbol* symbol, Position* position, Order* order, int64_t lots
+    Symbol* symbol, Position* position, int side, int64_t price_ticks, uint32_t flags, int64_t lots
 ) noexcept nogil:
     """Adds lots (or takes off, if negative) of a resting order to the sums of its account and symbol."""
-    cdef int64_t value = lots * order.price_ticks
+    cdef int64_t value = lots * price_ticks
     symbol.resting_lots += lots
     symbol.resting_value_tick_lots += value
-    if usually(not order.flags & ORDER_FLAG_REDUCE_ONLY):
-        position.order_lots[order.side] += lots
-        position.order_value[order.side] += value
+    if usually(not flags & ORDER_FLAG_REDUCE_ONLY):
+        position.order_lots[side] += lots
+        position.order_value[side] += value
 
 # ------------------------------------------------------------------------------------------ settling fills
 
@@ -140,10 +141,9 @@ cdef inline int64_t wallet_pays(Core* core, uint32_t account, int64_t want_atoms
     return imin(want_atoms, imax(0, cross_equity(core, account) - kept_atoms))
 
 cdef inline int64_t reduce_position(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms, bint liquidated
+    Core* core, Symbol* symbol, Position* position, Account* owner, int side, int64_t lots, int64_t value_atoms, bint liquidated
 ) noexcept nogil:
     """Closes lots of a position (ACCT-03, ACCT-05); returns the realised profit or loss."""
-    cdef Account* owner = account_at(core, position.account)
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t released = share_ceil(position.entry_value_atoms, lots, size)
     cdef int64_t realised = -value_atoms * sign_of(side) - released
@@ -174,10 +174,9 @@ cdef inline int64_t reduce_position(
     return realised
 
 cdef inline void open_position(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms
+    Core* core, Symbol* symbol, Position* position, Account* owner, int side, int64_t lots, int64_t value_atoms
 ) noexcept nogil:
     """Opens or enlarges a position (ACCT-03, ACCT-05)."""
-    cdef Account* owner = account_at(core, position.account)
     cdef int64_t want, moved
     symbol.gross_lots += lots
     symbol.gross_entry_atoms += value_atoms
@@ -213,29 +212,29 @@ cdef inline void pay_fee(Core* core, Account* owner, int64_t fee_atoms) noexcept
     owner.credit_atoms -= fee_atoms
     core.fee_atoms += fee_atoms
 
-cdef inline int64_t flip_position(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
-    int64_t price_ticks, bint liquidated
+cdef inline apart_int64 flip_position(
+    Core* core, Symbol* symbol, Position* position, Account* owner, int side, int64_t lots,
+    int64_t value_atoms, int64_t price_ticks, bint liquidated
 ) noexcept nogil:
     """Closes the whole position and opens the rest of the lots on the other side."""
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t closing_value = size * price_ticks * symbol.m
-    cdef int64_t realised = reduce_position(core, symbol, position, side, size, closing_value, liquidated)
-    open_position(core, symbol, position, side, lots - size, value_atoms - closing_value)
+    cdef int64_t realised = reduce_position(core, symbol, position, owner, side, size, closing_value, liquidated)
+    open_position(core, symbol, position, owner, side, lots - size, value_atoms - closing_value)
     return realised
 
 cdef inline int64_t settle_position(
-    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t value_atoms,
-    int64_t price_ticks, bint liquidated
+    Core* core, Symbol* symbol, Position* position, Account* owner, int side, int64_t lots,
+    int64_t value_atoms, int64_t price_ticks, bint liquidated
 ) noexcept nogil:
     """Applies a fill's lots and value to a position: reduces, opens, or both for a flip; returns what was realised."""
     cdef int64_t closable = -position.position_lots * sign_of(side)
     if closable <= 0:
-        open_position(core, symbol, position, side, lots, value_atoms)
+        open_position(core, symbol, position, owner, side, lots, value_atoms)
         return 0
     if usually(lots <= closable):
-        return reduce_position(core, symbol, position, side, lots, value_atoms, liquidated)
-    return flip_position(core, symbol, position, side, lots, value_atoms, price_ticks, liquidated)
+        return reduce_position(core, symbol, position, owner, side, lots, value_atoms, liquidated)
+    return flip_position(core, symbol, position, owner, side, lots, value_atoms, price_ticks, liquidated)
 
 cdef inline void release_isolated(Core* core, Position* position) noexcept nogil:
     """LIQ-08: what an isolated pool has left when its position is gone returns to the wallet."""
@@ -253,7 +252,8 @@ cdef inline void move_to_pool(Core* core, Position* position, int64_t change_ato
         account_at(core, position.account).wallet_atoms += change_atoms
 
 cdef inline void event_fill(
-    Core* core, Position* position, int side, int role, uint64_t trade_id, uint64_t order_id, uint64_t client_order_id,
+    Core* core, Position* position, Account* owner, int side, int role,
+    uint64_t trade_id, uint64_t order_id, uint64_t client_order_id,
     int64_t price_ticks, int64_t lots, int64_t value_atoms, int64_t open_lots, Settlement* settlement
 ) noexcept nogil:
     cdef wire_fill* e = <wire_fill*>event_new(core, EVENT_FILL, sizeof(wire_fill), position.account)
@@ -272,5 +272,5 @@ cdef inline void event_fill(
     e.entry_value_atoms = position.entry_value_atoms
     e.realised_atoms = settlement.realised_atoms
     e.fee_atoms = settlement.fee_atoms
-    e.wallet_atoms = account_at(core, position.account).wallet_atoms
+    e.wallet_atoms = owner.wallet_atoms
     e.margin_atoms = position.margin_atoms

@@ -11,16 +11,16 @@ from native.bankruptcy cimport (
     bankruptcy_value, fund_budget, fund_pays, liquidation_limit, liquidation_lots, pool_share, value_of,
 )
 from native.core cimport (
-    Core, PoolState, Position, QueuedPool, Symbol, account_at, ensure, open_position_at, position_at, symbol_of,
+    Account, Core, PoolState, Position, QueuedPool, Symbol, account_at, ensure, open_position_at, position_at, symbol_of,
 )
 from native.credit cimport credit_forget
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
 from native.margin cimport PoolValue, below_maintenance, notional, pool_value, position_maintenance, unrealised
 from native.matching cimport match
-from native.order_life cimport Taker, cancel_own, cancel_useless_reduce_only
+from native.order_life cimport LIQUIDATION, Taker, UNFOLLOWED, cancel_own, cancel_useless_reduce_only
 from native.queue cimport pool_check, pool_state, position_check, queue_pop
-from native.units cimport compare_products, div_ceil, div_floor, iabs, imax, imin, wide
+from native.units cimport apart, compare_products, div_ceil, div_floor, iabs, imax, imin, wide
 from native.wire cimport *
 
 # A position on the other side, with what ranks it (ADL-01).
@@ -105,9 +105,7 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
     taker.flags = ORDER_FLAG_REDUCE_ONLY
     taker.stp_group = 0
-    taker.liquidation = True
-    taker.followed = False
-    taker.counting = False
+    taker.special = LIQUIDATION | UNFOLLOWED
     core.next_order_id += 1
     e = <wire_liquidation_order*>event_new(
         core, EVENT_LIQUIDATION_ORDER, sizeof(wire_liquidation_order), position.account)
@@ -191,17 +189,20 @@ cdef inline void deleverage_pair(
 ) noexcept nogil:
     """Closes lots of both positions against each other at an exact value."""
     cdef int side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
+    cdef Account* owner = account_at(core, position.account)
+    cdef Account* counterparty = account_at(core, other.account)
     cdef uint64_t trade_id = core.next_trade_id
     cdef Settlement settlement
     core.next_trade_id += 1
-    credit_forget(account_at(core, position.account))
-    credit_forget(account_at(core, other.account))
+    credit_forget(owner)
+    credit_forget(counterparty)
     settlement.fee_atoms = 0
-    settlement.realised_atoms = settle_position(core, symbol, position, side, lots, value, 0, True)
+    settlement.realised_atoms = settle_position(core, symbol, position, owner, side, lots, value, 0, True)
     release_isolated(core, position)
-    event_fill(core, position, side, FILL_ROLE_DELEVERAGED, trade_id, 0, 0, 0, lots, value, 0, &settlement)
-    settlement.realised_atoms = settle_position(core, symbol, other, 1 - side, lots, value, 0, False)
-    event_fill(core, other, 1 - side, FILL_ROLE_ADL_COUNTERPARTY, trade_id, 0, 0, 0, lots, value, 0, &settlement)
+    event_fill(core, position, owner, side, FILL_ROLE_DELEVERAGED, trade_id, 0, 0, 0, lots, value, 0, &settlement)
+    settlement.realised_atoms = settle_position(core, symbol, other, counterparty, 1 - side, lots, value, 0, False)
+    event_fill(core, other, counterparty, 1 - side, FILL_ROLE_ADL_COUNTERPARTY, trade_id, 0, 0, 0, lots, value, 0,
+               &settlement)
     cancel_useless_reduce_only(core, symbol, other)
     position_check(core, other)
     if position.isolated:
@@ -315,7 +316,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
     forget_visits(core, pool)
     pool_is_well(core, pool)
 
-cdef inline void liquidation_drain(Core* core) noexcept nogil:
+cdef inline apart liquidation_drain(Core* core) noexcept nogil:
     """Works off the queue; it ends because every pool that comes back has fewer lots than before."""
     cdef QueuedPool pool
     while core.queue_count > 0:

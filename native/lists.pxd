@@ -10,7 +10,7 @@ from native.events cimport event_accepted, event_new
 from native.liquidation cimport liquidation_drain
 from native.order_index cimport order_index_find
 from native.order_life cimport Taker, event_order_waiting, order_cancel, order_new
-from native.orders cimport act, event_entry_accepted, new_taker, new_waiting, place, repeated, start
+from native.orders cimport act, event_entry_accepted, new_taker, new_waiting, place_any, repeated, start
 from native.remembered cimport remember, remembered_find
 from native.triggers cimport triggers_drain
 from native.waiting cimport arm, is_trigger_type, reduces_only
@@ -66,7 +66,7 @@ cdef inline void place_each(Core* core, wire_place_orders* c) noexcept nogil:
     cdef wire_entry_rejected* e
     event_accepted(core, c.account, COMMAND_PLACE_ORDERS, 0, 0)
     for i in range(c.order_count):
-        reason = place(core, c.account, &c.orders[i], i)
+        reason = place_any(core, c.account, &c.orders[i], i)
         if reason:
             e = <wire_entry_rejected*>event_new(
                 core, EVENT_ENTRY_REJECTED, sizeof(wire_entry_rejected), c.account)

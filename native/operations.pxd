@@ -216,6 +216,7 @@ cdef inline void change_mark(Core* core, Symbol* symbol, int64_t price_ticks) no
     """The mark moves, and tells it."""
     cdef wire_mark_changed* e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
     symbol.mark_ticks = price_ticks
+    symbol.room_tick_lots = 0
     credit_forget_all(core)
     e.symbol = symbol.symbol
     e.price_ticks = price_ticks

@@ -12,6 +12,7 @@ share a bucket only when their ids lie a whole table apart.  Client ids are mixe
 from libc.stdint cimport uint32_t, uint64_t
 from native.core cimport Buckets, Core, Order, more_at, order_at, position_at
 from native.memory cimport memory_release, memory_reserve
+from native.units cimport apart, rarely
 
 # ---------------------------------------------------------------------------------------------- buckets
 
@@ -52,7 +53,7 @@ cdef inline uint32_t order_index_find(Core* core, uint64_t order_id) noexcept no
         slot = order_at(core, slot).index_next
     return slot
 
-cdef inline void order_index_split(Core* core) noexcept nogil:
+cdef inline apart order_index_split(Core* core) noexcept nogil:
     """Splits the next bucket: what has the higher bit moves to the new one, in its order."""
     cdef uint64_t bit = core.order_index.mask + 1
     cdef uint32_t* kept = &core.order_index.heads[core.order_index.count - bit]
@@ -73,16 +74,15 @@ cdef inline void order_index_split(Core* core) noexcept nogil:
     kept[0] = 0
     moved[0] = 0
 
-cdef inline void order_index_put(Core* core, uint32_t slot) noexcept nogil:
+cdef inline void order_index_put(Core* core, uint32_t slot, uint64_t order_id) noexcept nogil:
     """Adds an order; the table is kept at most half full, so that a chain is rarely longer than one."""
-    cdef Order* order = order_at(core, slot)
     cdef uint32_t* head
     core.order_index.items += 1
-    if 2 * core.order_index.items > core.order_index.count:
+    if rarely(2 * core.order_index.items > core.order_index.count):
         order_index_split(core)
         order_index_split(core)
-    head = bucket_of(&core.order_index, order.order_id)
-    order.index_next = head[0]
+    head = bucket_of(&core.order_index, order_id)
+    order_at(core, slot).index_next = head[0]
     head[0] = slot
 
 cdef inline void order_index_drop(Core* core, uint32_t slot) noexcept nogil:
@@ -112,7 +112,7 @@ cdef inline uint32_t client_index_find(Core* core, uint32_t account, uint64_t cl
         slot = more_at(core, slot).client_next
     return slot
 
-cdef inline void client_index_split(Core* core) noexcept nogil:
+cdef inline apart client_index_split(Core* core) noexcept nogil:
     """As `order_index_split`."""
     cdef uint64_t bit = core.client_index.mask + 1
     cdef uint32_t* kept = &core.client_index.heads[core.client_index.count - bit]
@@ -135,7 +135,7 @@ cdef inline void client_index_put(Core* core, uint32_t slot) noexcept nogil:
     """Adds an order that has a client order id; the table is kept at most full."""
     cdef uint32_t* head
     core.client_index.items += 1
-    if core.client_index.items > core.client_index.count:
+    if rarely(core.client_index.items > core.client_index.count):
         client_index_split(core)
     head = bucket_of(&core.client_index, client_hash_of(core, slot))
     more_at(core, slot).client_next = head[0]

@@ -19,11 +19,16 @@ from native.order_index cimport (
 )
 from native.own_orders cimport own_link, own_sort, own_unlink
 from native.timers cimport timer_add
-from native.units cimport imin, rarely, usually
+from native.units cimport apart, imin, rarely
 from native.waiting cimport (
     arm, disarm, reduces_only, trigger_now, waiting_leave, waiting_link,
 )
 from native.wire cimport *
+
+cdef enum:
+    UNFOLLOWED = 1                     # its account's credit does not count it, and it is not reduce-only (credit.pxd)
+    LIQUIDATION = 2                    # the engine's own closing order
+    COUNTING = 4                       # a fill-or-kill order that has counted on its makers
 
 # The order that is acting.
 cdef struct Taker:
@@ -39,12 +44,10 @@ cdef struct Taker:
     int64_t display_lots               # of an iceberg without a record
     int64_t expires_ns                 # of an order good till a time without a record
     uint32_t stp_group                 # 0: its account alone
-    int side
-    int self_trade
     uint16_t flags
-    bint liquidation                   # the engine's own closing order
-    bint followed                      # its account's credit counts it, or it is reduce-only (credit.pxd)
-    bint counting                      # a fill-or-kill order that has counted on its makers
+    uint8_t side
+    uint8_t self_trade
+    uint8_t special                    # what is unusual about it: bits of those above
 
 # ----------------------------------------------------------------------------------------------- events
 
@@ -79,81 +82,95 @@ cdef inline void event_order_waiting(Core* core, uint32_t slot) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------------- icebergs
 
-cdef inline void show_slice(Core* core, Position* position, uint32_t slot) noexcept nogil:
+cdef inline apart show_slice(Core* core, Position* position, uint32_t slot) noexcept nogil:
     """An iceberg shows its next slice, and tells it (MATCH-15)."""
     cdef OrderMore* more = more_at(core, slot)
     more.shown_lots = imin(more.display_lots, order_at(core, slot).open_lots)
     event_order_shown(core, position, slot, True)
 
-cdef inline void slice_taken(Core* core, Symbol* symbol, Position* position, uint32_t slot, int64_t lots) noexcept nogil:
+cdef inline apart slice_taken(Core* core, Symbol* symbol, Position* position, uint32_t slot, int64_t lots) noexcept nogil:
     """Lots were taken from an iceberg's slice; when it is used up, the next one goes to the back of the level."""
     cdef Order* order = order_at(core, slot)
     cdef OrderMore* more = more_at(core, slot)
     more.shown_lots -= lots
     if more.shown_lots == 0 and order.open_lots > 0:
-        book_remove(core, &symbol.sides[order.side], slot)
-        ensure(core, book_append(core, &symbol.sides[order.side], slot), FAULT_NO_MEMORY)
-        own_unlink(core, position, slot)           # the account's list keeps the order of time, too
-        own_link(core, position, slot)
+        book_remove(core, &symbol.sides[order.side], order, order.price_ticks, order.open_lots)
+        ensure(core, book_append(core, &symbol.sides[order.side], slot, order.price_ticks, order.open_lots), FAULT_NO_MEMORY)
+        own_unlink(core, position, order, order.side, order.flags)    # the account's list keeps the order of time, too
+        own_link(core, position, slot, order.side, order.price_ticks, order.flags)
         show_slice(core, position, slot)
 
 # ------------------------------------------------------------------------------------- resting and leaving
+
+cdef inline apart order_named(Core* core, uint32_t slot, uint64_t client_order_id) noexcept nogil:
+    """A new order is known by its client order id, too."""
+    more_at(core, slot).client_order_id = client_order_id
+    client_index_put(core, slot)
+
+cdef inline apart order_timed(Core* core, uint32_t slot, Taker* taker) noexcept nogil:
+    """The quantity that a new order shows and the time at which it expires."""
+    more_at(core, slot).display_lots = taker.display_lots
+    more_at(core, slot).expires_ns = taker.expires_ns
+    if taker.flags & TIMED:
+        timer_add(core, taker.expires_ns, taker.order_id)
 
 cdef inline uint32_t order_new(Core* core, Taker* taker) noexcept nogil:
     """A record for an order, known by its ids."""
     cdef uint32_t slot = slab_take(&core.orders)
     cdef Order* order = order_at(core, slot)
-    cdef OrderMore* more = more_at(core, slot)
     ensure(core, slot != 0, FAULT_NO_MEMORY)
     order.order_id = taker.order_id
     order.position = slot_of(core, taker.position)
-    order.side = <uint8_t>taker.side
-    order.self_trade = <uint8_t>taker.self_trade
     order.flags = taker.flags
-    order_index_put(core, slot)
+    order.side = taker.side
+    order.self_trade = taker.self_trade
     order.named = taker.client_order_id != 0
-    if order.named:
-        more.client_order_id = taker.client_order_id
-        client_index_put(core, slot)
-    if rarely(order.flags & (ORDER_FLAG_ICEBERG | TIMED)):
-        more.display_lots = taker.display_lots
-        more.expires_ns = taker.expires_ns
-        if order.flags & TIMED:
-            timer_add(core, taker.expires_ns, taker.order_id)
+    order_index_put(core, slot, taker.order_id)
+    if taker.client_order_id:
+        order_named(core, slot, taker.client_order_id)
+    if taker.flags & (ORDER_FLAG_ICEBERG | TIMED):
+        order_timed(core, slot, taker)
     return slot
 
 cdef inline void order_rest(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
     """What is left of a taker joins the back of its level."""
     cdef uint32_t slot = taker.slot if taker.slot else order_new(core, taker)
     cdef Order* order = order_at(core, slot)
+    cdef Position* position = taker.position
     order.price_ticks = taker.limit_ticks
     order.open_lots = taker.open_lots
     order.filled_lots = taker.filled_lots
-    ensure(core, book_append(core, &symbol.sides[taker.side], slot), FAULT_NO_MEMORY)
-    own_link(core, taker.position, slot)
-    if not taker.followed:
-        credit_forget(account_at(core, taker.position.account))
-    orders_counted(symbol, taker.position, order, order.open_lots)
-    event_order_rested(core, taker.position, order, taker.client_order_id)
-    if rarely(order.flags & ORDER_FLAG_ICEBERG):
-        show_slice(core, taker.position, slot)
+    ensure(core, book_append(core, &symbol.sides[taker.side], slot, taker.limit_ticks, taker.open_lots), FAULT_NO_MEMORY)
+    own_link(core, position, slot, taker.side, taker.limit_ticks, taker.flags)
+    if rarely(taker.special & UNFOLLOWED):
+        credit_forget(account_at(core, position.account))
+    orders_counted(symbol, position, taker.side, taker.limit_ticks, taker.flags, taker.open_lots)
+    event_order_rested(core, position, taker.side, taker.flags, taker.order_id, taker.client_order_id,
+                       taker.limit_ticks, taker.open_lots)
+    if rarely(taker.flags & ORDER_FLAG_ICEBERG):
+        show_slice(core, position, slot)
 
-cdef inline void order_leave(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
-    """Takes an order out of its queue; its record and its ids stay."""
-    cdef Order* order = order_at(core, slot)
-    book_remove(core, &symbol.sides[order.side], slot)
-    own_unlink(core, position, slot)
-    if order.open_lots:
-        orders_counted(symbol, position, order, -order.open_lots)
-        credit_after_leaving(core, symbol, position, order)
+cdef inline void order_leave(
+    Core* core, Symbol* symbol, Position* position, Order* order, uint32_t flags
+) noexcept nogil:
+    """Takes an order with these flags out of its queue; its record and its ids stay."""
+    cdef int side = order.side
+    cdef int64_t price = order.price_ticks
+    cdef int64_t lots = order.open_lots
+    book_remove(core, &symbol.sides[side], order, price, lots)
+    own_unlink(core, position, order, side, flags)
+    if lots:
+        orders_counted(symbol, position, side, price, flags, -lots)
+        credit_after_leaving(core, symbol, position, side, price, flags, lots)
 
 cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
     """Gives back the record of an order that has ended."""
     cdef Order* order = order_at(core, slot)
-    if rarely(order.flags & ORDER_FLAG_LINKED):
-        link_leave(core, slot)
-    if rarely(order.flags & TIMED):
-        core.timer_live -= 1
+    if rarely(order.flags & (ORDER_FLAG_LINKED | TIMED)):
+        if order.flags & ORDER_FLAG_LINKED:
+            link_leave(core, slot)
+        if order.flags & TIMED:
+            core.timer_live -= 1
     order_index_drop(core, slot)
     if order.named:
         client_index_drop(core, slot)
@@ -161,10 +178,10 @@ cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
 
 cdef inline void order_remove(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:
     """Takes a resting order out of everything that knows it."""
-    order_leave(core, symbol, position, slot)
+    order_leave(core, symbol, position, order_at(core, slot), order_at(core, slot).flags)
     order_forget(core, slot)
 
-cdef inline void waiting_cancel(Core* core, Symbol* symbol, uint32_t slot, int reason) noexcept nogil:
+cdef inline apart waiting_cancel(Core* core, Symbol* symbol, uint32_t slot, int reason) noexcept nogil:
     """Cancels an order that waits and tells why."""
     cdef Order* order = order_at(core, slot)
     cdef Position* position = position_at(core, order.position)
@@ -173,7 +190,7 @@ cdef inline void waiting_cancel(Core* core, Symbol* symbol, uint32_t slot, int r
     waiting_leave(core, symbol, position, slot)
     order_forget(core, slot)
 
-cdef inline void order_cancel(Core* core, Symbol* symbol, uint32_t slot, int reason) noexcept nogil:
+cdef inline apart order_cancel(Core* core, Symbol* symbol, uint32_t slot, int reason) noexcept nogil:
     """Cancels an order that rests or waits and tells why."""
     cdef Order* order = order_at(core, slot)
     cdef Position* position
@@ -191,7 +208,7 @@ cdef inline void taker_cancel(Core* core, Taker* taker, int reason) noexcept nog
                           taker.order_id, taker.client_order_id, taker.shown_ticks, taker.open_lots)
     taker.open_lots = 0
 
-cdef inline void cancel_own(Core* core, Position* position, int side, int reason) noexcept nogil:
+cdef inline apart cancel_own(Core* core, Position* position, int side, int reason) noexcept nogil:
     """Cancels an account's orders of a symbol, of one side or (side 2) both, in canonical order (MATCH-07)."""
     cdef Symbol* symbol = symbol_of(core, position)
     cdef uint32_t kept = 0
@@ -208,12 +225,10 @@ cdef inline void cancel_own(Core* core, Position* position, int side, int reason
             kept = slot
         slot = order_at(core, kept).own_next if kept else position.waiting_head
 
-cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
+cdef inline apart cancel_reduce_only(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    """Cancels the reduce-only orders that would not reduce the position."""
     cdef int side
     cdef uint32_t slot, following
-    if usually(position.reduce_only_orders == 0 and position.waiting_reduce_only == 0):
-        return
     for side in range(2):
         if reduces(position, side):
             continue
@@ -231,14 +246,19 @@ cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position
             waiting_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
         slot = following
 
+cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
+    if rarely(position.reduce_only_orders | position.waiting_reduce_only):
+        cancel_reduce_only(core, symbol, position)
+
 # ----------------------------------------------------------------------------------------- linked orders
 
-cdef inline void link_cancel(Core* core, uint32_t slot) noexcept nogil:
+cdef inline apart link_cancel(Core* core, uint32_t slot) noexcept nogil:
     """Cancels a sibling, if there still is one."""
     if slot:
         order_cancel(core, symbol_of(core, position_at(core, order_at(core, slot).position)), slot, CANCEL_REASON_LINKED)
 
-cdef inline void link_leave(Core* core, uint32_t slot) noexcept nogil:
+cdef inline apart link_leave(Core* core, uint32_t slot) noexcept nogil:
     """An order of a list has ended; an entry takes with it the exits that it never armed (MATCH-14)."""
     cdef OrderMore* more = more_at(core, slot)
     cdef OrderMore* sibling
@@ -260,7 +280,7 @@ cdef inline bint entry_lives(Core* core, uint32_t slot) noexcept nogil:
     cdef OrderMore* more = more_at(core, slot)
     return order_at(core, slot).flags & ORDER_FLAG_LINKED and more.link_role == LINK_EXIT and more.siblings[0] != 0
 
-cdef inline void exit_armed(Core* core, uint32_t slot, int64_t lots) noexcept nogil:
+cdef inline apart exit_armed(Core* core, uint32_t slot, int64_t lots) noexcept nogil:
     """The entry has filled lots: an exit waits for as many more, up to its own quantity."""
     cdef Order* order = order_at(core, slot)
     cdef Symbol* symbol = symbol_of(core, position_at(core, order.position))
@@ -276,7 +296,7 @@ cdef inline void exit_armed(Core* core, uint32_t slot, int64_t lots) noexcept no
         arm(core, symbol, slot)
     event_order_waiting(core, slot)
 
-cdef inline void link_filled(Core* core, uint32_t slot, int64_t lots) noexcept nogil:
+cdef inline apart link_filled(Core* core, uint32_t slot, int64_t lots) noexcept nogil:
     """An order of a list has filled lots (MATCH-14)."""
     cdef OrderMore* more = more_at(core, slot)
     cdef int i
@@ -287,7 +307,7 @@ cdef inline void link_filled(Core* core, uint32_t slot, int64_t lots) noexcept n
             if more.siblings[i]:
                 exit_armed(core, more.siblings[i], lots)
 
-cdef inline void link_triggered(Core* core, uint32_t slot) noexcept nogil:
+cdef inline apart link_triggered(Core* core, uint32_t slot) noexcept nogil:
     """An order of a list goes off (MATCH-14): the other exit, then the entry; or the other of two."""
     cdef OrderMore* more = more_at(core, slot)
     if more.link_role != LINK_ENTRY:

@@ -5,7 +5,7 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from native.book cimport crosses
-from native.checks cimport Placing, check_form, check_order, collects
+from native.checks cimport Placing, check_form, check_order, check_whom, collects, ordinary, ordinary_order
 from native.core cimport (
     Core, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, client_id_of, more_at, order_at,
     position_at, reducible_lots, symbol_at, symbol_of,
@@ -14,12 +14,12 @@ from native.events cimport event_accepted, event_new
 from native.matching cimport fill_or_kill, match, stp_group_of
 from native.order_index cimport client_index_find, order_index_find
 from native.order_life cimport (
-    Taker, cancel_own, event_order_waiting, order_cancel, order_forget, order_new, order_rest, taker_cancel,
+    Taker, UNFOLLOWED, cancel_own, event_order_waiting, order_cancel, order_forget, order_new, order_rest, taker_cancel,
 )
 from native.positions cimport position_ensure
 from native.remembered cimport Remembered, remember, remembered_find, repeats
 from native.timers cimport countdown_key, timer_add
-from native.units cimport imin
+from native.units cimport apart, apart_int, imin, rarely
 from native.waiting cimport arm, is_trigger_type, waiting_link
 from native.wire cimport *
 
@@ -50,16 +50,28 @@ cdef inline void run_fill_or_kill(Core* core, Symbol* symbol, Taker* taker) noex
     if taker.open_lots:
         taker_cancel(core, taker, CANCEL_REASON_REDUCE_ONLY)
 
-cdef inline void act(Core* core, Symbol* symbol, Taker* taker, int time_in_force) noexcept nogil:
-    """Sends a checked order through the loop, by its time in force."""
+cdef inline bint may_stay(int time_in_force) noexcept nogil:
+    return time_in_force == TIME_IN_FORCE_GTC or time_in_force == TIME_IN_FORCE_GTD
+
+cdef inline apart trade(Core* core, Symbol* symbol, Taker* taker, int time_in_force) noexcept nogil:
+    """Sends an order through the loop, by its time in force."""
     if taker.limit_ticks == 0:         # a market order with nothing to trade against
         taker_cancel(core, taker, CANCEL_REASON_FILL_OR_KILL if time_in_force == TIME_IN_FORCE_FOK
                      else CANCEL_REASON_IMMEDIATE_OR_CANCEL)
     elif time_in_force == TIME_IN_FORCE_FOK:
         run_fill_or_kill(core, symbol, taker)
-    elif crosses(&symbol.sides[1 - taker.side], taker.limit_ticks) and not collects(symbol):
+    elif not collects(symbol):
         match(core, symbol, taker)
-    finish(core, symbol, taker, time_in_force == TIME_IN_FORCE_GTC or time_in_force == TIME_IN_FORCE_GTD)
+    finish(core, symbol, taker, may_stay(time_in_force))
+
+cdef inline void act(Core* core, Symbol* symbol, Taker* taker, int time_in_force) noexcept nogil:
+    """Lets a checked order act.  One that only rests is never needed in memory: the one that trades is a copy of it."""
+    cdef Taker trading
+    if may_stay(time_in_force) and not crosses(&symbol.sides[1 - taker.side], taker.limit_ticks):
+        finish(core, symbol, taker, True)
+        return
+    trading = taker[0]
+    trade(core, symbol, &trading, time_in_force)
 
 # --------------------------------------------------------------------------------------------- placing
 
@@ -87,13 +99,18 @@ cdef inline Remembered* repeated(Core* core, uint32_t account, wire_order* c) no
     first = remembered_find(core, account, c.client_order_id)
     return first if first != NULL and repeats(first, c) else NULL
 
+cdef inline Position* position_begin(Core* core) noexcept nogil:
+    """The entry that the core's blank one stood for."""
+    cdef Position* position = position_ensure(core, core.blank.account, core.blank.symbol)
+    if core.blank.charge_q31:          # what was measured with the order counted in
+        position.charge_q31 = core.blank.charge_q31
+        position.room_atoms = core.blank.room_atoms
+    return position
+
 cdef inline void new_taker(Core* core, wire_order* c, Placing* placing, Taker* taker) noexcept nogil:
     """An accepted order, with its id, before it does anything."""
-    if placing.position == &placing.blank:
-        placing.position = position_ensure(core, placing.blank.account, placing.blank.symbol)
-        if placing.blank.charge_q31:       # what was measured with the order counted in
-            placing.position.charge_q31 = placing.blank.charge_q31
-            placing.position.room_atoms = placing.blank.room_atoms
+    if rarely(placing.position == &core.blank):
+        placing.position = position_begin(core)
     taker.position = placing.position
     taker.slot = 0
     taker.order_id = core.next_order_id
@@ -109,9 +126,7 @@ cdef inline void new_taker(Core* core, wire_order* c, Placing* placing, Taker* t
     taker.side = c.side
     taker.self_trade = c.self_trade
     taker.flags = <uint16_t>c.flags
-    taker.liquidation = False
-    taker.followed = placing.followed
-    taker.counting = False
+    taker.special = 0 if placing.followed else UNFOLLOWED
     if c.display_lots:
         taker.flags |= ORDER_FLAG_ICEBERG
     if c.expires_ns:
@@ -145,15 +160,12 @@ cdef inline void start(Core* core, wire_order* c, Placing* placing, Taker* taker
     else:
         act(core, placing.symbol, taker, c.time_in_force)
 
-cdef inline int place(Core* core, uint32_t account, wire_order* c, int index) noexcept nogil:
-    """Places one order, of a command (index -1) or of a list."""
+cdef inline int take(Core* core, uint32_t account, wire_order* c, int index) noexcept nogil:
+    """An order of good form is checked against the state, and acts or waits."""
     cdef Placing placing
     cdef Taker taker
-    cdef Remembered* first
-    cdef int reason = check_form(core, account, c)
-    if reason:
-        return reason
-    first = repeated(core, account, c)
+    cdef Remembered* first = repeated(core, account, c)
+    cdef int reason
     if first != NULL:
         event_taken(core, account, index, first.order_id, c.client_order_id)
         return 0
@@ -170,8 +182,24 @@ cdef inline int place(Core* core, uint32_t account, wire_order* c, int index) no
     start(core, c, &placing, &taker)
     return 0
 
-cdef inline int place_order(Core* core, wire_place_order* c) noexcept nogil:
-    return place(core, c.account, <wire_order*>&c.symbol, -1)
+cdef inline apart_int place_any(Core* core, uint32_t account, wire_order* c, int index) noexcept nogil:
+    """Places one order, of a command (index -1) or of a list."""
+    cdef int reason = check_form(core, account, c)
+    return reason if reason else take(core, account, c, index)
+
+cdef inline int place_order(Core* core, wire_place_order* command) noexcept nogil:
+    """Places the order of a command.
+
+    The rules are there twice for the processor: for any order, and for ordinary ones without all that these never need.
+    """
+    cdef wire_order* c = <wire_order*>&command.symbol
+    cdef wire_order known
+    cdef int reason
+    if rarely(not ordinary(c)):
+        return place_any(core, command.account, c, -1)
+    known = ordinary_order(c)
+    reason = check_whom(core, command.account, &known)
+    return reason if reason else take(core, command.account, &known, -1)
 
 # -------------------------------------------------------------------------------------------- cancelling
 

@@ -16,43 +16,46 @@ cdef inline bint nearer(int side, int64_t a_ticks, int64_t b_ticks) noexcept nog
     """Whether price a is better than b for an order of this side to meet the market."""
     return (a_ticks - b_ticks) * sign_of(side) > 0
 
-cdef inline void own_link(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    """Puts a resting order behind the account's others of its side."""
+cdef inline void own_link(
+    Core* core, Position* position, uint32_t slot, int side, int64_t price_ticks, uint32_t flags
+) noexcept nogil:
+    """Puts a resting order of this side, price and flags behind the account's others of its side."""
     cdef Order* order = order_at(core, slot)
-    cdef int side = order.side
     cdef uint32_t last = position.own_tail[side]
+    cdef Order* before = order_at(core, last)
+    position.own_tail[side] = slot
+    position.order_count += 1
     order.own_next = 0
     order.own_previous = last
-    position.own_tail[side] = slot
+    if rarely(flags & ORDER_FLAG_REDUCE_ONLY):
+        position.reduce_only_orders += 1
     if last:
-        order_at(core, last).own_next = slot
-        if nearer(side, order.price_ticks, order_at(core, last).price_ticks):
+        before.own_next = slot
+        if nearer(side, price_ticks, before.price_ticks):
             position.own_sorted[side] = False
-            if nearer(side, order.price_ticks, position.own_best_ticks[side]):
-                position.own_best_ticks[side] = order.price_ticks
+            if nearer(side, price_ticks, position.own_best_ticks[side]):
+                position.own_best_ticks[side] = price_ticks
     else:
         position.own_head[side] = slot
         position.own_sorted[side] = True
-        position.own_best_ticks[side] = order.price_ticks
-    position.order_count += 1
-    if rarely(order.flags & ORDER_FLAG_REDUCE_ONLY):
-        position.reduce_only_orders += 1
+        position.own_best_ticks[side] = price_ticks
 
-cdef inline void own_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
-    cdef Order* order = order_at(core, slot)
-    if order.own_previous:
-        order_at(core, order.own_previous).own_next = order.own_next
-    else:
-        position.own_head[order.side] = order.own_next
-        if order.own_next and position.own_sorted[order.side]:
-            position.own_best_ticks[order.side] = order_at(core, order.own_next).price_ticks
-    if order.own_next:
-        order_at(core, order.own_next).own_previous = order.own_previous
-    else:
-        position.own_tail[order.side] = order.own_previous
+cdef inline void own_unlink(Core* core, Position* position, Order* order, int side, uint32_t flags) noexcept nogil:
+    cdef uint32_t following = order.own_next
+    cdef uint32_t last = order.own_previous
     position.order_count -= 1
-    if rarely(order.flags & ORDER_FLAG_REDUCE_ONLY):
+    if rarely(flags & ORDER_FLAG_REDUCE_ONLY):
         position.reduce_only_orders -= 1
+    if following:
+        order_at(core, following).own_previous = last
+    else:
+        position.own_tail[side] = last
+    if last:
+        order_at(core, last).own_next = following
+    else:
+        position.own_head[side] = following
+        if following and position.own_sorted[side]:
+            position.own_best_ticks[side] = order_at(core, following).price_ticks
 
 # --------------------------------------------------------------------------------------------- sorting
 

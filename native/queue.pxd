@@ -7,9 +7,9 @@ address space with room for every pool that can wait at once, so it never grows 
 
 from libc.stdint cimport int64_t, uint32_t
 from native.core cimport Account, Core, PoolState, Position, QueuedPool, account_at
-from native.credit cimport credit_has
+from native.credit cimport credit_forget, credit_has
 from native.margin cimport PoolValue, below_maintenance, pool_value
-from native.units cimport i128, rarely, wide
+from native.units cimport apart, i128, rarely, wide
 
 cdef inline PoolState* pool_state(Core* core, uint32_t account, Position* isolated) noexcept nogil:
     return &isolated.pool if isolated != NULL else &account_at(core, account).pool
@@ -53,7 +53,7 @@ cdef inline void queue_sift(Core* core, int64_t place, QueuedPool* pool) noexcep
         place = child
     queue_set(core, place, pool)
 
-cdef inline void pool_weigh(Core* core, uint32_t account, Position* isolated) noexcept nogil:
+cdef inline apart pool_weigh(Core* core, uint32_t account, Position* isolated) noexcept nogil:
     """Measures a pool; queues it if it is below maintenance or being liquidated, and moves it if it waits already."""
     cdef PoolState* state = pool_state(core, account, isolated)
     cdef PoolValue value = pool_value(core, account, isolated)
@@ -66,6 +66,7 @@ cdef inline void pool_weigh(Core* core, uint32_t account, Position* isolated) no
     pool.position = isolated
     pool.account_number = account
     pool.symbol = isolated.symbol if isolated != NULL else 0
+    credit_forget(pool.account)
     if state.heap_place:
         queue_sift(core, state.heap_place - 1, &pool)
         return
@@ -73,9 +74,9 @@ cdef inline void pool_weigh(Core* core, uint32_t account, Position* isolated) no
     queue_sift(core, core.queue_count - 1, &pool)
 
 cdef inline bint cross_pool_is_sound(Core* core, Account* owner) noexcept nogil:
-    """Whether a cross pool neither waits nor is liquidated, and is surely not below maintenance: it has credit (credit.pxd)."""
-    return owner.pool.heap_place == 0 and not owner.pool.liquidating \
-        and (credit_has(core, owner, 0) or owner.cross_positions == 0)
+    """Whether a cross pool neither waits nor is liquidated, and surely is at maintenance: it has credit, or no position."""
+    return credit_has(core, owner, 0) \
+        or (owner.cross_positions == 0 and owner.pool.heap_place == 0 and not owner.pool.liquidating)
 
 cdef inline void pool_check(Core* core, uint32_t account, Position* isolated) noexcept nogil:
     """Queues a pool that is below maintenance or being liquidated; one that waits already is measured anew."""

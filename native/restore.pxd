@@ -132,7 +132,7 @@ cdef inline uint32_t read_order(Core* core, Reader* reader, state_order* record)
     order.side = record.side & 1
     order.self_trade = record.self_trade
     order.flags = <unsigned short>record.flags
-    order_index_put(core, slot)
+    order_index_put(core, slot, order.order_id)
     order.named = record.client_order_id != 0
     if order.named:
         more.client_order_id = record.client_order_id
@@ -163,10 +163,10 @@ cdef inline int read_resting(Core* core, Reader* reader) except -1:
     cdef Order* order = order_at(core, slot)
     cdef Position* position = position_at(core, order.position)
     cdef Symbol* symbol = symbol_of(core, position)
-    if not book_append(core, &symbol.sides[order.side], slot):
+    if not book_append(core, &symbol.sides[order.side], slot, order.price_ticks, order.open_lots):
         raise MemoryError("no memory for a price level")
-    own_link(core, position, slot)
-    orders_counted(symbol, position, order, order.open_lots)
+    own_link(core, position, slot, order.side, order.price_ticks, order.flags)
+    orders_counted(symbol, position, order.side, order.price_ticks, order.flags, order.open_lots)
     return 0
 
 # A trailing stop on its way back: its group is found by its best price.

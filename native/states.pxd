@@ -6,7 +6,7 @@ from native.auction cimport indicate, uncross
 from native.bankruptcy cimport value_of
 from native.book cimport book_front
 from native.core cimport (
-    Core, Position, Symbol, account_at, ensure, open_position_at, order_at, position_at, symbol_at,
+    Account, Core, Position, Symbol, account_at, ensure, open_position_at, order_at, position_at, symbol_at,
 )
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_new
@@ -74,11 +74,12 @@ cdef inline void close_at_mark(Core* core, Symbol* symbol, Position* position) n
     cdef int side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
     cdef int64_t lots = iabs(position.position_lots)
     cdef int64_t value = lots * symbol.mark_ticks * symbol.m
+    cdef Account* owner = account_at(core, position.account)
     cdef Settlement settlement
-    credit_forget(account_at(core, position.account))
+    credit_forget(owner)
     settlement.fee_atoms = 0
-    settlement.realised_atoms = settle_position(core, symbol, position, side, lots, value, symbol.mark_ticks, False)
-    event_fill(core, position, side, FILL_ROLE_SETTLEMENT, 0, 0, 0, symbol.mark_ticks, lots, value, 0, &settlement)
+    settlement.realised_atoms = settle_position(core, symbol, position, owner, side, lots, value, symbol.mark_ticks, False)
+    event_fill(core, position, owner, side, FILL_ROLE_SETTLEMENT, 0, 0, 0, symbol.mark_ticks, lots, value, 0, &settlement)
     position_check(core, position)
 
 cdef inline void close_all_at_mark(Core* core, Symbol* symbol) noexcept nogil:

@@ -9,7 +9,7 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 from native.amend cimport taker_from
 from native.book cimport crosses
-from native.checks cimport bears, market_edge, out_of_band, over_exposed, slid
+from native.checks cimport FOLLOWED, REFUSED, bears, market_edge, out_of_band, over_exposed, slid
 from native.core cimport (
     ARMED, Core, Order, OrderMore, Position, Symbol, TRIGGERED, Timer, WAITING, account_more, more_at, order_at,
     position_at, reducible_lots, symbol_of,
@@ -19,10 +19,10 @@ from native.liquidation cimport liquidation_drain
 from native.matching cimport reachable
 from native.memory cimport ids_take
 from native.order_index cimport order_index_find
-from native.order_life cimport Taker, client_id_of, link_triggered, order_cancel, order_forget, taker_cancel
+from native.order_life cimport Taker, UNFOLLOWED, client_id_of, link_triggered, order_cancel, order_forget, taker_cancel
 from native.orders cimport act, cancel_account
 from native.timers cimport is_countdown, timer_due, timer_order, timer_pop
-from native.units cimport imin
+from native.units cimport apart, imin
 from native.waiting cimport (
     begin_trailing, collect, is_limit_type, reduces_only, waiting_leave, watch,
 )
@@ -57,6 +57,7 @@ cdef inline void find_triggered_limit(Symbol* symbol, Taker* taker, bint limited
 
 cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint limited) noexcept nogil:
     """Why an order that goes off cannot act (the table of MATCH-10); 0: it can."""
+    cdef int borne
     if taker.flags & ORDER_FLAG_REDUCE_ONLY and reducible_lots(taker.position, taker.side) == 0:
         return CANCEL_REASON_REDUCE_ONLY
     if limited and out_of_band(symbol, taker.side, taker.limit_ticks):
@@ -66,12 +67,12 @@ cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint 
         return CANCEL_REASON_POST_ONLY
     if taker.reach_lots == 0:
         return 0
-    if over_exposed(symbol, taker.reach_lots, taker.limit_ticks, NULL):
+    if over_exposed(core, symbol, taker.reach_lots, taker.limit_ticks, NULL):
         return CANCEL_REASON_VALUE_OUT_OF_RANGE
-    if not bears(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
-                 taker.flags & ORDER_FLAG_REDUCE_ONLY, 0, &taker.followed):
-        return CANCEL_REASON_INSUFFICIENT_MARGIN
-    return 0
+    borne = bears(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
+                  taker.flags & ORDER_FLAG_REDUCE_ONLY, 0)
+    taker.special = 0 if borne == FOLLOWED else UNFOLLOWED
+    return CANCEL_REASON_INSUFFICIENT_MARGIN if borne == REFUSED else 0
 
 cdef inline void go_off(Core* core, uint32_t slot) noexcept nogil:
     """An order whose trigger was reached stops waiting and acts (MATCH-10)."""
@@ -88,9 +89,9 @@ cdef inline void go_off(Core* core, uint32_t slot) noexcept nogil:
     event_order_triggered(core, symbol, slot)
     if order.flags & ORDER_FLAG_LINKED:
         link_triggered(core, slot)
-    taker = taker_from(core, slot, more.limit_ticks, order.open_lots)
-    if reduces_only(order.flags):
-        taker.flags |= ORDER_FLAG_REDUCE_ONLY
+    taker = taker_from(
+        core, position, slot, order.flags | (ORDER_FLAG_REDUCE_ONLY if reduces_only(order.flags) else 0),
+        client_id_of(core, slot), more.limit_ticks, order.open_lots, False)
     reason = refuse_triggered(core, symbol, &taker, limited)
     if reason:
         taker_cancel(core, &taker, reason)
@@ -122,7 +123,7 @@ cdef inline void look_at_triggers(Core* core) noexcept nogil:
             collect(core, symbol)
     qsort(&core.triggered.ids[before], core.triggered.end - before, sizeof(uint64_t), &by_id)
 
-cdef inline void triggers_drain(Core* core) noexcept nogil:
+cdef inline apart triggers_drain(Core* core) noexcept nogil:
     """Lets go off what there is, until nothing more does."""
     cdef uint64_t order_id
     cdef uint32_t slot
@@ -138,7 +139,7 @@ cdef inline void triggers_drain(Core* core) noexcept nogil:
 
 # ------------------------------------------------------------------------------------- before a command
 
-cdef inline void expire(Core* core) noexcept nogil:
+cdef inline apart expire(Core* core) noexcept nogil:
     """Orders whose time has come are cancelled, and all orders of accounts whose countdown has ended."""
     cdef Timer timer
     cdef uint32_t slot

@@ -12,12 +12,17 @@ cdef extern from *:
     typedef unsigned __int128 u128;
     #define EXCHANGE_USUALLY(condition) __builtin_expect(!!(condition), 1)
     #define EXCHANGE_RARELY(condition) __builtin_expect(!!(condition), 0)
+    #define EXCHANGE_APART(result) __attribute__((noinline)) result
     """
     ctypedef long long i128
     ctypedef unsigned long long u128
     # what the compiler keeps on the straight path, and what it moves out of it
     bint usually "EXCHANGE_USUALLY" (bint condition) noexcept nogil
     bint rarely "EXCHANGE_RARELY" (bint condition) noexcept nogil
+    # results of functions that stay apart from those that call them, whose straight path then stays short
+    ctypedef void apart "EXCHANGE_APART(void)"
+    ctypedef int apart_int "EXCHANGE_APART(int)"
+    ctypedef int64_t apart_int64 "EXCHANGE_APART(int64_t)"
     bint times_overflows "__builtin_mul_overflow" (int64_t a, int64_t b, int64_t* product) noexcept nogil
     bint plus_overflows "__builtin_add_overflow" (int64_t a, int64_t b, int64_t* sum) noexcept nogil
 
@@ -40,8 +45,7 @@ cdef inline int64_t ppm_ceil(int64_t value, int64_t rate_ppm) noexcept nogil:
     """ceil(value x rate / 10^6) for value >= 0 and any rate up to 10^6 either way."""
     cdef int64_t product, whole
     if usually(not times_overflows(value, rate_ppm, &product)) and usually(product >= 0):
-        whole = <int64_t>(<uint64_t>product // 1000000)
-        return whole + (whole * 1000000 != product)
+        return <int64_t>((<uint64_t>product + 999999) // 1000000)
     whole = value // 1000000
     cdef int64_t part = (value - whole * 1000000) * rate_ppm
     if part > 0:

@@ -110,7 +110,8 @@ cdef inline void arm(Core* core, Symbol* symbol, uint32_t slot) noexcept nogil:
         ensure(core, ids_add(&core.beginning, order.order_id), FAULT_NO_MEMORY_WAITING)
         return
     order.price_ticks = more.trigger_ticks
-    ensure(core, book_append(core, trigger_book(symbol, order, more), slot), FAULT_NO_MEMORY_WAITING)
+    ensure(core, book_append(core, trigger_book(symbol, order, more), slot, order.price_ticks, order.open_lots),
+           FAULT_NO_MEMORY_WAITING)
 
 cdef inline void disarm(Core* core, Symbol* symbol, uint32_t slot) noexcept nogil:
     """Takes an order out of where its trigger is watched."""
@@ -118,7 +119,7 @@ cdef inline void disarm(Core* core, Symbol* symbol, uint32_t slot) noexcept nogi
     cdef OrderMore* more = more_at(core, slot)
     if order.flags & ARMED and not order.flags & TRIGGERED:
         if more.order_type != ORDER_TYPE_TRAILING_STOP:
-            book_remove(core, trigger_book(symbol, order, more), slot)
+            book_remove(core, trigger_book(symbol, order, more), order, order.price_ticks, order.open_lots)
         elif more.trail_serial:
             symbol.triggers.trails[trail_number(order, more)].live -= 1
     order.flags &= ~(ARMED | TRIGGERED)
@@ -165,12 +166,14 @@ cdef inline void waiting_leave(Core* core, Symbol* symbol, Position* position, u
 cdef inline void book_collect(Core* core, BookSide* side, int64_t watched_ticks) noexcept nogil:
     """Moves the orders of a trigger book that a price reaches to the triggered queue."""
     cdef uint32_t slot
+    cdef Order* order
     while crosses(side, watched_ticks):
         slot = book_front(side).head
-        book_remove(core, side, slot)
-        order_at(core, slot).flags |= TRIGGERED
+        order = order_at(core, slot)
+        book_remove(core, side, order, order.price_ticks, order.open_lots)
+        order.flags |= TRIGGERED
         more_at(core, slot).watched_ticks = watched_ticks
-        ensure(core, ids_add(&core.triggered, order_at(core, slot).order_id), FAULT_NO_MEMORY_WAITING)
+        ensure(core, ids_add(&core.triggered, order.order_id), FAULT_NO_MEMORY_WAITING)
 
 cdef inline void watch(Core* core, Symbol* symbol) noexcept nogil:
     """Trailing stops take the present prices into their best ones; no order goes off by it."""
