@@ -56,7 +56,12 @@ def extension(name: str) -> Extension:
         f"exchange._native.{name}",
         [f"native/{name}.pyx"],
         depends=[*rooms, "setup.py"],
-        extra_compile_args=[*FLAGS[kind], "-Wno-unused-function", "-Wno-packed-not-aligned", "-Wno-attributes"],
+        extra_compile_args=[
+            *FLAGS[kind],
+            "-Wno-unused-function",
+            "-Wno-packed-not-aligned",
+            "-Wno-attributes",
+        ],
         extra_link_args=LINK_FLAGS.get(kind, []),
     )
 
