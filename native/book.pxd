@@ -11,7 +11,7 @@ block (about one kilobyte) and two binary searches.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memmove
-from native.core cimport Block, BookSide, Chunk, Core, Level, Order, order_at
+from native.core cimport Block, BookSide, Chunk, ChunkEntry, Core, Level, Order, order_at
 from native.core cimport BLOCK_CACHE, CHUNK_BLOCKS
 from native.units cimport rarely, usually
 
@@ -22,13 +22,13 @@ cdef extern from *:
 # ------------------------------------------------------------------------------------- index of blocks
 
 cdef inline int64_t index_chunk_for(BookSide* side, int64_t key) noexcept nogil:
-    """The last chunk whose first key is <= key, or 0."""
+    """The last chunk that begins at or before key, or 0.  The directory says where each begins: no chunk is touched."""
     cdef int64_t low = 0
     cdef int64_t high = side.chunk_count - 1
     cdef int64_t middle
     while low < high:
         middle = (low + high + 1) // 2
-        if side.chunks[middle].keys[0] <= key:
+        if side.chunks[middle].from_key <= key:
             low = middle
         else:
             high = middle - 1
@@ -47,23 +47,24 @@ cdef inline int32_t chunk_place(Chunk* chunk, int64_t key) noexcept nogil:
             high = middle
     return low
 
-cdef inline Chunk* index_insert_chunk(BookSide* side, int64_t place) noexcept nogil:
-    """A new empty chunk at this place of the index; NULL without memory."""
+cdef inline Chunk* index_insert_chunk(BookSide* side, int64_t place, int64_t from_key) noexcept nogil:
+    """A new empty chunk at this place of the index, for keys from this one on; NULL without memory."""
     cdef Chunk* chunk = <Chunk*>malloc(sizeof(Chunk))
-    cdef Chunk** grown
+    cdef ChunkEntry* grown
     cdef int64_t capacity
     if chunk == NULL:
         return NULL
     if side.chunk_count == side.chunk_capacity:
         capacity = 2 * side.chunk_capacity + 4
-        grown = <Chunk**>realloc(side.chunks, capacity * sizeof(Chunk*))
+        grown = <ChunkEntry*>realloc(side.chunks, capacity * sizeof(ChunkEntry))
         if grown == NULL:
             free(chunk)
             return NULL
         side.chunks = grown
         side.chunk_capacity = capacity
-    memmove(&side.chunks[place + 1], &side.chunks[place], (side.chunk_count - place) * sizeof(Chunk*))
-    side.chunks[place] = chunk
+    memmove(&side.chunks[place + 1], &side.chunks[place], (side.chunk_count - place) * sizeof(ChunkEntry))
+    side.chunks[place].from_key = from_key
+    side.chunks[place].chunk = chunk
     side.chunk_count += 1
     chunk.count = 0
     return chunk
@@ -74,21 +75,23 @@ cdef inline bint index_insert(BookSide* side, Block* block) noexcept nogil:
     cdef int32_t place, half
     cdef Chunk* chunk
     cdef Chunk* upper
-    if side.chunk_count == 0 and index_insert_chunk(side, 0) == NULL:
+    if side.chunk_count == 0 and index_insert_chunk(side, 0, block.key) == NULL:
         return False
     at = index_chunk_for(side, block.key)
-    chunk = side.chunks[at]
+    chunk = side.chunks[at].chunk
     if chunk.count == CHUNK_BLOCKS:
-        upper = index_insert_chunk(side, at + 1)
+        half = CHUNK_BLOCKS // 2
+        upper = index_insert_chunk(side, at + 1, chunk.keys[half])
         if upper == NULL:
             return False
-        half = CHUNK_BLOCKS // 2
         upper.count = chunk.count - half
         memmove(upper.keys, &chunk.keys[half], upper.count * sizeof(int64_t))
         memmove(upper.blocks, &chunk.blocks[half], upper.count * sizeof(Block*))
         chunk.count = half
         if block.key >= upper.keys[0]:
             chunk = upper
+    if block.key < side.chunks[at].from_key:       # below all that there is
+        side.chunks[at].from_key = block.key
     place = chunk_place(chunk, block.key)
     memmove(&chunk.keys[place + 1], &chunk.keys[place], (chunk.count - place) * sizeof(int64_t))
     memmove(&chunk.blocks[place + 1], &chunk.blocks[place], (chunk.count - place) * sizeof(Block*))
@@ -100,7 +103,7 @@ cdef inline bint index_insert(BookSide* side, Block* block) noexcept nogil:
 
 cdef inline void index_remove(BookSide* side, int64_t key) noexcept nogil:
     cdef int64_t at = index_chunk_for(side, key)
-    cdef Chunk* chunk = side.chunks[at]
+    cdef Chunk* chunk = side.chunks[at].chunk
     cdef int32_t place = chunk_place(chunk, key)
     chunk.count -= 1
     side.block_count -= 1
@@ -109,14 +112,14 @@ cdef inline void index_remove(BookSide* side, int64_t key) noexcept nogil:
     if chunk.count == 0:
         free(chunk)
         side.chunk_count -= 1
-        memmove(&side.chunks[at], &side.chunks[at + 1], (side.chunk_count - at) * sizeof(Chunk*))
+        memmove(&side.chunks[at], &side.chunks[at + 1], (side.chunk_count - at) * sizeof(ChunkEntry))
 
 cdef inline Block* index_find(BookSide* side, int64_t key) noexcept nogil:
     cdef Chunk* chunk
     cdef int32_t place
     if side.chunk_count == 0:
         return NULL
-    chunk = side.chunks[index_chunk_for(side, key)]
+    chunk = side.chunks[index_chunk_for(side, key)].chunk
     place = chunk_place(chunk, key)
     return chunk.blocks[place] if place < chunk.count and chunk.keys[place] == key else NULL
 
@@ -128,14 +131,14 @@ cdef inline Block* index_after(BookSide* side, int64_t key) noexcept nogil:
     if side.chunk_count == 0:
         return NULL
     at = index_chunk_for(side, key)
-    chunk = side.chunks[at]
+    chunk = side.chunks[at].chunk
     if side.sign > 0:
         place = chunk_place(chunk, key) - 1
         if place < 0:
             at -= 1
             if at < 0:
                 return NULL
-            chunk = side.chunks[at]
+            chunk = side.chunks[at].chunk
             place = chunk.count - 1
         return chunk.blocks[place]
     place = chunk_place(chunk, key + 1)
@@ -143,7 +146,7 @@ cdef inline Block* index_after(BookSide* side, int64_t key) noexcept nogil:
         at += 1
         if at >= side.chunk_count:
             return NULL
-        chunk = side.chunks[at]
+        chunk = side.chunks[at].chunk
         place = 0
     return chunk.blocks[place]
 
@@ -195,10 +198,10 @@ cdef inline void side_find_best(BookSide* side) noexcept nogil:
         side.best_block = NULL
         return
     if side.sign > 0:
-        chunk = side.chunks[side.chunk_count - 1]
+        chunk = side.chunks[side.chunk_count - 1].chunk
         block = chunk.blocks[chunk.count - 1]
     else:
-        block = side.chunks[0].blocks[0]
+        block = side.chunks[0].chunk.blocks[0]
     side.best_block = block
     side.best_ticks = block.key * 64 + block_best(side, block)
 
@@ -303,7 +306,7 @@ cdef inline void side_close(BookSide* side) noexcept nogil:
     cdef int64_t i
     cdef int32_t j
     for i in range(side.chunk_count):
-        for j in range(side.chunks[i].count):
-            free(side.chunks[i].blocks[j])
-        free(side.chunks[i])
+        for j in range(side.chunks[i].chunk.count):
+            free(side.chunks[i].chunk.blocks[j])
+        free(side.chunks[i].chunk)
     free(side.chunks)

@@ -89,12 +89,16 @@ cdef struct Chunk:                     # a sorted run of blocks
     int64_t keys[64]
     Block* blocks[64]
 
+cdef struct ChunkEntry:                # a chunk in the directory of a side
+    int64_t from_key                   # no key of the chunk is below it, every key of the chunk before is
+    Chunk* chunk
+
 cdef struct BookSide:
     int64_t sign                       # 1: bids, -1: asks; a price is better by sign x price, without a branch
     int64_t best_ticks                 # 0: empty
     Block* best_block
     Block* cache[64]
-    Chunk** chunks                     # sorted; every key of one is below every key of the next
+    ChunkEntry* chunks                 # the directory, sorted
     int64_t chunk_count
     int64_t chunk_capacity
     int64_t block_count
