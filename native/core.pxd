@@ -29,11 +29,10 @@ cdef struct Order:                     # 64 bytes: one cache line, all that matc
     int64_t filled_lots                # filled or decremented: quantity - open
     uint32_t position                  # slot of its account-symbol entry
     uint32_t index_next                # behind it in its bucket of the order index
+    uint32_t account                   # of the entry: its credit is asked for before the entry has come
     uint16_t flags
     uint8_t side
     uint8_t self_trade
-    uint8_t named                      # has a client order id: the cold record is worth a look
-    uint8_t unused[3]
 
 cdef enum:                             # what the engine notes in an order's flags, beside those of the table
     ORDER_FLAGS = 63                   # those of the table
@@ -42,6 +41,7 @@ cdef enum:                             # what the engine notes in an order's fla
     WAITING = 1 << 10                  # for its trigger
     ARMED = 1 << 11                    # and can go off
     TRIGGERED = 1 << 12                # waits in the queue of those that go off next
+    NAMED = 1 << 13                    # has a client order id: the cold record is worth a look
 
 cdef enum:                             # an order's part in its list (MATCH-14)
     LINK_NONE = 0
@@ -50,7 +50,7 @@ cdef enum:                             # an order's part in its list (MATCH-14)
     LINK_EXIT = 3
 
 cdef struct OrderMore:                 # the cold record, at the same slot; a field counts only where the flags say so
-    uint64_t client_order_id           # if the order is `named`
+    uint64_t client_order_id           # if NAMED
     uint32_t client_next               # behind it in its bucket of the client index
     uint32_t siblings[2]               # LINKED: the others of its list that live; of an exit the entry, then the other exit
     int64_t display_lots               # ICEBERG: a whole slice
@@ -231,7 +231,7 @@ cdef struct Position:                  # an account-symbol entry: three cache li
     uint32_t next                      # next entry of the account
     uint32_t own_rate_ppm              # 0: the symbol's
     uint32_t order_count
-    uint32_t reduce_only_orders        # how many of them are reduce-only
+    uint32_t reduce_only_orders        # how many of them are reduce-only, resting or waiting
     uint8_t isolated
     uint8_t visited                    # by the walk or stage that is at work
     uint8_t own_sorted[2]              # by side: the list below happens to stand best first
@@ -339,7 +339,7 @@ cdef inline AccountMore* account_more(Core* core, uint32_t account) noexcept nog
 
 cdef inline uint64_t client_id_of(Core* core, uint32_t slot) noexcept nogil:
     """The client order id of an order; 0: it has none."""
-    return more_at(core, slot).client_order_id if order_at(core, slot).named else 0
+    return more_at(core, slot).client_order_id if order_at(core, slot).flags & NAMED else 0
 
 cdef inline Position* position_at(Core* core, uint32_t slot) noexcept nogil:
     return <Position*>(core.positions.base) + slot

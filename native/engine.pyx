@@ -30,6 +30,7 @@ from native.lifetime cimport core_close, core_open
 from native.liquidation cimport liquidation_drain
 from native.listing cimport list_symbol
 from native.lists cimport place_orders
+from native.lookahead cimport LARGE_VENUE, Lookahead, look_ahead, look_from
 from native.margin cimport (
     PoolValue, available_with, base_rate, cross_value, liquidation_price, pool_value, position_initial,
     position_maintenance, symbol_initial, unrealised, withdrawable,
@@ -179,9 +180,14 @@ cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noe
     return -1
 
 cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
+    """All commands of a batch; in a large venue with a look ahead at what the next ones will touch."""
     cdef const char* end = data + size
     cdef wire_command_header* command = <wire_command_header*>data
+    cdef bint large = core.highest_account >= LARGE_VENUE
+    cdef Lookahead ahead = look_from(command, end if large else data)
     while <char*>command < end and core.fault == 0:
+        if rarely(large):
+            look_ahead(core, &ahead)
         apply_one(core, command)
         command = <wire_command_header*>(<char*>command + command.size)
 

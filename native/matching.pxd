@@ -157,13 +157,14 @@ cdef inline bint surely_bears(Core* core, Position* position, Account* owner, Or
     return not (position.isolated or maker.flags & ORDER_FLAG_REDUCE_ONLY) and credit_has(core, owner, 0)
 
 cdef inline void prefetch_front(Core* core, BookSide* side) noexcept nogil:
-    """Asks for what the next fill on this side will touch: the maker's position, and the order behind it.
+    """Asks for what the next fill on this side will touch: the maker's account and position, and the order behind it.
 
     The maker's own record was asked for when it stood behind the front.
     """
     cdef Order* front
     if side.best_ticks:
         front = order_at(core, book_front(side).head)
+        prefetch(account_at(core, front.account))
         prefetch(position_at(core, front.position))
         prefetch(<char*>position_at(core, front.position) + 64)
         prefetch(order_at(core, front.next))
@@ -212,7 +213,7 @@ cdef inline void fill(
     cdef int64_t value = lots * price * symbol.m
     cdef uint64_t trade_id = core.next_trade_id
     cdef Position* position = taker.position
-    cdef Account* maker_owner = account_at(core, maker_position.account)
+    cdef Account* maker_owner = account_at(core, maker.account)
     cdef Account* owner = account_at(core, position.account)
     cdef int side = taker.side
     cdef int64_t part = 0
@@ -280,7 +281,7 @@ cdef inline apart match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil
                 order_cancel(core, symbol, slot, CANCEL_REASON_REDUCE_ONLY)
                 continue
         if core.risk and rarely(not surely_bears(
-                core, maker_position, account_at(core, maker_position.account), maker)) and not counted_on(core, taker, slot):
+                core, maker_position, account_at(core, maker.account), maker)) and not counted_on(core, taker, slot):
             # the maker's world may have changed since it placed its order
             lots = bearable(core, symbol, maker_position, maker, lots)
             if lots == 0:
@@ -319,7 +320,7 @@ cdef inline bint counts(Core* core, Symbol* symbol, Taker* taker, Position* posi
         return True
     if not position.isolated and available_with(core, position.account, NULL, False) >= 0:
         return not before or loss_at(symbol, maker.side, maker.open_lots, maker.price_ticks) <= 0
-    return not before and position.reduce_only_orders == 0 and maker_bears(
+    return not before and position.reduce_only_orders == position.waiting_reduce_only and maker_bears(
         core, symbol, position, maker.side, maker.open_lots, maker.price_ticks, False) == maker.open_lots
 
 cdef inline bint fill_or_kill(Core* core, Symbol* symbol, Taker* taker, int64_t needed) noexcept nogil:

@@ -22,12 +22,14 @@ cdef extern from *:
         return p == MAP_FAILED ? 0 : p;
     }
     static void memory_release(void* p, size_t bytes) { if (p) munmap(p, bytes); }
+    /* gcc takes a function that only prefetches for one without effect and drops its calls; the empty asm is its effect. */
+    static inline void memory_prefetch(const void* p) { __builtin_prefetch(p); __asm__ volatile ("" : : "r"(p)); }
     static void memory_forget(void* p, size_t bytes) { madvise(p, bytes, MADV_DONTNEED); }
     """
     void* memory_reserve(size_t size) noexcept nogil
     void memory_release(void* p, size_t size) noexcept nogil
     void memory_forget(void* p, size_t size) noexcept nogil
-    void prefetch "__builtin_prefetch" (const void* p) noexcept nogil
+    void prefetch "memory_prefetch" (const void* p) noexcept nogil
 
 cdef struct Slab:
     char* base

@@ -7,7 +7,7 @@ others.  Whatever ends it - a fill, a cancel, an expiry - ends in `order_forget`
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_append, book_remove
 from native.core cimport (
-    ARMED, Core, LINK_ENTRY, LINK_EXIT, LINK_ONE_CANCELS_OTHER, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED,
+    ARMED, Core, LINK_ENTRY, LINK_EXIT, LINK_ONE_CANCELS_OTHER, NAMED, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED,
     TRIGGERED, WAITING, account_at, client_id_of, ensure, more_at, order_at, position_at, reduces, slot_of, symbol_of,
 )
 from native.credit cimport credit_after_leaving, credit_forget
@@ -104,6 +104,7 @@ cdef inline apart slice_taken(Core* core, Symbol* symbol, Position* position, ui
 
 cdef inline apart order_named(Core* core, uint32_t slot, uint64_t client_order_id) noexcept nogil:
     """A new order is known by its client order id, too."""
+    order_at(core, slot).flags |= NAMED
     more_at(core, slot).client_order_id = client_order_id
     client_index_put(core, slot)
 
@@ -121,10 +122,10 @@ cdef inline uint32_t order_new(Core* core, Taker* taker) noexcept nogil:
     ensure(core, slot != 0, FAULT_NO_MEMORY)
     order.order_id = taker.order_id
     order.position = slot_of(core, taker.position)
+    order.account = taker.position.account
     order.flags = taker.flags
     order.side = taker.side
     order.self_trade = taker.self_trade
-    order.named = taker.client_order_id != 0
     order_index_put(core, slot, taker.order_id)
     if taker.client_order_id:
         order_named(core, slot, taker.client_order_id)
@@ -172,7 +173,7 @@ cdef inline void order_forget(Core* core, uint32_t slot) noexcept nogil:
         if order.flags & TIMED:
             core.timer_live -= 1
     order_index_drop(core, slot)
-    if order.named:
+    if order.flags & NAMED:
         client_index_drop(core, slot)
     slab_give(&core.orders, slot)
 
@@ -248,7 +249,7 @@ cdef inline apart cancel_reduce_only(Core* core, Symbol* symbol, Position* posit
 
 cdef inline void cancel_useless_reduce_only(Core* core, Symbol* symbol, Position* position) noexcept nogil:
     """MATCH-11: reduce-only orders whose position is gone or has flipped are cancelled."""
-    if rarely(position.reduce_only_orders | position.waiting_reduce_only):
+    if rarely(position.reduce_only_orders):
         cancel_reduce_only(core, symbol, position)
 
 # ----------------------------------------------------------------------------------------- linked orders

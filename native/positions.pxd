@@ -1,8 +1,8 @@
 """Finding the entry of an account on a symbol.
 
 Theory of operation.  An account's entries form a list by symbol, for whoever asks about all of them.  Most accounts
-trade one symbol, so the first of the list is looked at first; the others are found by a hash table that grows like the
-order index (order_index.pxd).  So an account on a thousand symbols places an order as fast as one on two.
+trade one symbol, so the first of the list is looked at first; the others, and only they, are in a hash table that grows like
+the order index (order_index.pxd).  So an account on a thousand symbols places an order as fast as one on two.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -79,8 +79,11 @@ cdef inline Position* position_ensure(Core* core, uint32_t account, uint32_t sym
     position.account = account
     position.symbol = symbol
     position.next = link[0]
+    if link != &account_at(core, account).first_position:
+        position_index_put(core, slot)
+    elif link[0]:
+        position_index_put(core, link[0])
     link[0] = slot
-    position_index_put(core, slot)
     if account > core.highest_account:
         core.highest_account = account
     return position

@@ -8,7 +8,7 @@ from native.canonical cimport (
     state_account, state_fund, state_head, state_order, state_position, state_remembered,
 )
 from native.core cimport (
-    ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
+    ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
     account_at, account_more, ensure, more_at, order_at, position_at, slot_of, symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, open_add, orders_counted
@@ -131,10 +131,11 @@ cdef inline uint32_t read_order(Core* core, Reader* reader, state_order* record)
     order.position = slot_of(core, entry_for(core, record.account, record.symbol))
     order.side = record.side & 1
     order.self_trade = record.self_trade
+    order.account = record.account
     order.flags = <unsigned short>record.flags
     order_index_put(core, slot, order.order_id)
-    order.named = record.client_order_id != 0
-    if order.named:
+    if record.client_order_id:
+        order.flags |= NAMED
         more.client_order_id = record.client_order_id
         client_index_put(core, slot)
     more.display_lots = record.display_lots

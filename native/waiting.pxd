@@ -140,6 +140,7 @@ cdef inline void waiting_link(Core* core, Position* position, uint32_t slot) noe
     position.order_count += 1
     if reduces_only(order.flags):
         position.waiting_reduce_only += 1
+        position.reduce_only_orders += 1
 
 cdef inline void waiting_unlink(Core* core, Position* position, uint32_t slot) noexcept nogil:
     cdef Order* order = order_at(core, slot)
@@ -154,6 +155,7 @@ cdef inline void waiting_unlink(Core* core, Position* position, uint32_t slot) n
     position.order_count -= 1
     if reduces_only(order.flags):
         position.waiting_reduce_only -= 1
+        position.reduce_only_orders -= 1
     order.flags &= ~WAITING
 
 cdef inline void waiting_leave(Core* core, Symbol* symbol, Position* position, uint32_t slot) noexcept nogil:

@@ -164,6 +164,7 @@ ROOMS = [
     ),
     *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations"),
     *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
+    "lookahead",
     *("engine", "codec"),
 ]
 
