@@ -14,6 +14,7 @@ cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
     CHUNK_BLOCKS = 64      # block keys of one chunk of a side's index
     BLOCK_CACHE = 64       # recently used blocks of a side, by key modulo this
+    LARGE_VENUE = 4096     # account number from which on a venue does not fit the caches, and prefetching pays
     OPEN_CHUNK = 4096      # slots of one chunk of a symbol's open positions
 
 # ---------------------------------------------------------------------------------------------- orders

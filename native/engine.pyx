@@ -21,7 +21,7 @@ from native.canonical cimport (
     Writer, account_is_default, order_record, position_is_default, state_order, write_state,
 )
 from native.core cimport (
-    WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
+    LARGE_VENUE, WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
     symbol_at,
 )
 from native.events cimport event_rejected
@@ -30,7 +30,7 @@ from native.lifetime cimport core_close, core_open
 from native.liquidation cimport liquidation_drain
 from native.listing cimport list_symbol
 from native.lists cimport place_orders
-from native.lookahead cimport LARGE_VENUE, Lookahead, look_ahead, look_from
+from native.lookahead cimport Lookahead, look_ahead, look_from
 from native.margin cimport (
     PoolValue, available_with, base_rate, cross_value, liquidation_price, pool_value, position_initial,
     position_maintenance, symbol_initial, unrealised, withdrawable,

@@ -15,7 +15,6 @@ from native.order_index cimport bucket_of
 from native.wire cimport *
 
 cdef enum:
-    LARGE_VENUE = 4096                 # account numbers from which on looking ahead pays
     DISTANCE = 2                       # commands between one link and the next
 
 cdef inline uint64_t named_order(wire_command_header* header) noexcept nogil:
