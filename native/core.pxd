@@ -14,7 +14,8 @@ cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
     CHUNK_BLOCKS = 64      # block keys of one chunk of a side's index
     BLOCK_CACHE = 64       # recently used blocks of a side, by key modulo this
-    LARGE_VENUE = 4096     # account number from which on a venue does not fit the caches, and prefetching pays
+    MANY_ACCOUNTS = 4096   # account number from which on a venue does not fit the caches, and prefetching pays
+    MANY_ORDERS = 16384    # orders at once, from which on it does not
     OPEN_CHUNK = 4096      # slots of one chunk of a symbol's open positions
 
 # ---------------------------------------------------------------------------------------------- orders
@@ -331,6 +332,10 @@ cdef struct Core:
 
 cdef inline Order* order_at(Core* core, uint32_t slot) noexcept nogil:
     return <Order*>(core.orders.base) + slot
+
+cdef inline bint is_large(Core* core) noexcept nogil:
+    """Whether the venue has outgrown the caches."""
+    return core.highest_account >= MANY_ACCOUNTS or core.orders.used >= MANY_ORDERS
 
 cdef inline OrderMore* more_at(Core* core, uint32_t slot) noexcept nogil:
     return <OrderMore*>(core.orders_more.base) + slot

@@ -21,7 +21,7 @@ from native.canonical cimport (
     Writer, account_is_default, order_record, position_is_default, state_order, write_state,
 )
 from native.core cimport (
-    LARGE_VENUE, WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, order_at, pool_of, position_at,
+    WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, is_large, order_at, pool_of, position_at,
     symbol_at,
 )
 from native.events cimport event_rejected
@@ -183,7 +183,7 @@ cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil
     """All commands of a batch; in a large venue with a look ahead at what the next ones will touch."""
     cdef const char* end = data + size
     cdef wire_command_header* command = <wire_command_header*>data
-    cdef bint large = core.highest_account >= LARGE_VENUE
+    cdef bint large = is_large(core)
     cdef Lookahead ahead = look_from(command, end if large else data)
     while <char*>command < end and core.fault == 0:
         if rarely(large):

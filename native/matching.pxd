@@ -10,7 +10,7 @@ from native.bankruptcy cimport (
 )
 from native.book cimport better, book_front, book_level, book_next_price, book_reduce, crosses
 from native.core cimport (
-    LARGE_VENUE, Account, BookSide, Core, Level, Order, Position, Symbol, account_at, account_more, client_id_of, more_at, order_at,
+    Account, BookSide, Core, Level, Order, Position, Symbol, account_at, account_more, client_id_of, is_large, more_at, order_at,
     position_at, reducible_lots,
 )
 from native.credit cimport credit_after_fill, credit_bears, credit_forget, credit_has, credit_pays
@@ -162,7 +162,7 @@ cdef inline void prefetch_front(Core* core, BookSide* side) noexcept nogil:
     The maker's own record was asked for when it stood behind the front.
     """
     cdef Order* front
-    if rarely(core.highest_account >= LARGE_VENUE) and side.best_ticks:
+    if rarely(is_large(core)) and side.best_ticks:
         front = order_at(core, book_front(side).head)
         prefetch(account_at(core, front.account))
         prefetch(position_at(core, front.position))
