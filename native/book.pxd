@@ -21,29 +21,31 @@ cdef extern from *:
 
 # ------------------------------------------------------------------------------------- index of blocks
 
-# Both searches are written without a branch on the keys: where hostile prices lead is a coin's toss.
-
 cdef inline int64_t index_chunk_for(BookSide* side, int64_t key) noexcept nogil:
     """The last chunk that begins at or before key, or 0.  The directory says where each begins: no chunk is touched."""
-    cdef int64_t place = 0
-    cdef int64_t left = side.chunk_count
-    cdef int64_t half
-    while left > 1:
-        half = left >> 1
-        place += half * (side.chunks[place + half].from_key <= key)
-        left -= half
-    return place
+    cdef int64_t low = 0
+    cdef int64_t high = side.chunk_count - 1
+    cdef int64_t middle
+    while low < high:
+        middle = (low + high + 1) // 2
+        if side.chunks[middle].from_key <= key:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 cdef inline int32_t chunk_place(Chunk* chunk, int64_t key) noexcept nogil:
     """How many keys of the chunk are below key."""
-    cdef int32_t place = 0
-    cdef int32_t left = chunk.count
-    cdef int32_t half
-    while left > 1:
-        half = left >> 1
-        place += half * (chunk.keys[place + half - 1] < key)
-        left -= half
-    return place + (left == 1 and chunk.keys[place] < key)
+    cdef int32_t low = 0
+    cdef int32_t high = chunk.count
+    cdef int32_t middle
+    while low < high:
+        middle = (low + high) // 2
+        if chunk.keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 cdef inline Chunk* index_insert_chunk(BookSide* side, int64_t place, int64_t from_key) noexcept nogil:
     """A new empty chunk at this place of the index, for keys from this one on; NULL without memory."""

@@ -8,10 +8,8 @@ is changed: a wrong guess costs nothing but its prefetch.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
-from native.book cimport book_front, index_find
-from native.core cimport (
-    BLOCK_CACHE, Block, BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, symbol_at, symbol_of,
-)
+from native.book cimport book_front
+from native.core cimport BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, symbol_at
 from native.memory cimport prefetch
 from native.order_index cimport bucket_of
 from native.wire cimport *
@@ -59,25 +57,10 @@ cdef inline void prefetch_third_link(Core* core, wire_command_header* header) no
         prefetch_position(position_at(core, order.position))
         prefetch(order_at(core, order.next))
         prefetch(order_at(core, order.previous))
-        prefetch_level(core, order)
     elif header.type == COMMAND_PLACE_ORDER and header.size >= sizeof(wire_place_order) \
             and header.account <= MAX_ACCOUNT and (<wire_place_order*>header).side <= SIDE_SELL:
         prefetch_own_tail(core, <wire_place_order*>header)
         prefetch_maker(core, <wire_place_order*>header)
-
-cdef inline void prefetch_level(Core* core, Order* order) noexcept nogil:
-    """The level of an order, where the side is too wide for its blocks to be warm."""
-    cdef Symbol* symbol = symbol_of(core, position_at(core, order.position))
-    cdef BookSide* side
-    cdef Block* block
-    if symbol == NULL:                 # a wrong guess: slot 0 is nobody's
-        return
-    side = &symbol.sides[order.side & 1]
-    if side.block_count > BLOCK_CACHE:
-        block = index_find(side, order.price_ticks >> 6)
-        if block != NULL:
-            prefetch(block)
-            prefetch(&block.levels[order.price_ticks & 63])
 
 cdef inline void prefetch_own_tail(Core* core, wire_place_order* c) noexcept nogil:
     """The account's last order of the side, behind which the new one is linked."""
