@@ -9,7 +9,7 @@ is changed: a wrong guess costs nothing but its prefetch.
 
 from libc.stdint cimport uint32_t, uint64_t
 from native.book cimport book_front
-from native.core cimport BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, symbol_at
+from native.core cimport BookSide, Core, Order, Position, Symbol, account_at, order_at, position_at, prefetch_position, symbol_at
 from native.memory cimport prefetch
 from native.order_index cimport bucket_of
 from native.wire cimport *
@@ -27,10 +27,6 @@ cdef inline uint64_t named_order(wire_command_header* header) noexcept nogil:
 cdef inline uint32_t slot_ahead(Core* core, uint64_t order_id) noexcept nogil:
     """The first slot of the order's bucket: nearly always the order."""
     return bucket_of(&core.order_index, order_id)[0]
-
-cdef inline void prefetch_position(Position* position) noexcept nogil:
-    prefetch(position)
-    prefetch(<char*>position + 64)
 
 cdef inline void prefetch_first_link(Core* core, wire_command_header* header) noexcept nogil:
     """The account, and where the index would have the order."""
@@ -81,6 +77,13 @@ cdef inline wire_command_header* command_behind(wire_command_header* command, co
     """The command after this one; behind the last one, the end stays the end."""
     return <wire_command_header*>(<char*>command + command.size) if <char*>command < end else command
 
+cdef inline wire_command_header* link_behind(wire_command_header* command, const char* end) noexcept nogil:
+    """The command that is DISTANCE commands behind this one, or the end."""
+    cdef int _i
+    for _i in range(DISTANCE):
+        command = command_behind(command, end)
+    return command
+
 # Where the links of later commands are asked for.
 cdef struct Lookahead:
     const char* end
@@ -91,17 +94,10 @@ cdef struct Lookahead:
 cdef inline Lookahead look_from(wire_command_header* command, const char* end) noexcept nogil:
     """The three places, DISTANCE commands from each other."""
     cdef Lookahead ahead
-    cdef int _i
     ahead.end = end
-    ahead.third = command
-    for _i in range(DISTANCE):
-        ahead.third = command_behind(ahead.third, end)
-    ahead.second = ahead.third
-    for _i in range(DISTANCE):
-        ahead.second = command_behind(ahead.second, end)
-    ahead.first = ahead.second
-    for _i in range(DISTANCE):
-        ahead.first = command_behind(ahead.first, end)
+    ahead.third = link_behind(command, end)
+    ahead.second = link_behind(ahead.third, end)
+    ahead.first = link_behind(ahead.second, end)
     return ahead
 
 cdef inline void look_ahead(Core* core, Lookahead* ahead) noexcept nogil:

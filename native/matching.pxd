@@ -10,8 +10,8 @@ from native.bankruptcy cimport (
 )
 from native.book cimport better, book_front, book_level, book_next_price, book_reduce, crosses
 from native.core cimport (
-    Account, BookSide, Core, Level, Order, Position, Symbol, account_at, account_more, client_id_of, is_large, more_at, order_at,
-    position_at, reducible_lots,
+    Account, BookSide, Core, Level, Order, Position, Symbol, account_at, account_more, client_id_of, is_large, more_at,
+    order_at, position_at, prefetch_position, reducible_lots,
 )
 from native.credit cimport credit_after_fill, credit_bears, credit_forget, credit_has, credit_pays
 from native.events cimport event_order_reduced
@@ -165,8 +165,7 @@ cdef inline void prefetch_front(Core* core, BookSide* side) noexcept nogil:
     if rarely(is_large(core)) and side.best_ticks:
         front = order_at(core, book_front(side).head)
         prefetch(account_at(core, front.account))
-        prefetch(position_at(core, front.position))
-        prefetch(<char*>position_at(core, front.position) + 64)
+        prefetch_position(position_at(core, front.position))
         prefetch(order_at(core, front.next))
 
 cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
