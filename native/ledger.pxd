@@ -5,10 +5,10 @@ conservation of money can be read off one page.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport malloc, realloc
+from libc.stdlib cimport realloc
+from native.bands cimport bands_stale_both, bands_stale_pool, open_add, open_remove
 from native.core cimport (
-    OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, sign_of,
-    slot_of,
+    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, sign_of,
 )
 from native.credit cimport credit_forget
 from native.events cimport event_new
@@ -81,45 +81,6 @@ cdef inline void fund_move(Core* core, uint32_t fund, uint32_t symbol, int cause
     e.cause = <unsigned char>cause
     e.change_atoms = change_atoms
     e.balance_atoms = state.balance_atoms
-
-# ----------------------------------------------------------------------------------- the open positions
-
-cdef inline bint open_chunk_new(Symbol* symbol) noexcept nogil:
-    """Room for another chunk of open positions; False without memory.  Growth copies the directory of chunks alone."""
-    cdef uint32_t* chunk
-    cdef uint32_t** grown
-    if symbol.open_chunk_count == symbol.open_chunk_capacity:
-        grown = <uint32_t**>realloc(symbol.open_chunks, (2 * symbol.open_chunk_capacity + 4) * sizeof(uint32_t*))
-        if grown == NULL:
-            return False
-        symbol.open_chunks = grown
-        symbol.open_chunk_capacity = 2 * symbol.open_chunk_capacity + 4
-    chunk = <uint32_t*>malloc(OPEN_CHUNK * sizeof(uint32_t))
-    if chunk == NULL:
-        return False
-    symbol.open_chunks[symbol.open_chunk_count] = chunk
-    symbol.open_chunk_count += 1
-    return True
-
-cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    if symbol.open_count == symbol.open_chunk_count * OPEN_CHUNK and not open_chunk_new(symbol):
-        ensure(core, False, FAULT_NO_MEMORY)
-        return
-    open_slot(symbol, symbol.open_count)[0] = slot_of(core, position)
-    symbol.open_count += 1
-    position.open_place = <uint32_t>symbol.open_count
-    if not position.isolated:
-        account_at(core, position.account).cross_positions += 1
-
-cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    cdef uint32_t place = position.open_place - 1
-    cdef uint32_t last = open_slot(symbol, symbol.open_count - 1)[0]
-    open_slot(symbol, place)[0] = last
-    position_at(core, last).open_place = place + 1
-    symbol.open_count -= 1
-    position.open_place = 0
-    if not position.isolated:
-        account_at(core, position.account).cross_positions -= 1
 
 # ----------------------------------------------------------------------------------------- open orders
 
@@ -229,6 +190,7 @@ cdef inline int64_t settle_position(
 ) noexcept nogil:
     """Applies a fill's lots and value to a position: reduces, opens, or both for a flip; returns what was realised."""
     cdef int64_t closable = -position.position_lots * sign_of(side)
+    bands_stale_both(core, owner, position)
     if closable <= 0:
         open_position(core, symbol, position, owner, side, lots, value_atoms)
         return 0
@@ -246,6 +208,7 @@ cdef inline void release_isolated(Core* core, Position* position) noexcept nogil
 cdef inline void move_to_pool(Core* core, Position* position, int64_t change_atoms) noexcept nogil:
     """Adds money to (or takes it from) the pool that a position belongs to."""
     credit_forget(account_at(core, position.account))
+    bands_stale_pool(core, position)
     if position.isolated:
         position.margin_atoms += change_atoms
     else:

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
+from native.bands cimport bands_draw, bands_stale_pool, open_add
 from native.book cimport book_append
 from native.canonical cimport (
     state_account, state_fund, state_head, state_order, state_position, state_remembered,
@@ -11,7 +12,7 @@ from native.core cimport (
     ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
     account_at, account_more, ensure, more_at, order_at, position_at, slot_of, symbol_at, symbol_of,
 )
-from native.ledger cimport fund_make_room, open_add, orders_counted
+from native.ledger cimport fund_make_room, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
@@ -111,6 +112,7 @@ cdef inline int read_position(Core* core, Reader* reader) except -1:
         symbol.gross_lots += iabs(record.position_lots)
         symbol.gross_entry_atoms += iabs(record.entry_value_atoms)
         open_add(core, symbol, position)
+        bands_stale_pool(core, position)
     return 0
 
 cdef inline uint32_t read_order(Core* core, Reader* reader, state_order* record) except 0:
@@ -300,4 +302,5 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_remembered(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
+    bands_draw(core)
     return 0
