@@ -2,15 +2,15 @@
 
     pip install -e ".[peers]" && python benchmarks/peers.py [--messages 1000000] [--rounds 5] [--json]
 
-* Liquibook (C++): its order book, compiled here from the headers that its Python package brings, with a few lines around
-  it (`peers/liquibook.cpp`).  Matching alone.
-* bourse (Rust, called from Python): its order book, one call a message and one that sets the time, without which orders
-  at one price would overwrite each other.  Matching alone.
-* the core in batches of 256 records, matching alone and with margin; and the core called from Python once a message, the
-  record packed by that call, with margin.
+* Liquibook (C++): its order book, compiled here from the headers that its Python package brings, with a few lines
+  around it (`peers/liquibook.cpp`).  Matching alone.
+* bourse (Rust, called from Python): its order book, one call a message and one that sets the time, without which
+  orders at one price would overwrite each other.  Matching alone.
+* the core in batches of 256 records, matching alone and with margin; and the core called from Python once a message,
+  the record packed by that call, with margin.
 
-What each of them is not asked to do, the others do not get credit for: the peers keep no accounts, no margin, no journal
-of events.  An immediate-or-cancel order is, for bourse, an order and its cancel.
+The peers keep no accounts, no margin and no journal of events.  An immediate-or-cancel order is, for bourse, an order
+and its cancel.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def measure(options: argparse.Namespace) -> measuring.Report:
         notes=[
             versions,
             "trades, volume, best prices (and resting orders, of all but bourse) are as wanted",
-            "the last column is to the core with margin, driven in the same way: batches for C++, single calls for Python",
+            "the last column: to the core with margin, driven alike (batches for C++, single calls for Python)",
         ],
     )
 
