@@ -3,11 +3,12 @@
     python benchmarks/mark_ticks.py [--quick] [--json]
 
 Every account has a position in each of its symbols, half of them long: one isolated pool, or a cross pool of one or of
-four positions.  `far` are 20 percent and more from liquidation, `near` 0.6 to 4 percent.  `walking`: the marks
-of all symbols take turns in steps of up to 0.05 percent and stay within 0.5 percent of where they began, so nobody is
-liquidated.  `trading` is the same with a hundred trades between two marks, whose time is part of the tick's.  `parting`:
-half of the marks rise by 4 percent and the others fall by as much, so bands are left, and nobody is liquidated because
-the positions of a pool offset each other.  `falling`: all marks fall by 2 percent, and who is liquidated finds a buyer.
+four positions.  `far` are 20 percent and more from liquidation, `near` 0.6 to 4 percent.  `walking`: the marks of all
+symbols take turns in steps of up to 0.05 percent and stay within 0.5 percent of where they began, so nobody is
+liquidated.  `trading` is the same with a hundred trades between two marks, whose time is part of the tick's.
+`parting`: half of the marks rise by 4 percent and the others fall by as much, so bands are left, and nobody is
+liquidated because the positions of a pool offset each other.  `falling`: all marks fall by 2 percent, and who is
+liquidated finds a buyer.
 
 Both ways run in turns on copies of one venue, in one process, and must give the same events and the same state.
 """
@@ -211,7 +212,9 @@ def measure(options: argparse.Namespace) -> measuring.Report:
     floors, rows = [], []
     for case in cases(sizes):
         floors.append(floor.run())
-        rows.append(run_case(case, min(1000, max(40, 20_000_000 // case.positions)), options.rounds))
+        rows.append(
+            run_case(case, min(1000, max(40, 20_000_000 // case.positions)), options.rounds)
+        )
     return measuring.Report(
         title="Mark ticks",
         rows=rows,

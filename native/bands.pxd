@@ -38,8 +38,8 @@ cdef extern from *:
     #define BAND_ALWAYS INT64_MAX
     #define BAND_FAR ((int64_t)1 << 61)
     """
-    const int64_t ALWAYS "BAND_ALWAYS" # the end of a band that every mark has left
-    const int64_t FAR "BAND_FAR"       # more than any notional
+    const int64_t ALWAYS "BAND_ALWAYS"     # the end of a band that every mark has left
+    const int64_t FAR "BAND_FAR"           # more than any notional
 
 # ------------------------------------------------------------------------------------ the open positions
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
-
 from exchange._native.engine import Engine
+
 from exchange.bench.core import in_batches, packer
 from exchange.protocol import messages, records, schema
 
@@ -21,7 +21,9 @@ MODE = packer("set_margin_mode", "account", "symbol", "margin_mode", "initial_ma
 MARGIN = packer("change_isolated_margin", "account", "symbol", "change_atoms")
 MARK = packer("set_mark", "symbol", "price_ticks")
 FUNDING = packer("settle_funding", "symbol", "payment_atoms_per_lot")
-PLACE = packer("place_order", "account", "symbol", "side", "price_ticks", "qty_lots", "time_in_force")
+PLACE = packer(
+    "place_order", "account", "symbol", "side", "price_ticks", "qty_lots", "time_in_force"
+)
 STATE = packer("set_symbol_state", "symbol", "state")
 IOC = schema.TimeInForce.IOC
 MARK_TICKS = 10_000
