@@ -163,8 +163,8 @@ ROOMS = [
         "order_life",
     ),
     *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations"),
-    *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
-    "lookahead",
+    *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
+    *("restore", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 
