@@ -200,10 +200,14 @@ def run_case(case: Case, ticks: int, rounds: int) -> measuring.Row:
 
 
 def cases(sizes: tuple[int, ...]) -> list[Case]:
-    found = [Case(k, d, n) for k in KINDS for d in RATES for n in sizes]
-    found += [Case(k, "near", n, "trading") for k in ("cross", "isolated") for n in sizes[:3]]
-    found += [Case("cross of 4", "near", n, "parting") for n in sizes[:3]]
-    return found + [Case(k, "near", n, "falling") for k in KINDS for n in sizes[:3]]
+    """What is measured; ``sizes`` are numbers of positions on a symbol."""
+    some = sizes[:3]
+    found = [Case(kind, "near", n) for kind in KINDS for n in sizes]
+    found += [Case(kind, "far", some[-1]) for kind in KINDS]
+    found += [Case("isolated", "near", some[-1], "trading")]
+    found += [Case("cross", "near", n, "trading") for n in some]
+    found += [Case("cross of 4", "near", n, "parting") for n in some]
+    return found + [Case(kind, "near", some[-1], "falling") for kind in KINDS]
 
 
 def measure(options: argparse.Namespace) -> measuring.Report:
