@@ -163,6 +163,7 @@ ROOMS = [
         "order_life",
     ),
     *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations"),
+    "collateral",
     *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
     "lookahead",
     *("engine", "codec"),

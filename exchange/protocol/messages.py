@@ -18,6 +18,7 @@ import msgspec
 from exchange.protocol.schema import (
     BalanceCause,
     CancelReason,
+    CollateralCause,
     FillRole,
     FundCause,
     LiquidationMode,
@@ -296,6 +297,53 @@ class SetStpGroup(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # the account that acts; 0 for the operator
     member_account: int  # the account
     stp_group: int = 0  # number of the group; 0: none
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ListAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Lists an asset that may back cross positions, or gives a listed one another haircut
+    (COLL-01).
+    """
+
+    number: ClassVar[int] = 31
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    name: str  # up to 16 bytes of UTF-8, for people
+    unit_parts: int  # parts in one unit, 10^8 for bitcoin in satoshi; cannot change
+    haircut_ppm: int  # of its value, what does not count
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAssetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """Moves the price of a collateral asset and checks whoever counts on it (COLL-02)."""
+
+    number: ClassVar[int] = 32
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms of the settlement asset for one unit
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ChangeCollateral(Message, frozen=True, kw_only=True, gc=False):
+    """Brings a collateral asset in, or takes it out (COLL-03)."""
+
+    number: ClassVar[int] = 33
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    change_parts: int  # positive: in; negative: out
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMultiAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count for its cross pool (COLL-02)."""
+
+    number: ClassVar[int] = 34
+    account: int = 0  # the account that acts; 0 for the operator
+    enabled: int  # 1: they count; 0: they only lie there
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -684,6 +732,49 @@ class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
     stp_group: int  # number of the group; 0: none
 
 
+class AssetListed(Message, frozen=True, kw_only=True, gc=False):
+    """A collateral asset as it counts from now on."""
+
+    number: ClassVar[int] = 176
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    name: str  # as listed
+    unit_parts: int  # parts in one unit
+    haircut_ppm: int  # of its value, what does not count
+
+
+class AssetPriceChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The price of a collateral asset moved."""
+
+    number: ClassVar[int] = 177
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms for one unit
+
+
+class CollateralChanged(Message, frozen=True, kw_only=True, gc=False):
+    """What the account holds of a collateral asset changed."""
+
+    number: ClassVar[int] = 178
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    cause: int  # why
+    change_parts: int  # signed
+    parts: int  # what is held afterwards
+
+
+class MultiAssetSet(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count from now on."""
+
+    number: ClassVar[int] = 179
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    enabled: int  # 1: they count
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -702,6 +793,10 @@ Command: TypeAlias = (
     | SetSymbolState
     | SetCountdown
     | SetStpGroup
+    | ListAsset
+    | SetAssetPrice
+    | ChangeCollateral
+    | SetMultiAsset
 )
 
 
@@ -734,6 +829,10 @@ Event: TypeAlias = (
     | AuctionUncrossed
     | CountdownSet
     | StpGroupSet
+    | AssetListed
+    | AssetPriceChanged
+    | CollateralChanged
+    | MultiAssetSet
 )
 
 
@@ -755,6 +854,10 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     15: SetSymbolState,
     16: SetCountdown,
     17: SetStpGroup,
+    31: ListAsset,
+    32: SetAssetPrice,
+    33: ChangeCollateral,
+    34: SetMultiAsset,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -785,6 +888,10 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     153: AuctionUncrossed,
     154: CountdownSet,
     155: StpGroupSet,
+    176: AssetListed,
+    177: AssetPriceChanged,
+    178: CollateralChanged,
+    179: MultiAssetSet,
 }
 
 __all__ = [
@@ -793,6 +900,8 @@ __all__ = [
     "Accepted",
     "AdvanceTime",
     "AmendOrder",
+    "AssetListed",
+    "AssetPriceChanged",
     "AuctionIndicated",
     "AuctionUncrossed",
     "BalanceCause",
@@ -801,7 +910,10 @@ __all__ = [
     "CancelAll",
     "CancelOrder",
     "CancelReason",
+    "ChangeCollateral",
     "ChangeIsolatedMargin",
+    "CollateralCause",
+    "CollateralChanged",
     "Command",
     "CountdownSet",
     "DeficitUncovered",
@@ -820,12 +932,14 @@ __all__ = [
     "LiquidationOrder",
     "LiquidationSettled",
     "LiquidationStarted",
+    "ListAsset",
     "ListMode",
     "ListSymbol",
     "MarginMode",
     "MarginModeChanged",
     "MarkChanged",
     "Message",
+    "MultiAssetSet",
     "OrderAmended",
     "OrderCancelled",
     "OrderEntry",
@@ -842,9 +956,11 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetAssetPrice",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetMultiAsset",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

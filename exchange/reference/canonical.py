@@ -10,11 +10,12 @@ import struct
 from collections.abc import Iterator
 
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT
+from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy
 from exchange.reference.order import LinkRole, Order
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
-MAGIC = b"PXS2"
+MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
 SYMBOL = struct.Struct("<qqB")
@@ -23,6 +24,8 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
 ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+ASSET = struct.Struct("<I16sqIq")
+COLLATERAL = struct.Struct("<IIq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -54,7 +57,28 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(resting)), COUNT.pack(len(waiting)), *resting, *waiting]
     remembered = [REMEMBERED.pack(a.number, *order) for a in accounts for order in a.remembered]
     parts += [COUNT.pack(len(remembered)), *remembered]
+    parts += pack_collateral(state)
     return b"".join(parts)
+
+
+def pack_collateral(state: State) -> list[bytes]:
+    """Part 12: the assets, who counts on them, and who holds what."""
+    assets = [
+        ASSET.pack(a.number, a.name, a.unit_parts, a.haircut_ppm, a.price_atoms)
+        for a in state.assets.values()
+    ]
+    accounts = state.accounts.values()
+    counting = [COUNT.pack(account.number) for account in accounts if account.multi_asset]
+    held = [
+        COLLATERAL.pack(account.number, number, holding.parts)
+        for account in accounts
+        for number, holding in account.holdings.items()
+    ]
+    return [
+        part
+        for records in (assets, counting, held)
+        for part in (COUNT.pack(len(records)), *records)
+    ]
 
 
 def is_noted(state: State, account: Account) -> bool:
@@ -183,12 +207,26 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         account, *known = reader.unpack(REMEMBERED)
         state.account(account).remembered.append(Remembered(*known))
+    restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_collateral(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, name, unit_parts, haircut_ppm, price_atoms = ASSET.unpack(reader.take(ASSET.size))
+        state.assets[number] = Asset(number, name, unit_parts, haircut_ppm, price_atoms)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).multi_asset = True
+    for _ in reader.repeat():
+        account, number, parts = reader.unpack(COLLATERAL)
+        asset = state.assets[number]
+        asset.held_parts += parts
+        state.account(account).holdings[number] = Holding(asset, parts)
 
 
 def restore_account(state: State, values: tuple[int, ...]) -> None:
