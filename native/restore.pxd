@@ -9,8 +9,9 @@ from native.canonical cimport (
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
-    ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
-    account_at, account_more, ensure, more_at, order_at, position_at, slot_of, symbol_at, symbol_of,
+    ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
+    Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
+    symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, open_add, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy

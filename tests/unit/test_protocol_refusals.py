@@ -27,6 +27,8 @@ from exchange.protocol.messages import (
 
 native: Any = importlib.import_module("exchange._native.codec")
 
+LAST_EVENT = max(message.number for message in schema.EVENTS)
+
 both_decoders = pytest.mark.parametrize(
     "decode", [native.decode_commands, wire.decode_commands_python], ids=["native", "python"]
 )
