@@ -174,8 +174,8 @@ ROOMS = [
         "operations",
         "collateral",
     ),
-    *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
-    "lookahead",
+    *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
+    *("restore", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 

@@ -39,6 +39,7 @@ from exchange.reference import (
     operations,
     orders,
     placing,
+    policies,
     states,
     times,
     triggers,
@@ -75,13 +76,14 @@ HANDLERS: dict[str, Handler] = {
     "change_collateral": collateral.change_collateral,
     "set_multi_asset": collateral.set_multi_asset,
 }
-#: Commands that are read from their bytes, which the canonical state keeps or compares.
-RAW_HANDLERS: dict[int, Callable[[Context, bytes], None]] = {
+
+
+#: Commands whose body is part of the canonical state as given, or is read where its brackets are.
+READ_RAW: dict[int, Callable[[Context, bytes], None]] = {
     operations.LIST_SYMBOL: operations.list_symbol,
+    policies.SET_BRACKETS: policies.set_brackets,
     collateral.LIST_ASSET: collateral.list_asset,
 }
-
-
 HANDLER_BY_NUMBER = {COMMAND_BY_NAME[name].number: handle for name, handle in HANDLERS.items()}
 
 
@@ -151,8 +153,8 @@ class ReferenceEngine:
             account = 0  # the operator's commands are nobody's
         if message is None or not is_right_size(number, record):
             ctx.reject(number, account, RejectReason.MALFORMED_COMMAND)
-        elif number in RAW_HANDLERS:
-            RAW_HANDLERS[number](ctx, record[HEADER.size :])
+        elif number in READ_RAW:
+            READ_RAW[number](ctx, record[HEADER.size :])
         else:
             HANDLER_BY_NUMBER[number](ctx, COMMAND_CODECS[number].unpack(record))
         triggers.settle_down(ctx)
