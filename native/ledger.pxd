@@ -7,12 +7,11 @@ conservation of money can be read off one page.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from native.bands cimport bands_stale_both, bands_stale_pool, open_add, open_remove
-from native.core cimport (
-    Account, Core, FundState, Order, Position, Symbol, account_at, ensure, sign_of,
-)
+from native.core cimport Account, Core, FundState, Order, Position, Symbol, account_at, ensure, sign_of
 from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
+from native.memory cimport ids_add
 from native.units cimport apart_int64, iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
 from native.wire cimport *
 
@@ -82,6 +81,11 @@ cdef inline void fund_move(Core* core, uint32_t fund, uint32_t symbol, int cause
     e.change_atoms = change_atoms
     e.balance_atoms = state.balance_atoms
 
+cdef inline void note_debt(Core* core, Account* owner, uint32_t account) noexcept nogil:
+    """The wallet may be below zero with no cross position left: assets that count fill it when the command ends (COLL-04)."""
+    if rarely(owner.collateral_atoms != 0) and not owner.may_owe:
+        owner.may_owe = ids_add(&core.debtors, account)
+
 # ----------------------------------------------------------------------------------------- open orders
 
 cdef inline void orders_counted(
@@ -118,10 +122,12 @@ cdef inline int64_t reduce_position(
     elif liquidated:
         position.margin_atoms += realised
     elif lots == size:
+        note_debt(core, owner, position.account)       # the fee is still to come
         owner.wallet_atoms += position.margin_atoms + realised
         ensure(core, position.margin_atoms + realised >= 0, FAULT_NEGATIVE_MARGIN)
         position.margin_atoms = 0
     else:
+        note_debt(core, owner, position.account)
         share = share_floor(position.margin_atoms, lots, size)
         net = share + realised
         if net >= 0:
@@ -132,6 +138,8 @@ cdef inline int64_t reduce_position(
     if rarely(position.position_lots == 0):
         ensure(core, position.entry_value_atoms == 0, FAULT_ENTRY_WITHOUT_POSITION)
         open_remove(core, symbol, position)
+        if not position.isolated:
+            note_debt(core, owner, position.account)
     return realised
 
 cdef inline void open_position(
@@ -150,6 +158,7 @@ cdef inline void open_position(
         moved = wallet_pays(core, position.account, want, 0)
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
+        note_debt(core, owner, position.account)
 
 cdef inline int64_t payable_fee(
     Core* core, Symbol* symbol, Position* position, int side, int64_t fee_atoms, int64_t kept_atoms
