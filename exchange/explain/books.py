@@ -2,6 +2,7 @@
 
 An event says what it left behind: wallet, isolated margin, position, entry value, a fund's balance.  These books keep
 that and nothing else, so what they say of a change is independent of the amounts that the same events say were paid.
+What collateral assets count for is no balance: the engine's own figures of a pool say it (`follow`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,16 @@ class Standing(msgspec.Struct, frozen=True):
     equity_atoms: int
     maintenance_atoms: int
 
+    def less(self, other: Standing) -> Standing:
+        return Standing(
+            self.equity_atoms - other.equity_atoms, self.maintenance_atoms - other.maintenance_atoms
+        )
+
+    def plus(self, other: Standing) -> Standing:
+        return Standing(
+            self.equity_atoms + other.equity_atoms, self.maintenance_atoms + other.maintenance_atoms
+        )
+
 
 class Books:
     """Balances and positions of everybody, after every event."""
@@ -47,6 +58,7 @@ class Books:
         self.symbols: dict[int, Symbol] = {}
         self.funds: dict[int, int] = {}
         self.fees_atoms = 0
+        self.assets: dict[int, tuple[str, int]] = {}  # name, parts of a unit
         self._feeders: dict[int, Callable[[Any], None]] = {
             EVENT_BY_NAME[name].number: feeder
             for name, feeder in {
@@ -56,6 +68,8 @@ class Books:
                 "margin_mode_changed": self._on_mode,
                 "mark_changed": self._on_mark,
                 "fund_changed": self._on_fund,
+                "brackets_changed": self._on_brackets,
+                "asset_listed": self._on_asset,
             }.items()
         }
 
@@ -155,3 +169,12 @@ class Books:
 
     def _on_fund(self, event: Any) -> None:
         self.funds[event.fund] = event.balance_atoms
+
+    def _on_brackets(self, event: Any) -> None:
+        before = self.symbols[event.symbol]
+        symbol = Symbol(msgspec.structs.replace(before.policy, brackets=event.brackets))
+        symbol.mark, symbol.mark_value = before.mark, before.mark_value
+        self.symbols[event.symbol] = symbol
+
+    def _on_asset(self, event: Any) -> None:
+        self.assets[event.asset] = (event.name, event.unit_parts)

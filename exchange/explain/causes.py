@@ -7,7 +7,10 @@ from typing import Any
 
 from exchange.explain.source import Names, money
 from exchange.protocol.messages import (
+    AssetPriceChanged,
     BalanceChanged,
+    BracketsChanged,
+    CollateralChanged,
     Event,
     Fill,
     FundingSettled,
@@ -17,7 +20,7 @@ from exchange.protocol.messages import (
     MarginModeChanged,
     MarkChanged,
 )
-from exchange.protocol.schema import BalanceCause, FillRole, MarginMode, Side
+from exchange.protocol.schema import BalanceCause, CollateralCause, FillRole, MarginMode, Side
 
 ROLES = {
     FillRole.MAKER: "",
@@ -80,6 +83,12 @@ def describe(event: Event, names: Names) -> str:
             return describe_settled(event)
         case FundingSettled():
             return ""  # the balance says how much
+        case CollateralChanged():
+            return describe_collateral(event, names)
+        case AssetPriceChanged():
+            return f"price of {names.asset(event.asset)} {money(event.price_atoms)}"
+        case BracketsChanged():
+            return f"new brackets of {names.symbol(event.symbol)}"
         case MarginModeChanged():
             return f"{MarginMode(event.margin_mode).name.lower()} margin on {names.symbol(event.symbol)}"
         case LiquidationStarted():
@@ -100,6 +109,11 @@ def describe_fill(event: Fill, names: Names) -> str:
     )
     fee = f", fee {money(event.fee_atoms)}" if event.fee_atoms else ""
     return f"{verb} {quantity} {price}{ROLES[FillRole(event.role)]}{fee}"
+
+
+def describe_collateral(event: CollateralChanged, names: Names) -> str:
+    cause = CollateralCause(event.cause).name.lower().replace("_", " ")
+    return f"{cause} {names.parts(event.asset, event.change_parts)} {names.asset(event.asset)}"
 
 
 def describe_settled(event: LiquidationSettled) -> str:

@@ -13,12 +13,17 @@ from exchange.explain.proof import Before, Sums
 from exchange.explain.source import Names, Source, Step
 from exchange.peek import EVENT_START, event_number
 from exchange.protocol.messages import (
+    AssetPriceChanged,
     BalanceChanged,
+    BracketsChanged,
+    CollateralChanged,
+    DeficitShared,
     Event,
     Fill,
     FundingSettled,
     LiquidationEnded,
     LiquidationSettled,
+    LiquidationSized,
     LiquidationStarted,
     MarginModeChanged,
     MarkChanged,
@@ -26,12 +31,20 @@ from exchange.protocol.messages import (
 from exchange.protocol.schema import MarginMode
 from exchange.recovery import Say
 
-MARK_CHANGED = event_number("mark_changed")
+#: Events that are nobody's and move pools.
+MOVES_POOLS = {
+    event_number(name) for name in ("mark_changed", "brackets_changed", "asset_price_changed")
+}
+#: Events of a symbol that are nobody's and move the pools that hold it.
+OF_SYMBOLS = (MarkChanged, FundingSettled, BracketsChanged)
+#: Events in which the engine says what a pool is worth and needs.
+WEIGHING = (LiquidationStarted, LiquidationSized, DeficitShared, LiquidationEnded)
 #: Events of an account that move its money, its positions or its flags.
 MOVING = (
     Fill,
     BalanceChanged,
     LiquidationSettled,
+    CollateralChanged,
     MarginModeChanged,
     LiquidationStarted,
     LiquidationEnded,
@@ -43,6 +56,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
     sequence: int
     timestamp_ns: int
+    command: str
     causes: tuple[Event, ...]  # what moved it there
     marks: dict[int, int]  # of the symbols it holds
     equity_atoms: int
@@ -97,14 +111,15 @@ class Follower:
         self.account = account
         self.names = names
         self.books = Books()
+        names.assets = self.books.assets
         self.finder = CaseFinder()
         self.stories: list[Story] = []
         self.rows: list[Row] = []
         self._open: dict[Pool, Story] = {}
         self._paths: dict[int, list[Point]] = {}  # by pool of the account
-        self._offsets: dict[
-            int, Standing
-        ] = {}  # what the engine knows more of a pool than the books
+        self._has_collateral = False
+        #: What the engine knows more of a pool than the books.
+        self._offsets: dict[int, Standing] = {}
 
     def feed(self, engine: Engine, step: Step) -> None:
         """One command with its events."""
@@ -128,7 +143,7 @@ class Follower:
         offset = 0
         while offset < len(events):
             number, size, account, _ = EVENT_START.unpack_from(events, offset)
-            if account == self.account or (number == MARK_CHANGED and self._paths):
+            if account == self.account or (number in MOVES_POOLS and self._paths):
                 return True
             offset += size
         return False
@@ -156,6 +171,7 @@ class Follower:
                 story.turns.append(self._told(step, turn, others))
                 before, left = story.sums.begin(turn.events, self.books), len(turn.events)
             self.books.feed(event)
+            self._weigh(event, story)
             if story is not None and before is not None:
                 story.sums.add(event, self.books)
                 left -= 1
@@ -165,6 +181,17 @@ class Follower:
                     self._close(story)
                     story = before = None
             self._add_row(step, events, index)
+
+    def _weigh(self, event: Event, story: Story | None) -> None:
+        """Where the engine says what a pool is worth, that holds."""
+        if isinstance(event, CollateralChanged) and event.account == self.account:
+            self._has_collateral = True
+        if story is None or event.account != self.account or not isinstance(event, WEIGHING):
+            return
+        said = Standing(event.equity_atoms, event.maintenance_atoms)
+        self._offsets[story.case.symbol] = said.less(
+            self.books.standing(self.account, story.case.symbol)
+        )
 
     def _told(self, step: Step, turn: Turn, others: list[Case]) -> Told:
         return Told(
@@ -203,22 +230,15 @@ class Follower:
         """A pool as the books say it, with what the engine said more of it after the last command."""
         standing = self.books.standing(self.account, pool)
         offset = self._offsets.get(pool)
-        if offset is None:
-            return standing
-        return Standing(
-            standing.equity_atoms + offset.equity_atoms,
-            standing.maintenance_atoms + offset.maintenance_atoms,
-        )
+        return standing if offset is None else standing.plus(offset)
 
     def _note_pools(self, engine: Engine, step: Step, events: Sequence[Event]) -> None:
         """After a command: what each pool of the account is worth and needs, as the engine says it."""
         for pool in self._pools():
             standing = engine_standing(engine, self.account, pool)
             books = self.books.standing(self.account, pool)
-            self._offsets[pool] = Standing(
-                standing.equity_atoms - books.equity_atoms,
-                standing.maintenance_atoms - books.maintenance_atoms,
-            )
+            self._offsets[pool] = standing.less(books)
+            self._weigh_last_row(step, pool, standing)
             held = {h.symbol for h in self.books.positions(self.account, pool)}
             if not held:
                 if (self.account, pool) not in self._open:
@@ -228,13 +248,28 @@ class Follower:
             if causes:
                 self._note_point(step, pool, causes, standing, held)
 
+    def _weigh_last_row(self, step: Step, pool: int, standing: Standing) -> None:
+        """What a command leaves of a pool is what the engine says."""
+        for index in range(len(self.rows) - 1, -1, -1):
+            row = self.rows[index]
+            if row.sequence != step.sequence:
+                return
+            if row.pool == pool:
+                self.rows[index] = msgspec.structs.replace(
+                    row,
+                    equity_atoms=standing.equity_atoms,
+                    maintenance_atoms=standing.maintenance_atoms,
+                )
+                return
+
     def _causes(self, events: Sequence[Event], held: set[int]) -> tuple[Event, ...]:
         """What moved a pool that holds these symbols."""
         return tuple(
             e
             for e in events
             if (isinstance(e, MOVING) and e.account == self.account)
-            or (isinstance(e, MarkChanged | FundingSettled) and e.symbol in held)
+            or (isinstance(e, OF_SYMBOLS) and e.symbol in held)
+            or (isinstance(e, AssetPriceChanged) and self._has_collateral)
         )
 
     def _note_point(
@@ -248,6 +283,7 @@ class Follower:
         point = Point(
             sequence=step.sequence,
             timestamp_ns=step.timestamp_ns,
+            command=step.command,
             causes=causes,
             marks={symbol: self.books.symbols[symbol].mark for symbol in sorted(held)},
             equity_atoms=standing.equity_atoms,
@@ -267,7 +303,7 @@ class Follower:
         event = events[index]
         if event.account != self.account or not isinstance(event, MOVING):
             return
-        symbol = event.symbol
+        symbol = getattr(event, "symbol", 0)
         leg = getattr(event, "leg", 0)
         holding = self.books.holding(self.account, symbol, leg) if symbol else None
         pool = symbol if holding is not None and holding.isolated else 0

@@ -122,6 +122,14 @@ class Names:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.symbols: dict[int, SymbolUnits] = {}
+        self.assets: dict[int, tuple[str, int]] = {}  # name, parts of a unit
+
+    def asset(self, number: int) -> str:
+        return self.assets[number][0]
+
+    def parts(self, asset: int, parts: int) -> str:
+        """A quantity of a collateral asset, to eight decimals, rounded down."""
+        return shown(Decimal(parts * 10**8 // self.assets[asset][1]).scaleb(-8))
 
     def learn(self, engine: Engine) -> None:
         """Reads name and steps of every listed symbol."""

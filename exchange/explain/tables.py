@@ -17,7 +17,7 @@ def fold(line: str) -> list[str]:
     '    word word word word word word word word word word word'
     """
     text = line.strip()
-    if len(line) <= WIDTH or GAP in text:
+    if len(line) <= WIDTH or GAP in text or " " not in text:
         return [line]
     indent = line[: len(line) - len(line.lstrip())]
     whole = re.sub(

@@ -122,7 +122,7 @@ def point_row(point: Point, symbols: Sequence[int], names: Names) -> list[str]:
         money(point.equity_atoms),
         money(point.maintenance_atoms),
         ratio(point.equity_atoms, point.maintenance_atoms),
-        describe_all(point.causes, names),
+        describe_all(point.causes, names) or point.command,
     ]
 
 
@@ -150,7 +150,7 @@ def between_lines(story: Story, before: Told, turn: Told, names: Names) -> Itera
     points = [p for p in story.path if before.sequence < p.sequence <= turn.sequence]
     this = next((i for i, p in enumerate(points) if p.sequence == turn.sequence), len(points))
     for point in points[: this + 1]:
-        why = describe_all(point.causes, names)
+        why = describe_all(point.causes, names) or point.command
         yield (
             f"  Command {point.sequence}, {clock(point.timestamp_ns)}: {why}: then equity "
             f"{money(point.equity_atoms)} over {money(point.maintenance_atoms)}."
@@ -182,7 +182,10 @@ def closing_lines(story: Story, names: Names) -> Iterator[str]:
     totals = [sum(a.items.get(i, 0) for a in sums.by_who.values()) for i in items]
     rows.append(["sum", *map(money, totals), money(sums.total_atoms)])
     heads = ["who", *(item.value for item in items), "change"]
-    yield from ("  " + line for line in table(heads, rows, left=(0,), ruled=True))
+    if sums.by_who:
+        yield from ("  " + line for line in table(heads, rows, left=(0,), ruled=True))
+    else:
+        yield "  Nothing changed hands."
     yield from proof_lines(story, sums, names)
 
 
