@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_fund, state_head, state_order, state_position, state_remembered,
+    state_account, state_fund, state_head, state_order, state_position, state_pricing, state_remembered,
 )
 from native.core cimport (
     ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
@@ -17,6 +17,7 @@ from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
 from native.own_orders cimport own_link
 from native.positions cimport position_ensure
+from native.pricing cimport pricing_ensure
 from native.remembered cimport remember_new
 from native.timers cimport countdown_key, timer_add
 from native.trailing cimport trail_begin, trail_number
@@ -267,6 +268,25 @@ cdef inline int read_remembered(Core* core, Reader* reader) except -1:
     core.highest_account = max(core.highest_account, record.account)
     return 0
 
+cdef inline int read_pricing(Core* core, Reader* reader) except -1:
+    cdef state_pricing record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL or not pricing_ensure(symbol):
+        raise ValueError(f"the state has prices of symbol {record.symbol}, which is not there")
+    symbol.held = record.held
+    symbol.market_last_ticks = record.market_last_ticks
+    symbol.pricing.composite = record.composite
+    symbol.pricing.max_feeds = record.max_feeds
+    symbol.pricing.max_age_ns = record.max_age_ns
+    symbol.pricing.ema_ns = record.ema_ns
+    symbol.pricing.basis_q20 = record.basis_q20
+    symbol.pricing.basis_at_ns = record.basis_at_ns
+    take(reader, &symbol.pricing.prices[0], sizeof(symbol.pricing.prices))
+    core.composites += record.composite
+    return 0
+
 cdef inline uint32_t read_count(Reader* reader) except? 0:
     cdef uint32_t count = 0
     take(reader, &count, 4)
@@ -276,8 +296,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
     cdef uint32_t _i, resting, waiting
     take(reader, &head, sizeof(head))
-    if head.magic[:4] != b"PXS2":
-        raise ValueError("this is no engine state: it should begin with PXS2")
+    if head.magic[:4] != b"PXS3":
+        raise ValueError("this is no engine state: it should begin with PXS3")
     core.next_order_id = head.next_order_id
     core.next_trade_id = head.next_trade_id
     core.fee_atoms = head.fee_atoms
@@ -298,6 +318,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     restore_links(core)
     for _i in range(read_count(reader)):
         read_remembered(core, reader)
+    for _i in range(read_count(reader)):
+        read_pricing(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     return 0

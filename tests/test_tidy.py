@@ -162,7 +162,7 @@ ROOMS = [
         "waiting",
         "order_life",
     ),
-    *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations"),
+    *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations", "pricing"),
     *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
     "lookahead",
     *("engine", "codec"),

@@ -21,6 +21,7 @@ from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
+from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
 from exchange.audit.waiting import WaitingAudit
@@ -89,6 +90,7 @@ class Auditor:
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
+        self._prices = PriceAudit(self._context)
         self._liquidations = LiquidationAudit(self._context)
         self._balances = BalanceAudit(self._context, self._liquidations)
         self._fills = FillAudit(
@@ -98,6 +100,7 @@ class Auditor:
             self._lists,
             self._auctions,
             self._liquidations,
+            self._prices,
         )
         self._is_open = False  # whether a command is being read
         self._refused_alone = False  # whether it has no event but its rejection
@@ -125,6 +128,9 @@ class Auditor:
             "fund_changed": lambda account, *fields: self._balances.on_fund(*fields),
             "symbol_listed": self._on_listed,
             "mark_changed": self._on_mark,
+            "mark_policy_set": self._prices.on_policy,
+            "price_set": self._prices.on_price,
+            "mark_hold_changed": self._prices.on_hold,
             "funding_settled": lambda account, *fields: self._balances.on_funding(*fields),
             "margin_mode_changed": self._balances.on_margin_mode,
             "liquidation_started": self._liquidations.on_started,
@@ -241,6 +247,7 @@ class Auditor:
         """The first event of what the command itself does: what time does is over."""
         context = self._context
         self._expiry.settle()
+        self._prices.pass_time()
         if context.command < 0:
             context.report("I18", f"a rejected command has an event of type {number}")
             self._refused_alone = False
@@ -258,6 +265,7 @@ class Auditor:
         self._fills.finish()
         self._liquidations.finish()
         self._balances.finish()
+        self._prices.finish()
         self._auctions.finish()
         self._lists.finish()
         self._orders.finish()
@@ -385,6 +393,7 @@ class Auditor:
         if context.liquidating:
             context.report("LIQ-09", f"the mark of symbol {number} moves within a liquidation")
         symbol = context.state.symbols[number]
+        self._prices.on_mark(symbol, price)
         symbol.mark = price
         symbol.mark_value = price * symbol.m
         self._auctions.on_mark(number)

@@ -300,6 +300,37 @@ class SetStpGroup(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetMarkPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set
+    by hand again.
+    """
+
+    number: ClassVar[int] = 25
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    enabled: int = 1  # 1: composite; 0: set by set_mark
+    max_feeds: int = 16  # external feeds there may be, 0 .. 16
+    max_age_ns: int = 10000000000  # an older price drops out, 1 .. 10^15
+    # time constant of the average distance between mid and index, 0 .. 10^15:
+    ema_ns: int = 150000000000
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """A price from outside: the index, or an external feed; the composite mark is computed anew
+    (MARK-02).
+    """
+
+    number: ClassVar[int] = 26
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    source: int = 0  # 0: the index; from 1: an external feed
+    price_ticks: int  # 1 .. 10^12
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class Accepted(Message, frozen=True, kw_only=True, gc=False):
     """The one result of a command that was carried out; the events that follow say what it did."""
 
@@ -684,6 +715,43 @@ class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
     stp_group: int  # number of the group; 0: none
 
 
+class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How the mark of a symbol comes about from now on (MARK-02)."""
+
+    number: ClassVar[int] = 164
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    enabled: int  # 1: composite; 0: set by set_mark
+    max_feeds: int  # external feeds there may be, 0 .. 16
+    max_age_ns: int  # an older price drops out, 1 .. 10^15
+    ema_ns: int  # time constant of the average distance between mid and index, 0 .. 10^15
+
+
+class PriceSet(Message, frozen=True, kw_only=True, gc=False):
+    """A price from outside came in (MARK-02)."""
+
+    number: ClassVar[int] = 165
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    source: int  # 0: the index; from 1: an external feed
+    price_ticks: int  # the price
+
+
+class MarkHoldChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The mark is held where it is, and nothing may be opened, or it is computed again
+    (MARK-03).
+    """
+
+    number: ClassVar[int] = 166
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    held: int  # 1: held; 0: computed
+    inputs: int  # prices that there are for it, own book and index included
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -702,6 +770,8 @@ Command: TypeAlias = (
     | SetSymbolState
     | SetCountdown
     | SetStpGroup
+    | SetMarkPolicy
+    | SetPrice
 )
 
 
@@ -734,6 +804,9 @@ Event: TypeAlias = (
     | AuctionUncrossed
     | CountdownSet
     | StpGroupSet
+    | MarkPolicySet
+    | PriceSet
+    | MarkHoldChanged
 )
 
 
@@ -755,6 +828,8 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     15: SetSymbolState,
     16: SetCountdown,
     17: SetStpGroup,
+    25: SetMarkPolicy,
+    26: SetPrice,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -785,6 +860,9 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     153: AuctionUncrossed,
     154: CountdownSet,
     155: StpGroupSet,
+    164: MarkPolicySet,
+    165: PriceSet,
+    166: MarkHoldChanged,
 }
 
 __all__ = [
@@ -825,6 +903,8 @@ __all__ = [
     "MarginMode",
     "MarginModeChanged",
     "MarkChanged",
+    "MarkHoldChanged",
+    "MarkPolicySet",
     "Message",
     "OrderAmended",
     "OrderCancelled",
@@ -839,12 +919,15 @@ __all__ = [
     "OrderWaiting",
     "PlaceOrder",
     "PlaceOrders",
+    "PriceSet",
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetMarkPolicy",
+    "SetPrice",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

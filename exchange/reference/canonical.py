@@ -1,6 +1,6 @@
 """The canonical state: one sequence of bytes for one state, out (snapshot) and in (restore).
 
-The layout is that of ``docs/reference/state.md``, seven parts packed little-endian.  Default accounts and
+The layout is that of ``docs/reference/state.md``, parts packed little-endian.  Default accounts and
 settings are left out, so that two engines that know the same agree, whatever they have been asked before.
 """
 
@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT
 from exchange.reference.listing import Policy
 from exchange.reference.order import LinkRole, Order
+from exchange.reference.policies import MarkPolicy, Price
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
-MAGIC = b"PXS2"
+MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
 SYMBOL = struct.Struct("<qqB")
@@ -23,6 +24,8 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
 ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+PRICING = struct.Struct("<IBBBqqqqq")
+PRICE = struct.Struct("<qq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -54,6 +57,8 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(resting)), COUNT.pack(len(waiting)), *resting, *waiting]
     remembered = [REMEMBERED.pack(a.number, *order) for a in accounts for order in a.remembered]
     parts += [COUNT.pack(len(remembered)), *remembered]
+    pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
+    parts += [COUNT.pack(len(pricing)), *pricing]
     return b"".join(parts)
 
 
@@ -134,6 +139,22 @@ def pack_order(order: Order, is_waiting: bool) -> bytes:
     )
 
 
+def pack_pricing(symbol: Symbol, policy: MarkPolicy) -> bytes:
+    """MARK-02: how the mark comes about, and the prices that came last."""
+    head = PRICING.pack(
+        symbol.number,
+        True,
+        policy.max_feeds,
+        symbol.is_held,
+        policy.max_age_ns,
+        policy.ema_ns,
+        policy.basis_q20,
+        policy.basis_at_ns,
+        symbol.market_last_ticks,
+    )
+    return head + b"".join(PRICE.pack(*price) for price in policy.prices)
+
+
 # ------------------------------------------------------------------------------------------------- restore
 
 
@@ -183,12 +204,24 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         account, *known = reader.unpack(REMEMBERED)
         state.account(account).remembered.append(Remembered(*known))
+    for _ in reader.repeat():
+        restore_pricing(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_pricing(state: State, reader: Reader) -> None:
+    number, _, feeds, held, age, ema, basis, basis_at, last = reader.unpack(PRICING)
+    symbol = state.symbols[number]
+    symbol.is_held, symbol.market_last_ticks = bool(held), last
+    symbol.composite = MarkPolicy(
+        max_feeds=feeds, max_age_ns=age, ema_ns=ema, basis_q20=basis, basis_at_ns=basis_at
+    )
+    symbol.composite.prices = [Price(*reader.unpack(PRICE)) for _ in symbol.composite.prices]
 
 
 def restore_account(state: State, values: tuple[int, ...]) -> None:

@@ -26,6 +26,7 @@ from exchange.reference import (
     accounts,
     amending,
     canonical,
+    composite,
     lists,
     operations,
     orders,
@@ -62,7 +63,9 @@ HANDLERS: dict[str, Handler] = {
     "set_symbol_state": states.set_symbol_state,
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
-    "advance_time": operations.advance_time,
+    "set_mark_policy": composite.set_mark_policy,
+    "set_price": composite.set_price,
+    "advance_time": composite.advance_time,
 }
 
 
