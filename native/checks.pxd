@@ -302,7 +302,9 @@ cdef inline int bears(
         return FOLLOWED
     return bears_exactly(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
-cdef inline apart_int may_not_open(Symbol* symbol, Position* position, int side, int64_t lots, uint32_t flags, Order* without) noexcept nogil:
+cdef inline apart_int may_not_open(
+    Symbol* symbol, Position* position, int side, int64_t lots, uint32_t flags, Order* without
+) noexcept nogil:
     """MARK-03: whether an order would take to open while the mark is held, in place of the order `without`."""
     cdef int64_t others = position.order_lots[side]
     if flags & (ORDER_FLAG_REDUCE_ONLY | ORDER_FLAG_POST_ONLY) or symbol.state != SYMBOL_STATE_OPEN:

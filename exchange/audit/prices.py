@@ -1,8 +1,8 @@
 """Marks as their events tell them: who may move one, what a composite mark comes to, and when it is held (MARK-01..03).
 
-Theory of operation.  A composite mark is computed when `set_price` has told its price, and when `advance_time` begins to
-act.  What the engine has to tell then is computed from the book and the prices that the events have told so far, and is
-compared with what it tells, in order.
+Theory of operation.  A composite mark is computed when `set_price` has told its price, and when `advance_time` begins
+to act.  What the engine has to tell then is computed from the book and the prices that the events have told so far,
+and is compared with what it tells, in order.
 """
 
 from __future__ import annotations

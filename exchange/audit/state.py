@@ -120,7 +120,7 @@ class BookSide:
 
 
 class Composite:
-    """What a composite mark is made of: the policy's numbers, prices from outside, and the average distance (MARK-02)."""
+    """What a composite mark is made of: the policy's numbers, prices from outside, the average distance (MARK-02)."""
 
     __slots__ = ("basis", "basis_at_ns", "ema_ns", "max_age_ns", "max_feeds", "prices")
 

@@ -432,9 +432,7 @@ class AdminClient(BaseClient):
         """A composite mark from now on; fields as in the command, ``enabled=0`` for one that is set by hand again."""
         return self._do(self._ask.set_mark_policy, symbol, **policy)
 
-    def set_price(
-        self, symbol: SymbolLike, price: Number, *, source: int = 0
-    ) -> CommandResult:
+    def set_price(self, symbol: SymbolLike, price: Number, *, source: int = 0) -> CommandResult:
         """A price from outside, the index (0) or of a feed (1 and up); a composite mark follows before this returns."""
         return self._do(self._ask.set_price, symbol, price, source)
 

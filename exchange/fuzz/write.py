@@ -227,7 +227,9 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return f"mark symbol: {listed[symbol].name}, price: {listed[symbol].price(price)}"
         case SetPrice(symbol=symbol, source=source, price_ticks=price):
             where = f", source: {source}" if source else ""
-            return f"price symbol: {listed[symbol].name}, price: {listed[symbol].price(price)}{where}"
+            return (
+                f"price symbol: {listed[symbol].name}, price: {listed[symbol].price(price)}{where}"
+            )
         case SetMarkPolicy():
             return mark_policy_step(command, listed[command.symbol])
         case SettleFunding():

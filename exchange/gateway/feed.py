@@ -159,7 +159,9 @@ class Statistics(Published, frozen=True, kw_only=True):
     open_interest_lots: int  # sum of the long positions
     mark_ticks: int
     mark_held: bool = False  # for want of prices: nothing may be opened
-    prices: list[PriceView] = []  # of a composite mark: index and feeds, [source, price_ticks, received_ns]
+    prices: list[
+        PriceView
+    ] = []  # of a composite mark: index and feeds, [source, price_ticks, received_ns]
 
 
 class PublicEvent(Published, frozen=True, kw_only=True):

@@ -91,9 +91,7 @@ def hold(ctx: Context, symbol: Symbol, is_held: bool, count: int) -> None:
     """MARK-03: told when it begins and when it ends."""
     if symbol.is_held != is_held:
         symbol.is_held = is_held
-        ctx.events.write(
-            "mark_hold_changed", 0, symbol=symbol.number, held=is_held, inputs=count
-        )
+        ctx.events.write("mark_hold_changed", 0, symbol=symbol.number, held=is_held, inputs=count)
 
 
 # ---------------------------------------------------------------------------------------------- the commands

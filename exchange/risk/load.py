@@ -51,7 +51,16 @@ DECIMALS = {
     "exposure_limit": "exposure_limit",
     "slippage_cap": "slippage_cap",
 }
-SYMBOL_KEYS = ("name", "symbol", *DECIMALS, "max_open_orders", "brackets", "fund", "liquidation", "mark")
+SYMBOL_KEYS = (
+    "name",
+    "symbol",
+    *DECIMALS,
+    "max_open_orders",
+    "brackets",
+    "fund",
+    "liquidation",
+    "mark",
+)
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
 MARK_KEYS = ("max_feeds", "max_age", "ema")
 LIQUIDATION_KEYS = ("mode", *LIQUIDATION_DECIMALS)
