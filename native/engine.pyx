@@ -4,7 +4,7 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> states, lists, canonical -> triggers -> liquidation, amend, operations, listing -> orders, auction -> checks
+    engine -> states, lists, canonical -> triggers -> liquidation, amend, pricing, operations, listing -> orders, auction -> checks
            -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
            -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
