@@ -164,6 +164,7 @@ ROOMS = [
     ),
     *(
         "bankruptcy",
+        "telling",
         "queue",
         "matching",
         "checks",
