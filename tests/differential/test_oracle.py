@@ -143,7 +143,7 @@ WORLDS = range(1, 25)
 
 
 def first_failure(engines: tuple[str, ...], *, crashes: bool = True) -> Failure | None:
-    """The first failure of the worlds; without ``crashes`` those are left out where an engine's own assert came first."""
+    """The first failure; without ``crashes`` worlds are left out where an engine's own assert came first."""
     for seed in WORLDS:
         _, failure = run_generated(seed, 600, engines, 1_000)
         if failure is not None and (crashes or not failure.kind.startswith("crash")):
