@@ -173,9 +173,10 @@ ROOMS = [
         "amend",
         "operations",
         "pricing",
+        "collateral",
     ),
-    *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
-    "lookahead",
+    *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
+    *("restore", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
+from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
@@ -22,6 +23,7 @@ from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
+from exchange.audit.policies import PolicyAudit
 from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
@@ -92,9 +94,10 @@ class Auditor:
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
         self._prices = PriceAudit(self._context)
+        self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
         self._liquidations = LiquidationAudit(self._context, self._decisions)
-        self._balances = BalanceAudit(self._context, self._liquidations)
+        self._balances = BalanceAudit(self._context, self._liquidations, self._collateral)
         self._fills = FillAudit(
             self._context,
             self._orders,
@@ -104,6 +107,7 @@ class Auditor:
             self._liquidations,
             self._prices,
         )
+        self._policies_audit = PolicyAudit(self._context)
         self._is_open = False  # whether a command is being read
         self._refused_alone = False  # whether it has no event but its rejection
         self._handlers = self._make_handlers()
@@ -124,6 +128,11 @@ class Auditor:
             "auction_uncrossed": self._auctions.on_uncrossed,
             "countdown_set": self._expiry.on_countdown,
             "stp_group_set": self._on_stp_group,
+            "brackets_changed": self._policies_audit.on_brackets,
+            "asset_listed": self._collateral.on_asset,
+            "asset_price_changed": self._collateral.on_price,
+            "collateral_changed": self._collateral.on_collateral,
+            "multi_asset_set": self._collateral.on_multi_asset,
             "fill": self._fills.on_fill,
             "liquidation_settled": self._liquidations.on_settled,
             "balance_changed": self._balances.on_balance,
@@ -207,6 +216,7 @@ class Auditor:
                 context.report("MATCH-01", "a second result event")
             elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
                 self._begin_effect(number)
+            self._policies_audit.before(number)
             try:
                 self._handlers[number](account, *fields)
             except KeyError as error:
@@ -273,6 +283,7 @@ class Auditor:
         self._liquidations.finish()
         self._balances.finish()
         self._prices.finish()
+        self._collateral.finish()
         self._auctions.finish()
         self._lists.finish()
         self._orders.finish()
@@ -441,6 +452,11 @@ class Auditor:
         context = self._context
         if pool in context.state.flagged:
             context.report("I7", f"pool {pool} is flagged without a position")
+        owner = context.state.accounts[pool[0]]
+        if not pool[1] and owner.wallet < 0 < owner.counted:
+            context.report(
+                "COLL-04", f"account {owner.number} owes {-owner.wallet} beside assets that count"
+            )
         if balance < 0:
             context.report("I4", f"pool {pool} holds {balance} without a position")
         if balance and pool[1]:

@@ -161,6 +161,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    CONVERSION = 9
 
 
 class FundCause(IntEnum):
@@ -171,6 +172,14 @@ class FundCause(IntEnum):
     LIQUIDATION_DEFICIT = 3
     DEFICIT_COVER = 4
     FUNDING_RESIDUE = 5
+
+
+class CollateralCause(IntEnum):
+    """Why an account's holding of a collateral asset changed."""
+
+    DEPOSIT = 1
+    WITHDRAWAL = 2
+    CONVERSION = 3
 
 
 class OrderFlag(IntEnum):
@@ -236,6 +245,9 @@ class RejectReason(IntEnum):
     MARK_HELD = 53
     MARK_IS_COMPOSITE = 54
     UNKNOWN_PRICE_SOURCE = 55
+    INVALID_ASSET = 60
+    UNKNOWN_ASSET = 61
+    INSUFFICIENT_COLLATERAL = 62
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -288,6 +300,9 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.MARK_HELD: "the mark is held for want of prices: an order may reduce, or be post-only, but not take to open",
     RejectReason.MARK_IS_COMPOSITE: "the mark is computed from prices: set_price moves it, or switch its policy off",
     RejectReason.UNKNOWN_PRICE_SOURCE: "the symbol's mark is not composite, or its policy has no source of this number",
+    RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
+    RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
+    RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -307,6 +322,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     CancelReason,
     BalanceCause,
     FundCause,
+    CollateralCause,
     OrderFlag,
     RejectReason,
 )

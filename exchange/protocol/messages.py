@@ -20,6 +20,7 @@ from exchange.protocol.schema import (
     CancelReason,
     ClosingLimit,
     ClosingSize,
+    CollateralCause,
     FillRole,
     FundCause,
     LiquidationMode,
@@ -302,6 +303,20 @@ class SetStpGroup(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
+    """Puts another bracket table and default initial margin rate in force, whatever is open
+    (MARGIN-03, MARGIN-04).
+    """
+
+    number: ClassVar[int] = 18
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    initial_margin_ppm: int  # default initial margin rate from now on
+    brackets: tuple[Bracket, ...]  # as in list_symbol
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetMarkPolicy(Message, frozen=True, kw_only=True, gc=False):
     """From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set
     by hand again.
@@ -329,6 +344,53 @@ class SetPrice(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     source: int = 0  # 0: the index; from 1: an external feed
     price_ticks: int  # 1 .. 10^12
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ListAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Lists an asset that may back cross positions, or gives a listed one another haircut
+    (COLL-01).
+    """
+
+    number: ClassVar[int] = 31
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    name: str  # up to 16 bytes of UTF-8, for people
+    unit_parts: int  # parts in one unit, 10^8 for bitcoin in satoshi; cannot change
+    haircut_ppm: int  # of its value, what does not count
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAssetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """Moves the price of a collateral asset and checks whoever counts on it (COLL-02)."""
+
+    number: ClassVar[int] = 32
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms of the settlement asset for one unit
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ChangeCollateral(Message, frozen=True, kw_only=True, gc=False):
+    """Brings a collateral asset in, or takes it out (COLL-03)."""
+
+    number: ClassVar[int] = 33
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    change_parts: int  # positive: in; negative: out
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMultiAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count for its cross pool (COLL-02)."""
+
+    number: ClassVar[int] = 34
+    account: int = 0  # the account that acts; 0 for the operator
+    enabled: int  # 1: they count; 0: they only lie there
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -535,6 +597,7 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int  # in force, the bracket's own floor apart
+    own_rate_ppm: int  # the account's own rate; 0: the symbol's default, and any that follows it
 
 
 class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
@@ -717,6 +780,19 @@ class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
     stp_group: int  # number of the group; 0: none
 
 
+class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
+    """A symbol's bracket table and default initial margin rate from now on; whoever is below
+    maintenance by it is liquidated.
+    """
+
+    number: ClassVar[int] = 156
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    initial_margin_ppm: int  # default initial margin rate
+    brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
+
+
 class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How the mark of a symbol comes about from now on (MARK-02)."""
 
@@ -835,6 +911,49 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     bankruptcy_value_atoms: int  # what the whole position goes for
 
 
+class AssetListed(Message, frozen=True, kw_only=True, gc=False):
+    """A collateral asset as it counts from now on."""
+
+    number: ClassVar[int] = 176
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    name: str  # as listed
+    unit_parts: int  # parts in one unit
+    haircut_ppm: int  # of its value, what does not count
+
+
+class AssetPriceChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The price of a collateral asset moved."""
+
+    number: ClassVar[int] = 177
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms for one unit
+
+
+class CollateralChanged(Message, frozen=True, kw_only=True, gc=False):
+    """What the account holds of a collateral asset changed."""
+
+    number: ClassVar[int] = 178
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    cause: int  # why
+    change_parts: int  # signed
+    parts: int  # what is held afterwards
+
+
+class MultiAssetSet(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count from now on."""
+
+    number: ClassVar[int] = 179
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    enabled: int  # 1: they count
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -853,8 +972,13 @@ Command: TypeAlias = (
     | SetSymbolState
     | SetCountdown
     | SetStpGroup
+    | SetBrackets
     | SetMarkPolicy
     | SetPrice
+    | ListAsset
+    | SetAssetPrice
+    | ChangeCollateral
+    | SetMultiAsset
 )
 
 
@@ -887,6 +1011,7 @@ Event: TypeAlias = (
     | AuctionUncrossed
     | CountdownSet
     | StpGroupSet
+    | BracketsChanged
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
@@ -894,6 +1019,10 @@ Event: TypeAlias = (
     | LiquidationSized
     | LiquidationShrunk
     | DeficitShared
+    | AssetListed
+    | AssetPriceChanged
+    | CollateralChanged
+    | MultiAssetSet
 )
 
 
@@ -915,8 +1044,13 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     15: SetSymbolState,
     16: SetCountdown,
     17: SetStpGroup,
+    18: SetBrackets,
     25: SetMarkPolicy,
     26: SetPrice,
+    31: ListAsset,
+    32: SetAssetPrice,
+    33: ChangeCollateral,
+    34: SetMultiAsset,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -947,6 +1081,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     153: AuctionUncrossed,
     154: CountdownSet,
     155: StpGroupSet,
+    156: BracketsChanged,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
@@ -954,6 +1089,10 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     172: LiquidationSized,
     173: LiquidationShrunk,
     174: DeficitShared,
+    176: AssetListed,
+    177: AssetPriceChanged,
+    178: CollateralChanged,
+    179: MultiAssetSet,
 }
 
 __all__ = [
@@ -962,17 +1101,23 @@ __all__ = [
     "Accepted",
     "AdvanceTime",
     "AmendOrder",
+    "AssetListed",
+    "AssetPriceChanged",
     "AuctionIndicated",
     "AuctionUncrossed",
     "BalanceCause",
     "BalanceChanged",
     "Bracket",
+    "BracketsChanged",
     "CancelAll",
     "CancelOrder",
     "CancelReason",
+    "ChangeCollateral",
     "ChangeIsolatedMargin",
     "ClosingLimit",
     "ClosingSize",
+    "CollateralCause",
+    "CollateralChanged",
     "Command",
     "CountdownSet",
     "DeficitShared",
@@ -995,6 +1140,7 @@ __all__ = [
     "LiquidationShrunk",
     "LiquidationSized",
     "LiquidationStarted",
+    "ListAsset",
     "ListMode",
     "ListSymbol",
     "MarginMode",
@@ -1003,6 +1149,7 @@ __all__ = [
     "MarkHoldChanged",
     "MarkPolicySet",
     "Message",
+    "MultiAssetSet",
     "OrderAmended",
     "OrderCancelled",
     "OrderEntry",
@@ -1020,10 +1167,13 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetAssetPrice",
+    "SetBrackets",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
     "SetMarkPolicy",
+    "SetMultiAsset",
     "SetPrice",
     "SetStpGroup",
     "SetSymbolState",

@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT
-from exchange.reference.listing import Policy
+from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT, MAX_BRACKETS
+from exchange.reference.assets import Asset, Holding
+from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
-from exchange.reference.policies import MarkPolicy, Price
+from exchange.reference.quotes import MarkPolicy, Price
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
 MAGIC = b"PXS3"
@@ -26,6 +27,9 @@ ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
+BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
+ASSET = struct.Struct("<I16sqIq")
+COLLATERAL = struct.Struct("<IIq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -57,9 +61,32 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(resting)), COUNT.pack(len(waiting)), *resting, *waiting]
     remembered = [REMEMBERED.pack(a.number, *order) for a in accounts for order in a.remembered]
     parts += [COUNT.pack(len(remembered)), *remembered]
+    changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
+    parts += [COUNT.pack(len(changed)), *changed]
     pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
     parts += [COUNT.pack(len(pricing)), *pricing]
+    parts += pack_collateral(state)
     return b"".join(parts)
+
+
+def pack_collateral(state: State) -> list[bytes]:
+    """Part 12: the assets, who counts on them, and who holds what."""
+    assets = [
+        ASSET.pack(a.number, a.name, a.unit_parts, a.haircut_ppm, a.price_atoms)
+        for a in state.assets.values()
+    ]
+    accounts = state.accounts.values()
+    counting = [COUNT.pack(account.number) for account in accounts if account.multi_asset]
+    held = [
+        COLLATERAL.pack(account.number, number, holding.parts)
+        for account in accounts
+        for number, holding in account.holdings.items()
+    ]
+    return [
+        part
+        for records in (assets, counting, held)
+        for part in (COUNT.pack(len(records)), *records)
+    ]
 
 
 def is_noted(state: State, account: Account) -> bool:
@@ -139,6 +166,24 @@ def pack_order(order: Order, is_waiting: bool) -> bytes:
     )
 
 
+def has_listed_brackets(symbol: Symbol) -> bool:
+    """Whether the brackets and the default rate in force are those of the listing."""
+    listed = Policy(symbol.listing).symbol()
+    return (symbol.brackets, symbol.initial_margin_ppm) == (
+        listed.brackets,
+        listed.initial_margin_ppm,
+    )
+
+
+def pack_brackets(symbol: Symbol) -> bytes:
+    return BRACKETS.pack(
+        symbol.number,
+        symbol.initial_margin_ppm,
+        len(symbol.brackets),
+        *bracket_numbers(symbol.brackets),
+    )
+
+
 def pack_pricing(symbol: Symbol, policy: MarkPolicy) -> bytes:
     """MARK-02: how the mark comes about, and the prices that came last."""
     head = PRICING.pack(
@@ -205,13 +250,29 @@ def restore(data: bytes) -> State:
         account, *known = reader.unpack(REMEMBERED)
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
+        restore_brackets(state, reader.unpack(BRACKETS))
+    for _ in reader.repeat():
         restore_pricing(state, reader)
+    restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_collateral(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, name, unit_parts, haircut_ppm, price_atoms = ASSET.unpack(reader.take(ASSET.size))
+        state.assets[number] = Asset(number, name, unit_parts, haircut_ppm, price_atoms)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).multi_asset = True
+    for _ in reader.repeat():
+        account, number, parts = reader.unpack(COLLATERAL)
+        asset = state.assets[number]
+        asset.held_parts += parts
+        state.account(account).holdings[number] = Holding(asset, parts)
 
 
 def restore_pricing(state: State, reader: Reader) -> None:
@@ -258,6 +319,16 @@ def restore_orders(state: State, reader: Reader) -> None:
         order.shown_lots = shown  # of a slice some may be gone
     for _ in waiting:
         state.wait(unpack_order(reader.unpack(ORDER)))
+
+
+def restore_brackets(state: State, values: tuple[int, ...]) -> None:
+    number, rate, count, *rows = values
+    entries = list(zip(rows[0::3], rows[1::3], rows[2::3], strict=True))
+    brackets = make_brackets(entries[:count])
+    if number not in state.symbols or not brackets:
+        raise ValueError(f"symbol {number} cannot have the brackets {entries[:count]}")
+    state.symbols[number].brackets = brackets
+    state.symbols[number].initial_margin_ppm = rate
 
 
 def unpack_order(values: tuple[int, ...]) -> Order:

@@ -14,7 +14,7 @@ from exchange.reference import auction
 from exchange.reference.context import Context
 from exchange.reference.operations import check_holders, exceeds_exposure_at, move_mark
 from exchange.reference.order import BUY, SELL
-from exchange.reference.policies import MarkPolicy, Price
+from exchange.reference.quotes import MarkPolicy, Price
 from exchange.reference.state import OPEN, State, Symbol
 
 Q20 = 1 << 20
