@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from native.bands cimport ISOLATED, bands_draw, bands_stale_pool, draw_pool, mirrored, stale_take
 from native.book cimport lowest_bit
 from native.core cimport (
-    OPEN_BLOCK, OPEN_CHUNK, Band, Core, OpenBlock, OpenChunk, Position, Symbol, account_at, ensure, open_block,
+    OPEN_BLOCK, OPEN_CHUNK, Band, Core, OpenBlock, OpenChunk, PoolState, Position, Symbol, ensure, open_block,
     open_position_at, pool_of, position_at,
 )
 from native.credit cimport CREDIT_CHECKED
@@ -88,10 +88,13 @@ cdef inline apart chunk_left(Core* core, OpenChunk* chunk, Band* band, int64_t m
         band.rises = imax(band.rises, chunk.bands[i].rises)
 
 cdef inline bint is_passed_over(Core* core, Position* position) noexcept nogil:
-    """Whether a pool should wait for liquidation and does not."""
+    """Whether a pool should wait for liquidation and does not, or waits with a value that it no longer has."""
     cdef PoolValue value = pool_value(core, position.account, position if position.isolated else NULL)
-    return pool_of(core, position).heap_place == 0 and (
-        pool_of(core, position).liquidating or below_maintenance(&value))
+    cdef PoolState* state = pool_of(core, position)
+    if state.heap_place == 0:
+        return state.liquidating or below_maintenance(&value)
+    return core.queue[state.heap_place - 1].equity_atoms != value.equity_atoms \
+        or core.queue[state.heap_place - 1].maintenance_atoms != value.maintenance_atoms
 
 cdef inline apart prove(Core* core, Symbol* symbol) noexcept nogil:
     """Stops the engine if a pool was passed over, or a band is outside of the one above it."""
