@@ -87,6 +87,10 @@ cdef packed struct state_remembered:
     int64_t qty_lots
     int64_t trigger_ticks
 
+cdef packed struct state_adl_policy:
+    uint32_t symbol
+    uint8_t policy
+
 # ------------------------------------------------------------------------------------------- writing
 
 # Where the bytes go; with `to` NULL they are only counted.
@@ -322,9 +326,25 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
             slot = entry.newer
     put_count(writer, place, count)
 
+cdef inline void write_adl_policies(Core* core, Writer* writer) noexcept nogil:
+    """Part 9: those that are not the default."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_adl_policy record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol != NULL and symbol.adl_policy:
+            record.symbol = number
+            record.policy = symbol.adl_policy
+            put(writer, &record, sizeof(record))
+            count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
-    memcpy(head.magic, b"PXS2", 4)
+    memcpy(head.magic, b"PXS3", 4)
     head.next_order_id = core.next_order_id
     head.next_trade_id = core.next_trade_id
     head.fee_atoms = core.fee_atoms
@@ -336,3 +356,4 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_positions(core, writer)
     write_orders(core, writer)
     write_remembered(core, writer)
+    write_adl_policies(core, writer)

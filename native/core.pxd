@@ -146,6 +146,7 @@ cdef struct Symbol:
     Symbol* next_touched               # triggers are to be looked at
     uint8_t touched
     uint8_t state
+    uint8_t adl_policy                 # ADL-05
     BookSide sides[2]
     # exposure (UNITS-01)
     int64_t gross_lots

@@ -4,8 +4,8 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> states, lists, canonical -> triggers -> liquidation, amend, operations, listing -> orders, auction -> checks
-           -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
+    engine -> states, lists, canonical -> triggers -> liquidation -> deleveraging, amend, operations, listing -> orders, auction
+           -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
            -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
 
@@ -24,6 +24,7 @@ from native.core cimport (
     WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, is_large, order_at, pool_of, position_at,
     symbol_at,
 )
+from native.deleveraging cimport adl_place, set_adl_policy
 from native.events cimport event_rejected
 from native.ledger cimport fund_balance
 from native.lifetime cimport core_close, core_open
@@ -50,7 +51,7 @@ from native.units cimport apart, apart_int, rarely, usually
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
-from exchange.protocol.views import AccountView, BookView, LevelView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import AccountView, BookView, LevelView, OrderView, PositionView, SymbolView, fifth_of
 
 cdef enum:
     EVENTS_KEPT = 1 << 24              # bytes of the event buffer that stay in memory between batches
@@ -68,7 +69,7 @@ FAULTS = {
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
-            or kind == COMMAND_SET_STP_GROUP)
+            or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_ADL_POLICY)
 
 cdef inline uint32_t head_of(uint32_t kind, uint32_t size) noexcept nogil:
     """The first four bytes of a command's record: its type and its size."""
@@ -99,6 +100,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_symbol_state(core, <wire_set_symbol_state*>record)
     if head == head_of(COMMAND_SET_STP_GROUP, sizeof(wire_set_stp_group)):
         return set_stp_group(core, <wire_set_stp_group*>record)
+    if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
+        return set_adl_policy(core, <wire_set_adl_policy*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
         return advance_time(core)
     if head & 0xffff == COMMAND_PLACE_ORDERS and head >> 16 >= sizeof(wire_place_orders_head) and head >> 16 \
@@ -358,6 +361,7 @@ cdef class Engine:
         cdef Symbol* symbol
         cdef uint32_t slot
         cdef PoolValue value
+        cdef int64_t place, candidates
         found = []
         slot = self.owner(account).first_position
         while slot:
@@ -367,6 +371,9 @@ cdef class Engine:
                 continue
             symbol = symbol_at(core, position.symbol)
             value = pool_value(core, account, position if position.isolated else NULL)
+            place = candidates = 0
+            if position.position_lots != 0:
+                place = adl_place(core, position, &candidates)
             found.append(PositionView(
                 account=account,
                 symbol=position.symbol,
@@ -383,6 +390,9 @@ cdef class Engine:
                 liquidation_price_ticks=liquidation_price(core, position),
                 liquidating=bool(pool_of(core, position).liquidating),
                 mark_ticks=symbol.mark_ticks,
+                adl_fifth=fifth_of(place, candidates) if place else 0,
+                adl_place=place,
+                adl_candidates=candidates,
             ))
         return found
 

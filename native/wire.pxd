@@ -48,6 +48,7 @@ cdef enum:
     COMMAND_SET_SYMBOL_STATE = 15
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
+    COMMAND_SET_ADL_POLICY = 22
 
 cdef enum:
     EVENT_ACCEPTED = 128
@@ -78,6 +79,8 @@ cdef enum:
     EVENT_AUCTION_UNCROSSED = 153
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
+    EVENT_ADL_POLICY_SET = 160
+    EVENT_ADL_RANKED = 161
 
 cdef enum:
     SIDE_BUY = 0
@@ -137,6 +140,12 @@ cdef enum:
     LIQUIDATION_MODE_TARGET = 2
 
 cdef enum:
+    ADL_POLICY_QUEUE = 0
+    ADL_POLICY_PRO_RATA_BY_EQUITY = 1
+    ADL_POLICY_NET_EXPOSURE_AWARE = 2
+    ADL_POLICY_MARK_PRICED = 3
+
+cdef enum:
     FILL_ROLE_MAKER = 0
     FILL_ROLE_TAKER = 1
     FILL_ROLE_LIQUIDATED = 2
@@ -169,6 +178,7 @@ cdef enum:
     BALANCE_CAUSE_MARGIN_MODE = 4
     BALANCE_CAUSE_FUNDING = 5
     BALANCE_CAUSE_FUND_COVER = 6
+    BALANCE_CAUSE_HAIRCUT = 8
 
 cdef enum:
     FUND_CAUSE_DEPOSIT = 1
@@ -232,6 +242,7 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_INVALID_ADL_POLICY = 51
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
@@ -475,6 +486,15 @@ cdef packed struct wire_set_stp_group:
     int64_t timestamp_ns
     uint32_t member_account
     uint32_t stp_group
+
+cdef packed struct wire_set_adl_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t policy
 
 cdef packed struct wire_accepted:
     uint16_t type
@@ -789,3 +809,30 @@ cdef packed struct wire_stp_group_set:
     uint32_t account
     uint64_t sequence
     uint32_t stp_group
+
+cdef packed struct wire_adl_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t policy
+
+cdef packed struct wire_adl_ranked:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t deleveraged_account
+    uint8_t policy
+    uint64_t trade_id
+    uint32_t rank
+    uint32_t candidates
+    int64_t unrealised_atoms
+    int64_t notional_atoms
+    int64_t entry_value_atoms
+    int64_t equity_atoms
+    int64_t net_notional_atoms
+    int64_t qty_lots
+    int64_t haircut_atoms

@@ -131,6 +131,8 @@ class Auditor:
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,
             "deficit_uncovered": self._liquidations.on_uncovered,
+            "adl_policy_set": self._liquidations.on_policy,
+            "adl_ranked": self._liquidations.on_ranked,
             "accepted": self._on_accepted,
             "rejected": self._on_rejected,
         }

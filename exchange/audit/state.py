@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from exchange.audit.live_orders import Order, Placed, Waiting
 from exchange.protocol.messages import ListSymbol
 from exchange.protocol.schema import (
+    AdlPolicy,
     Side,
     SymbolState,
     TriggerBy,
@@ -123,6 +124,7 @@ class Symbol:
     """A listed symbol: its policy, mark, book, holders and the sums over them."""
 
     __slots__ = (
+        "adl_policy",
         "cums",
         "floors",
         "gross_entry",
@@ -157,6 +159,7 @@ class Symbol:
         self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
         self.state = SymbolState.OPEN
+        self.adl_policy = AdlPolicy.QUEUE
         self.last = 0  # price of the last trade
         self.waiting_count = 0
         self.trailing: dict[int, Waiting] = {}

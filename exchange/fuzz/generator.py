@@ -28,6 +28,7 @@ from exchange.protocol.messages import (
     DepositFund,
     ListSymbol,
     PlaceOrders,
+    SetAdlPolicy,
     SetMarginMode,
     SetMark,
     SetStpGroup,
@@ -43,6 +44,7 @@ from exchange.protocol.schema import (
     MAX_AMOUNT_ATOMS,
     MAX_PRICE_TICKS,
     ORDER_FIELDS,
+    AdlPolicy,
     SymbolState,
 )
 
@@ -118,6 +120,7 @@ class Generator(OrderRecipes):
             (self.funding, 2),
             (self.symbol_state, 4),
             (self.stp_group, 2),
+            (self.adl_policy, 2),
             (self.time, 2),
             (self.nonsense, 6),
             (self.list_again, 2),
@@ -210,6 +213,10 @@ class Generator(OrderRecipes):
         return SetStpGroup(
             member_account=self.pick_account(), stp_group=self.random.choice((0, 1, 1, 2))
         )
+
+    def adl_policy(self) -> Command:
+        policy = self.random.choice((*AdlPolicy, *AdlPolicy, *AdlPolicy, len(AdlPolicy)))
+        return SetAdlPolicy(symbol=self.pick_symbol().symbol, policy=policy)
 
     # -------------------------------------------------------------------------------------------- money
 
@@ -355,7 +362,7 @@ class Generator(OrderRecipes):
             (self.order, self.order, self.conditional, self.conditional, self.amend, self.mark)
             + (self.list_of_orders, self.list_of_orders, self.symbol_state, self.countdown)
             + (self.deposit, self.withdraw, self.margin_mode, self.isolated_margin, self.funding)
-            + (self.deposit_fund, self.stp_group, self.time)
+            + (self.deposit_fund, self.stp_group, self.time, self.adl_policy)
         )
         command = recipe()
         if isinstance(command, PlaceOrders) and command.orders and random.random() < 0.7:

@@ -25,6 +25,7 @@ from exchange.protocol.messages import (
     OrderEntry,
     PlaceOrder,
     PlaceOrders,
+    SetAdlPolicy,
     SetCountdown,
     SetMarginMode,
     SetMark,
@@ -38,6 +39,7 @@ from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     MAX_ACCOUNT,
     MESSAGE_BY_NUMBER,
+    AdlPolicy,
     LiquidationMode,
     ListMode,
     MarginMode,
@@ -244,6 +246,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             if not 1 <= number <= MAX_ACCOUNT:
                 return None
             return f"stp_group account: a{number}, group: {group}"
+        case SetAdlPolicy(symbol=symbol, policy=policy):
+            return f"adl_policy symbol: {listed[symbol].name}, policy: {AdlPolicy(policy).name.lower()}"
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
             final = f", price: {listed[symbol].price(price)}" if price else ""
             name = SymbolState(state).name.lower()

@@ -95,6 +95,15 @@ class LiquidationMode(IntEnum):
     TARGET = 2
 
 
+class AdlPolicy(IntEnum):
+    """Who gives how much where a position is auto-deleveraged, and at which price (ADL-05)."""
+
+    QUEUE = 0
+    PRO_RATA_BY_EQUITY = 1
+    NET_EXPOSURE_AWARE = 2
+    MARK_PRICED = 3
+
+
 class FillRole(IntEnum):
     """The part an account played in a fill."""
 
@@ -136,6 +145,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    HAIRCUT = 8
 
 
 class FundCause(IntEnum):
@@ -208,6 +218,7 @@ class RejectReason(IntEnum):
     LEVERAGE_TOO_HIGH = 44
     WITHDRAWALS_STOPPED = 45
     INSUFFICIENT_MARGIN = 46
+    INVALID_ADL_POLICY = 51
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -257,6 +268,7 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
     RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
+    RejectReason.INVALID_ADL_POLICY: "the deleveraging policy is not one of the table",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -270,6 +282,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     SelfTradePrevention,
     MarginMode,
     LiquidationMode,
+    AdlPolicy,
     FillRole,
     CancelReason,
     BalanceCause,

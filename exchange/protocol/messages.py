@@ -16,6 +16,7 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from exchange.protocol.schema import (
+    AdlPolicy,
     BalanceCause,
     CancelReason,
     FillRole,
@@ -296,6 +297,17 @@ class SetStpGroup(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # the account that acts; 0 for the operator
     member_account: int  # the account
     stp_group: int = 0  # number of the group; 0: none
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
+
+    number: ClassVar[int] = 22
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    policy: int = 0  # who gives how much, at which price
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -684,6 +696,39 @@ class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
     stp_group: int  # number of the group; 0: none
 
 
+class AdlPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How positions of a symbol are auto-deleveraged from now on."""
+
+    number: ClassVar[int] = 160
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    policy: int  # who gives how much, at which price
+
+
+class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
+    """A counterparty's place in an auto-deleveraging and all that it was ranked by; what it
+    gives follows (ADL-01, ADL-05).
+    """
+
+    number: ClassVar[int] = 161
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    deleveraged_account: int  # whose position is closed
+    policy: int  # the policy that ranks
+    trade_id: int  # of its fills that follow; 0: it gives no lots
+    rank: int  # its place, from 1
+    candidates: int  # positions on the other side
+    unrealised_atoms: int  # profit or loss of its position
+    notional_atoms: int  # of its position, at mark
+    entry_value_atoms: int  # entry value of its position, without sign
+    equity_atoms: int  # of its pool, as it counts in the score: 1 at least
+    net_notional_atoms: int  # of its pool, long less short, where the policy looks at it; else 0
+    qty_lots: int  # lots that it gives
+    haircut_atoms: int  # what giving costs it against the mark
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -702,6 +747,7 @@ Command: TypeAlias = (
     | SetSymbolState
     | SetCountdown
     | SetStpGroup
+    | SetAdlPolicy
 )
 
 
@@ -734,6 +780,8 @@ Event: TypeAlias = (
     | AuctionUncrossed
     | CountdownSet
     | StpGroupSet
+    | AdlPolicySet
+    | AdlRanked
 )
 
 
@@ -755,6 +803,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     15: SetSymbolState,
     16: SetCountdown,
     17: SetStpGroup,
+    22: SetAdlPolicy,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -785,12 +834,17 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     153: AuctionUncrossed,
     154: CountdownSet,
     155: StpGroupSet,
+    160: AdlPolicySet,
+    161: AdlRanked,
 }
 
 __all__ = [
     "COMMAND_CLASSES",
     "EVENT_CLASSES",
     "Accepted",
+    "AdlPolicy",
+    "AdlPolicySet",
+    "AdlRanked",
     "AdvanceTime",
     "AmendOrder",
     "AuctionIndicated",
@@ -842,6 +896,7 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetAdlPolicy",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",

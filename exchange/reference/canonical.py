@@ -14,7 +14,7 @@ from exchange.reference.listing import Policy
 from exchange.reference.order import LinkRole, Order
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
-MAGIC = b"PXS2"
+MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
 SYMBOL = struct.Struct("<qqB")
@@ -23,6 +23,7 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
 ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+ADL_POLICY = struct.Struct("<IB")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -54,7 +55,18 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(resting)), COUNT.pack(len(waiting)), *resting, *waiting]
     remembered = [REMEMBERED.pack(a.number, *order) for a in accounts for order in a.remembered]
     parts += [COUNT.pack(len(remembered)), *remembered]
+    parts += pack_deficits(state)
     return b"".join(parts)
+
+
+def pack_deficits(state: State) -> list[bytes]:
+    """Part 9: who bears what nobody paid for, where it is not the default."""
+    policies = [
+        ADL_POLICY.pack(symbol.number, symbol.adl_policy)
+        for symbol in state.symbols.values()
+        if symbol.adl_policy
+    ]
+    return [COUNT.pack(len(policies)), *policies]
 
 
 def is_noted(state: State, account: Account) -> bool:
@@ -183,6 +195,7 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         account, *known = reader.unpack(REMEMBERED)
         state.account(account).remembered.append(Remembered(*known))
+    restore_deficits(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
@@ -225,6 +238,12 @@ def restore_orders(state: State, reader: Reader) -> None:
         order.shown_lots = shown  # of a slice some may be gone
     for _ in waiting:
         state.wait(unpack_order(reader.unpack(ORDER)))
+
+
+def restore_deficits(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, policy = reader.unpack(ADL_POLICY)
+        state.symbols[number].adl_policy = policy
 
 
 def unpack_order(values: tuple[int, ...]) -> Order:

@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exchange.protocol.schema import PPM, MarginMode, SymbolState
+from exchange.protocol.schema import PPM, AdlPolicy, MarginMode, SymbolState
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
 
 CROSS = int(MarginMode.CROSS)
 ISOLATED = int(MarginMode.ISOLATED)
 OPEN = int(SymbolState.OPEN)
+QUEUE = int(AdlPolicy.QUEUE)
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,6 +70,7 @@ class Symbol:
     mark_ticks: int = 0  # 0: none yet
     last_ticks: int = 0  # the last trade (MATCH-10); 0: none yet
     state: int = OPEN
+    adl_policy: int = QUEUE
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[int, Position] = field(
         default_factory=SortedDict

@@ -99,6 +99,15 @@ def _liquidation_price(desk: Desk, key: str) -> Value:
     return desk.names.units(symbol).ticks_to_price(view.liquidation_price_ticks)
 
 
+def _adl_place(desk: Desk, key: str) -> Value:
+    """[place in the queue, of how many, fifth] of a position (ADL-04); null where there is none."""
+    account, symbol = desk.names.holding(key)
+    view = desk.position(account, desk.names.symbol(symbol).symbol)
+    if view is None or not view.adl_place:
+        return None
+    return [Decimal(number) for number in (view.adl_place, view.adl_candidates, view.adl_fifth)]
+
+
 def _realised(desk: Desk, key: str) -> Value:
     account, symbol = desk.names.holding(key)
     return from_atoms(desk.realised.get((account, desk.names.symbol(symbol).symbol), 0))
@@ -266,6 +275,7 @@ READERS: dict[str, Reader] = {
     "position_maintenance": _atoms_of("maintenance_atoms"),
     "entry_value": _atoms_of("entry_value_atoms"),
     "liquidation_price": _liquidation_price,
+    "adl_places": _adl_place,
     "mode": _mode,
     "open_orders": _open_orders,
     "orders": _orders,

@@ -18,6 +18,7 @@ from exchange.protocol.messages import (
     Deposit,
     DepositFund,
     OrderEntry,
+    SetAdlPolicy,
     SetMarginMode,
     SetMark,
     SetStpGroup,
@@ -26,7 +27,13 @@ from exchange.protocol.messages import (
     Withdraw,
 )
 from exchange.protocol.records import encode_command
-from exchange.protocol.schema import ASSET_DECIMALS, COMMAND_BY_NAME, MarginMode, SymbolState
+from exchange.protocol.schema import (
+    ASSET_DECIMALS,
+    COMMAND_BY_NAME,
+    AdlPolicy,
+    MarginMode,
+    SymbolState,
+)
 from exchange.sim.scenario_file import parse_duration_ns, require_keys
 from exchange.sim.scenario_names import (
     Body,
@@ -163,6 +170,17 @@ def plan_stp_group(body: Body, names: Names) -> Planned:
     )
 
 
+def plan_adl_policy(body: Body, names: Names) -> Planned:
+    """The operator says how positions of a symbol are deleveraged from now on."""
+    require_keys(body, ("symbol", "policy"), ("reject",))
+    return one(
+        SetAdlPolicy(
+            symbol=names.symbol(body["symbol"]).symbol,
+            policy=member(AdlPolicy, body["policy"], "policy"),
+        )
+    )
+
+
 def plan_raw(body: Body, names: Names) -> Planned:
     """A command in the table's own names and integers, or as bytes: what the other steps cannot say."""
     if "bytes" in body:
@@ -225,6 +243,7 @@ PLANNERS: dict[str, Planner] = {
     "funding": plan_funding,
     "state": plan_state,
     "stp_group": plan_stp_group,
+    "adl_policy": plan_adl_policy,
     "time": plan_time,
     "raw": plan_raw,
 }
