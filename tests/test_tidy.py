@@ -163,7 +163,17 @@ ROOMS = [
         "order_life",
     ),
     *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations"),
-    *("deleveraging", "liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
+    *(
+        "deleveraging",
+        "liquidation",
+        "listing",
+        "triggers",
+        "states",
+        "lists",
+        "canonical",
+        "restore",
+        "lifetime",
+    ),
     "lookahead",
     *("engine", "codec"),
 ]

@@ -1,8 +1,8 @@
-"""Auto-deleveraging as it ought to be, from the rules' own words: who is ranked where, and what each gives (ADL-01..05).
+"""Auto-deleveraging as it ought to be, from the rules' own words: who is ranked where, what each gives (ADL-01..05).
 
-Theory of operation.  When a position begins to be deleveraged, the other side stands as the events so far have told.  So
-the whole plan can be written down at that moment: every counterparty in its turn, its lots, its value, its haircut.  What
-the engine then does is held against it, turn by turn.
+Theory of operation.  When a position begins to be deleveraged, the other side stands as the events so far have told.
+So the whole plan can be written down at that moment: every counterparty in its turn, its lots, its value, its haircut.
+What the engine then does is held against it, turn by turn.
 """
 
 from __future__ import annotations
@@ -57,7 +57,12 @@ class Turn:
         """ADL-01: profit before loss, then the score, then the account."""
         floor = max(1, self.equity)
         top, bottom = (self.notional, floor) if self.profit > 0 else (floor, self.notional)
-        return (0, int(self.profit <= 0), -Fraction(self.profit * top, self.entry * bottom), self.holding.account)
+        return (
+            0,
+            int(self.profit <= 0),
+            -Fraction(self.profit * top, self.entry * bottom),
+            self.holding.account,
+        )
 
     def by_exposure(self, asked: int) -> Key:
         """ADL-05: as by score, but whoever would be left with more at risk comes after everybody else."""

@@ -174,9 +174,7 @@ class Asks(OrderAsks):
 
     def set_adl_policy(self, symbol: SymbolLike, policy: AdlPolicy | str) -> Ask[CommandResult]:
         number = self.number_of(symbol)
-        return self.command(
-            messages.SetAdlPolicy(symbol=number, policy=to_code(AdlPolicy, policy))
-        )
+        return self.command(messages.SetAdlPolicy(symbol=number, policy=to_code(AdlPolicy, policy)))
 
     def deposit_fund(self, fund: int, amount: Number) -> Ask[CommandResult]:
         return self.command(messages.DepositFund(fund=fund, amount_atoms=to_atoms(amount)))

@@ -120,7 +120,12 @@ def rank_key(other: Counterparty, asked_lots: int, most: int) -> RankKey:
     """
     policy = other.position.symbol.adl_policy
     if policy == AdlPolicy.PRO_RATA_BY_EQUITY:
-        return (most == 0, False, Fraction(most, other.equity) if most else Fraction(0), other.account)
+        return (
+            most == 0,
+            False,
+            Fraction(most, other.equity) if most else Fraction(0),
+            other.account,
+        )
     lots = min(asked_lots, abs(other.position.lots))
     is_last = policy == AdlPolicy.NET_EXPOSURE_AWARE and other.hedges(lots)
     return (is_last, other.unrealised <= 0, -other.score, other.account)

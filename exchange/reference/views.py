@@ -13,7 +13,7 @@ from exchange.protocol.views import (
     SymbolView,
     fifth_of,
 )
-from exchange.reference import adl, margin
+from exchange.reference import adl, bankruptcy, margin
 from exchange.reference.context import shown_margin_atoms
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.state import Account, Pool, Position, State, Symbol
@@ -88,6 +88,8 @@ def position_view(state: State, position: Position) -> PositionView:
         order_margin_atoms=margin.order_margin_atoms(position),
         equity_atoms=margin.equity_atoms(state, position.pool),
         liquidation_price_ticks=margin.liquidation_price_ticks(state, position),
+        bankruptcy_price_ticks=bankruptcy.bankruptcy_price_ticks(state, position),
+        removable_atoms=margin.removable_atoms(position),
         liquidating=position.pool.liquidating,
         mark_ticks=position.symbol.mark_ticks,
         adl_fifth=fifth_of(place, candidates) if place else 0,

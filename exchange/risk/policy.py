@@ -170,7 +170,8 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """What an operator sends after the listing: only what differs from what a listing begins with.
 
         >>> policy = SymbolPolicy(symbol=1, name="BTC-PERP", tick_size=ONE, lot_size=ONE, leverage=ONE,
-        ...                       brackets=(BracketPolicy(ZERO, ONE),), liquidation=LiquidationPolicy(adl="mark_priced"))
+        ...                       brackets=(BracketPolicy(ZERO, ONE),),
+        ...                       liquidation=LiquidationPolicy(adl="mark_priced"))
         >>> policy.settings()
         (SetAdlPolicy(account=0, sequence=0, timestamp_ns=0, symbol=1, policy=3),)
         """
