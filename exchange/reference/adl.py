@@ -175,9 +175,14 @@ def give_in_turn(stage: Stage, ranked: list[Counterparty]) -> None:
             return
         lots = min(stage.lots - done, abs(other.position.lots))
         give(stage, other, done, lots)
-        if other.haircut > other.equity:
+        if would_end_below_zero(other):
             other.lots = other.value = other.haircut = 0
         done += other.lots
+
+
+def would_end_below_zero(other: Counterparty) -> bool:
+    """ADL-01: what it is to give is more than its pool is worth."""
+    return other.equity < other.haircut
 
 
 def give_by_equity(stage: Stage, others: list[Counterparty]) -> list[Counterparty]:
