@@ -162,7 +162,17 @@ ROOMS = [
         "waiting",
         "order_life",
     ),
-    *("bankruptcy", "queue", "matching", "checks", "orders", "auction", "amend", "operations"),
+    *(
+        "bankruptcy",
+        "telling",
+        "queue",
+        "matching",
+        "checks",
+        "orders",
+        "auction",
+        "amend",
+        "operations",
+    ),
     *(
         "deleveraging",
         "liquidation",
