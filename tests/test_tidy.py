@@ -173,18 +173,8 @@ ROOMS = [
         "amend",
         "operations",
     ),
-    *(
-        "deleveraging",
-        "liquidation",
-        "listing",
-        "triggers",
-        "states",
-        "lists",
-        "canonical",
-        "restore",
-        "lifetime",
-    ),
-    "lookahead",
+    *("deleveraging", "liquidation", "listing", "policies", "triggers", "states", "lists"),
+    *("canonical", "restore", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 

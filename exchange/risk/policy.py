@@ -172,8 +172,8 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         >>> policy = SymbolPolicy(symbol=1, name="BTC-PERP", tick_size=ONE, lot_size=ONE, leverage=ONE,
         ...                       brackets=(BracketPolicy(ZERO, ONE),),
         ...                       liquidation=LiquidationPolicy(adl="mark_priced"))
-        >>> policy.settings()
-        (SetAdlPolicy(account=0, sequence=0, timestamp_ns=0, symbol=1, policy=3),)
+        >>> [command.policy.name for command in policy.settings()]
+        ['MARK_PRICED']
         """
         commands: list[Command] = []
         adl = AdlPolicy[self.liquidation.adl.upper()]
