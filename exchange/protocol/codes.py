@@ -170,6 +170,7 @@ class BalanceCause(IntEnum):
     FUNDING = 5
     FUND_COVER = 6
     HAIRCUT = 8
+    CONVERSION = 9
 
 
 class FundCause(IntEnum):
@@ -180,6 +181,14 @@ class FundCause(IntEnum):
     LIQUIDATION_DEFICIT = 3
     DEFICIT_COVER = 4
     FUNDING_RESIDUE = 5
+
+
+class CollateralCause(IntEnum):
+    """Why an account's holding of a collateral asset changed."""
+
+    DEPOSIT = 1
+    WITHDRAWAL = 2
+    CONVERSION = 3
 
 
 class OrderFlag(IntEnum):
@@ -243,6 +252,9 @@ class RejectReason(IntEnum):
     WITHDRAWALS_STOPPED = 45
     INSUFFICIENT_MARGIN = 46
     INVALID_ADL_POLICY = 51
+    INVALID_ASSET = 60
+    UNKNOWN_ASSET = 61
+    INSUFFICIENT_COLLATERAL = 62
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -293,6 +305,9 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
     RejectReason.INVALID_ADL_POLICY: "the deleveraging policy is not one of the table",
+    RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
+    RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
+    RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -313,6 +328,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     CancelReason,
     BalanceCause,
     FundCause,
+    CollateralCause,
     OrderFlag,
     RejectReason,
 )

@@ -35,6 +35,12 @@ from exchange.protocol.schema import (
     MarginMode,
     SymbolState,
 )
+from exchange.sim.scenario_collateral import (
+    plan_asset,
+    plan_asset_price,
+    plan_collateral,
+    plan_multi_asset,
+)
 from exchange.sim.scenario_file import parse_duration_ns, require_keys
 from exchange.sim.scenario_names import (
     Body,
@@ -266,6 +272,10 @@ PLANNERS: dict[str, Planner] = {
     "stp_group": plan_stp_group,
     "adl_policy": plan_adl_policy,
     "brackets": plan_brackets,
+    "asset": plan_asset,
+    "asset_price": plan_asset_price,
+    "collateral": plan_collateral,
+    "multi_asset": plan_multi_asset,
     "time": plan_time,
     "raw": plan_raw,
 }

@@ -86,7 +86,7 @@ def test_no_two_members_of_a_code_share_a_number(enum: type[IntEnum]) -> None:
     assert (enum.__doc__ or "").strip()
 
 
-def test_reject_reasons_rise_since_the_number_is_the_precedence() -> None:
+def test_reject_reasons_stand_in_the_order_of_their_numbers_since_that_is_the_precedence() -> None:
     numbers = [reason.value for reason in schema.RejectReason]
     assert numbers == sorted(set(numbers))
     assert numbers[0] == 1
