@@ -57,11 +57,12 @@ def missing_commands(config: Config, engine: Engine) -> Missing:
     for policy in config.symbols:
         listing = policy.to_command()
         if policy.symbol not in listed:
-            commands += [listing, *policy.settings()]
+            commands.append(listing)
             if policy.symbol in config.mark_ticks:
                 commands.append(
                     SetMark(symbol=policy.symbol, price_ticks=config.mark_ticks[policy.symbol])
                 )
+            commands += policy.policy_commands()
         elif body_of(listing) != listed[policy.symbol]:
             notes.append(
                 f"{policy.name}: the configuration differs from what symbol {policy.symbol} was listed "

@@ -172,6 +172,7 @@ ROOMS = [
         "auction",
         "amend",
         "operations",
+        "pricing",
         "collateral",
     ),
     *("deleveraging", "liquidation", "listing", "policies", "triggers", "states", "lists"),

@@ -25,6 +25,7 @@ from exchange.protocol.schema import (
     AdlPolicy,
     LiquidationMode,
 )
+from exchange.risk.prices import MarkPolicy
 from exchange.units import SymbolUnits, leverage_to_ppm, to_atoms, to_e12, to_ppm
 
 #: What turns a decimal into the engine's integer.
@@ -90,6 +91,7 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     fund: int = 0
     slippage_cap: Decimal | None = None  # None: a liquidation may trade anywhere
     liquidation: LiquidationPolicy = LiquidationPolicy()
+    mark: MarkPolicy | None = None  # None: the mark is set by hand
 
     def __post_init__(self) -> None:
         self._check_identity()
@@ -166,20 +168,22 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
 
-    def settings(self) -> tuple[Command, ...]:
-        """What an operator sends after the listing: only what differs from what a listing begins with.
+    def policy_commands(self) -> list[Command]:
+        """What an operator sends beside the listing, when the symbol has its first mark: what differs from a listing.
 
         >>> policy = SymbolPolicy(symbol=1, name="BTC-PERP", tick_size=ONE, lot_size=ONE, leverage=ONE,
         ...                       brackets=(BracketPolicy(ZERO, ONE),),
         ...                       liquidation=LiquidationPolicy(adl="mark_priced"))
-        >>> [command.policy.name for command in policy.settings()]
+        >>> [command.policy.name for command in policy.policy_commands()]
         ['MARK_PRICED']
         """
         commands: list[Command] = []
         adl = AdlPolicy[self.liquidation.adl.upper()]
         if adl:
             commands.append(SetAdlPolicy(symbol=self.symbol, policy=adl))
-        return tuple(commands)
+        if self.mark is not None:
+            commands.append(self.mark.to_command(self.symbol))
+        return commands
 
     # ------------------------------------------------------------------------------------------ checks
 

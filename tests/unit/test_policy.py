@@ -98,10 +98,42 @@ def test_a_deleveraging_policy_is_a_command_of_its_own() -> None:
     thin = TOML.replace("draw_cap = 250", 'draw_cap = 250\nadl = "net_exposure_aware"')
     assert thin != TOML
     bitcoin, other = load(thin)
-    assert bitcoin.settings() == (m.SetAdlPolicy(symbol=1, policy=2),)
-    assert other.settings() == ()
+    assert bitcoin.policy_commands() == [m.SetAdlPolicy(symbol=1, policy=2)]
+    assert other.policy_commands() == []
     with pytest.raises(PolicyError, match=r"liquidation.adl is nobody; wanted one of queue, "):
         load(TOML.replace("draw_cap = 250", 'draw_cap = 250\nadl = "nobody"'))
+
+
+def test_a_mark_policy_is_read_in_seconds() -> None:
+    """MARK-02: a table of its own under the symbol, and a command beside the listing."""
+    text = TOML.replace(
+        "[symbols.liquidation]", "mark = {max_feeds = 3, max_age = 2.5}\n\n[symbols.liquidation]"
+    )
+    bitcoin, thin = load(text)
+    assert bitcoin.policy_commands() == [
+        m.SetMarkPolicy(symbol=1, max_feeds=3, max_age_ns=2_500_000_000, ema_ns=150 * 10**9)
+    ]
+    assert thin.policy_commands() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("{max_feeds = 17}", "BTC-PERP: mark.max_feeds is 17; wanted 0 .. 16"),
+        (
+            "{max_age = 0}",
+            "BTC-PERP: mark.max_age is 0 s; wanted whole nanoseconds, 1 .. 1000000000000000",
+        ),
+        ("{ema = 0.0000000001}", "BTC-PERP: mark.ema is 1E-10 s; wanted whole nanoseconds, 0 .."),
+        ("{age = 1}", "BTC-PERP: mark: unknown key age"),
+        ("5", "BTC-PERP: mark is 5; wanted"),
+    ],
+)
+def test_a_wrong_mark_policy_says_what_was_wanted(table: str, said: str) -> None:
+    text = TOML.replace("[symbols.liquidation]", f"mark = {table}\n\n[symbols.liquidation]")
+    with pytest.raises(PolicyError) as error:
+        load(text)
+    assert str(error.value).startswith(said)
 
 
 def test_engines_list_what_was_loaded(engine: Engine) -> None:
