@@ -138,6 +138,7 @@ cdef inline void settle_liquidation(
     e = <wire_liquidation_settled*>event_new(
         core, EVENT_LIQUIDATION_SETTLED, sizeof(wire_liquidation_settled), position.account)
     e.symbol = position.symbol
+    e.leg = <unsigned char>position.leg
     e.fund = symbol.fund
     e.trade_id = trade_id
     e.bankruptcy_value_atoms = part_atoms

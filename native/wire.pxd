@@ -128,6 +128,11 @@ cdef enum:
     SELF_TRADE_PREVENTION_DECREMENT = 3
 
 cdef enum:
+    LEG_NET = 0
+    LEG_LONG = 1
+    LEG_SHORT = 2
+
+cdef enum:
     MARGIN_MODE_CROSS = 0
     MARGIN_MODE_ISOLATED = 1
 
@@ -503,6 +508,7 @@ cdef packed struct wire_order_rested:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint32_t flags
     uint64_t order_id
     uint64_t client_order_id
@@ -561,6 +567,7 @@ cdef packed struct wire_fill:
     uint8_t side
     uint8_t role
     uint8_t margin_mode
+    uint8_t leg
     uint64_t trade_id
     uint64_t order_id
     uint64_t client_order_id
@@ -581,6 +588,7 @@ cdef packed struct wire_liquidation_settled:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     uint64_t trade_id
     int64_t bankruptcy_value_atoms
@@ -595,6 +603,7 @@ cdef packed struct wire_balance_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t cause
     int64_t wallet_change_atoms
     int64_t margin_change_atoms
@@ -643,6 +652,7 @@ cdef packed struct wire_margin_mode_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t margin_mode
     uint32_t initial_margin_ppm
 
@@ -652,6 +662,7 @@ cdef packed struct wire_liquidation_started:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -662,6 +673,7 @@ cdef packed struct wire_liquidation_order:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint64_t order_id
     int64_t price_ticks
     int64_t qty_lots
@@ -676,6 +688,7 @@ cdef packed struct wire_liquidation_ended:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -685,6 +698,7 @@ cdef packed struct wire_deficit_uncovered:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t remaining_lots
     int64_t shortfall_atoms
 
@@ -695,6 +709,7 @@ cdef packed struct wire_order_waiting:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint8_t order_type
     uint8_t trigger_by
     uint32_t flags

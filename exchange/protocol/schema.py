@@ -27,6 +27,7 @@ from exchange.protocol.codes import BalanceCause as BalanceCause
 from exchange.protocol.codes import CancelReason as CancelReason
 from exchange.protocol.codes import FillRole as FillRole
 from exchange.protocol.codes import FundCause as FundCause
+from exchange.protocol.codes import Leg as Leg
 from exchange.protocol.codes import LiquidationMode as LiquidationMode
 from exchange.protocol.codes import ListMode as ListMode
 from exchange.protocol.codes import MarginMode as MarginMode
@@ -132,6 +133,7 @@ _SYMBOL = Field("symbol", "u32", "number of the symbol")
 _ORDER_ID = Field("order_id", "u64", "given by the engine, rising from 1")
 _CLIENT_ORDER_ID = Field("client_order_id", "u64", "the account's own number for the order; 0: none", default=0)
 _SIDE = Field("side", "u8", "buy or sell", Side)
+_LEG = Field("leg", "u8", "which position of the account on the symbol", Leg, default=0)
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
 
@@ -357,6 +359,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
+            _LEG,
             Field("flags", "u32", "sum of order flags"),
             _ORDER_ID,
             _CLIENT_ORDER_ID,
@@ -419,6 +422,7 @@ EVENTS: tuple[Message, ...] = (
             _SIDE,
             Field("role", "u8", "the part played in it", FillRole),
             Field("margin_mode", "u8", "of the position", MarginMode),
+            _LEG,
             Field("trade_id", "u64", "rising from 1; 0 in settlement"),
             Field("order_id", "u64", "0 in auto-deleveraging and settlement"),
             _CLIENT_ORDER_ID,
@@ -440,6 +444,7 @@ EVENTS: tuple[Message, ...] = (
         "Follows the fill of a liquidated account: what the fill was worth against bankruptcy, and who paid (LIQ-07).",
         (
             _SYMBOL,
+            _LEG,
             Field("fund", "u32", "number of the fund"),
             Field("trade_id", "u64", "of the fill"),
             Field("bankruptcy_value_atoms", "i64", "of the lots filled"),
@@ -455,6 +460,7 @@ EVENTS: tuple[Message, ...] = (
         "Money of an account moved other than by a fill.",
         (
             Field("symbol", "u32", "the position concerned; 0 for the wallet alone"),
+            _LEG,
             Field("cause", "u8", "why", BalanceCause),
             Field("wallet_change_atoms", "i64", "signed"),
             Field("margin_change_atoms", "i64", "signed, of the isolated pool"),
@@ -506,6 +512,7 @@ EVENTS: tuple[Message, ...] = (
         "Mode and initial margin rate of account and symbol from now on.",
         (
             _SYMBOL,
+            _LEG,
             Field("margin_mode", "u8", "cross or isolated", MarginMode),
             Field("initial_margin_ppm", "u32", "in force, the bracket's own floor apart"),
         ),
@@ -516,6 +523,7 @@ EVENTS: tuple[Message, ...] = (
         "A collateral pool is below maintenance: its orders are cancelled and only the engine trades for it.",
         (
             Field("symbol", "u32", "the isolated position; 0 for the cross pool"),
+            _LEG,
             Field("equity_atoms", "i64", "of the pool"),
             Field("maintenance_atoms", "i64", "of the pool"),
         ),
@@ -528,6 +536,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
+            _LEG,
             _ORDER_ID,
             Field("price_ticks", "i64", "limit"),
             Field("qty_lots", "i64", "quantity"),
@@ -544,6 +553,7 @@ EVENTS: tuple[Message, ...] = (
         "The pool is at or above maintenance again, or has no position left.",
         (
             Field("symbol", "u32", "the isolated position; 0 for the cross pool"),
+            _LEG,
             Field("equity_atoms", "i64", "of the pool"),
             Field("maintenance_atoms", "i64", "of the pool"),
         ),
@@ -555,6 +565,7 @@ EVENTS: tuple[Message, ...] = (
         "Nobody is left to deleverage against (ADL-03): withdrawals stop until the pool is no longer below zero.",
         (
             _SYMBOL,
+            _LEG,
             Field("remaining_lots", "i64", "signed position that is left"),
             Field("shortfall_atoms", "i64", "by which the pool is below zero"),
         ),
@@ -567,6 +578,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
+            _LEG,
             Field("order_type", "u8", "its type", OrderType),
             Field("trigger_by", "u8", "what it watches", TriggerBy),
             Field("flags", "u32", "sum of order flags"),
