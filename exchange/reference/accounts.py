@@ -95,6 +95,7 @@ def set_margin_mode(ctx: Context, command: SetMarginMode) -> None:
         leg=position.leg,
         margin_mode=position.mode,
         initial_margin_ppm=position.rate_ppm,
+        own_rate_ppm=position.own_rate_ppm,
     )
     if moved:
         ledger.move_margin(ctx, position, moved, BalanceCause.MARGIN_MODE)
