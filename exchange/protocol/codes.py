@@ -168,6 +168,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    CONVERSION = 9
 
 
 class FundCause(IntEnum):
@@ -178,6 +179,14 @@ class FundCause(IntEnum):
     LIQUIDATION_DEFICIT = 3
     DEFICIT_COVER = 4
     FUNDING_RESIDUE = 5
+
+
+class CollateralCause(IntEnum):
+    """Why an account's holding of a collateral asset changed."""
+
+    DEPOSIT = 1
+    WITHDRAWAL = 2
+    CONVERSION = 3
 
 
 class OrderFlag(IntEnum):
@@ -240,6 +249,9 @@ class RejectReason(IntEnum):
     LEVERAGE_TOO_HIGH = 44
     WITHDRAWALS_STOPPED = 45
     INSUFFICIENT_MARGIN = 46
+    INVALID_ASSET = 60
+    UNKNOWN_ASSET = 61
+    INSUFFICIENT_COLLATERAL = 62
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -289,6 +301,9 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
     RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
+    RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
+    RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
+    RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -309,6 +324,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     CancelReason,
     BalanceCause,
     FundCause,
+    CollateralCause,
     OrderFlag,
     RejectReason,
 )

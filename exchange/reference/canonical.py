@@ -16,6 +16,7 @@ from exchange.protocol.schema import (
     MAX_BRACKETS,
     Leg,
 )
+from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
@@ -30,6 +31,8 @@ POSITION = struct.Struct("<IIBqqqqIBB")
 ORDER = struct.Struct("<IBBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
+ASSET = struct.Struct("<I16sqIq")
+COLLATERAL = struct.Struct("<IIq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -63,7 +66,28 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(remembered)), *remembered]
     changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
     parts += [COUNT.pack(len(changed)), *changed]
+    parts += pack_collateral(state)
     return b"".join(parts)
+
+
+def pack_collateral(state: State) -> list[bytes]:
+    """Part 12: the assets, who counts on them, and who holds what."""
+    assets = [
+        ASSET.pack(a.number, a.name, a.unit_parts, a.haircut_ppm, a.price_atoms)
+        for a in state.assets.values()
+    ]
+    accounts = state.accounts.values()
+    counting = [COUNT.pack(account.number) for account in accounts if account.multi_asset]
+    held = [
+        COLLATERAL.pack(account.number, number, holding.parts)
+        for account in accounts
+        for number, holding in account.holdings.items()
+    ]
+    return [
+        part
+        for records in (assets, counting, held)
+        for part in (COUNT.pack(len(records)), *records)
+    ]
 
 
 def is_noted(state: State, account: Account) -> bool:
@@ -214,12 +238,26 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
+    restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_collateral(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, name, unit_parts, haircut_ppm, price_atoms = ASSET.unpack(reader.take(ASSET.size))
+        state.assets[number] = Asset(number, name, unit_parts, haircut_ppm, price_atoms)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).multi_asset = True
+    for _ in reader.repeat():
+        account, number, parts = reader.unpack(COLLATERAL)
+        asset = state.assets[number]
+        asset.held_parts += parts
+        state.account(account).holdings[number] = Holding(asset, parts)
 
 
 def restore_account(state: State, values: tuple[int, ...]) -> None:
