@@ -283,7 +283,9 @@ cdef inline void event_ranked(
     cdef wire_adl_ranked* e = <wire_adl_ranked*>event_new(
         core, EVENT_ADL_RANKED, sizeof(wire_adl_ranked), entry.position.account)
     e.symbol = entry.position.symbol
+    e.leg = <unsigned char>entry.position.leg
     e.deleveraged_account = stage.position.account
+    e.deleveraged_leg = <unsigned char>stage.position.leg
     e.policy = stage.symbol.adl_policy
     e.trade_id = trade_id
     e.rank = <uint32_t>entry.rank
@@ -299,9 +301,8 @@ cdef inline void event_ranked(
 cdef inline void move_haircut(Core* core, Position* position, int64_t change_atoms) noexcept nogil:
     """ADL-05: money that changes a pool, and its event."""
     move_to_pool(core, position, change_atoms)
-    event_balance_changed(core, position.account, position.symbol, BALANCE_CAUSE_HAIRCUT,
-                          0 if position.isolated else change_atoms, change_atoms if position.isolated else 0,
-                          position.margin_atoms)
+    event_balance_changed(core, position.account, position, BALANCE_CAUSE_HAIRCUT,
+                          0 if position.isolated else change_atoms, change_atoms if position.isolated else 0)
 
 cdef inline void take_haircuts(Core* core, Stage* stage, Counterparty* entries, int64_t count) noexcept nogil:
     """ADL-05, at the mark: what is missing moves from the winners' pools into the pool, before any lot does."""

@@ -154,6 +154,11 @@ cdef enum:
     SELF_TRADE_PREVENTION_DECREMENT = 3
 
 cdef enum:
+    LEG_NET = 0
+    LEG_LONG = 1
+    LEG_SHORT = 2
+
+cdef enum:
     MARGIN_MODE_CROSS = 0
     MARGIN_MODE_ISOLATED = 1
 
@@ -647,6 +652,7 @@ cdef packed struct wire_order_rested:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint32_t flags
     uint64_t order_id
     uint64_t client_order_id
@@ -705,6 +711,7 @@ cdef packed struct wire_fill:
     uint8_t side
     uint8_t role
     uint8_t margin_mode
+    uint8_t leg
     uint64_t trade_id
     uint64_t order_id
     uint64_t client_order_id
@@ -725,6 +732,7 @@ cdef packed struct wire_liquidation_settled:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     uint64_t trade_id
     int64_t bankruptcy_value_atoms
@@ -739,6 +747,7 @@ cdef packed struct wire_balance_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t cause
     int64_t wallet_change_atoms
     int64_t margin_change_atoms
@@ -787,6 +796,7 @@ cdef packed struct wire_margin_mode_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t margin_mode
     uint32_t initial_margin_ppm
     uint32_t own_rate_ppm
@@ -797,6 +807,7 @@ cdef packed struct wire_liquidation_started:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -807,6 +818,7 @@ cdef packed struct wire_liquidation_order:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint64_t order_id
     int64_t price_ticks
     int64_t qty_lots
@@ -821,6 +833,7 @@ cdef packed struct wire_liquidation_ended:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -830,6 +843,7 @@ cdef packed struct wire_deficit_uncovered:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t remaining_lots
     int64_t shortfall_atoms
 
@@ -840,6 +854,7 @@ cdef packed struct wire_order_waiting:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint8_t order_type
     uint8_t trigger_by
     uint32_t flags
@@ -959,7 +974,9 @@ cdef packed struct wire_adl_ranked:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t deleveraged_account
+    uint8_t deleveraged_leg
     uint8_t policy
     uint64_t trade_id
     uint32_t rank
@@ -1007,6 +1024,7 @@ cdef packed struct wire_liquidation_position:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t pool_symbol
     uint8_t bracket
     int64_t position_lots
@@ -1024,6 +1042,7 @@ cdef packed struct wire_liquidation_sized:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     uint8_t mode
     uint8_t sized_by
@@ -1050,6 +1069,7 @@ cdef packed struct wire_liquidation_shrunk:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint64_t order_id
     int64_t price_ticks
     int64_t offered_lots
@@ -1063,6 +1083,7 @@ cdef packed struct wire_deficit_shared:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     int64_t position_lots
     int64_t equity_atoms
