@@ -332,6 +332,9 @@ class LiquidationAudit:
     ) -> None:
         """ADL-01, ADL-05: the counterparty whose turn it is, with all that it is ranked by."""
         context, holding = self.context, self.state.holding(deleveraged, symbol, deleveraged_leg)
+        if not holding.lots:
+            context.report("I16", f"{holding.place} is deleveraged without a position")
+            return
         stage = self.stage
         if stage is None or stage.holding is not holding or not stage.ranked:
             stage = self.stage = self.begin_stage(holding)
