@@ -99,17 +99,6 @@ MUTATIONS: dict[str, Mutation] = {
     "makers not asked again": (matching, "maker_lots", lambda state, maker, lots, price: lots),
     "nobody skipped in ADL": (adl, "would_end_below_zero", lambda *_: False),
     "lots shared out rounded down": (adl, "ceil_div", floor_div),
-    "hedges count for nothing": (adl.Counterparty, "hedges", lambda self, lots: False),
-    "profits taken that a pool has lost elsewhere": (
-        adl,
-        "profit_at_stake",
-        lambda other: max(0, other.unrealised),
-    ),
-    "small equities give what they have": (
-        adl,
-        "bearable_lots",
-        lambda stage, other: abs(other.position.lots) if other.equity > 0 else 0,
-    ),
     "the fund has no cap": (
         bankruptcy,
         "budget_atoms",
