@@ -31,7 +31,8 @@ def commands_of(seed: int) -> list[m.PlaceOrder | m.CancelOrder | m.AmendOrder]:
     random = Random(seed)
     found: list[m.PlaceOrder | m.CancelOrder | m.AmendOrder] = []
     for number in range(1, 600):
-        account, order_id = random.randint(1, 3), random.randint(max(1, number - 60), number)
+        # About a third of the commands are orders that are accepted, so these ids are of late ones.
+        account, order_id = random.randint(1, 3), max(1, number // 3 - random.randint(0, 20))
         kind = random.random()
         if kind < 0.6:
             order_type = int(random.random() < 0.2)
