@@ -172,6 +172,7 @@ ROOMS = [
         "auction",
         "amend",
         "operations",
+        "pricing",
         "collateral",
     ),
     *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
