@@ -62,9 +62,14 @@ class PoolChange:
     event: str
     target: Stage
     prose: str = ""
+    detail: str = ""  # what tells this change from others of the same event
 
     def __str__(self) -> str:
-        return f"{self.origin}: {self.event} -> {self.target}"
+        detail = f"({self.detail})" if self.detail else ""
+        return f"{self.origin}: {self.event}{detail} -> {self.target}"
+
+
+OWING, EVEN = "shortfall_atoms > 0", "shortfall_atoms = 0"
 
 
 CHANGES: tuple[PoolChange, ...] = (
@@ -74,15 +79,34 @@ CHANGES: tuple[PoolChange, ...] = (
     PoolChange(
         Stage.LIQUIDATED, "liquidation_position", Stage.LIQUIDATED, "its turn begins: what it holds"
     ),
-    PoolChange(Stage.LIQUIDATED, "liquidation_sized", Stage.LIQUIDATED, "why so much, at this limit"),
+    PoolChange(
+        Stage.LIQUIDATED, "liquidation_sized", Stage.LIQUIDATED, "why so much, at this limit"
+    ),
     PoolChange(Stage.LIQUIDATED, "liquidation_order", Stage.LIQUIDATED, "a closing order (LIQ-06)"),
-    PoolChange(Stage.LIQUIDATED, "liquidation_shrunk", Stage.LIQUIDATED, "a fill that the fund bounds"),
+    PoolChange(
+        Stage.LIQUIDATED, "liquidation_shrunk", Stage.LIQUIDATED, "a fill that the fund bounds"
+    ),
     PoolChange(Stage.LIQUIDATED, "liquidation_settled", Stage.LIQUIDATED, "a fill (LIQ-07)"),
-    PoolChange(Stage.LIQUIDATED, "liquidation_ended", Stage.SOUND, "at maintenance, or nothing is left"),
+    PoolChange(
+        Stage.LIQUIDATED, "liquidation_ended", Stage.SOUND, "at maintenance, or nothing is left"
+    ),
     PoolChange(Stage.LIQUIDATED, "deficit_shared", Stage.SHORT, "the deficit stage (FUND-02)"),
     PoolChange(Stage.SHORT, "deficit_shared", Stage.SHORT, "the next position"),
     PoolChange(Stage.SHORT, "liquidation_position", Stage.LIQUIDATED, "another turn, later"),
-    PoolChange(Stage.SHORT, "deficit_uncovered", Stage.UNCOVERED, "nobody admissible is left (ADL-03)"),
+    PoolChange(
+        Stage.SHORT,
+        "deficit_uncovered",
+        Stage.UNCOVERED,
+        "nobody is left to take over (ADL-03)",
+        OWING,
+    ),
+    PoolChange(
+        Stage.SHORT,
+        "deficit_uncovered",
+        Stage.SHORT,
+        "the same, but the fund has paid it all",
+        EVEN,
+    ),
     PoolChange(Stage.SHORT, "liquidation_ended", Stage.SOUND, "covered"),
     PoolChange(Stage.UNCOVERED, "liquidation_position", Stage.UNCOVERED, "another turn, later"),
     PoolChange(Stage.UNCOVERED, "liquidation_sized", Stage.UNCOVERED),
@@ -90,10 +114,13 @@ CHANGES: tuple[PoolChange, ...] = (
     PoolChange(Stage.UNCOVERED, "liquidation_shrunk", Stage.UNCOVERED),
     PoolChange(Stage.UNCOVERED, "liquidation_settled", Stage.UNCOVERED),
     PoolChange(Stage.UNCOVERED, "deficit_shared", Stage.UNCOVERED),
-    PoolChange(Stage.UNCOVERED, "deficit_uncovered", Stage.UNCOVERED, "still nobody"),
-    PoolChange(Stage.UNCOVERED, "liquidation_ended", Stage.SOUND, "a payment, a mark or a fill covered it"),
+    PoolChange(Stage.UNCOVERED, "deficit_uncovered", Stage.UNCOVERED, "still nobody", OWING),
+    PoolChange(Stage.UNCOVERED, "deficit_uncovered", Stage.UNCOVERED, "still nobody", EVEN),
+    PoolChange(
+        Stage.UNCOVERED, "liquidation_ended", Stage.SOUND, "a payment, a mark or a fill covered it"
+    ),
 )
-BY_EVENT = {(change.origin, change.event): change for change in CHANGES}
+BY_EVENT = {(change.origin, change.event, change.detail): change for change in CHANGES}
 assert len(BY_EVENT) == len(CHANGES), "two changes that an event cannot tell apart"
 
 PoolEvent = (
@@ -125,8 +152,9 @@ class PoolLives:
 
     def move(self, event: PoolEvent) -> list[str]:
         match event:
-            case LiquidationStarted(account=account, symbol=symbol) | LiquidationEnded(
-                account=account, symbol=symbol
+            case (
+                LiquidationStarted(account=account, symbol=symbol)
+                | LiquidationEnded(account=account, symbol=symbol)
             ):
                 self.turn = (account, symbol)
             case LiquidationPosition(account=account, pool_symbol=symbol):
@@ -135,7 +163,10 @@ class PoolLives:
                 return [f"{event} is not of account {self.turn[0]}, whose turn it is"]
         name = MESSAGE_BY_NUMBER[event.number].name
         origin = self.stages.get(self.turn, Stage.SOUND)
-        change = BY_EVENT.get((origin, name))
+        detail = ""
+        if isinstance(event, DeficitUncovered):
+            detail = OWING if event.shortfall_atoms else EVEN
+        change = BY_EVENT.get((origin, name, detail))
         if change is None:
             return [f"pool {self.turn} is {origin}: {name} has no place there"]
         self.seen[change] += 1
