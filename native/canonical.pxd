@@ -44,6 +44,7 @@ cdef packed struct state_account:
 cdef packed struct state_position:
     uint32_t account
     uint32_t symbol
+    uint8_t leg
     int64_t position_lots
     int64_t entry_value_atoms
     int64_t margin_atoms
@@ -54,6 +55,7 @@ cdef packed struct state_position:
 
 cdef packed struct state_order:
     uint32_t symbol
+    uint8_t leg
     uint8_t side
     uint8_t order_type
     uint8_t time_in_force
@@ -94,6 +96,10 @@ cdef packed struct state_brackets:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct state_adl_policy:
+    uint32_t symbol
+    uint8_t policy
 
 cdef packed struct state_pricing:
     uint32_t symbol
@@ -215,6 +221,7 @@ cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
                 continue
             record.account = position.account
             record.symbol = position.symbol
+            record.leg = <uint8_t>position.leg
             record.position_lots = position.position_lots
             record.entry_value_atoms = position.entry_value_atoms
             record.margin_atoms = position.margin_atoms
@@ -235,6 +242,7 @@ cdef inline state_order order_record(Core* core, uint32_t slot) noexcept nogil:
     cdef state_order record
     memset(&record, 0, sizeof(record))
     record.symbol = position.symbol
+    record.leg = <uint8_t>position.leg
     record.side = order.side
     record.self_trade = order.self_trade
     record.flags = order.flags & ORDER_FLAGS
@@ -386,6 +394,22 @@ cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nog
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_adl_policies(Core* core, Writer* writer) noexcept nogil:
+    """Part 9: those that are not the default."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_adl_policy record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol != NULL and symbol.adl_policy:
+            record.symbol = number
+            record.policy = symbol.adl_policy
+            put(writer, &record, sizeof(record))
+            count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
     """How marks come about, of symbols where they are not set by hand."""
     cdef int64_t place = leave_count(writer)
@@ -471,6 +495,7 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_orders(core, writer)
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
+    write_adl_policies(core, writer)
     write_pricing(core, writer)
     write_assets(core, writer)
     write_counting(core, writer)

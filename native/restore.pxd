@@ -5,8 +5,8 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order, state_position,
-    state_pricing, state_remembered,
+    state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order,
+    state_position, state_pricing, state_remembered,
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
@@ -87,11 +87,11 @@ cdef inline int read_account(Core* core, Reader* reader) except -1:
     core.highest_account = max(core.highest_account, record.account)
     return 0
 
-cdef inline Position* entry_for(Core* core, uint32_t account, uint32_t number) except NULL:
+cdef inline Position* entry_for(Core* core, uint32_t account, uint32_t number, uint32_t leg) except NULL:
     cdef Position* position
-    if symbol_at(core, number) == NULL or account == 0 or account > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {account} on symbol {number}, which is not there")
-    position = position_ensure(core, account, number)
+    if symbol_at(core, number) == NULL or account == 0 or account > MAX_ACCOUNT or leg > LEG_SHORT:
+        raise ValueError(f"the state names account {account} on symbol {number}, leg {leg}, which is not there")
+    position = position_ensure(core, account, number, leg)
     if position == NULL:
         raise MemoryError("no room for another position")
     return position
@@ -101,7 +101,7 @@ cdef inline int read_position(Core* core, Reader* reader) except -1:
     cdef Position* position
     cdef Symbol* symbol
     take(reader, &record, sizeof(record))
-    position = entry_for(core, record.account, record.symbol)
+    position = entry_for(core, record.account, record.symbol, record.leg)
     symbol = symbol_at(core, record.symbol)
     position.isolated = record.margin_mode
     position.own_rate_ppm = record.own_rate_ppm
@@ -133,7 +133,7 @@ cdef inline uint32_t read_order(Core* core, Reader* reader, state_order* record)
     order.price_ticks = record.price_ticks
     order.open_lots = record.open_lots
     order.filled_lots = record.filled_lots
-    order.position = slot_of(core, entry_for(core, record.account, record.symbol))
+    order.position = slot_of(core, entry_for(core, record.account, record.symbol, record.leg))
     order.side = record.side & 1
     order.self_trade = record.self_trade
     order.account = record.account
@@ -282,6 +282,14 @@ cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
     symbol.initial_margin_ppm = record.initial_margin_ppm
     return 0
 
+cdef inline int read_adl_policy(Core* core, Reader* reader) except -1:
+    cdef state_adl_policy record
+    take(reader, &record, sizeof(record))
+    if symbol_at(core, record.symbol) == NULL:
+        raise ValueError(f"the state names symbol {record.symbol}, which is not there")
+    symbol_at(core, record.symbol).adl_policy = record.policy
+    return 0
+
 cdef inline int read_pricing(Core* core, Reader* reader) except -1:
     cdef state_pricing record
     cdef Symbol* symbol
@@ -369,6 +377,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_remembered(core, reader)
     for _i in range(read_count(reader)):
         read_changed_brackets(core, reader)
+    for _i in range(read_count(reader)):
+        read_adl_policy(core, reader)
     for _i in range(read_count(reader)):
         read_pricing(core, reader)
     for _i in range(read_count(reader)):

@@ -53,6 +53,7 @@ cdef enum:
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
+    COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
     COMMAND_LIST_ASSET = 31
@@ -90,6 +91,8 @@ cdef enum:
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
+    EVENT_ADL_POLICY_SET = 160
+    EVENT_ADL_RANKED = 161
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
@@ -151,6 +154,11 @@ cdef enum:
     SELF_TRADE_PREVENTION_DECREMENT = 3
 
 cdef enum:
+    LEG_NET = 0
+    LEG_LONG = 1
+    LEG_SHORT = 2
+
+cdef enum:
     MARGIN_MODE_CROSS = 0
     MARGIN_MODE_ISOLATED = 1
 
@@ -158,6 +166,12 @@ cdef enum:
     LIQUIDATION_MODE_FULL = 0
     LIQUIDATION_MODE_FRACTION = 1
     LIQUIDATION_MODE_TARGET = 2
+
+cdef enum:
+    ADL_POLICY_QUEUE = 0
+    ADL_POLICY_PRO_RATA_BY_EQUITY = 1
+    ADL_POLICY_NET_EXPOSURE_AWARE = 2
+    ADL_POLICY_MARK_PRICED = 3
 
 cdef enum:
     CLOSING_SIZE_EQUITY_GONE = 1
@@ -211,6 +225,7 @@ cdef enum:
     BALANCE_CAUSE_MARGIN_MODE = 4
     BALANCE_CAUSE_FUNDING = 5
     BALANCE_CAUSE_FUND_COVER = 6
+    BALANCE_CAUSE_HAIRCUT = 8
     BALANCE_CAUSE_CONVERSION = 9
 
 cdef enum:
@@ -280,6 +295,7 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_INVALID_ADL_POLICY = 51
     REJECT_REASON_MARK_HELD = 53
     REJECT_REASON_MARK_IS_COMPOSITE = 54
     REJECT_REASON_UNKNOWN_PRICE_SOURCE = 55
@@ -541,6 +557,15 @@ cdef packed struct wire_set_brackets:
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
 
+cdef packed struct wire_set_adl_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t policy
+
 cdef packed struct wire_set_mark_policy:
     uint16_t type
     uint16_t size
@@ -627,6 +652,7 @@ cdef packed struct wire_order_rested:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint32_t flags
     uint64_t order_id
     uint64_t client_order_id
@@ -685,6 +711,7 @@ cdef packed struct wire_fill:
     uint8_t side
     uint8_t role
     uint8_t margin_mode
+    uint8_t leg
     uint64_t trade_id
     uint64_t order_id
     uint64_t client_order_id
@@ -705,6 +732,7 @@ cdef packed struct wire_liquidation_settled:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     uint64_t trade_id
     int64_t bankruptcy_value_atoms
@@ -719,6 +747,7 @@ cdef packed struct wire_balance_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t cause
     int64_t wallet_change_atoms
     int64_t margin_change_atoms
@@ -767,6 +796,7 @@ cdef packed struct wire_margin_mode_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t margin_mode
     uint32_t initial_margin_ppm
     uint32_t own_rate_ppm
@@ -777,6 +807,7 @@ cdef packed struct wire_liquidation_started:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -787,6 +818,7 @@ cdef packed struct wire_liquidation_order:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint64_t order_id
     int64_t price_ticks
     int64_t qty_lots
@@ -801,6 +833,7 @@ cdef packed struct wire_liquidation_ended:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -810,6 +843,7 @@ cdef packed struct wire_deficit_uncovered:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t remaining_lots
     int64_t shortfall_atoms
 
@@ -820,6 +854,7 @@ cdef packed struct wire_order_waiting:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint8_t order_type
     uint8_t trigger_by
     uint32_t flags
@@ -925,6 +960,35 @@ cdef packed struct wire_brackets_changed:
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
 
+cdef packed struct wire_adl_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t policy
+
+cdef packed struct wire_adl_ranked:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t leg
+    uint32_t deleveraged_account
+    uint8_t deleveraged_leg
+    uint8_t policy
+    uint64_t trade_id
+    uint32_t rank
+    uint32_t candidates
+    int64_t unrealised_atoms
+    int64_t notional_atoms
+    int64_t entry_value_atoms
+    int64_t equity_atoms
+    int64_t net_notional_atoms
+    int64_t qty_lots
+    int64_t haircut_atoms
+
 cdef packed struct wire_mark_policy_set:
     uint16_t type
     uint16_t size
@@ -960,6 +1024,7 @@ cdef packed struct wire_liquidation_position:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t pool_symbol
     uint8_t bracket
     int64_t position_lots
@@ -977,6 +1042,7 @@ cdef packed struct wire_liquidation_sized:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     uint8_t mode
     uint8_t sized_by
@@ -1003,6 +1069,7 @@ cdef packed struct wire_liquidation_shrunk:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint64_t order_id
     int64_t price_ticks
     int64_t offered_lots
@@ -1016,6 +1083,7 @@ cdef packed struct wire_deficit_shared:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     int64_t position_lots
     int64_t equity_atoms

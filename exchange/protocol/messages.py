@@ -16,6 +16,7 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from exchange.protocol.schema import (
+    AdlPolicy,
     BalanceCause,
     CancelReason,
     ClosingLimit,
@@ -23,6 +24,7 @@ from exchange.protocol.schema import (
     CollateralCause,
     FillRole,
     FundCause,
+    Leg,
     LiquidationMode,
     ListMode,
     MarginMode,
@@ -317,6 +319,17 @@ class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
+
+    number: ClassVar[int] = 22
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    policy: int = 0  # who gives how much, at which price
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetMarkPolicy(Message, frozen=True, kw_only=True, gc=False):
     """From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set
     by hand again.
@@ -427,6 +440,7 @@ class OrderRested(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
+    leg: int = 0  # which position of the account on the symbol
     flags: int  # sum of order flags
     order_id: int  # given by the engine, rising from 1
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -497,6 +511,7 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
     side: int  # buy or sell
     role: int  # the part played in it
     margin_mode: int  # of the position
+    leg: int = 0  # which position of the account on the symbol
     trade_id: int  # rising from 1; 0 in settlement
     order_id: int  # 0 in auto-deleveraging and settlement
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -521,6 +536,7 @@ class LiquidationSettled(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     fund: int  # number of the fund
     trade_id: int  # of the fill
     bankruptcy_value_atoms: int  # of the lots filled
@@ -537,6 +553,7 @@ class BalanceChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the position concerned; 0 for the wallet alone
+    leg: int = 0  # which position of the account on the symbol
     cause: int  # why
     wallet_change_atoms: int  # signed
     margin_change_atoms: int  # signed, of the isolated pool
@@ -595,6 +612,7 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int  # in force, the bracket's own floor apart
     own_rate_ppm: int  # the account's own rate; 0: the symbol's default, and any that follows it
@@ -609,6 +627,7 @@ class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
+    leg: int = 0  # which position of the account on the symbol
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -621,6 +640,7 @@ class LiquidationOrder(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
+    leg: int = 0  # which position of the account on the symbol
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # limit
     qty_lots: int  # quantity
@@ -637,6 +657,7 @@ class LiquidationEnded(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
+    leg: int = 0  # which position of the account on the symbol
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -650,6 +671,7 @@ class DeficitUncovered(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     remaining_lots: int  # signed position that is left
     shortfall_atoms: int  # by which the pool is below zero
 
@@ -664,6 +686,7 @@ class OrderWaiting(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
+    leg: int = 0  # which position of the account on the symbol
     order_type: int  # its type
     trigger_by: int  # what it watches
     flags: int  # sum of order flags
@@ -793,6 +816,41 @@ class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
     brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
 
 
+class AdlPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How positions of a symbol are auto-deleveraged from now on."""
+
+    number: ClassVar[int] = 160
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    policy: int  # who gives how much, at which price
+
+
+class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
+    """A counterparty's place in an auto-deleveraging and all that it was ranked by; what it
+    gives follows (ADL-01, ADL-05).
+    """
+
+    number: ClassVar[int] = 161
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
+    deleveraged_account: int  # whose position is closed
+    deleveraged_leg: int  # which of its positions on the symbol
+    policy: int  # the policy that ranks
+    trade_id: int  # of its fills that follow; 0: it gives no lots
+    rank: int  # its place, from 1
+    candidates: int  # positions on the other side
+    unrealised_atoms: int  # profit or loss of its position
+    notional_atoms: int  # of its position, at mark
+    entry_value_atoms: int  # entry value of its position, without sign
+    equity_atoms: int  # of its pool, as it counts in the score: 1 at least
+    net_notional_atoms: int  # of its pool, long less short, where the policy looks at it; else 0
+    qty_lots: int  # lots that it gives
+    haircut_atoms: int  # what giving costs it against the mark
+
+
 class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How the mark of a symbol comes about from now on (MARK-02)."""
 
@@ -837,6 +895,7 @@ class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     pool_symbol: int  # the isolated position; 0 for the cross pool
     bracket: int  # index of the bracket that its notional is in, from 0
     position_lots: int  # signed position
@@ -856,6 +915,7 @@ class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     fund: int  # number of the fund
     mode: int  # full, fraction or target
     sized_by: int  # what decided the quantity
@@ -884,6 +944,7 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # the maker's price
     offered_lots: int  # what the maker would give
@@ -901,6 +962,7 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     fund: int  # number of the fund
     position_lots: int  # signed position
     equity_atoms: int  # of the pool, below zero
@@ -973,6 +1035,7 @@ Command: TypeAlias = (
     | SetCountdown
     | SetStpGroup
     | SetBrackets
+    | SetAdlPolicy
     | SetMarkPolicy
     | SetPrice
     | ListAsset
@@ -1012,6 +1075,8 @@ Event: TypeAlias = (
     | CountdownSet
     | StpGroupSet
     | BracketsChanged
+    | AdlPolicySet
+    | AdlRanked
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
@@ -1045,6 +1110,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     16: SetCountdown,
     17: SetStpGroup,
     18: SetBrackets,
+    22: SetAdlPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
     31: ListAsset,
@@ -1082,6 +1148,8 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     154: CountdownSet,
     155: StpGroupSet,
     156: BracketsChanged,
+    160: AdlPolicySet,
+    161: AdlRanked,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
@@ -1099,6 +1167,9 @@ __all__ = [
     "COMMAND_CLASSES",
     "EVENT_CLASSES",
     "Accepted",
+    "AdlPolicy",
+    "AdlPolicySet",
+    "AdlRanked",
     "AdvanceTime",
     "AmendOrder",
     "AssetListed",
@@ -1132,6 +1203,7 @@ __all__ = [
     "FundCause",
     "FundChanged",
     "FundingSettled",
+    "Leg",
     "LiquidationEnded",
     "LiquidationMode",
     "LiquidationOrder",
@@ -1167,6 +1239,7 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetAdlPolicy",
     "SetAssetPrice",
     "SetBrackets",
     "SetCountdown",

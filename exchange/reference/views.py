@@ -14,8 +14,9 @@ from exchange.protocol.views import (
     PositionView,
     PriceView,
     SymbolView,
+    fifth_of,
 )
-from exchange.reference import bankruptcy, margin
+from exchange.reference import adl, bankruptcy, margin
 from exchange.reference.assets import Asset
 from exchange.reference.context import shown_margin_atoms
 from exchange.reference.order import BUY, SELL, Order
@@ -65,7 +66,7 @@ def account_numbers(state: State) -> list[int]:
 
 
 def position_views(state: State, number: int) -> list[PositionView]:
-    """The account on each symbol where something is set, held or open, by symbol."""
+    """The account on each symbol where something is set, held or open, by symbol and leg."""
     account = state.accounts.get(number)
     if account is None:
         return []
@@ -77,10 +78,12 @@ def position_views(state: State, number: int) -> list[PositionView]:
 
 
 def position_view(state: State, position: Position) -> PositionView:
-    """MARGIN-01..05 and MARGIN-09 of one position."""
+    """MARGIN-01..05, MARGIN-09 and ADL-04 of one position."""
+    place, candidates = adl.place_of(state, position) if position.lots else (0, 0)
     return PositionView(
         account=position.owner.number,
         symbol=position.symbol.number,
+        leg=position.leg,
         margin_mode=position.mode,
         initial_margin_ppm=position.rate_ppm,
         position_lots=position.lots,
@@ -96,6 +99,9 @@ def position_view(state: State, position: Position) -> PositionView:
         removable_atoms=margin.removable_atoms(position),
         liquidating=position.pool.liquidating,
         mark_ticks=position.symbol.mark_ticks,
+        adl_fifth=fifth_of(place, candidates) if place else 0,
+        adl_place=place,
+        adl_candidates=candidates,
     )
 
 
@@ -109,6 +115,7 @@ def order_view(state: State, order: Order) -> OrderView:
     return OrderView(
         account=order.account,
         symbol=order.symbol,
+        leg=order.leg,
         order_id=order.order_id,
         client_order_id=order.client_order_id,
         side=order.side,
