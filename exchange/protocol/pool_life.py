@@ -33,8 +33,8 @@ from exchange.protocol.messages import (
 )
 from exchange.protocol.schema import MESSAGE_BY_NUMBER
 
-#: (account, symbol); symbol 0 is the cross pool.
-PoolKey = tuple[int, int]
+#: (account, symbol, leg); symbol and leg 0 are the cross pool.
+PoolKey = tuple[int, int, int]
 
 
 class Stage(StrEnum):
@@ -141,7 +141,7 @@ class PoolLives:
 
     def __init__(self) -> None:
         self.stages: dict[PoolKey, Stage] = {}  # of pools that are not sound
-        self.turn: PoolKey = (0, 0)  # the pool that the engine works on
+        self.turn: PoolKey = (0, 0, 0)  # the pool that the engine works on
         self.seen: Counter[PoolChange] = Counter()
 
     def read(self, events: Iterable[Event]) -> list[str]:
@@ -152,13 +152,11 @@ class PoolLives:
 
     def move(self, event: PoolEvent) -> list[str]:
         match event:
-            case (
-                LiquidationStarted(account=account, symbol=symbol)
-                | LiquidationEnded(account=account, symbol=symbol)
-            ):
-                self.turn = (account, symbol)
-            case LiquidationPosition(account=account, pool_symbol=symbol):
-                self.turn = (account, symbol)
+            case LiquidationStarted() | LiquidationEnded():
+                self.turn = (event.account, event.symbol, event.leg)
+            case LiquidationPosition():
+                leg = event.leg if event.pool_symbol else 0
+                self.turn = (event.account, event.pool_symbol, leg)
             case _ if event.account != self.turn[0]:
                 return [f"{event} is not of account {self.turn[0]}, whose turn it is"]
         name = MESSAGE_BY_NUMBER[event.number].name

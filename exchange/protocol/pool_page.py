@@ -51,7 +51,8 @@ table, and the fuzzer follows every pool of its streams with it. The rules are t
 
 ![Stages of a pool and the events between them](pool-life.svg)
 
-* The engine works on one pool at a time. `liquidation_started`, `liquidation_position` and `liquidation_ended` say on which.
+* The engine works on one pool at a time: `liquidation_started`, `liquidation_position` and `liquidation_ended` say on
+  which.
 * Payments, funding and fills move what a pool is worth; they do not change its stage by themselves.
 """
 

@@ -34,9 +34,9 @@ TURN = filled_in(m.LiquidationPosition, symbol=1, pool_symbol=0)
 def test_a_liquidation_from_beginning_to_end() -> None:
     lives = PoolLives()
     assert lives.read([started(), TURN, filled_in(m.LiquidationSized, symbol=1)]) == []
-    assert lives.stages == {(7, 0): Stage.LIQUIDATED}
+    assert lives.stages == {(7, 0, 0): Stage.LIQUIDATED}
     assert lives.read([SHARED, uncovered(3)]) == []
-    assert lives.stages == {(7, 0): Stage.UNCOVERED}
+    assert lives.stages == {(7, 0, 0): Stage.UNCOVERED}
     assert lives.read([TURN, SHARED, uncovered(0), ended()]) == []
     assert lives.stages == {}
 
@@ -44,22 +44,22 @@ def test_a_liquidation_from_beginning_to_end() -> None:
 def test_a_fund_that_paid_it_all_leaves_nothing_uncovered() -> None:
     lives = PoolLives()
     assert lives.read([started(), TURN, SHARED, uncovered(0)]) == []
-    assert lives.stages == {(7, 0): Stage.SHORT}
+    assert lives.stages == {(7, 0, 0): Stage.SHORT}
 
 
 def test_a_pool_is_its_account_and_its_symbol() -> None:
     lives = PoolLives()
     assert lives.read([started(symbol=2), started(), ended(symbol=2)]) == []
-    assert lives.stages == {(7, 0): Stage.LIQUIDATED}
+    assert lives.stages == {(7, 0, 0): Stage.LIQUIDATED}
 
 
 def test_what_the_table_does_not_have_is_told() -> None:
     assert PoolLives().read([ended()]) == [
-        "pool (7, 0) is sound: liquidation_ended has no place there"
+        "pool (7, 0, 0) is sound: liquidation_ended has no place there"
     ]
     lives = PoolLives()
     assert lives.read([started(), started()]) == [
-        "pool (7, 0) is liquidated: liquidation_started has no place there"
+        "pool (7, 0, 0) is liquidated: liquidation_started has no place there"
     ]
     (wrong,) = lives.read([filled_in(m.DeficitShared, account=8, symbol=1)])
     assert wrong.endswith("is not of account 7, whose turn it is")
