@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from exchange.protocol.messages import AmendOrder, CancelOrder, Command, PlaceOrder
 from exchange.protocol.records import encode_command, stamp
 
 
-class SingleCalls:
+class SingleCalls(ABC):
     """What an engine offers beside batches; see `exchange.engine.Engine`."""
 
     sequence: int
 
+    @abstractmethod
     def apply(self, commands: bytes) -> bytes:
-        raise NotImplementedError
+        """Carries out a batch of command records; gives the records of their events."""
 
     def _apply_one(self, command: Command, timestamp_ns: int) -> bytes:
         return self.apply(stamp(encode_command(command), self.sequence + 1, timestamp_ns))
