@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_brackets, state_fund, state_head, state_order, state_position, state_remembered,
+    state_account, state_brackets, state_fund, state_limits, state_head, state_order, state_position, state_remembered,
 )
 from native.core cimport (
     ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
@@ -16,6 +16,7 @@ from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
 from native.own_orders cimport own_link
+from native.policies cimport apply_limits
 from native.positions cimport position_ensure
 from native.remembered cimport remember_new
 from native.timers cimport countdown_key, timer_add
@@ -278,6 +279,17 @@ cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
     symbol.initial_margin_ppm = record.initial_margin_ppm
     return 0
 
+cdef inline int read_limits(Core* core, Reader* reader) except -1:
+    cdef state_limits record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL:
+        raise ValueError(f"the state caps symbol {record.symbol}, which is not there")
+    apply_limits(symbol, record.position_limit_atoms, record.open_interest_limit_atoms,
+                 record.oi_scaling_lower_atoms, record.oi_scaling_upper_atoms)
+    return 0
+
 cdef inline uint32_t read_count(Reader* reader) except? 0:
     cdef uint32_t count = 0
     take(reader, &count, 4)
@@ -311,6 +323,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_remembered(core, reader)
     for _i in range(read_count(reader)):
         read_changed_brackets(core, reader)
+    for _i in range(read_count(reader)):
+        read_limits(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     return 0

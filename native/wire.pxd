@@ -49,6 +49,7 @@ cdef enum:
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
+    COMMAND_SET_RISK_LIMITS = 19
 
 cdef enum:
     EVENT_ACCEPTED = 128
@@ -80,6 +81,7 @@ cdef enum:
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
+    EVENT_RISK_LIMITS_CHANGED = 157
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
     EVENT_LIQUIDATION_SHRUNK = 173
@@ -185,6 +187,8 @@ cdef enum:
     CANCEL_REASON_PRICE_OUT_OF_BAND = 13
     CANCEL_REASON_VALUE_OUT_OF_RANGE = 14
     CANCEL_REASON_SYMBOL_SETTLED = 15
+    CANCEL_REASON_POSITION_LIMIT = 16
+    CANCEL_REASON_OPEN_INTEREST_LIMIT = 17
 
 cdef enum:
     BALANCE_CAUSE_DEPOSIT = 1
@@ -256,6 +260,8 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_POSITION_LIMIT = 47
+    REJECT_REASON_OPEN_INTEREST_LIMIT = 48
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
@@ -510,6 +516,18 @@ cdef packed struct wire_set_brackets:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_set_risk_limits:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
 
 cdef packed struct wire_accepted:
     uint16_t type
@@ -835,6 +853,17 @@ cdef packed struct wire_brackets_changed:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_risk_limits_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
 
 cdef packed struct wire_liquidation_position:
     uint16_t type

@@ -124,6 +124,7 @@ class Auditor:
             "countdown_set": self._expiry.on_countdown,
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
+            "risk_limits_changed": self._policies_audit.on_limits,
             "fill": self._fills.on_fill,
             "liquidation_settled": self._liquidations.on_settled,
             "balance_changed": self._balances.on_balance,

@@ -316,6 +316,25 @@ class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetRiskLimits(Message, frozen=True, kw_only=True, gc=False):
+    """Caps what an account, and what all together may hold of a symbol, and scales initial
+    margin with it (MARGIN-11).
+    """
+
+    number: ClassVar[int] = 19
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    # of an account's position with its orders of the side, at mark; -1: none:
+    position_limit_atoms: int = -1
+    # of all positions with all orders of the side, at mark; -1: none:
+    open_interest_limit_atoms: int = -1
+    # open interest from which initial margin rates rise; -1: they do not:
+    oi_scaling_lower_atoms: int = -1
+    oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class Accepted(Message, frozen=True, kw_only=True, gc=False):
     """The one result of a command that was carried out; the events that follow say what it did."""
 
@@ -714,6 +733,22 @@ class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
     brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
 
 
+class RiskLimitsChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The caps of a symbol, and the scale of its initial margin, from now on."""
+
+    number: ClassVar[int] = 157
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    # of an account's position with its orders of the side, at mark; -1: none:
+    position_limit_atoms: int = -1
+    # of all positions with all orders of the side, at mark; -1: none:
+    open_interest_limit_atoms: int = -1
+    # open interest from which initial margin rates rise; -1: they do not:
+    oi_scaling_lower_atoms: int = -1
+    oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+
+
 class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
 
@@ -814,6 +849,7 @@ Command: TypeAlias = (
     | SetCountdown
     | SetStpGroup
     | SetBrackets
+    | SetRiskLimits
 )
 
 
@@ -847,6 +883,7 @@ Event: TypeAlias = (
     | CountdownSet
     | StpGroupSet
     | BracketsChanged
+    | RiskLimitsChanged
     | LiquidationPosition
     | LiquidationSized
     | LiquidationShrunk
@@ -873,6 +910,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     16: SetCountdown,
     17: SetStpGroup,
     18: SetBrackets,
+    19: SetRiskLimits,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -904,6 +942,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     154: CountdownSet,
     155: StpGroupSet,
     156: BracketsChanged,
+    157: RiskLimitsChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
     173: LiquidationShrunk,
@@ -971,11 +1010,13 @@ __all__ = [
     "PlaceOrders",
     "RejectReason",
     "Rejected",
+    "RiskLimitsChanged",
     "SelfTradePrevention",
     "SetBrackets",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetRiskLimits",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

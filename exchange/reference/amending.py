@@ -12,6 +12,7 @@ from exchange.reference.admission import (
     find_order,
     is_account,
 )
+from exchange.reference.caps import cap_passed
 from exchange.reference.context import Context
 from exchange.reference.links import write_waiting
 from exchange.reference.margin import Trial, admits
@@ -193,7 +194,10 @@ def check_risk(state: State, order: Order, after: Terms) -> RejectReason | None:
     ):
         return RejectReason.POST_ONLY_WOULD_TAKE
     trial = Trial(position, side, lots, price, order.reduce_only, removed=order)
-    return None if admits(state, trial) else RejectReason.INSUFFICIENT_MARGIN
+    if not admits(state, trial):
+        return RejectReason.INSUFFICIENT_MARGIN
+    cap = cap_passed(trial)
+    return cap.reject if cap else None
 
 
 def check_trigger(state: State, order: Order, after: Terms) -> RejectReason | None:

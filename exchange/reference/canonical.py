@@ -12,7 +12,16 @@ from collections.abc import Iterator
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT, MAX_BRACKETS
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
-from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
+from exchange.reference.state import (
+    NO_LIMITS,
+    Account,
+    Limits,
+    Pool,
+    Position,
+    Remembered,
+    State,
+    Symbol,
+)
 
 MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
@@ -23,6 +32,7 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
 ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+LIMITS = struct.Struct("<Iqqqq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
@@ -57,6 +67,8 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(remembered)), *remembered]
     changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
     parts += [COUNT.pack(len(changed)), *changed]
+    limited = [s for s in state.symbols.values() if s.limits != NO_LIMITS]
+    parts += [COUNT.pack(len(limited)), *(LIMITS.pack(s.number, *s.limits) for s in limited)]
     return b"".join(parts)
 
 
@@ -206,6 +218,11 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
+    for _ in reader.repeat():
+        number, *limits = reader.unpack(LIMITS)
+        if number not in state.symbols:
+            raise ValueError(f"symbol {number} is capped and not listed")
+        state.symbols[number].limits = Limits(*limits)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "

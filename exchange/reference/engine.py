@@ -63,6 +63,7 @@ HANDLERS: dict[str, Handler] = {
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
     "advance_time": operations.advance_time,
+    "set_risk_limits": policies.set_risk_limits,
 }
 
 

@@ -8,6 +8,7 @@ from exchange.protocol.schema import CancelReason
 from exchange.reference import liquidation
 from exchange.reference.admission import has_margin, is_beyond_exposure
 from exchange.reference.cancelling import cancel_taker
+from exchange.reference.caps import cap_of
 from exchange.reference.context import Context
 from exchange.reference.links import after_going_off
 from exchange.reference.order import POST_ONLY, TRAILING_STOP, Order
@@ -87,7 +88,8 @@ def what_forbids(ctx: Context, order: Order) -> CancelReason | None:
         return CancelReason.VALUE_OUT_OF_RANGE
     if not has_margin(state, order):
         return CancelReason.INSUFFICIENT_MARGIN
-    return None
+    cap = cap_of(state, order)
+    return cap.cancel if cap else None
 
 
 def write_triggered(ctx: Context, triggered: Triggered) -> None:

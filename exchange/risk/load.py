@@ -10,6 +10,9 @@
     brackets = [[0, 0.004, 0.008], [50_000, 0.005]] # [notional floor, maintenance, initial (optional)]
     taker_fee = 0.0005
     fund = "majors"                                 # "shared" by default
+    position_limit = 5_000_000                      # MARGIN-11: of an account with its orders
+    open_interest_limit = 200_000_000               # of all together
+    margin_scaling = [50_000_000, 150_000_000]      # open interest on which initial margin rises to 100 %
     liquidation = { mode = "target", fee = 0.005, buffer = 0.1 }
 
 Numbers have to be exact: read the file with ``tomllib.load(file, parse_float=Decimal)``.
@@ -48,8 +51,13 @@ DECIMALS = {
     "min_notional": "min_notional",
     "exposure_limit": "exposure_limit",
     "slippage_cap": "slippage_cap",
+    "position_limit": "position_limit",
+    "open_interest_limit": "open_interest_limit",
 }
-SYMBOL_KEYS = ("name", "symbol", *DECIMALS, "max_open_orders", "brackets", "fund", "liquidation")
+SYMBOL_KEYS = (
+    *("name", "symbol", *DECIMALS, "max_open_orders", "brackets", "fund", "liquidation"),
+    "margin_scaling",
+)
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
 LIQUIDATION_KEYS = ("mode", *LIQUIDATION_DECIMALS)
 REQUIRED = ("tick", "lot", "brackets")
@@ -117,6 +125,8 @@ def symbol_policy(
     }
     if "max_open_orders" in table:
         fields["max_open_orders"] = _integer(table["max_open_orders"], "max_open_orders", name)
+    if "margin_scaling" in table:
+        fields["margin_scaling"] = _scaling(table["margin_scaling"], name)
     fund = table.get("fund", SHARED_FUND)
     return SymbolPolicy(
         symbol=_integer(table.get("symbol", number), "symbol", name),
@@ -170,6 +180,15 @@ def _brackets(rows: Any, where: str) -> tuple[BracketPolicy, ...]:
         numbers = [_decimal(value, "brackets", where) for value in row]
         brackets.append(BracketPolicy(*numbers))
     return tuple(brackets)
+
+
+def _scaling(row: Any, where: str) -> tuple[Decimal, Decimal]:
+    if not isinstance(row, list | tuple) or len(row) != 2:
+        raise PolicyError(
+            f"{where}: margin_scaling is {row!r}; wanted [open interest where rates begin to rise, and end]"
+        )
+    lower, upper = (_decimal(value, "margin_scaling", where) for value in row)
+    return lower, upper
 
 
 def _liquidation(table: Any, where: str) -> LiquidationPolicy:

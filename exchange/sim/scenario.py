@@ -141,7 +141,8 @@ class _Run:
     def _list_symbols(self) -> None:
         listing = Step(number=0, line=1, kind="symbols", body={})
         for policy in self.scenario.symbols.values():
-            self._send(listing, encode_command(policy.to_command()), None)
+            for command in policy.to_commands():
+                self._send(listing, encode_command(command), None)
 
     def _play_step(self, step: Step) -> None:
         if step.kind == "expect":
