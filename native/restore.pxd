@@ -5,11 +5,14 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_brackets, state_fund, state_limits, state_head, state_order, state_position, state_remembered,
+    state_account, state_asset, state_brackets, state_collateral, state_fund, state_head, state_limits, state_order,
+    state_position, state_remembered,
 )
+from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
-    ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
-    account_at, account_more, ensure, more_at, order_at, position_at, slot_of, symbol_at, symbol_of,
+    ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
+    Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
+    symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, open_add, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
@@ -295,6 +298,41 @@ cdef inline uint32_t read_count(Reader* reader) except? 0:
     take(reader, &count, 4)
     return count
 
+cdef inline int read_asset(Core* core, Reader* reader) except -1:
+    cdef state_asset record
+    cdef Asset* asset
+    take(reader, &record, sizeof(record))
+    if record.asset == 0 or record.asset > MAX_ASSETS or record.unit_parts < 1:
+        raise ValueError(f"the state lists asset {record.asset}, which could not have been listed")
+    asset = &core.assets[record.asset]
+    memcpy(asset.name, record.name, MAX_NAME_BYTES)
+    asset.unit_parts = record.unit_parts
+    asset.haircut_ppm = record.haircut_ppm
+    asset.price_atoms = record.price_atoms
+    return 0
+
+cdef inline int read_counting(Core* core, Reader* reader) except -1:
+    cdef uint32_t account = read_count(reader)
+    if account == 0 or account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {account}")
+    account_at(core, account).multi_asset = True
+    core.highest_account = max(core.highest_account, account)
+    return 0
+
+cdef inline int read_holding(Core* core, Reader* reader) except -1:
+    cdef state_collateral record
+    cdef Holdings* held
+    take(reader, &record, sizeof(record))
+    if asset_at(core, record.asset) == NULL or record.account == 0 or record.account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {record.account} with asset {record.asset}, which is not there")
+    held = holdings_ensure(core, record.account)
+    if held == NULL:
+        raise MemoryError("no room for another holder of collateral assets")
+    held.parts[record.asset] = record.parts
+    core.assets[record.asset].held_parts += record.parts
+    recount(core, record.account)
+    return 0
+
 cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
     cdef uint32_t _i, resting, waiting
@@ -325,6 +363,12 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_changed_brackets(core, reader)
     for _i in range(read_count(reader)):
         read_limits(core, reader)
+    for _i in range(read_count(reader)):
+        read_asset(core, reader)
+    for _i in range(read_count(reader)):
+        read_counting(core, reader)
+    for _i in range(read_count(reader)):
+        read_holding(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     return 0

@@ -20,6 +20,7 @@ cdef extern from *:
     const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
 
 cdef enum:
+    MAX_ASSETS = 16
     MAX_BRACKETS = 16
     MAX_LIST_ORDERS = 64
     MAX_NAME_BYTES = 16
@@ -50,6 +51,10 @@ cdef enum:
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
     COMMAND_SET_RISK_LIMITS = 19
+    COMMAND_LIST_ASSET = 31
+    COMMAND_SET_ASSET_PRICE = 32
+    COMMAND_CHANGE_COLLATERAL = 33
+    COMMAND_SET_MULTI_ASSET = 34
 
 cdef enum:
     EVENT_ACCEPTED = 128
@@ -86,6 +91,10 @@ cdef enum:
     EVENT_LIQUIDATION_SIZED = 172
     EVENT_LIQUIDATION_SHRUNK = 173
     EVENT_DEFICIT_SHARED = 174
+    EVENT_ASSET_LISTED = 176
+    EVENT_ASSET_PRICE_CHANGED = 177
+    EVENT_COLLATERAL_CHANGED = 178
+    EVENT_MULTI_ASSET_SET = 179
 
 cdef enum:
     SIDE_BUY = 0
@@ -197,6 +206,7 @@ cdef enum:
     BALANCE_CAUSE_MARGIN_MODE = 4
     BALANCE_CAUSE_FUNDING = 5
     BALANCE_CAUSE_FUND_COVER = 6
+    BALANCE_CAUSE_CONVERSION = 9
 
 cdef enum:
     FUND_CAUSE_DEPOSIT = 1
@@ -204,6 +214,11 @@ cdef enum:
     FUND_CAUSE_LIQUIDATION_DEFICIT = 3
     FUND_CAUSE_DEFICIT_COVER = 4
     FUND_CAUSE_FUNDING_RESIDUE = 5
+
+cdef enum:
+    COLLATERAL_CAUSE_DEPOSIT = 1
+    COLLATERAL_CAUSE_WITHDRAWAL = 2
+    COLLATERAL_CAUSE_CONVERSION = 3
 
 cdef enum:
     ORDER_FLAG_POST_ONLY = 1
@@ -262,6 +277,9 @@ cdef enum:
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
     REJECT_REASON_POSITION_LIMIT = 47
     REJECT_REASON_OPEN_INTEREST_LIMIT = 48
+    REJECT_REASON_INVALID_ASSET = 60
+    REJECT_REASON_UNKNOWN_ASSET = 61
+    REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
@@ -528,6 +546,43 @@ cdef packed struct wire_set_risk_limits:
     int64_t open_interest_limit_atoms
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
+
+cdef packed struct wire_list_asset:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t asset
+    char name[MAX_NAME_BYTES]
+    int64_t unit_parts
+    uint32_t haircut_ppm
+
+cdef packed struct wire_set_asset_price:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t asset
+    int64_t price_atoms
+
+cdef packed struct wire_change_collateral:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t asset
+    int64_t change_parts
+
+cdef packed struct wire_set_multi_asset:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint8_t enabled
 
 cdef packed struct wire_accepted:
     uint16_t type
@@ -935,3 +990,38 @@ cdef packed struct wire_deficit_shared:
     int64_t budget_atoms
     int64_t paid_atoms
     int64_t bankruptcy_value_atoms
+
+cdef packed struct wire_asset_listed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t asset
+    char name[MAX_NAME_BYTES]
+    int64_t unit_parts
+    uint32_t haircut_ppm
+
+cdef packed struct wire_asset_price_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t asset
+    int64_t price_atoms
+
+cdef packed struct wire_collateral_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t asset
+    uint8_t cause
+    int64_t change_parts
+    int64_t parts
+
+cdef packed struct wire_multi_asset_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint8_t enabled

@@ -173,6 +173,7 @@ ROOMS = [
         "auction",
         "amend",
         "operations",
+        "collateral",
     ),
     *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
     *("restore", "lifetime", "lookahead"),

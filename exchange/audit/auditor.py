@@ -14,6 +14,7 @@ from typing import Any
 
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
+from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
@@ -91,9 +92,10 @@ class Auditor:
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
+        self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
         self._liquidations = LiquidationAudit(self._context, self._decisions)
-        self._balances = BalanceAudit(self._context, self._liquidations)
+        self._balances = BalanceAudit(self._context, self._liquidations, self._collateral)
         self._fills = FillAudit(
             self._context,
             self._orders,
@@ -125,6 +127,10 @@ class Auditor:
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
             "risk_limits_changed": self._policies_audit.on_limits,
+            "asset_listed": self._collateral.on_asset,
+            "asset_price_changed": self._collateral.on_price,
+            "collateral_changed": self._collateral.on_collateral,
+            "multi_asset_set": self._collateral.on_multi_asset,
             "fill": self._fills.on_fill,
             "liquidation_settled": self._liquidations.on_settled,
             "balance_changed": self._balances.on_balance,
@@ -270,6 +276,7 @@ class Auditor:
         self._decisions.finish()
         self._liquidations.finish()
         self._balances.finish()
+        self._collateral.finish()
         self._auctions.finish()
         self._lists.finish()
         self._orders.finish()
@@ -437,6 +444,11 @@ class Auditor:
         context = self._context
         if pool in context.state.flagged:
             context.report("I7", f"pool {pool} is flagged without a position")
+        owner = context.state.accounts[pool[0]]
+        if not pool[1] and owner.wallet < 0 < owner.counted:
+            context.report(
+                "COLL-04", f"account {owner.number} owes {-owner.wallet} beside assets that count"
+            )
         if balance < 0:
             context.report("I4", f"pool {pool} holds {balance} without a position")
         if balance and pool[1]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from exchange.audit.live_orders import Order, Placed, Waiting
 from exchange.protocol.messages import Bracket, ListSymbol
 from exchange.protocol.schema import (
+    PPM,
     Side,
     SymbolState,
     TriggerBy,
@@ -64,10 +65,37 @@ class Holding:
         return (self.account, self.symbol.number if self.isolated else 0)
 
 
+class Asset:
+    """A collateral asset (COLL-01)."""
+
+    __slots__ = ("haircut_ppm", "number", "price", "unit_parts")
+
+    def __init__(self, number: int, unit_parts: int) -> None:
+        self.number = number
+        self.unit_parts = unit_parts
+        self.haircut_ppm = 0
+        self.price = 0  # of one unit
+
+    def counted(self, parts: int) -> int:
+        """COLL-02: the value rounded down, and what the haircut leaves of it rounded down."""
+        worth = parts * self.price // self.unit_parts
+        return worth - -(-worth * self.haircut_ppm // PPM)
+
+
 class Account:
     """A wallet and the holdings of its owner."""
 
-    __slots__ = ("countdown_ns", "cross", "holdings", "number", "stp_group", "wallet")
+    __slots__ = (
+        "assets",
+        "countdown_ns",
+        "counting",
+        "cross",
+        "holdings",
+        "number",
+        "parts",
+        "stp_group",
+        "wallet",
+    )
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -76,6 +104,16 @@ class Account:
         self.cross: dict[int, Holding] = {}  # those with a position in cross mode
         self.stp_group = 0
         self.countdown_ns = 0  # when its orders are cancelled; 0: never
+        self.parts: dict[int, int] = {}  # of each collateral asset; none is 0
+        self.assets: dict[int, Asset] = {}  # those that it ever held
+        self.counting = False  # whether they count for the cross pool
+
+    @property
+    def counted(self) -> int:
+        """COLL-02: what the assets count."""
+        if not (self.counting and self.parts):
+            return 0
+        return sum(self.assets[number].counted(parts) for number, parts in self.parts.items())
 
     def is_own(self, other: Account) -> bool:
         """MATCH-06: the same account, or one of its group."""
@@ -221,6 +259,7 @@ class State:
         self.terms: dict[int, Placed] = {}  # of live orders, where commands are fed
         self.last_order_id = 0
         self.last_turn = 0
+        self.assets: dict[int, Asset] = {}
         self.funds: dict[int, int] = {}
         self.fees = 0
         self.paid_in = 0  # deposits less withdrawals, funds included

@@ -28,7 +28,14 @@ from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Fill, ListSymbol
 from exchange.protocol.schema import MarginMode, SymbolState
-from exchange.protocol.views import AccountView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    CollateralView,
+    OrderView,
+    PositionView,
+    SymbolView,
+)
 from exchange.units import Number, leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 __all__ = [
@@ -95,6 +102,12 @@ class Asks(OrderAsks):
             messages.ChangeIsolatedMargin(symbol=number, change_atoms=to_atoms(change))
         )
 
+    def change_collateral(self, asset: int, change_parts: int) -> Ask[CommandResult]:
+        return self.command(messages.ChangeCollateral(asset=asset, change_parts=change_parts))
+
+    def set_multi_asset(self, enabled: bool) -> Ask[CommandResult]:
+        return self.command(messages.SetMultiAsset(enabled=int(enabled)))
+
     # ---- questions
 
     def login(self, account: int) -> Ask[dict[str, Any]]:
@@ -117,6 +130,15 @@ class Asks(OrderAsks):
     def get_positions(self, account: int) -> Ask[list[PositionView]]:
         question = Question("get_positions", {"account": account})
         return ask_one(question, lambda reply: views_of(reply, "positions", list[PositionView]))
+
+    def get_collateral(self, account: int) -> Ask[list[CollateralView]]:
+        question = Question("get_collateral", {"account": account})
+        return ask_one(question, lambda reply: views_of(reply, "collateral", list[CollateralView]))
+
+    def get_assets(self) -> Ask[list[AssetView]]:
+        return ask_one(
+            Question("get_assets", {}), lambda reply: views_of(reply, "assets", list[AssetView])
+        )
 
     def get_open_orders(
         self, account: int, symbol: SymbolLike | None = None
@@ -218,6 +240,18 @@ class Asks(OrderAsks):
 
     def set_stp_group(self, account: int, group: int) -> Ask[CommandResult]:
         return self.command(messages.SetStpGroup(member_account=account, stp_group=group))
+
+    def list_asset(
+        self, asset: int, name: str, unit_parts: int, haircut: Number
+    ) -> Ask[CommandResult]:
+        return self.command(
+            messages.ListAsset(
+                asset=asset, name=name, unit_parts=unit_parts, haircut_ppm=to_ppm(haircut)
+            )
+        )
+
+    def set_asset_price(self, asset: int, price: Number) -> Ask[CommandResult]:
+        return self.command(messages.SetAssetPrice(asset=asset, price_atoms=to_atoms(price)))
 
     def deposit_fund(self, fund: int, amount: Number) -> Ask[CommandResult]:
         return self.command(messages.DepositFund(fund=fund, amount_atoms=to_atoms(amount)))

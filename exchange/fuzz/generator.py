@@ -17,7 +17,7 @@ import msgspec
 
 from exchange.audit.requirement import available, pool_standing
 from exchange.audit.state import State
-from exchange.fuzz.order_recipes import OrderRecipes
+from exchange.fuzz.collateral_recipes import CollateralRecipes
 from exchange.fuzz.worlds import MAX_REPLACED, make_brackets
 from exchange.protocol.layout import integer_range
 from exchange.protocol.messages import (
@@ -69,7 +69,7 @@ EDGES = (
 CLOSED = (SymbolState.PRE_OPEN, SymbolState.AUCTION, SymbolState.CANCEL_ONLY, SymbolState.HALTED)
 
 
-class Generator(OrderRecipes):
+class Generator(CollateralRecipes):
     """Makes one command after the other, looking at the state that the ones before have led to."""
 
     def __init__(self, seed: int, state: State) -> None:
@@ -122,6 +122,10 @@ class Generator(OrderRecipes):
             (self.stp_group, 2),
             (self.brackets, 2),
             (self.limits, 4),
+            (self.list_asset, 1),
+            (self.asset_price, 5),
+            (self.change_collateral, 7),
+            (self.multi_asset, 4),
             (self.time, 2),
             (self.nonsense, 6),
             (self.list_again, 2),
@@ -400,6 +404,7 @@ class Generator(OrderRecipes):
             + (self.list_of_orders, self.list_of_orders, self.symbol_state, self.countdown)
             + (self.deposit, self.withdraw, self.margin_mode, self.isolated_margin, self.funding)
             + (self.deposit_fund, self.stp_group, self.time, self.brackets, self.limits)
+            + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )
         command = recipe()
         if isinstance(command, PlaceOrders) and command.orders and random.random() < 0.7:

@@ -162,6 +162,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    CONVERSION = 9
 
 
 class FundCause(IntEnum):
@@ -172,6 +173,14 @@ class FundCause(IntEnum):
     LIQUIDATION_DEFICIT = 3
     DEFICIT_COVER = 4
     FUNDING_RESIDUE = 5
+
+
+class CollateralCause(IntEnum):
+    """Why an account's holding of a collateral asset changed."""
+
+    DEPOSIT = 1
+    WITHDRAWAL = 2
+    CONVERSION = 3
 
 
 class OrderFlag(IntEnum):
@@ -236,6 +245,9 @@ class RejectReason(IntEnum):
     INSUFFICIENT_MARGIN = 46
     POSITION_LIMIT = 47
     OPEN_INTEREST_LIMIT = 48
+    INVALID_ASSET = 60
+    UNKNOWN_ASSET = 61
+    INSUFFICIENT_COLLATERAL = 62
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -287,6 +299,9 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
     RejectReason.POSITION_LIMIT: "position and open orders of the side would be worth more than an account may have",
     RejectReason.OPEN_INTEREST_LIMIT: "all positions and open orders of the side would be worth more than the symbol may have",
+    RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
+    RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
+    RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -306,6 +321,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     CancelReason,
     BalanceCause,
     FundCause,
+    CollateralCause,
     OrderFlag,
     RejectReason,
 )

@@ -38,6 +38,7 @@ WIDE_BOUNDS = (
 )
 #: Bounds that may be the length of a C array.
 NARROW_BOUNDS = (
+    "MAX_ASSETS",
     "MAX_BRACKETS",
     "MAX_LIST_ORDERS",
     "MAX_NAME_BYTES",

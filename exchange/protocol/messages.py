@@ -20,6 +20,7 @@ from exchange.protocol.schema import (
     CancelReason,
     ClosingLimit,
     ClosingSize,
+    CollateralCause,
     FillRole,
     FundCause,
     LiquidationMode,
@@ -331,6 +332,53 @@ class SetRiskLimits(Message, frozen=True, kw_only=True, gc=False):
     # open interest from which initial margin rates rise; -1: they do not:
     oi_scaling_lower_atoms: int = -1
     oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ListAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Lists an asset that may back cross positions, or gives a listed one another haircut
+    (COLL-01).
+    """
+
+    number: ClassVar[int] = 31
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    name: str  # up to 16 bytes of UTF-8, for people
+    unit_parts: int  # parts in one unit, 10^8 for bitcoin in satoshi; cannot change
+    haircut_ppm: int  # of its value, what does not count
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAssetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """Moves the price of a collateral asset and checks whoever counts on it (COLL-02)."""
+
+    number: ClassVar[int] = 32
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms of the settlement asset for one unit
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ChangeCollateral(Message, frozen=True, kw_only=True, gc=False):
+    """Brings a collateral asset in, or takes it out (COLL-03)."""
+
+    number: ClassVar[int] = 33
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    change_parts: int  # positive: in; negative: out
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMultiAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count for its cross pool (COLL-02)."""
+
+    number: ClassVar[int] = 34
+    account: int = 0  # the account that acts; 0 for the operator
+    enabled: int  # 1: they count; 0: they only lie there
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -830,6 +878,49 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     bankruptcy_value_atoms: int  # what the whole position goes for
 
 
+class AssetListed(Message, frozen=True, kw_only=True, gc=False):
+    """A collateral asset as it counts from now on."""
+
+    number: ClassVar[int] = 176
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    name: str  # as listed
+    unit_parts: int  # parts in one unit
+    haircut_ppm: int  # of its value, what does not count
+
+
+class AssetPriceChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The price of a collateral asset moved."""
+
+    number: ClassVar[int] = 177
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms for one unit
+
+
+class CollateralChanged(Message, frozen=True, kw_only=True, gc=False):
+    """What the account holds of a collateral asset changed."""
+
+    number: ClassVar[int] = 178
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    cause: int  # why
+    change_parts: int  # signed
+    parts: int  # what is held afterwards
+
+
+class MultiAssetSet(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count from now on."""
+
+    number: ClassVar[int] = 179
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    enabled: int  # 1: they count
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -850,6 +941,10 @@ Command: TypeAlias = (
     | SetStpGroup
     | SetBrackets
     | SetRiskLimits
+    | ListAsset
+    | SetAssetPrice
+    | ChangeCollateral
+    | SetMultiAsset
 )
 
 
@@ -888,6 +983,10 @@ Event: TypeAlias = (
     | LiquidationSized
     | LiquidationShrunk
     | DeficitShared
+    | AssetListed
+    | AssetPriceChanged
+    | CollateralChanged
+    | MultiAssetSet
 )
 
 
@@ -911,6 +1010,10 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     17: SetStpGroup,
     18: SetBrackets,
     19: SetRiskLimits,
+    31: ListAsset,
+    32: SetAssetPrice,
+    33: ChangeCollateral,
+    34: SetMultiAsset,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -947,6 +1050,10 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     172: LiquidationSized,
     173: LiquidationShrunk,
     174: DeficitShared,
+    176: AssetListed,
+    177: AssetPriceChanged,
+    178: CollateralChanged,
+    179: MultiAssetSet,
 }
 
 __all__ = [
@@ -955,6 +1062,8 @@ __all__ = [
     "Accepted",
     "AdvanceTime",
     "AmendOrder",
+    "AssetListed",
+    "AssetPriceChanged",
     "AuctionIndicated",
     "AuctionUncrossed",
     "BalanceCause",
@@ -964,9 +1073,12 @@ __all__ = [
     "CancelAll",
     "CancelOrder",
     "CancelReason",
+    "ChangeCollateral",
     "ChangeIsolatedMargin",
     "ClosingLimit",
     "ClosingSize",
+    "CollateralCause",
+    "CollateralChanged",
     "Command",
     "CountdownSet",
     "DeficitShared",
@@ -989,12 +1101,14 @@ __all__ = [
     "LiquidationShrunk",
     "LiquidationSized",
     "LiquidationStarted",
+    "ListAsset",
     "ListMode",
     "ListSymbol",
     "MarginMode",
     "MarginModeChanged",
     "MarkChanged",
     "Message",
+    "MultiAssetSet",
     "OrderAmended",
     "OrderCancelled",
     "OrderEntry",
@@ -1012,10 +1126,12 @@ __all__ = [
     "Rejected",
     "RiskLimitsChanged",
     "SelfTradePrevention",
+    "SetAssetPrice",
     "SetBrackets",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetMultiAsset",
     "SetRiskLimits",
     "SetStpGroup",
     "SetSymbolState",

@@ -27,6 +27,7 @@ from exchange.protocol.codes import BalanceCause as BalanceCause
 from exchange.protocol.codes import CancelReason as CancelReason
 from exchange.protocol.codes import ClosingLimit as ClosingLimit
 from exchange.protocol.codes import ClosingSize as ClosingSize
+from exchange.protocol.codes import CollateralCause as CollateralCause
 from exchange.protocol.codes import FillRole as FillRole
 from exchange.protocol.codes import FundCause as FundCause
 from exchange.protocol.codes import LiquidationMode as LiquidationMode
@@ -42,6 +43,7 @@ from exchange.protocol.codes import SymbolState as SymbolState
 from exchange.protocol.codes import TimeInForce as TimeInForce
 from exchange.protocol.codes import TriggerBy as TriggerBy
 
+MAX_ASSETS = 16
 MAX_BRACKETS = 16
 MAX_LIST_ORDERS = 64
 MAX_NAME_BYTES = 16
@@ -134,6 +136,7 @@ _SYMBOL = Field("symbol", "u32", "number of the symbol")
 _ORDER_ID = Field("order_id", "u64", "given by the engine, rising from 1")
 _CLIENT_ORDER_ID = Field("client_order_id", "u64", "the account's own number for the order; 0: none", default=0)
 _SIDE = Field("side", "u8", "buy or sell", Side)
+_ASSET = Field("asset", "u32", "number of the collateral asset")
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
 
@@ -350,6 +353,37 @@ COMMANDS: tuple[Message, ...] = (
         "Caps what an account, and what all together may hold of a symbol, and scales initial margin with it (MARGIN-11).",
         (_SYMBOL, *_RISK_LIMITS),
         sender="admin",
+    ),
+    Message(
+        31,
+        "list_asset",
+        "Lists an asset that may back cross positions, or gives a listed one another haircut (COLL-01).",
+        (
+            _ASSET,
+            Field("name", "name", "up to 16 bytes of UTF-8, for people"),
+            Field("unit_parts", "i64", "parts in one unit, 10^8 for bitcoin in satoshi; cannot change"),
+            Field("haircut_ppm", "u32", "of its value, what does not count"),
+        ),
+        sender="admin",
+    ),
+    Message(
+        32,
+        "set_asset_price",
+        "Moves the price of a collateral asset and checks whoever counts on it (COLL-02).",
+        (_ASSET, Field("price_atoms", "i64", "atoms of the settlement asset for one unit")),
+        sender="admin",
+    ),
+    Message(
+        33,
+        "change_collateral",
+        "Brings a collateral asset in, or takes it out (COLL-03).",
+        (_ASSET, Field("change_parts", "i64", "positive: in; negative: out")),
+    ),
+    Message(
+        34,
+        "set_multi_asset",
+        "Whether the account's collateral assets count for its cross pool (COLL-02).",
+        (Field("enabled", "u8", "1: they count; 0: they only lie there"),),
     ),
 )
 
@@ -786,6 +820,42 @@ EVENTS: tuple[Message, ...] = (
             Field("paid_atoms", "i64", "what it pays"),
             Field("bankruptcy_value_atoms", "i64", "what the whole position goes for"),
         ),
+    ),
+    Message(
+        176,
+        "asset_listed",
+        "A collateral asset as it counts from now on.",
+        (
+            _ASSET,
+            Field("name", "name", "as listed"),
+            Field("unit_parts", "i64", "parts in one unit"),
+            Field("haircut_ppm", "u32", "of its value, what does not count"),
+        ),
+        public=True,
+    ),
+    Message(
+        177,
+        "asset_price_changed",
+        "The price of a collateral asset moved.",
+        (_ASSET, Field("price_atoms", "i64", "atoms for one unit")),
+        public=True,
+    ),
+    Message(
+        178,
+        "collateral_changed",
+        "What the account holds of a collateral asset changed.",
+        (
+            _ASSET,
+            Field("cause", "u8", "why", CollateralCause),
+            Field("change_parts", "i64", "signed"),
+            Field("parts", "i64", "what is held afterwards"),
+        ),
+    ),
+    Message(
+        179,
+        "multi_asset_set",
+        "Whether the account's collateral assets count from now on.",
+        (Field("enabled", "u8", "1: they count"),),
     ),
 )
 

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT, MAX_BRACKETS
+from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
 from exchange.reference.state import (
@@ -34,6 +35,8 @@ ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
 LIMITS = struct.Struct("<Iqqqq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
+ASSET = struct.Struct("<I16sqIq")
+COLLATERAL = struct.Struct("<IIq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -69,7 +72,28 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(changed)), *changed]
     limited = [s for s in state.symbols.values() if s.limits != NO_LIMITS]
     parts += [COUNT.pack(len(limited)), *(LIMITS.pack(s.number, *s.limits) for s in limited)]
+    parts += pack_collateral(state)
     return b"".join(parts)
+
+
+def pack_collateral(state: State) -> list[bytes]:
+    """Part 12: the assets, who counts on them, and who holds what."""
+    assets = [
+        ASSET.pack(a.number, a.name, a.unit_parts, a.haircut_ppm, a.price_atoms)
+        for a in state.assets.values()
+    ]
+    accounts = state.accounts.values()
+    counting = [COUNT.pack(account.number) for account in accounts if account.multi_asset]
+    held = [
+        COLLATERAL.pack(account.number, number, holding.parts)
+        for account in accounts
+        for number, holding in account.holdings.items()
+    ]
+    return [
+        part
+        for records in (assets, counting, held)
+        for part in (COUNT.pack(len(records)), *records)
+    ]
 
 
 def is_noted(state: State, account: Account) -> bool:
@@ -223,12 +247,26 @@ def restore(data: bytes) -> State:
         if number not in state.symbols:
             raise ValueError(f"symbol {number} is capped and not listed")
         state.symbols[number].limits = Limits(*limits)
+    restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_collateral(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, name, unit_parts, haircut_ppm, price_atoms = ASSET.unpack(reader.take(ASSET.size))
+        state.assets[number] = Asset(number, name, unit_parts, haircut_ppm, price_atoms)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).multi_asset = True
+    for _ in reader.repeat():
+        account, number, parts = reader.unpack(COLLATERAL)
+        asset = state.assets[number]
+        asset.held_parts += parts
+        state.account(account).holdings[number] = Holding(asset, parts)
 
 
 def restore_account(state: State, values: tuple[int, ...]) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exchange.protocol.schema import PPM, MarginMode, SymbolState
+from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
 
@@ -208,6 +209,17 @@ class Account:
     positions: SortedDict[int, Position] = field(default_factory=SortedDict)
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
+    multi_asset: bool = False  # whether its collateral assets count (COLL-02)
+    holdings: SortedDict[int, Holding] = field(
+        default_factory=SortedDict
+    )  # by asset; none is empty
+
+    @property
+    def counted_atoms(self) -> int:
+        """COLL-02: what the account's collateral assets count for its cross pool."""
+        if not self.multi_asset:
+            return 0
+        return sum(holding.counted_atoms for holding in self.holdings.values())
 
     def orders(self) -> list[Order]:
         """MATCH-07, canonical order of the live orders: of each symbol those that rest, then those that wait."""
@@ -225,6 +237,8 @@ class Account:
             or pool.drawn_atoms
             or pool.flags
             or self.stp_group
+            or self.multi_asset
+            or self.holdings
             or any(not p.is_default or p.order_count for p in self.positions.values())
         )
 
@@ -234,6 +248,7 @@ class State:
 
     def __init__(self) -> None:
         self.symbols: SortedDict[int, Symbol] = SortedDict()
+        self.assets: SortedDict[int, Asset] = SortedDict()
         self.accounts: SortedDict[int, Account] = SortedDict()
         self.orders: dict[int, Order] = {}  # resting, by order id
         self.waiting: SortedDict[int, Order] = SortedDict()  # for their trigger, by order id

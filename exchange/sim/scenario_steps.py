@@ -29,6 +29,12 @@ from exchange.protocol.messages import (
 )
 from exchange.protocol.records import encode_command
 from exchange.protocol.schema import ASSET_DECIMALS, COMMAND_BY_NAME, MarginMode, SymbolState
+from exchange.sim.scenario_collateral import (
+    plan_asset,
+    plan_asset_price,
+    plan_collateral,
+    plan_multi_asset,
+)
 from exchange.sim.scenario_file import parse_duration_ns, require_keys
 from exchange.sim.scenario_names import (
     Body,
@@ -271,6 +277,10 @@ PLANNERS: dict[str, Planner] = {
     "stp_group": plan_stp_group,
     "brackets": plan_brackets,
     "limits": plan_limits,
+    "asset": plan_asset,
+    "asset_price": plan_asset_price,
+    "collateral": plan_collateral,
+    "multi_asset": plan_multi_asset,
     "time": plan_time,
     "raw": plan_raw,
 }
