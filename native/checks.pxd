@@ -313,12 +313,23 @@ cdef inline apart_int check_caps(
     credit_forget(account_at(core, position.account))      # it has charged the order
     return REJECT_REASON_POSITION_LIMIT if cap == CAP_POSITION else REJECT_REASON_OPEN_INTEREST_LIMIT
 
+cdef inline apart_int may_not_open(
+    Symbol* symbol, Position* position, int side, int64_t lots, uint32_t flags, Order* without
+) noexcept nogil:
+    """MARK-03: whether an order would take to open while the mark is held, in place of the order `without`."""
+    cdef int64_t others = position.order_lots[side]
+    if flags & (ORDER_FLAG_REDUCE_ONLY | ORDER_FLAG_POST_ONLY) or symbol.state != SYMBOL_STATE_OPEN:
+        return False
+    if without != NULL:
+        others -= without.open_lots    # it is not reduce-only, for what replaces it is not
+    return others + lots > reducible_lots(position, side)
+
 cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexcept nogil:
     """What is asked of an order that acts at once, at the end."""
     cdef Symbol* symbol = placing.symbol
     cdef Position* position = placing.position
     cdef bint reduce_only = c.flags & ORDER_FLAG_REDUCE_ONLY
-    cdef int borne
+    cdef int borne, capped
     if reduce_only and reducible_lots(position, c.side) == 0:
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], placing.limit_ticks):
@@ -327,9 +338,13 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         borne = bears(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0)
         if borne == REFUSED:
             return REJECT_REASON_INSUFFICIENT_MARGIN
-        placing.followed = borne == FOLLOWED
         if rarely(symbol.capped):
-            return check_caps(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, NULL)
+            capped = check_caps(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, NULL)
+            if capped:
+                return capped
+        if rarely(symbol.held) and may_not_open(symbol, position, c.side, placing.reach_lots, c.flags, NULL):
+            return REJECT_REASON_MARK_HELD
+        placing.followed = borne == FOLLOWED
     return 0
 
 cdef inline bint has_room(Core* core, Symbol* symbol, wire_order* c, bint waits) noexcept nogil:

@@ -9,7 +9,9 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 from native.amend cimport taker_from
 from native.book cimport crosses
-from native.checks cimport FOLLOWED, REFUSED, bears, check_caps, market_edge, out_of_band, over_exposed, slid
+from native.checks cimport (
+    FOLLOWED, REFUSED, bears, check_caps, market_edge, may_not_open, out_of_band, over_exposed, slid,
+)
 from native.core cimport (
     ARMED, Core, Order, OrderMore, Position, Symbol, TRIGGERED, Timer, WAITING, account_more, more_at, order_at,
     position_at, reducible_lots, symbol_of,
@@ -65,7 +67,7 @@ cdef inline int refuse_capped(Core* core, Symbol* symbol, Taker* taker) noexcept
 
 cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint limited) noexcept nogil:
     """Why an order that goes off cannot act (the table of MATCH-10); 0: it can."""
-    cdef int borne
+    cdef int borne, reason
     if taker.flags & ORDER_FLAG_REDUCE_ONLY and reducible_lots(taker.position, taker.side) == 0:
         return CANCEL_REASON_REDUCE_ONLY
     if limited and out_of_band(symbol, taker.side, taker.limit_ticks):
@@ -82,7 +84,13 @@ cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint 
     taker.special = 0 if borne == FOLLOWED else UNFOLLOWED
     if borne == REFUSED:
         return CANCEL_REASON_INSUFFICIENT_MARGIN
-    return refuse_capped(core, symbol, taker) if rarely(symbol.capped) else 0
+    if rarely(symbol.capped):
+        reason = refuse_capped(core, symbol, taker)
+        if reason:
+            return reason
+    if symbol.held and may_not_open(symbol, taker.position, taker.side, taker.reach_lots, taker.flags, NULL):
+        return CANCEL_REASON_MARK_HELD
+    return 0
 
 cdef inline void go_off(Core* core, uint32_t slot) noexcept nogil:
     """An order whose trigger was reached stops waiting and acts (MATCH-10)."""

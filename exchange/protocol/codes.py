@@ -151,6 +151,7 @@ class CancelReason(IntEnum):
     SYMBOL_SETTLED = 15
     POSITION_LIMIT = 16
     OPEN_INTEREST_LIMIT = 17
+    MARK_HELD = 19
 
 
 class BalanceCause(IntEnum):
@@ -245,6 +246,9 @@ class RejectReason(IntEnum):
     INSUFFICIENT_MARGIN = 46
     POSITION_LIMIT = 47
     OPEN_INTEREST_LIMIT = 48
+    MARK_HELD = 53
+    MARK_IS_COMPOSITE = 54
+    UNKNOWN_PRICE_SOURCE = 55
     INVALID_ASSET = 60
     UNKNOWN_ASSET = 61
     INSUFFICIENT_COLLATERAL = 62
@@ -273,7 +277,7 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.INVALID_SYMBOL_STATE: "the state is not one of the table, is the present one, or cannot follow it; or its price does not fit",
     RejectReason.INVALID_TIMEOUT: "the timeout is outside 0 .. 86,400,000 ms",
     RejectReason.INVALID_BRACKETS: "brackets must start at 0, rise in floor and rates, and be exact at their edges",
-    RejectReason.INVALID_POLICY: "a number of the listing is outside its bounds",
+    RejectReason.INVALID_POLICY: "a number of the policy is outside its bounds",
     RejectReason.VALUE_NOT_WHOLE: "tick size x lot size is not atoms_per_tick_lot atoms",
     RejectReason.UNKNOWN_ORDER: "the account has no live order with this order id or client order id",
     RejectReason.SYMBOL_STATE_FORBIDS: "the state of the symbol does not allow this",
@@ -299,6 +303,9 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
     RejectReason.POSITION_LIMIT: "position and open orders of the side would be worth more than an account may have",
     RejectReason.OPEN_INTEREST_LIMIT: "all positions and open orders of the side would be worth more than the symbol may have",
+    RejectReason.MARK_HELD: "the mark is held for want of prices: an order may reduce, or be post-only, but not take to open",
+    RejectReason.MARK_IS_COMPOSITE: "the mark is computed from prices: set_price moves it, or switch its policy off",
+    RejectReason.UNKNOWN_PRICE_SOURCE: "the symbol's mark is not composite, or its policy has no source of this number",
     RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
     RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
     RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",

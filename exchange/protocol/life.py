@@ -143,6 +143,7 @@ CHANGES: tuple[Change, ...] = (
         CancelReason.VALUE_OUT_OF_RANGE,
         CancelReason.POSITION_LIMIT,
         CancelReason.OPEN_INTEREST_LIMIT,
+        CancelReason.MARK_HELD,
     ),
     Change(State.HELD, "order_waiting", AMENDED, State.HELD, "new fields"),
     Change(State.HELD, "order_waiting", ARMED, State.WAITING, "its entry has filled something"),

@@ -11,6 +11,7 @@ from exchange.reference.admission import (
     exceeds_exposure,
     find_order,
     is_account,
+    would_open,
 )
 from exchange.reference.caps import cap_passed
 from exchange.reference.context import Context
@@ -197,7 +198,10 @@ def check_risk(state: State, order: Order, after: Terms) -> RejectReason | None:
     if not admits(state, trial):
         return RejectReason.INSUFFICIENT_MARGIN
     cap = cap_passed(trial)
-    return cap.reject if cap else None
+    if cap:
+        return cap.reject
+    is_forbidden = symbol.is_held and would_open(trial, order.flags)
+    return RejectReason.MARK_HELD if is_forbidden else None
 
 
 def check_trigger(state: State, order: Order, after: Terms) -> RejectReason | None:

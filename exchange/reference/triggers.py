@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exchange.protocol.schema import CancelReason
 from exchange.reference import liquidation
-from exchange.reference.admission import has_margin, is_beyond_exposure
+from exchange.reference.admission import has_margin, is_beyond_exposure, takes_to_open
 from exchange.reference.cancelling import cancel_taker
 from exchange.reference.caps import cap_of
 from exchange.reference.context import Context
@@ -89,7 +89,11 @@ def what_forbids(ctx: Context, order: Order) -> CancelReason | None:
     if not has_margin(state, order):
         return CancelReason.INSUFFICIENT_MARGIN
     cap = cap_of(state, order)
-    return cap.cancel if cap else None
+    if cap:
+        return cap.cancel
+    if takes_to_open(state, order):
+        return CancelReason.MARK_HELD
+    return None
 
 
 def write_triggered(ctx: Context, triggered: Triggered) -> None:

@@ -24,6 +24,7 @@ from exchange.protocol.schema import (
     PPM,
     LiquidationMode,
 )
+from exchange.risk.prices import MarkPolicy
 from exchange.units import SymbolUnits, from_atoms, leverage_to_ppm, to_atoms, to_e12, to_ppm
 
 #: What turns a decimal into the engine's integer.
@@ -92,6 +93,7 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     position_limit: Decimal | None = None  # of an account with its orders, at mark; None: no cap
     open_interest_limit: Decimal | None = None  # of all together, likewise
     margin_scaling: tuple[Decimal, Decimal] | None = None  # open interest on which rates rise
+    mark: MarkPolicy | None = None  # None: the mark is set by hand
 
     def __post_init__(self) -> None:
         self._check_identity()
@@ -186,10 +188,15 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
             oi_scaling_upper_atoms=self._optional("margin_scaling", to_atoms, upper),
         )
 
-    def to_commands(self) -> list[Command]:
-        """All that puts the policy in force, in order: the listing, and its caps if it has any."""
+    def policy_commands(self) -> list[Command]:
+        """What an operator sends beside the listing, when the symbol has its first mark."""
+        commands: list[Command] = []
         limits = self.to_limits()
-        return [self.to_command(), limits] if limits else [self.to_command()]
+        if limits is not None:
+            commands.append(limits)
+        if self.mark is not None:
+            commands.append(self.mark.to_command(self.symbol))
+        return commands
 
     # ------------------------------------------------------------------------------------------ checks
 
