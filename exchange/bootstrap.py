@@ -56,7 +56,7 @@ def missing_commands(config: Config, engine: Engine) -> Missing:
     for policy in config.symbols:
         listing = policy.to_command()
         if policy.symbol not in listed:
-            commands += policy.to_commands()
+            commands.append(listing)
             if policy.symbol in config.mark_ticks:
                 commands.append(
                     SetMark(symbol=policy.symbol, price_ticks=config.mark_ticks[policy.symbol])

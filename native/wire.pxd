@@ -54,6 +54,8 @@ cdef enum:
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
     COMMAND_SET_RISK_LIMITS = 19
+    COMMAND_SET_MARK_POLICY = 25
+    COMMAND_SET_PRICE = 26
     COMMAND_LIST_ASSET = 31
     COMMAND_SET_ASSET_PRICE = 32
     COMMAND_CHANGE_COLLATERAL = 33
@@ -90,6 +92,9 @@ cdef enum:
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
     EVENT_RISK_LIMITS_CHANGED = 157
+    EVENT_MARK_POLICY_SET = 164
+    EVENT_PRICE_SET = 165
+    EVENT_MARK_HOLD_CHANGED = 166
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
     EVENT_LIQUIDATION_SHRUNK = 173
@@ -206,6 +211,7 @@ cdef enum:
     CANCEL_REASON_SYMBOL_SETTLED = 15
     CANCEL_REASON_POSITION_LIMIT = 16
     CANCEL_REASON_OPEN_INTEREST_LIMIT = 17
+    CANCEL_REASON_MARK_HELD = 19
 
 cdef enum:
     BALANCE_CAUSE_DEPOSIT = 1
@@ -285,6 +291,9 @@ cdef enum:
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
     REJECT_REASON_POSITION_LIMIT = 47
     REJECT_REASON_OPEN_INTEREST_LIMIT = 48
+    REJECT_REASON_MARK_HELD = 53
+    REJECT_REASON_MARK_IS_COMPOSITE = 54
+    REJECT_REASON_UNKNOWN_PRICE_SOURCE = 55
     REJECT_REASON_INVALID_ASSET = 60
     REJECT_REASON_UNKNOWN_ASSET = 61
     REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
@@ -554,6 +563,28 @@ cdef packed struct wire_set_risk_limits:
     int64_t open_interest_limit_atoms
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
+
+cdef packed struct wire_set_mark_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t enabled
+    uint8_t max_feeds
+    int64_t max_age_ns
+    int64_t ema_ns
+
+cdef packed struct wire_set_price:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t source
+    int64_t price_ticks
 
 cdef packed struct wire_list_asset:
     uint16_t type
@@ -937,6 +968,35 @@ cdef packed struct wire_risk_limits_changed:
     int64_t open_interest_limit_atoms
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
+
+cdef packed struct wire_mark_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t enabled
+    uint8_t max_feeds
+    int64_t max_age_ns
+    int64_t ema_ns
+
+cdef packed struct wire_price_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t source
+    int64_t price_ticks
+
+cdef packed struct wire_mark_hold_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t held
+    uint8_t inputs
 
 cdef packed struct wire_liquidation_position:
     uint16_t type

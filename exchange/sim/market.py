@@ -172,8 +172,7 @@ def open_market(
     venue: Venue, policy: SymbolPolicy, setup: Setup, population: Population, first: MarkPoint
 ) -> None:
     """Lists the symbol, fills the fund, opens the desks and brings everybody's money."""
-    for command in policy.to_commands():
-        venue.operate(command)
+    venue.operate(policy.to_command())
     venue.operate(DepositFund(fund=FUND, amount_atoms=to_atoms(setup.fund)))
     venue.operate(SetMark(symbol=policy.symbol, price_ticks=first.price_ticks))
     for desk, agents in population.desks.items():
