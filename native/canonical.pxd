@@ -104,6 +104,10 @@ cdef packed struct state_limits:
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
 
+cdef packed struct state_adl_policy:
+    uint32_t symbol
+    uint8_t policy
+
 cdef packed struct state_pricing:
     uint32_t symbol
     uint8_t composite
@@ -417,6 +421,22 @@ cdef inline void write_limits(Core* core, Writer* writer) noexcept nogil:
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_adl_policies(Core* core, Writer* writer) noexcept nogil:
+    """Part 9: those that are not the default."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_adl_policy record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol != NULL and symbol.adl_policy:
+            record.symbol = number
+            record.policy = symbol.adl_policy
+            put(writer, &record, sizeof(record))
+            count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
     """How marks come about, of symbols where they are not set by hand."""
     cdef int64_t place = leave_count(writer)
@@ -503,6 +523,7 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
     write_limits(core, writer)
+    write_adl_policies(core, writer)
     write_pricing(core, writer)
     write_assets(core, writer)
     write_counting(core, writer)

@@ -103,6 +103,15 @@ class LiquidationMode(IntEnum):
     TARGET = 2
 
 
+class AdlPolicy(IntEnum):
+    """Who gives how much where a position is auto-deleveraged, and at which price (ADL-05)."""
+
+    QUEUE = 0
+    PRO_RATA_BY_EQUITY = 1
+    NET_EXPOSURE_AWARE = 2
+    MARK_PRICED = 3
+
+
 class ClosingSize(IntEnum):
     """What decided how many lots a closing order has (LIQ-04)."""
 
@@ -171,6 +180,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    HAIRCUT = 8
     CONVERSION = 9
 
 
@@ -254,6 +264,7 @@ class RejectReason(IntEnum):
     INSUFFICIENT_MARGIN = 46
     POSITION_LIMIT = 47
     OPEN_INTEREST_LIMIT = 48
+    INVALID_ADL_POLICY = 51
     MARK_HELD = 53
     MARK_IS_COMPOSITE = 54
     UNKNOWN_PRICE_SOURCE = 55
@@ -311,6 +322,7 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
     RejectReason.POSITION_LIMIT: "position and open orders of the side would be worth more than an account may have",
     RejectReason.OPEN_INTEREST_LIMIT: "all positions and open orders of the side would be worth more than the symbol may have",
+    RejectReason.INVALID_ADL_POLICY: "the deleveraging policy is not one of the table",
     RejectReason.MARK_HELD: "the mark is held for want of prices: an order may reduce, or be post-only, but not take to open",
     RejectReason.MARK_IS_COMPOSITE: "the mark is computed from prices: set_price moves it, or switch its policy off",
     RejectReason.UNKNOWN_PRICE_SOURCE: "the symbol's mark is not composite, or its policy has no source of this number",
@@ -331,6 +343,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     Leg,
     MarginMode,
     LiquidationMode,
+    AdlPolicy,
     ClosingSize,
     ClosingLimit,
     FillRole,

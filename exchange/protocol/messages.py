@@ -16,6 +16,7 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from exchange.protocol.schema import (
+    AdlPolicy,
     BalanceCause,
     CancelReason,
     ClosingLimit,
@@ -333,6 +334,17 @@ class SetRiskLimits(Message, frozen=True, kw_only=True, gc=False):
     # open interest from which initial margin rates rise; -1: they do not:
     oi_scaling_lower_atoms: int = -1
     oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
+
+    number: ClassVar[int] = 22
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    policy: int = 0  # who gives how much, at which price
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -839,6 +851,41 @@ class RiskLimitsChanged(Message, frozen=True, kw_only=True, gc=False):
     oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
 
 
+class AdlPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How positions of a symbol are auto-deleveraged from now on."""
+
+    number: ClassVar[int] = 160
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    policy: int  # who gives how much, at which price
+
+
+class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
+    """A counterparty's place in an auto-deleveraging and all that it was ranked by; what it
+    gives follows (ADL-01, ADL-05).
+    """
+
+    number: ClassVar[int] = 161
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
+    deleveraged_account: int  # whose position is closed
+    deleveraged_leg: int  # which of its positions on the symbol
+    policy: int  # the policy that ranks
+    trade_id: int  # of its fills that follow; 0: it gives no lots
+    rank: int  # its place, from 1
+    candidates: int  # positions on the other side
+    unrealised_atoms: int  # profit or loss of its position
+    notional_atoms: int  # of its position, at mark
+    entry_value_atoms: int  # entry value of its position, without sign
+    equity_atoms: int  # of its pool, as it counts in the score: 1 at least
+    net_notional_atoms: int  # of its pool, long less short, where the policy looks at it; else 0
+    qty_lots: int  # lots that it gives
+    haircut_atoms: int  # what giving costs it against the mark
+
+
 class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How the mark of a symbol comes about from now on (MARK-02)."""
 
@@ -1024,6 +1071,7 @@ Command: TypeAlias = (
     | SetStpGroup
     | SetBrackets
     | SetRiskLimits
+    | SetAdlPolicy
     | SetMarkPolicy
     | SetPrice
     | ListAsset
@@ -1064,6 +1112,8 @@ Event: TypeAlias = (
     | StpGroupSet
     | BracketsChanged
     | RiskLimitsChanged
+    | AdlPolicySet
+    | AdlRanked
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
@@ -1098,6 +1148,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     17: SetStpGroup,
     18: SetBrackets,
     19: SetRiskLimits,
+    22: SetAdlPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
     31: ListAsset,
@@ -1136,6 +1187,8 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     155: StpGroupSet,
     156: BracketsChanged,
     157: RiskLimitsChanged,
+    160: AdlPolicySet,
+    161: AdlRanked,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
@@ -1153,6 +1206,9 @@ __all__ = [
     "COMMAND_CLASSES",
     "EVENT_CLASSES",
     "Accepted",
+    "AdlPolicy",
+    "AdlPolicySet",
+    "AdlRanked",
     "AdvanceTime",
     "AmendOrder",
     "AssetListed",
@@ -1223,6 +1279,7 @@ __all__ = [
     "Rejected",
     "RiskLimitsChanged",
     "SelfTradePrevention",
+    "SetAdlPolicy",
     "SetAssetPrice",
     "SetBrackets",
     "SetCountdown",
