@@ -97,6 +97,13 @@ cdef packed struct state_brackets:
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
 
+cdef packed struct state_limits:
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
+
 cdef packed struct state_adl_policy:
     uint32_t symbol
     uint8_t policy
@@ -394,6 +401,26 @@ cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nog
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_limits(Core* core, Writer* writer) noexcept nogil:
+    """Caps and scales of MARGIN-11, of the symbols that have any."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_limits record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or not (symbol.capped or symbol.oi_scaling_upper_atoms >= 0):
+            continue
+        record.symbol = number
+        record.position_limit_atoms = symbol.position_limit_atoms
+        record.open_interest_limit_atoms = symbol.open_interest_limit_atoms
+        record.oi_scaling_lower_atoms = symbol.oi_scaling_lower_atoms
+        record.oi_scaling_upper_atoms = symbol.oi_scaling_upper_atoms
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_adl_policies(Core* core, Writer* writer) noexcept nogil:
     """Part 9: those that are not the default."""
     cdef int64_t place = leave_count(writer)
@@ -495,6 +522,7 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_orders(core, writer)
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
+    write_limits(core, writer)
     write_adl_policies(core, writer)
     write_pricing(core, writer)
     write_assets(core, writer)

@@ -6,10 +6,11 @@ Nothing here changes anything.  Each function returns 0 or the reject reason.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from native.book cimport crosses
+from native.caps cimport CAP_NONE, CAP_POSITION, over_cap
 from native.core cimport (
-    Core, Order, Position, Symbol, ensure, pool_of, position_at, reducible_lots, symbol_at,
+    Core, Order, Position, Symbol, account_at, ensure, pool_of, position_at, reducible_lots, symbol_at,
 )
-from native.credit cimport CREDIT_CHECKED, credit_admits, credit_bears
+from native.credit cimport CREDIT_CHECKED, credit_admits, credit_bears, credit_forget
 from native.margin cimport admits, loss_at
 from native.matching cimport reachable
 from native.memory cimport slab_has_room
@@ -80,7 +81,7 @@ cdef inline apart_int64 exposure_left(Symbol* symbol, int64_t lots, int64_t pric
     if times_overflows(lots, price_ticks, &value) or value > symbol.exposure_limit_atoms:
         return -1
     value += symbol.resting_value_tick_lots      # two sums that are within the limit: no overflow
-    resting = lots + symbol.resting_lots
+    resting = lots + symbol.resting_lots[0] + symbol.resting_lots[1]
     if without != NULL:
         value -= without.open_lots * without.price_ticks
         resting -= without.open_lots
@@ -303,6 +304,16 @@ cdef inline int bears(
         return FOLLOWED
     return bears_exactly(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
+cdef inline apart_int check_caps(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks, bint reduce_only, Order* without
+) noexcept nogil:
+    """MARGIN-11, of an order that the pool bears."""
+    cdef int cap = over_cap(symbol, position, side, lots, price_ticks, reduce_only, without)
+    if cap == CAP_NONE:
+        return 0
+    credit_forget(account_at(core, position.account))      # it has charged the order
+    return REJECT_REASON_POSITION_LIMIT if cap == CAP_POSITION else REJECT_REASON_OPEN_INTEREST_LIMIT
+
 cdef inline apart_int may_not_open(
     Symbol* symbol, Position* position, int side, int64_t lots, uint32_t flags, Order* without
 ) noexcept nogil:
@@ -319,7 +330,7 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
     cdef Symbol* symbol = placing.symbol
     cdef Position* position = placing.position
     cdef bint reduce_only = c.flags & ORDER_FLAG_REDUCE_ONLY
-    cdef int borne
+    cdef int borne, capped
     if reduce_only and reducible_lots(position, c.side) == 0:
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], placing.limit_ticks):
@@ -328,6 +339,10 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         borne = bears(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0)
         if borne == REFUSED:
             return REJECT_REASON_INSUFFICIENT_MARGIN
+        if rarely(symbol.capped):
+            capped = check_caps(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, NULL)
+            if capped:
+                return capped
         if rarely(symbol.held) and may_not_open(symbol, position, c.side, placing.reach_lots, c.flags, NULL):
             return REJECT_REASON_MARK_HELD
         placing.followed = borne == FOLLOWED

@@ -160,13 +160,15 @@ cdef struct Symbol:
     Symbol* next_touched               # triggers are to be looked at
     uint8_t touched
     uint8_t state
+    uint8_t capped                     # a limit below counts orders (caps.pxd)
     uint8_t adl_policy                 # ADL-05
     uint8_t held                       # the mark is held: nothing may be opened (MARK-03)
     BookSide sides[2]
     # exposure (UNITS-01)
     int64_t gross_lots
     int64_t gross_entry_atoms
-    int64_t resting_lots
+    int64_t resting_lots[2]            # by side
+    int64_t reduce_only_lots[2]        # of them
     int64_t resting_value_tick_lots
     int64_t exposure_limit_atoms
     # policy
@@ -183,6 +185,10 @@ cdef struct Symbol:
     int64_t min_notional_atoms
     int64_t max_open_orders
     int64_t slippage_cap_ppm
+    int64_t position_limit_atoms       # MARGIN-11; -1: none
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms     # -1: initial margin does not rise with open interest
     uint32_t fund
     int liquidation_mode
     int64_t liquidation_fee_ppm

@@ -48,7 +48,7 @@ from native.operations cimport (
 )
 from native.orders cimport cancel_all, cancel_order, place_order, set_countdown, set_stp_group
 from native.own_orders cimport own_sort
-from native.policies cimport set_brackets
+from native.policies cimport set_brackets, set_risk_limits
 from native.pricing cimport set_mark_policy, set_price
 from native.restore cimport Reader, read_state
 from native.states cimport advance_time, set_symbol_state
@@ -80,6 +80,7 @@ cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS or kind == COMMAND_SET_ADL_POLICY
+            or kind == COMMAND_SET_RISK_LIMITS
             or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
@@ -118,6 +119,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_mark_policy(core, <wire_set_mark_policy*>record)
     if head == head_of(COMMAND_SET_BRACKETS, sizeof(wire_set_brackets)):
         return set_brackets(core, <wire_set_brackets*>record)
+    if head == head_of(COMMAND_SET_RISK_LIMITS, sizeof(wire_set_risk_limits)):
+        return set_risk_limits(core, <wire_set_risk_limits*>record)
     if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
         return set_adl_policy(core, <wire_set_adl_policy*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):

@@ -135,11 +135,13 @@ cdef inline void orders_counted(
 ) noexcept nogil:
     """Adds lots (or takes off, if negative) of a resting order to the sums of its account and symbol."""
     cdef int64_t value = lots * price_ticks
-    symbol.resting_lots += lots
+    symbol.resting_lots[side] += lots
     symbol.resting_value_tick_lots += value
     if usually(not flags & ORDER_FLAG_REDUCE_ONLY):
         position.order_lots[side] += lots
         position.order_value[side] += value
+    else:
+        symbol.reduce_only_lots[side] += lots
 
 # ------------------------------------------------------------------------------------------ settling fills
 

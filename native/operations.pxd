@@ -207,7 +207,7 @@ cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
 
 cdef inline bint mark_out_of_range(Symbol* symbol, int64_t price_ticks) noexcept nogil:
     """UNITS-01."""
-    cdef i128 exposed = wide(symbol.gross_lots + 2 * symbol.resting_lots, price_ticks)
+    cdef i128 exposed = wide(symbol.gross_lots + 2 * (symbol.resting_lots[0] + symbol.resting_lots[1]), price_ticks)
     cdef i128 limit = symbol.exposure_limit_atoms
     return exposed > limit or exposed * symbol.m > limit
 

@@ -5,7 +5,8 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order,
+    state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_limits,
+    state_order,
     state_position, state_pricing, state_remembered,
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
@@ -19,6 +20,7 @@ from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
 from native.own_orders cimport own_link
+from native.policies cimport apply_limits
 from native.positions cimport position_ensure
 from native.pricing cimport pricing_ensure
 from native.remembered cimport remember_new
@@ -282,6 +284,17 @@ cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
     symbol.initial_margin_ppm = record.initial_margin_ppm
     return 0
 
+cdef inline int read_limits(Core* core, Reader* reader) except -1:
+    cdef state_limits record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL:
+        raise ValueError(f"the state caps symbol {record.symbol}, which is not there")
+    apply_limits(symbol, record.position_limit_atoms, record.open_interest_limit_atoms,
+                 record.oi_scaling_lower_atoms, record.oi_scaling_upper_atoms)
+    return 0
+
 cdef inline int read_adl_policy(Core* core, Reader* reader) except -1:
     cdef state_adl_policy record
     take(reader, &record, sizeof(record))
@@ -377,6 +390,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_remembered(core, reader)
     for _i in range(read_count(reader)):
         read_changed_brackets(core, reader)
+    for _i in range(read_count(reader)):
+        read_limits(core, reader)
     for _i in range(read_count(reader)):
         read_adl_policy(core, reader)
     for _i in range(read_count(reader)):

@@ -53,6 +53,7 @@ cdef enum:
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
+    COMMAND_SET_RISK_LIMITS = 19
     COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
@@ -91,6 +92,7 @@ cdef enum:
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
+    EVENT_RISK_LIMITS_CHANGED = 157
     EVENT_ADL_POLICY_SET = 160
     EVENT_ADL_RANKED = 161
     EVENT_MARK_POLICY_SET = 164
@@ -216,6 +218,8 @@ cdef enum:
     CANCEL_REASON_PRICE_OUT_OF_BAND = 13
     CANCEL_REASON_VALUE_OUT_OF_RANGE = 14
     CANCEL_REASON_SYMBOL_SETTLED = 15
+    CANCEL_REASON_POSITION_LIMIT = 16
+    CANCEL_REASON_OPEN_INTEREST_LIMIT = 17
     CANCEL_REASON_MARK_HELD = 19
 
 cdef enum:
@@ -295,6 +299,8 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_POSITION_LIMIT = 47
+    REJECT_REASON_OPEN_INTEREST_LIMIT = 48
     REJECT_REASON_INVALID_ADL_POLICY = 51
     REJECT_REASON_MARK_HELD = 53
     REJECT_REASON_MARK_IS_COMPOSITE = 54
@@ -556,6 +562,18 @@ cdef packed struct wire_set_brackets:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_set_risk_limits:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
 
 cdef packed struct wire_set_adl_policy:
     uint16_t type
@@ -959,6 +977,17 @@ cdef packed struct wire_brackets_changed:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_risk_limits_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
 
 cdef packed struct wire_adl_policy_set:
     uint16_t type

@@ -167,6 +167,7 @@ ROOMS = [
         "telling",
         "queue",
         "matching",
+        "caps",
         "checks",
         "orders",
         "auction",

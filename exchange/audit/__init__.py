@@ -31,7 +31,8 @@ I27   nobody trades with himself, liquidated or not, nor with an account of his 
 I29   what rounding leaves never comes out of a fund
 I30   sequences follow each other, and every command has one result, first
 I32   no liquidation begins twice
-I34   open orders per account and the symbol's exposure stay within their caps
+I34   open orders per account and the symbol's exposure stay within their caps; so do positions and open interest,
+      with all that rests, when an order is admitted, and no trade raises open interest above its cap
 I35   another bracket table holds at once, for every pool, and moves no money but by the liquidations that follow
 ====  ==============================================================================================
 

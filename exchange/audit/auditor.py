@@ -129,6 +129,7 @@ class Auditor:
             "countdown_set": self._expiry.on_countdown,
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
+            "risk_limits_changed": self._policies_audit.on_limits,
             "asset_listed": self._collateral.on_asset,
             "asset_price_changed": self._collateral.on_price,
             "collateral_changed": self._collateral.on_collateral,

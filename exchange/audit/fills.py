@@ -72,6 +72,7 @@ class FillAudit:
         self.first: tuple[Terms, int, int, int] | None = (
             None  # terms, side, role, account of the first side
         )
+        self.interest = 0  # before the trade that is being read
 
     def on_fill(
         self,
@@ -100,6 +101,8 @@ class FillAudit:
             context.expect("MATCH-12", "(trade, order) settled", (0, 0), (trade_id, order_id))
             context.expect("MATCH-12", "value", lots * holding.symbol.mark_value, value)
         else:
+            if self.first is None:
+                self.interest = holding.symbol.interest
             self.pair((trade_id, symbol, price, lots, value), side, role, account)
         if price:
             context.expect(
@@ -114,6 +117,7 @@ class FillAudit:
         came = (position, entry, realised, fee, wallet, margin)
         lots_before = holding.lots
         self.settle(holding, signed, role, value, came, unfinished=open_lots > 0)
+        self.check_caps(holding, signed, role)
         if role == TAKER:
             self.prices.on_taker(holding, lots_before)
         context.touch(holding)
@@ -201,11 +205,37 @@ class FillAudit:
             return  # a fill-or-kill asks its makers before the first fill, and not again
         if role == TAKER and (context.command == AMEND or holding in context.orders_touched):
             return  # an amendment has its own test; and a taker is asked once, not at each fill
+        if role != MAKER and holding.symbol.limits.upper >= 0:
+            return  # the other side of the trade was settled, and may have raised the rate since it was asked
         short = available(holding.owner)
         if short < 0:
             context.report(
                 "I19",
                 f"{holding.place} enlarges its position to {after} lots though {-short} atoms are missing",
+            )
+
+    def check_caps(self, holding: Holding, signed: int, role: int) -> None:
+        """I34, MARGIN-11: no trade raises open interest above its cap, no order of its own a taker above his."""
+        symbol, lots = holding.symbol, holding.lots
+        position_cap, interest_cap, _, _ = symbol.limits
+        enlarges = lots * signed > 0
+        if role == TAKER and enlarges and 0 <= position_cap < notional_of(holding):
+            self.context.report(
+                "I34",
+                f"account {holding.account} takes {lots} lots of symbol {symbol.number}, "
+                f"{notional_of(holding)} atoms of at most {position_cap}",
+            )
+        is_over = 0 <= interest_cap < symbol.interest * symbol.mark_value
+        if (
+            self.first is None
+            and role != SETTLEMENT
+            and is_over
+            and symbol.interest > self.interest
+        ):
+            self.context.report(
+                "I34",
+                f"open interest of symbol {symbol.number} rises to {symbol.interest * symbol.mark_value} atoms, "
+                f"at most {interest_cap}",
             )
 
     def asked_before(self) -> bool:

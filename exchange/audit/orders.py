@@ -32,6 +32,8 @@ class OrderAudit:
         self.state = context.state
         #: Orders that left their level for a new price or quantity and may come back within the command.
         self.moving: dict[int, Order] = {}
+        #: Those of them that ask for no more lots than before.
+        self.no_larger: set[int] = set()
         #: Lots of the order that acts, which have to be filled, taken off, cancelled or rested: none vanishes.
         self.floating: dict[int, int] = {}
         #: Where the last order of a group of cancellations stood, by account, symbol, leg and reason.
@@ -68,6 +70,7 @@ class OrderAudit:
         self.check_new(holding, order_id, client_order_id)
         self.check_resting(order)
         self.state.add_order(order, open_lots)
+        self.check_caps(order)
         if order.iceberg:
             order.shown = 0  # order_shown follows, and tells the slice
         self.check_count(holding)
@@ -87,6 +90,34 @@ class OrderAudit:
             self.context.report(
                 "I34",
                 f"account {holding.account} has {count} open orders on symbol {holding.symbol.number}",
+            )
+
+    def check_caps(self, order: Order) -> None:
+        """I34, MARGIN-11: what rests is counted, if it may open anything at all."""
+        holding, symbol = order.holding, order.holding.symbol
+        limits = symbol.limits
+        if order.reduce_only or order.order_id in self.no_larger:
+            return
+        own = sum(
+            other.open_lots
+            for other in holding.orders.values()
+            if other.side == order.side and not other.reduce_only
+        )
+        on_side = holding.lots if order.side == Side.BUY else -holding.lots
+        if own <= -on_side:
+            return  # all of them only reduce
+        held = (max(0, on_side) + own) * symbol.mark_value
+        if 0 <= limits.position < held:
+            self.context.report(
+                "I34",
+                f"account {order.account} may come to hold {held} atoms of symbol {symbol.number}, "
+                f"at most {limits.position}",
+            )
+        interest = (symbol.interest + symbol.opening[order.side]) * symbol.mark_value
+        if 0 <= limits.interest < interest:
+            self.context.report(
+                "I34",
+                f"open interest of symbol {symbol.number} may come to {interest} atoms, at most {limits.interest}",
             )
 
     def check_resting(self, order: Order) -> None:
@@ -196,6 +227,8 @@ class OrderAudit:
         else:
             self.state.set_open(order, 0)
             self.moving[order_id] = order
+            if open_lots <= previous_open:
+                self.no_larger.add(order_id)
             self.floating[order_id] = open_lots
         self.context.touch(order.holding)
 
@@ -324,6 +357,7 @@ class OrderAudit:
             self.context.expect("MATCH-01", f"lots of order {order_id} that went nowhere", 0, lots)
         self.floating.clear()
         self.moving.clear()
+        self.no_larger.clear()
         self.last_cancelled.clear()
         flagged = self.state.flagged
         for holding in self.context.orders_touched:

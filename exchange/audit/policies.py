@@ -1,10 +1,11 @@
-"""What the operator changes while a symbol trades, as its events tell it (I35)."""
+"""What the operator changes while a symbol trades, as its events tell it (I34, I35)."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 from exchange.audit.context import Context
+from exchange.audit.state import Limits
 from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME, PPM
 
 SET_BRACKETS = COMMAND_BY_NAME["set_brackets"].number
@@ -13,7 +14,7 @@ MOVES = {EVENT_BY_NAME[name].number for name in ("fill", "balance_changed", "fun
 
 
 class PolicyAudit:
-    """Follows the bracket tables: each is one that a listing may have, and none moves money by itself."""
+    """Follows tables and caps: a table is one that a listing may have, and none of them moves money by itself."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -43,3 +44,12 @@ class PolicyAudit:
         symbol.set_brackets(initial_margin_ppm, rows)
         context.symbols.add(number)
         context.pools.update(holding.pool for holding in symbol.holders.values())
+
+    def on_limits(self, account: int, number: int, *atoms: int) -> None:
+        """MARGIN-11: what orders are measured by from now on."""
+        limits = Limits(*atoms)
+        has_scale = 0 <= limits.lower < limits.upper
+        if not has_scale and limits[2:] != (-1, -1):
+            self.context.report("MARGIN-11", f"a scale of {limits.lower} .. {limits.upper} atoms")
+            return
+        self.state.symbols[number].limits = limits

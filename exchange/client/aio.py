@@ -523,6 +523,21 @@ class AsyncAdminClient(AsyncBaseClient):
         """
         return await self._do(self._ask.set_brackets, symbol, initial_margin, brackets)
 
+    async def set_risk_limits(
+        self,
+        symbol: SymbolLike,
+        position_limit: Number | None = None,
+        open_interest_limit: Number | None = None,
+        margin_scaling: tuple[Number, Number] | None = None,
+    ) -> CommandResult:
+        """Caps in money at mark; what is None is not capped from now on.  They hold for what comes (MARGIN-11).
+
+        ``position_limit`` is for an account with its orders, ``open_interest_limit`` for all together;
+        ``margin_scaling`` is the open interest from which initial margin rises, and that at which it is 100 %.
+        """
+        limits = (position_limit, open_interest_limit, margin_scaling)
+        return await self._do(self._ask.set_risk_limits, symbol, *limits)
+
     async def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return await self._do(self._ask.set_stp_group, account, group)

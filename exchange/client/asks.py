@@ -69,6 +69,11 @@ def to_bracket(row: Sequence[Number]) -> messages.Bracket:
     return to_atoms(floor), to_ppm(maintenance), to_ppm(initial[0]) if initial else 0
 
 
+def atoms_or_none(amount: Number | None) -> int:
+    """A bound in atoms; -1 where there is none."""
+    return -1 if amount is None else to_atoms(amount)
+
+
 class Asks(OrderAsks):
     """Builds asks for one account: orders, money, questions, and what the operator does."""
 
@@ -222,6 +227,24 @@ class Asks(OrderAsks):
                 symbol=self.number_of(symbol),
                 initial_margin_ppm=to_ppm(initial_margin),
                 brackets=tuple(map(to_bracket, brackets)),
+            )
+        )
+
+    def set_risk_limits(
+        self,
+        symbol: SymbolLike,
+        position_limit: Number | None = None,
+        open_interest_limit: Number | None = None,
+        margin_scaling: tuple[Number, Number] | None = None,
+    ) -> Ask[CommandResult]:
+        lower, upper = margin_scaling or (None, None)
+        return self.command(
+            messages.SetRiskLimits(
+                symbol=self.number_of(symbol),
+                position_limit_atoms=atoms_or_none(position_limit),
+                open_interest_limit_atoms=atoms_or_none(open_interest_limit),
+                oi_scaling_lower_atoms=atoms_or_none(lower),
+                oi_scaling_upper_atoms=atoms_or_none(upper),
             )
         )
 

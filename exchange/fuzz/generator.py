@@ -35,6 +35,7 @@ from exchange.protocol.messages import (
     SetMark,
     SetMarkPolicy,
     SetPrice,
+    SetRiskLimits,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -129,6 +130,7 @@ class Generator(CollateralRecipes):
             (self.stp_group, 2),
             (self.adl_policy, 2),
             (self.brackets, 2),
+            (self.limits, 4),
             (self.list_asset, 1),
             (self.asset_price, 5),
             (self.change_collateral, 7),
@@ -244,6 +246,31 @@ class Generator(CollateralRecipes):
             if random.random() < 0.9:
                 rate = max(rate, rows[0][2] or rows[0][1])
         return SetBrackets(symbol=listing.symbol, initial_margin_ppm=rate, brackets=rows)
+
+    def limits(self) -> Command:
+        """Caps about what is held and open, and a scale that open interest moves on; or none of them."""
+        random = self.random
+        listing = self.pick_symbol()
+        symbol = self.state.symbols.get(listing.symbol)
+        most = self.world.stake_atoms * random.choice((1, 3, 10, 30))
+        interest = symbol.interest * symbol.mark_value if symbol else most
+        caps = (-1, 0, most, most // 3, interest, interest + 1, interest * 5 // 4)
+        position, all_positions = random.choice(caps), random.choice(caps)
+        lower = random.choice((0, interest * 4 // 5, interest, most // 2))
+        upper = lower + random.choice((1, most, interest // 2 + 1))
+        if random.random() < 0.3:
+            position = all_positions = -1
+        if random.random() < 0.5:
+            lower = upper = -1
+        elif random.random() < 0.05:
+            upper = random.choice((-1, lower, 0, 1 << 61))
+        return SetRiskLimits(
+            symbol=listing.symbol,
+            position_limit_atoms=position,
+            open_interest_limit_atoms=all_positions,
+            oi_scaling_lower_atoms=min(lower, 1 << 60),
+            oi_scaling_upper_atoms=upper,
+        )
 
     # -------------------------------------------------------------------------------------------- money
 
@@ -425,6 +452,7 @@ class Generator(CollateralRecipes):
                 self.brackets,
                 self.mark_policy,
                 self.adl_policy,
+                self.limits,
             )
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )

@@ -33,6 +33,7 @@ from exchange.protocol.messages import (
     SetMark,
     SetMarkPolicy,
     SetPrice,
+    SetRiskLimits,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -265,6 +266,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
         case SetBrackets(symbol=symbol, initial_margin_ppm=ppm, brackets=rows):
             table = f"initial_margin: {rate(ppm)}, brackets: [{bracket_rows(rows)}]"
             return f"brackets symbol: {listed[symbol].name}, {table}"
+        case SetRiskLimits():
+            return limits_step(command, listed[command.symbol])
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
             final = f", price: {listed[symbol].price(price)}" if price else ""
             name = SymbolState(state).name.lower()
@@ -299,6 +302,20 @@ def funding_step(command: SettleFunding, listed: Listed) -> str:
     # 2^-32 has 32 decimals: exact, or an error that makes the step a raw one.
     per_lot = EXACT.divide(Decimal(whole), Decimal(1 << 32))
     return f"funding symbol: {listed.name}, per_unit: {show(EXACT.divide(EXACT.multiply(ATOM, per_lot), listed.lot))}"
+
+
+def limits_step(command: SetRiskLimits, listed: Listed) -> str:
+    """Caps in the words of a scenario; ValueError for what they cannot say."""
+    keys = [f"symbol: {listed.name}"]
+    for name, cap in (
+        ("position_limit", command.position_limit_atoms),
+        ("open_interest_limit", command.open_interest_limit_atoms),
+    ):
+        keys += [f"{name}: {atoms(cap)}"] if cap != -1 else []
+    scale = (command.oi_scaling_lower_atoms, command.oi_scaling_upper_atoms)
+    if scale != (-1, -1):
+        keys.append(f"margin_scaling: [{atoms(scale[0])}, {atoms(scale[1])}]")
+    return f"limits {', '.join(keys)}"
 
 
 def orders_step(account: str, command: PlaceOrders, listed: dict[int, Listed]) -> str:

@@ -166,6 +166,8 @@ class CancelReason(IntEnum):
     PRICE_OUT_OF_BAND = 13
     VALUE_OUT_OF_RANGE = 14
     SYMBOL_SETTLED = 15
+    POSITION_LIMIT = 16
+    OPEN_INTEREST_LIMIT = 17
     MARK_HELD = 19
 
 
@@ -260,6 +262,8 @@ class RejectReason(IntEnum):
     LEVERAGE_TOO_HIGH = 44
     WITHDRAWALS_STOPPED = 45
     INSUFFICIENT_MARGIN = 46
+    POSITION_LIMIT = 47
+    OPEN_INTEREST_LIMIT = 48
     INVALID_ADL_POLICY = 51
     MARK_HELD = 53
     MARK_IS_COMPOSITE = 54
@@ -316,6 +320,8 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
     RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
+    RejectReason.POSITION_LIMIT: "position and open orders of the side would be worth more than an account may have",
+    RejectReason.OPEN_INTEREST_LIMIT: "all positions and open orders of the side would be worth more than the symbol may have",
     RejectReason.INVALID_ADL_POLICY: "the deleveraging policy is not one of the table",
     RejectReason.MARK_HELD: "the mark is held for want of prices: an order may reduce, or be post-only, but not take to open",
     RejectReason.MARK_IS_COMPOSITE: "the mark is computed from prices: set_price moves it, or switch its policy off",

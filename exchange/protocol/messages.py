@@ -319,6 +319,25 @@ class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetRiskLimits(Message, frozen=True, kw_only=True, gc=False):
+    """Caps what an account, and what all together may hold of a symbol, and scales initial
+    margin with it (MARGIN-11).
+    """
+
+    number: ClassVar[int] = 19
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    # of an account's position with its orders of the side, at mark; -1: none:
+    position_limit_atoms: int = -1
+    # of all positions with all orders of the side, at mark; -1: none:
+    open_interest_limit_atoms: int = -1
+    # open interest from which initial margin rates rise; -1: they do not:
+    oi_scaling_lower_atoms: int = -1
+    oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
     """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
 
@@ -816,6 +835,22 @@ class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
     brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
 
 
+class RiskLimitsChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The caps of a symbol, and the scale of its initial margin, from now on."""
+
+    number: ClassVar[int] = 157
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    # of an account's position with its orders of the side, at mark; -1: none:
+    position_limit_atoms: int = -1
+    # of all positions with all orders of the side, at mark; -1: none:
+    open_interest_limit_atoms: int = -1
+    # open interest from which initial margin rates rise; -1: they do not:
+    oi_scaling_lower_atoms: int = -1
+    oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+
+
 class AdlPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How positions of a symbol are auto-deleveraged from now on."""
 
@@ -1035,6 +1070,7 @@ Command: TypeAlias = (
     | SetCountdown
     | SetStpGroup
     | SetBrackets
+    | SetRiskLimits
     | SetAdlPolicy
     | SetMarkPolicy
     | SetPrice
@@ -1075,6 +1111,7 @@ Event: TypeAlias = (
     | CountdownSet
     | StpGroupSet
     | BracketsChanged
+    | RiskLimitsChanged
     | AdlPolicySet
     | AdlRanked
     | MarkPolicySet
@@ -1110,6 +1147,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     16: SetCountdown,
     17: SetStpGroup,
     18: SetBrackets,
+    19: SetRiskLimits,
     22: SetAdlPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
@@ -1148,6 +1186,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     154: CountdownSet,
     155: StpGroupSet,
     156: BracketsChanged,
+    157: RiskLimitsChanged,
     160: AdlPolicySet,
     161: AdlRanked,
     164: MarkPolicySet,
@@ -1238,6 +1277,7 @@ __all__ = [
     "PriceSet",
     "RejectReason",
     "Rejected",
+    "RiskLimitsChanged",
     "SelfTradePrevention",
     "SetAdlPolicy",
     "SetAssetPrice",
@@ -1248,6 +1288,7 @@ __all__ = [
     "SetMarkPolicy",
     "SetMultiAsset",
     "SetPrice",
+    "SetRiskLimits",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

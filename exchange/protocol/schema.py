@@ -173,6 +173,13 @@ ORDER_FORMAT = "<" + "".join(KINDS[f.kind][0] for f in ORDER_FIELDS)
 #: Bytes of one entry of ``place_orders``.
 ORDER_BYTES = struct.calcsize(ORDER_FORMAT)
 
+_RISK_LIMITS = (
+    Field("position_limit_atoms", "i64", "of an account's position with its orders of the side, at mark; -1: none", default=-1),
+    Field("open_interest_limit_atoms", "i64", "of all positions with all orders of the side, at mark; -1: none", default=-1),
+    Field("oi_scaling_lower_atoms", "i64", "open interest from which initial margin rates rise; -1: they do not", default=-1),
+    Field("oi_scaling_upper_atoms", "i64", "open interest at which they are 100 %; -1: they do not rise", default=-1),
+)
+
 # --------------------------------------------------------------------------------------------- commands
 
 COMMANDS: tuple[Message, ...] = (
@@ -349,6 +356,13 @@ COMMANDS: tuple[Message, ...] = (
             Field("bracket_count", "u8", "brackets used, 1 .. 16"),
             Field("brackets", "brackets", "as in list_symbol"),
         ),
+        sender="admin",
+    ),
+    Message(
+        19,
+        "set_risk_limits",
+        "Caps what an account, and what all together may hold of a symbol, and scales initial margin with it (MARGIN-11).",
+        (_SYMBOL, *_RISK_LIMITS),
         sender="admin",
     ),
     Message(
@@ -772,6 +786,13 @@ EVENTS: tuple[Message, ...] = (
             Field("bracket_count", "u8", "brackets used"),
             Field("brackets", "brackets", "as in set_brackets, with the initial rates that hold"),
         ),
+        public=True,
+    ),
+    Message(
+        157,
+        "risk_limits_changed",
+        "The caps of a symbol, and the scale of its initial margin, from now on.",
+        (_SYMBOL, *_RISK_LIMITS),
         public=True,
     ),
     Message(

@@ -22,6 +22,7 @@ from exchange.protocol.schema import (
     TimeInForce,
     TriggerBy,
 )
+from exchange.reference.caps import cap_of
 from exchange.reference.client_ids import is_taken
 from exchange.reference.margin import Trial, admits, other_lots
 from exchange.reference.order import (
@@ -278,7 +279,7 @@ def check_filters(position: Position, terms: Terms, beside: Beside) -> RejectRea
 def check_risk(
     state: State, position: Position, order: Order, beside: Beside
 ) -> RejectReason | None:
-    """UNITS-01, MATCH-04, MATCH-10, MATCH-11, MARGIN-07: what the order would risk, or that it comes too late."""
+    """UNITS-01, MATCH-04, MATCH-10, MATCH-11, MARGIN-07, MARGIN-11: what it would risk, or that it comes too late."""
     symbol = position.symbol
     waits = order.order_type in TRIGGER_TYPES
     if not waits and is_beyond_exposure(state, order):
@@ -296,6 +297,9 @@ def check_risk(
         return RejectReason.POST_ONLY_WOULD_TAKE
     if not has_margin(state, order):
         return RejectReason.INSUFFICIENT_MARGIN
+    cap = cap_of(state, order)
+    if cap:
+        return cap.reject
     return RejectReason.MARK_HELD if takes_to_open(state, order) else None
 
 

@@ -20,7 +20,16 @@ from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
 from exchange.reference.quotes import MarkPolicy, Price
-from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
+from exchange.reference.state import (
+    NO_LIMITS,
+    Account,
+    Limits,
+    Pool,
+    Position,
+    Remembered,
+    State,
+    Symbol,
+)
 
 MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
@@ -31,6 +40,7 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIBqqqqIBB")
 ORDER = struct.Struct("<IBBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+LIMITS = struct.Struct("<Iqqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
@@ -70,6 +80,8 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(remembered)), *remembered]
     changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
     parts += [COUNT.pack(len(changed)), *changed]
+    limited = [s for s in state.symbols.values() if s.limits != NO_LIMITS]
+    parts += [COUNT.pack(len(limited)), *(LIMITS.pack(s.number, *s.limits) for s in limited)]
     parts += pack_deficits(state)
     pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
     parts += [COUNT.pack(len(pricing)), *pricing]
@@ -272,6 +284,11 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
     restore_deficits(state, reader)
+    for _ in reader.repeat():
+        number, *limits = reader.unpack(LIMITS)
+        if number not in state.symbols:
+            raise ValueError(f"symbol {number} is capped and not listed")
+        state.symbols[number].limits = Limits(*limits)
     for _ in reader.repeat():
         restore_pricing(state, reader)
     restore_collateral(state, reader)

@@ -74,6 +74,7 @@ HANDLERS: dict[str, Handler] = {
     "set_adl_policy": operations.set_adl_policy,
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
+    "set_risk_limits": policies.set_risk_limits,
     "advance_time": composite.advance_time,
     "set_mark_policy": composite.set_mark_policy,
     "set_price": composite.set_price,

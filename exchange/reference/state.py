@@ -43,6 +43,18 @@ class Bracket:
     deduction_atoms: int  # cum: makes the requirement continuous at the floor
 
 
+class Limits(NamedTuple):
+    """Caps of a symbol, and where its initial margin rises with open interest (MARGIN-11); -1: none, nowhere."""
+
+    position_atoms: int = -1
+    open_interest_atoms: int = -1
+    scaling_lower_atoms: int = -1
+    scaling_upper_atoms: int = -1
+
+
+NO_LIMITS = Limits()
+
+
 @dataclass(slots=True, eq=False)
 class Symbol:
     """A listed perpetual: its policy in force, its state and prices, its book and its open positions."""
@@ -79,6 +91,7 @@ class Symbol:
     composite: MarkPolicy | None = None  # None: the mark is set by hand
     is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
     state: int = OPEN
+    limits: Limits = NO_LIMITS
     adl_policy: int = QUEUE
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[tuple[int, int], Position] = field(
@@ -89,6 +102,10 @@ class Symbol:
         """The last bracket whose floor is not above the notional (MARGIN-03)."""
         after = bisect_right(self.brackets, notional_atoms, key=lambda b: b.floor_atoms)
         return self.brackets[after - 1]
+
+    def open_interest_lots(self) -> int:
+        """MARGIN-11: the lots that are held, of which each has a long and a short side."""
+        return sum(abs(position.lots) for position in dict.values(self.positions)) // 2
 
     def value_atoms(self, lots: int, price_ticks: int) -> int:
         """What so many lots are worth at a price, exactly."""

@@ -22,6 +22,7 @@ from exchange.protocol.messages import (
     SetBrackets,
     SetMarginMode,
     SetMark,
+    SetRiskLimits,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -187,6 +188,28 @@ def plan_brackets(body: Body, names: Names) -> Planned:
     )
 
 
+def plan_limits(body: Body, names: Names) -> Planned:
+    """The operator caps a symbol; what is not named has no cap from then on (MARGIN-11)."""
+    require_keys(
+        body, ("symbol",), ("position_limit", "open_interest_limit", "margin_scaling", "reject")
+    )
+    scaling = body.get("margin_scaling", [])
+    if not isinstance(scaling, list) or len(scaling) not in (0, 2):
+        raise ScenarioError("margin_scaling: wanted [lower open interest, upper open interest]")
+    lower, upper = map(to_atoms, scaling) if scaling else (-1, -1)
+    caps = ("position_limit", "open_interest_limit")
+    position, interest = (to_atoms(body[key]) if key in body else -1 for key in caps)
+    return one(
+        SetRiskLimits(
+            symbol=names.symbol(body["symbol"]).symbol,
+            position_limit_atoms=position,
+            open_interest_limit_atoms=interest,
+            oi_scaling_lower_atoms=lower,
+            oi_scaling_upper_atoms=upper,
+        )
+    )
+
+
 def plan_stp_group(body: Body, names: Names) -> Planned:
     """The operator puts an account into a group that does not trade with itself; 0 takes it out."""
     require_keys(body, ("account", "group"), ("reject",))
@@ -275,6 +298,7 @@ PLANNERS: dict[str, Planner] = {
     "stp_group": plan_stp_group,
     "adl_policy": plan_adl_policy,
     "brackets": plan_brackets,
+    "limits": plan_limits,
     "asset": plan_asset,
     "asset_price": plan_asset_price,
     "collateral": plan_collateral,

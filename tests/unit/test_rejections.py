@@ -25,6 +25,7 @@ CROSS, ISOLATED = 0, 1
 POST_ONLY, REDUCE_ONLY = 1, 2
 
 PLAIN, UNMARKED, BOUNDED, HEDGE, CRASHED, HALTED, QUIET, SETTLED = 1, 2, 3, 4, 5, 6, 7, 8  # symbols
+CAPPED = 11
 COMPOSITE = 20  # a symbol whose mark is held
 MAKER, RICH, BIDDER, FLAGGED, POOR, UNCOVERED, SKIPPED, ALONE = 1, 2, 3, 5, 6, 7, 8, 10  # accounts
 MAKER_ORDER, HALTED_ORDER = 13, 16  # the order ids that MAKER's bids get in `WORLD`
@@ -102,6 +103,9 @@ WORLD: list[m.Command] = [
     order(MAKER, HALTED, BUY, 1, 1),  # 16, for an atom of margin
     m.SetSymbolState(symbol=HALTED, state=4),
     m.SetSymbolState(symbol=SETTLED, state=5, price_ticks=100),
+    listing(CAPPED),
+    mark(CAPPED, 100),
+    m.SetRiskLimits(symbol=CAPPED, position_limit_atoms=500, open_interest_limit_atoms=300),
     listing(COMPOSITE),
     mark(COMPOSITE, 100),
     m.SetMarkPolicy(symbol=COMPOSITE, max_feeds=1),
@@ -214,6 +218,14 @@ CHAINS: dict[str, Chain] = {
             (R.INSUFFICIENT_MARGIN, {"account": BIDDER}),
         ],
     ),
+    "place_order under caps": (
+        order(POOR, CAPPED, BUY, 6, 100),
+        [
+            (R.INSUFFICIENT_MARGIN, {"account": RICH}),
+            (R.POSITION_LIMIT, {"qty_lots": 5}),
+            (R.OPEN_INTEREST_LIMIT, {"qty_lots": 3}),
+        ],
+    ),
     "place_order with a trigger": (
         m.PlaceOrder(
             account=MAKER,
@@ -290,6 +302,14 @@ CHAINS: dict[str, Chain] = {
             (R.INVALID_POLICY, {"initial_margin_ppm": 79_999}),
             (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
             (R.LEVERAGE_TOO_HIGH, {"initial_margin_ppm": 80_000}),
+        ],
+    ),
+    "set_risk_limits": (
+        m.SetRiskLimits(symbol=99, position_limit_atoms=-2, oi_scaling_upper_atoms=0),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.INVALID_POLICY, {"position_limit_atoms": 1 << 60, "oi_scaling_upper_atoms": -1}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
         ],
     ),
     "cancel_order": (
