@@ -111,7 +111,7 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.filled_lots = 0
     taker.reach_lots = closing.lots
     taker.side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
-    taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
+    taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_MAKER     # its account may have orders of another leg
     taker.flags = ORDER_FLAG_REDUCE_ONLY
     taker.stp_group = 0
     taker.special = LIQUIDATION | UNFOLLOWED
@@ -167,7 +167,7 @@ cdef inline int rank(const void* left, const void* right) noexcept nogil:
     return -1 if a.position.account < b.position.account else 1
 
 cdef inline int64_t counterparties(Core* core, Symbol* symbol, Position* position, Counterparty* ranked) noexcept nogil:
-    """Fills in every position on the other side, best rank first; returns how many."""
+    """Fills in every position of others on the other side, best rank first; returns how many."""
     cdef int64_t count = 0
     cdef int64_t i
     cdef Position* other
@@ -175,7 +175,7 @@ cdef inline int64_t counterparties(Core* core, Symbol* symbol, Position* positio
     cdef PoolValue value
     for i in range(symbol.open_count):
         other = open_position_at(core, symbol, i)
-        if (other.position_lots > 0) == (position.position_lots > 0):
+        if (other.position_lots > 0) == (position.position_lots > 0) or other.account == position.account:
             continue
         value = value_of(core, other)
         entry = &ranked[count]

@@ -369,10 +369,10 @@ class LiquidationAudit:
         return Stage(holding, value, self.rank(holding))
 
     def rank(self, holding: Holding) -> list[Ranked]:
-        """ADL-01: profit first, by score, ties by account."""
+        """ADL-01: others, profit first, by score, ties by account."""
         entries = []
         for other in holding.symbol.holders.values():
-            if (other.lots > 0) == (holding.lots > 0):
+            if (other.lots > 0) == (holding.lots > 0) or other.owner is holding.owner:
                 continue
             equity, _, _ = pool_standing(self.state, other.pool)
             profit, notional, entry, floor = (

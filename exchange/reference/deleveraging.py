@@ -43,10 +43,10 @@ def pay_from_fund(ctx: Context, position: Position, paid: int) -> None:
 
 
 def ranking(state: State, position: Position) -> list[Position]:
-    """ADL-01: the positions of the other side in the order in which they are asked."""
+    """ADL-01: the positions of others on the other side in the order in which they are asked."""
     ranked: list[tuple[bool, Fraction, int, Position]] = []
     for other in position.symbol.positions.values():
-        if other.lots * position.lots >= 0:
+        if other.lots * position.lots >= 0 or other.owner is position.owner:
             continue
         profit = margin.unrealised_atoms(other)
         notional = other.symbol.notional_atoms(other.lots)
