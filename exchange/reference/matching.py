@@ -72,7 +72,7 @@ def match(ctx: Context, taker: Taker) -> None:
 
 
 def is_own(ctx: Context, taker: Taker, maker: Order) -> bool:
-    """MATCH-06; the engine's own closing order has no group, but may meet orders of its account's other leg (LIQ-06)."""
+    """MATCH-06; a closing order has no group, but may meet orders of its account's other leg (LIQ-06)."""
     if taker.closing is not None:
         return taker.order.account == maker.account
     return ctx.state.is_own(taker.order.account, maker.account)
