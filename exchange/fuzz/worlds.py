@@ -47,7 +47,7 @@ def make_world(random: Random) -> World:
         stake_atoms=stake,
         lots=tuple(lots),
         calm=random.choice((0.5, 0.8, 0.95)),
-        hedge_share=random.choice((0.0, 0.0, 0.4, 1.0)),
+        hedge_share=random.choice((0.0, 0.0, 0.0, 0.0, 0.4, 1.0)),
         fund_share=random.choice((0.0, 0.001, 0.02, 0.5, 5.0)),
     )
 

@@ -160,11 +160,12 @@ CHAINS: dict[str, Chain] = {
         ],
     ),
     "change_isolated_margin": (
-        m.ChangeIsolatedMargin(account=0, symbol=99, change_atoms=0),
+        m.ChangeIsolatedMargin(account=0, symbol=99, change_atoms=0, leg=1),
         [
             (R.INVALID_ACCOUNT, {"account": FLAGGED}),
             (R.UNKNOWN_SYMBOL, {"symbol": HEDGE}),
             (R.INVALID_AMOUNT, {"change_atoms": 10**6}),
+            (R.INVALID_LEG, {"leg": 0}),
             (R.POOL_LIQUIDATING, {"account": RICH}),
             (R.NO_ISOLATED_POSITION, {"account": ALONE}),
             (R.INSUFFICIENT_MARGIN, {"change_atoms": 190}),
@@ -252,6 +253,14 @@ CHAINS: dict[str, Chain] = {
             (R.INVALID_ACCOUNT, {"account": POOR}),
             (R.INVALID_LIST, {"list_mode": 1}),
             (R.INSUFFICIENT_MARGIN, {"account": BIDDER}),
+        ],
+    ),
+    "set_position_mode": (
+        m.SetPositionMode(account=0, position_mode=2),
+        [
+            (R.INVALID_ACCOUNT, {"account": MAKER}),
+            (R.INVALID_POSITION_MODE, {"position_mode": 1}),
+            (R.POSITION_MODE_IN_USE, {"account": 4_242}),
         ],
     ),
     "set_countdown": (
