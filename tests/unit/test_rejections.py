@@ -160,12 +160,11 @@ CHAINS: dict[str, Chain] = {
         ],
     ),
     "change_isolated_margin": (
-        m.ChangeIsolatedMargin(account=0, symbol=99, change_atoms=0, leg=1),
+        m.ChangeIsolatedMargin(account=0, symbol=99, change_atoms=0),
         [
             (R.INVALID_ACCOUNT, {"account": FLAGGED}),
             (R.UNKNOWN_SYMBOL, {"symbol": HEDGE}),
             (R.INVALID_AMOUNT, {"change_atoms": 10**6}),
-            (R.INVALID_LEG, {"leg": 0}),
             (R.POOL_LIQUIDATING, {"account": RICH}),
             (R.NO_ISOLATED_POSITION, {"account": ALONE}),
             (R.INSUFFICIENT_MARGIN, {"change_atoms": 190}),
@@ -431,6 +430,7 @@ CHAINS: dict[str, Chain] = {
 
 #: What needs more than a wrong field is told by the tests named here.
 ELSEWHERE = {
+    R.INVALID_LEG: "test_a_leg_is_looked_at_before_the_state",
     R.MALFORMED_COMMAND: "test_malformed_command",
     R.OUT_OF_CAPACITY: "test_out_of_capacity",
     R.INSUFFICIENT_COLLATERAL: "test_collateral_leaves_as_far_as_it_is_held",
@@ -548,6 +548,14 @@ def test_a_rejection_names_the_command_and_the_clients_number(kind: str) -> None
         assert (event.command, event.client_order_id) == (number, client_order_id)
         # An operator's command is nobody's.
         assert event.account == (0 if number in (11, 15, 17) else POOR)
+
+
+@pytest.mark.parametrize("kind", ENGINE_KINDS)
+def test_a_leg_is_looked_at_before_the_state(kind: str) -> None:
+    """ACCT-08: the price band has a smaller number, but without a leg there is nothing to ask."""
+    engine = new_world(kind)
+    command = order(RICH, 1, BUY, 1, 10**12, leg=1)
+    assert refusal(engine, encode_command(command)) == R.INVALID_LEG
 
 
 def test_every_reason_has_a_test_here() -> None:
