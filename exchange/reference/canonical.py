@@ -15,6 +15,7 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     MAX_BRACKETS,
     Leg,
+    PositionMode,
 )
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
@@ -30,7 +31,7 @@ FUND = struct.Struct("<Iq")
 ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIBqqqqIBB")
 ORDER = struct.Struct("<IBBBBBIQIqqqQqqqQBBBqqIqq")
-REMEMBERED = struct.Struct("<IQQIBBqqq")
+REMEMBERED = struct.Struct("<IQQIBBBqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
@@ -73,6 +74,8 @@ def snapshot(state: State) -> bytes:
     parts += pack_deficits(state)
     pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
     parts += [COUNT.pack(len(pricing)), *pricing]
+    hedged = [COUNT.pack(a.number) for a in accounts if a.position_mode]
+    parts += [COUNT.pack(len(hedged)), *hedged]
     parts += pack_collateral(state)
     return b"".join(parts)
 
@@ -274,6 +277,8 @@ def restore(data: bytes) -> State:
     restore_deficits(state, reader)
     for _ in reader.repeat():
         restore_pricing(state, reader)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).position_mode = PositionMode.HEDGE
     restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
