@@ -85,6 +85,7 @@ cdef packed struct state_remembered:
     uint64_t client_order_id
     uint64_t order_id
     uint32_t symbol
+    uint8_t leg
     uint8_t side
     uint8_t order_type
     int64_t price_ticks
@@ -358,6 +359,7 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
             record.client_order_id = entry.client_order_id
             record.order_id = entry.order_id
             record.symbol = entry.symbol
+            record.leg = entry.leg
             record.side = entry.side
             record.order_type = entry.order_type
             record.price_ticks = entry.price_ticks
@@ -507,6 +509,17 @@ cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
                 count += 1
     put_count(writer, place, count)
 
+cdef inline void write_position_modes(Core* core, Writer* writer) noexcept nogil:
+    """The accounts in hedge mode."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    for number in range(1, core.highest_account + 1):
+        if account_at(core, number).hedge:
+            put(writer, &number, 4)
+            count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -525,6 +538,7 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_limits(core, writer)
     write_adl_policies(core, writer)
     write_pricing(core, writer)
+    write_position_modes(core, writer)
     write_assets(core, writer)
     write_counting(core, writer)
     write_holdings(core, writer)

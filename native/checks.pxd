@@ -11,6 +11,7 @@ from native.core cimport (
     Core, Order, Position, Symbol, account_at, ensure, pool_of, position_at, reducible_lots, symbol_at,
 )
 from native.credit cimport CREDIT_CHECKED, credit_admits, credit_bears, credit_forget
+from native.legs cimport leg_fits
 from native.margin cimport admits, loss_at
 from native.matching cimport reachable
 from native.memory cimport slab_has_room
@@ -150,9 +151,11 @@ cdef inline bint outside(int64_t value, int64_t most) noexcept nogil:
 cdef inline bint ordinary(wire_order* c) noexcept nogil:
     """Whether it is a limit order of good form without flags and extras that rests or not: a look at all at once."""
     cdef uint64_t kind
+    cdef uint16_t last
     memcpy(&kind, &c.side, sizeof(kind))     # a record lies at any address
+    memcpy(&last, &c.trigger_by, sizeof(last))     # and the leg
     return not (kind & ~<uint64_t>0x03010001
-                | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by) \
+                | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | last) \
         and not (outside(c.price_ticks, MAX_PRICE_TICKS) or outside(c.qty_lots, MAX_QTY_LOTS))
 
 cdef inline wire_order ordinary_order(wire_order* c) noexcept nogil:
@@ -168,7 +171,7 @@ cdef inline wire_order ordinary_order(wire_order* c) noexcept nogil:
     known.qty_lots = c.qty_lots
     known.client_order_id = c.client_order_id
     known.display_lots = known.expires_ns = known.trigger_ticks = known.callback_ticks = 0
-    known.callback_ppm = known.trigger_by = 0
+    known.callback_ppm = known.trigger_by = known.leg = 0
     return known
 
 cdef inline int check_kind(wire_order* c) noexcept nogil:
@@ -244,13 +247,13 @@ cdef inline void find_entry(Core* core, uint32_t account, wire_order* c, Placing
     Orders that are taken together are of one symbol: the blank entry keeps what the first one was measured with.
     """
     placing.symbol = symbol_at(core, c.symbol)
-    placing.position = position_find(core, account, c.symbol, LEG_NET)
+    placing.position = position_find(core, account, c.symbol, c.leg)
     if rarely(placing.position == NULL):
         if placing.orders_before == 0:
             core.blank = position_at(core, 0)[0]
             core.blank.account = account
             core.blank.symbol = <uint16_t>c.symbol
-            core.blank.leg = LEG_NET
+            core.blank.leg = c.leg
         placing.position = &core.blank
 
 cdef inline void find_limit(wire_order* c, Placing* placing) noexcept nogil:
@@ -352,12 +355,24 @@ cdef inline bint has_room(Core* core, Symbol* symbol, wire_order* c, bint waits)
     return slab_has_room(&core.orders) and slab_has_room(&core.positions) \
         and (not c.client_order_id or slab_has_room(&core.remembered)) and (not waits or triggers_ensure(symbol))
 
+cdef inline int64_t orders_there(Core* core, uint32_t account, wire_order* c, Placing* placing) noexcept nogil:
+    """The account's orders on the symbol, those of the other leg included (MATCH-09)."""
+    cdef int64_t count = placing.position.order_count + placing.orders_before
+    cdef Position* other
+    if rarely(c.leg != LEG_NET):
+        other = position_find(core, account, c.symbol, LEG_LONG + LEG_SHORT - c.leg)
+        if other != NULL:
+            count += other.order_count
+    return count
+
 cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing* placing) noexcept nogil:
     """The checks against the state; `placing` gets what they find."""
     cdef Symbol* symbol
     cdef bint waits = is_trigger_type(c.order_type)
     cdef int reason
     placing.followed = True            # an order that waits counts for nothing
+    if rarely(not leg_fits(core, account, c.leg)):     # without a leg there is nothing to be asked
+        return REJECT_REASON_INVALID_LEG
     find_entry(core, account, c, placing)
     symbol = placing.symbol
     if rarely(not state_allows(symbol, c)):
@@ -378,7 +393,7 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
             return reason
     if c.order_type == ORDER_TYPE_LIMIT and out_of_band(symbol, c.side, c.price_ticks):
         return REJECT_REASON_PRICE_OUT_OF_BAND
-    if placing.position.order_count + placing.orders_before >= symbol.max_open_orders and (waits or may_rest(c)):
+    if orders_there(core, account, c, placing) >= symbol.max_open_orders and (waits or may_rest(c)):
         return REJECT_REASON_TOO_MANY_OPEN_ORDERS
     find_limit(c, placing)
     if not waits and placing.reach_lots > 0 and over_exposed(core, symbol, placing.reach_lots, placing.limit_ticks, NULL):

@@ -222,7 +222,8 @@ cdef struct Account:                   # 64 bytes: one cache line
     int64_t collateral_atoms           # what its assets count; 0 while they do not (collateral.pxd)
     uint8_t multi_asset                # they count
     uint8_t may_owe                    # its wallet is looked at when the command ends
-    uint8_t unused[6]
+    uint8_t hedge                      # it is in hedge mode (ACCT-08)
+    uint8_t unused[5]
     PoolState pool                     # the cross pool
 
 cdef struct AccountMore:               # the cold record of an account
@@ -255,6 +256,7 @@ cdef struct Remembered:                # an accepted client order id and what it
     int64_t trigger_ticks
     uint8_t side
     uint8_t order_type
+    uint8_t leg
 
 cdef struct Timer:                     # when an order expires or a countdown ends (timers.pxd)
     int64_t time_ns

@@ -32,6 +32,7 @@ from native.core cimport (
 from native.deleveraging cimport adl_place, set_adl_policy
 from native.events cimport event_rejected
 from native.ledger cimport fund_balance
+from native.legs cimport set_position_mode
 from native.lifetime cimport core_close, core_open
 from native.liquidation cimport liquidation_drain
 from native.listing cimport list_symbol
@@ -107,6 +108,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return change_isolated_margin(core, <wire_change_isolated_margin*>record)
     if head == head_of(COMMAND_SETTLE_FUNDING, sizeof(wire_settle_funding)):
         return settle_funding(core, <wire_settle_funding*>record)
+    if head == head_of(COMMAND_SET_POSITION_MODE, sizeof(wire_set_position_mode)):
+        return set_position_mode(core, <wire_set_position_mode*>record)
     if head == head_of(COMMAND_LIST_SYMBOL, sizeof(wire_list_symbol)):
         return list_symbol(core, <wire_list_symbol*>record)
     if head == head_of(COMMAND_SET_SYMBOL_STATE, sizeof(wire_set_symbol_state)):
@@ -429,6 +432,7 @@ cdef class Engine:
             stp_group=account_more(core, account).stp_group,
             countdown_ns=account_more(core, account).countdown_ns,
             multi_asset=bool(owner.multi_asset),
+            position_mode=owner.hedge,
             collateral_atoms=owner.collateral_atoms,
         )
 
@@ -469,7 +473,8 @@ cdef class Engine:
         cdef uint32_t number, slot
         found = []
         for number in range(1, core.highest_account + 1):
-            if not account_is_default(core, number) or account_at(core, number).multi_asset or self.collateral(number):
+            if not account_is_default(core, number) or account_at(core, number).multi_asset \
+                    or account_at(core, number).hedge or self.collateral(number):
                 found.append(number)
                 continue
             slot = account_at(core, number).first_position

@@ -266,6 +266,7 @@ cdef inline int read_remembered(Core* core, Reader* reader) except -1:
         raise MemoryError("no room for another client order id")
     entry.order_id = record.order_id
     entry.symbol = record.symbol
+    entry.leg = record.leg
     entry.side = record.side
     entry.order_type = record.order_type
     entry.price_ticks = record.price_ticks
@@ -320,6 +321,16 @@ cdef inline int read_pricing(Core* core, Reader* reader) except -1:
     symbol.pricing.basis_at_ns = record.basis_at_ns
     take(reader, &symbol.pricing.prices[0], sizeof(symbol.pricing.prices))
     core.composites += record.composite
+    return 0
+
+cdef inline int read_position_mode(Core* core, Reader* reader) except -1:
+    """An account in hedge mode."""
+    cdef uint32_t number = 0
+    take(reader, &number, 4)
+    if number == 0 or number > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {number}")
+    account_at(core, number).hedge = True
+    core.highest_account = max(core.highest_account, number)
     return 0
 
 cdef inline uint32_t read_count(Reader* reader) except? 0:
@@ -396,6 +407,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_adl_policy(core, reader)
     for _i in range(read_count(reader)):
         read_pricing(core, reader)
+    for _i in range(read_count(reader)):
+        read_position_mode(core, reader)
     for _i in range(read_count(reader)):
         read_asset(core, reader)
     for _i in range(read_count(reader)):

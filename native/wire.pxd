@@ -57,6 +57,7 @@ cdef enum:
     COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
+    COMMAND_SET_POSITION_MODE = 29
     COMMAND_LIST_ASSET = 31
     COMMAND_SET_ASSET_PRICE = 32
     COMMAND_CHANGE_COLLATERAL = 33
@@ -98,6 +99,7 @@ cdef enum:
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
+    EVENT_POSITION_MODE_CHANGED = 169
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
     EVENT_LIQUIDATION_SHRUNK = 173
@@ -154,6 +156,10 @@ cdef enum:
     SELF_TRADE_PREVENTION_CANCEL_MAKER = 1
     SELF_TRADE_PREVENTION_CANCEL_BOTH = 2
     SELF_TRADE_PREVENTION_DECREMENT = 3
+
+cdef enum:
+    POSITION_MODE_ONE_WAY = 0
+    POSITION_MODE_HEDGE = 1
 
 cdef enum:
     LEG_NET = 0
@@ -305,6 +311,9 @@ cdef enum:
     REJECT_REASON_MARK_HELD = 53
     REJECT_REASON_MARK_IS_COMPOSITE = 54
     REJECT_REASON_UNKNOWN_PRICE_SOURCE = 55
+    REJECT_REASON_INVALID_LEG = 56
+    REJECT_REASON_INVALID_POSITION_MODE = 57
+    REJECT_REASON_POSITION_MODE_IN_USE = 58
     REJECT_REASON_INVALID_ASSET = 60
     REJECT_REASON_UNKNOWN_ASSET = 61
     REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
@@ -331,6 +340,7 @@ cdef packed struct wire_order:
     int64_t callback_ticks
     uint32_t callback_ppm
     uint8_t trigger_by
+    uint8_t leg
 
 cdef packed struct wire_command_header:
     uint16_t type
@@ -412,6 +422,7 @@ cdef packed struct wire_set_margin_mode:
     uint32_t symbol
     uint8_t margin_mode
     uint32_t initial_margin_ppm
+    uint8_t leg
 
 cdef packed struct wire_change_isolated_margin:
     uint16_t type
@@ -421,6 +432,7 @@ cdef packed struct wire_change_isolated_margin:
     int64_t timestamp_ns
     uint32_t symbol
     int64_t change_atoms
+    uint8_t leg
 
 cdef packed struct wire_place_order:
     uint16_t type
@@ -443,6 +455,7 @@ cdef packed struct wire_place_order:
     int64_t callback_ticks
     uint32_t callback_ppm
     uint8_t trigger_by
+    uint8_t leg
 
 cdef packed struct wire_cancel_order:
     uint16_t type
@@ -605,6 +618,14 @@ cdef packed struct wire_set_price:
     uint32_t symbol
     uint8_t source
     int64_t price_ticks
+
+cdef packed struct wire_set_position_mode:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint8_t position_mode
 
 cdef packed struct wire_list_asset:
     uint16_t type
@@ -1046,6 +1067,13 @@ cdef packed struct wire_mark_hold_changed:
     uint32_t symbol
     uint8_t held
     uint8_t inputs
+
+cdef packed struct wire_position_mode_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint8_t position_mode
 
 cdef packed struct wire_liquidation_position:
     uint16_t type

@@ -167,6 +167,7 @@ ROOMS = [
         "telling",
         "queue",
         "matching",
+        "legs",
         "caps",
         "checks",
         "orders",

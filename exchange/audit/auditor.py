@@ -19,6 +19,7 @@ from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
+from exchange.audit.legs import LegAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
@@ -88,7 +89,8 @@ class Auditor:
         self._context = Context()
         self._policies: dict[int, ListSymbol] = {}  # by sequence
         self._wanted: dict[int, Wanted] = {}  # by sequence
-        self._orders = OrderAudit(self._context)
+        self._legs = LegAudit(self._context)
+        self._orders = OrderAudit(self._context, self._legs)
         self._lists = ListAudit(self._context, self._orders)
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
@@ -97,7 +99,9 @@ class Auditor:
         self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
         self._liquidations = LiquidationAudit(self._context, self._decisions)
-        self._balances = BalanceAudit(self._context, self._liquidations, self._collateral)
+        self._balances = BalanceAudit(
+            self._context, self._liquidations, self._collateral, self._legs
+        )
         self._fills = FillAudit(
             self._context,
             self._orders,
@@ -145,6 +149,7 @@ class Auditor:
             "mark_hold_changed": self._prices.on_hold,
             "funding_settled": lambda account, *fields: self._balances.on_funding(*fields),
             "margin_mode_changed": self._balances.on_margin_mode,
+            "position_mode_changed": self._legs.on_position_mode,
             "liquidation_started": self._liquidations.on_started,
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,

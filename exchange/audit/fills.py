@@ -121,6 +121,7 @@ class FillAudit:
         if role == TAKER:
             self.prices.on_taker(holding, lots_before)
         context.touch(holding)
+        self.orders.legs.check_position(holding)
         if role in TRADES:
             self.waiting.on_last(holding.symbol, price)
             if role in (TAKER, AUCTION):

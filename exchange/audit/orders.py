@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exchange.audit.context import Context
+from exchange.audit.legs import LegAudit
 from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.state import Holding, HoldingKey
 from exchange.protocol.schema import (
@@ -27,9 +28,10 @@ NOT_HALTED = tuple(state for state in SymbolState if state != SymbolState.HALTED
 class OrderAudit:
     """Follows every order from its rest to its end."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, legs: LegAudit) -> None:
         self.context = context
         self.state = context.state
+        self.legs = legs
         #: Orders that left their level for a new price or quantity and may come back within the command.
         self.moving: dict[int, Order] = {}
         #: Those of them that ask for no more lots than before.
@@ -67,7 +69,7 @@ class OrderAudit:
         if open_lots <= 0:
             context.report("MATCH-01", f"order {order_id} rests with {open_lots} lots")
             return
-        self.check_new(holding, order_id, client_order_id)
+        self.check_new(order)
         self.check_resting(order)
         self.state.add_order(order, open_lots)
         self.check_caps(order)
@@ -76,16 +78,20 @@ class OrderAudit:
         self.check_count(holding)
         context.touch(holding)
 
-    def check_new(self, holding: Holding, order_id: int, client_order_id: int) -> None:
+    def check_new(self, order: Order | Waiting) -> None:
         """What has to hold for an order that joins those of its account."""
+        holding = order.holding
         if holding.pool in self.state.flagged:
             self.context.report(
-                "I7", f"order {order_id} joins a pool that is being liquidated: {holding.pool}"
+                "I7",
+                f"order {order.order_id} joins a pool that is being liquidated: {holding.pool}",
             )
-        self.check_client_id(holding, client_order_id)
+        self.legs.check_order(holding, order.side, order.flags)
+        self.check_client_id(holding, order.client_order_id)
 
     def check_count(self, holding: Holding) -> None:
-        count = len(holding.orders) + len(holding.waiting)
+        there = [h for h in holding.owner.holdings.values() if h.symbol is holding.symbol]
+        count = sum(len(h.orders) + len(h.waiting) for h in there)
         if count > holding.symbol.policy.max_open_orders:
             self.context.report(
                 "I34",

@@ -113,6 +113,7 @@ class Account:
         "countdown_ns",
         "counting",
         "cross",
+        "hedge",
         "holdings",
         "number",
         "parts",
@@ -125,6 +126,7 @@ class Account:
         self.wallet = 0
         self.holdings: dict[HoldingKey, Holding] = {}
         self.cross: dict[HoldingKey, Holding] = {}  # those with a position in cross mode
+        self.hedge = False  # whether it is in hedge mode
         self.stp_group = 0
         self.countdown_ns = 0  # when its orders are cancelled; 0: never
         self.parts: dict[int, int] = {}  # of each collateral asset; none is 0

@@ -27,7 +27,7 @@ from exchange.client.results import CommandResult
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Fill, ListSymbol
-from exchange.protocol.schema import AdlPolicy, MarginMode, SymbolState
+from exchange.protocol.schema import AdlPolicy, Leg, MarginMode, PositionMode, SymbolState
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -86,21 +86,34 @@ class Asks(OrderAsks):
         return self.command(messages.Withdraw(amount_atoms=to_atoms(amount)))
 
     def set_margin_mode(
-        self, symbol: SymbolLike, mode: MarginMode | str, leverage: Number | None = None
+        self,
+        symbol: SymbolLike,
+        mode: MarginMode | str,
+        leverage: Number | None = None,
+        leg: Leg | str = Leg.NET,
     ) -> Ask[CommandResult]:
         return self.command(
             messages.SetMarginMode(
                 symbol=self.number_of(symbol),
+                leg=to_code(Leg, leg),
                 margin_mode=to_code(MarginMode, mode),
                 initial_margin_ppm=0 if leverage is None else leverage_to_ppm(leverage),
             )
         )
 
-    def change_isolated_margin(self, symbol: SymbolLike, change: Decimal) -> Ask[CommandResult]:
-        number = self.number_of(symbol)
+    def change_isolated_margin(
+        self, symbol: SymbolLike, change: Decimal, leg: Leg | str = Leg.NET
+    ) -> Ask[CommandResult]:
         return self.command(
-            messages.ChangeIsolatedMargin(symbol=number, change_atoms=to_atoms(change))
+            messages.ChangeIsolatedMargin(
+                symbol=self.number_of(symbol),
+                leg=to_code(Leg, leg),
+                change_atoms=to_atoms(change),
+            )
         )
+
+    def set_position_mode(self, mode: PositionMode | str) -> Ask[CommandResult]:
+        return self.command(messages.SetPositionMode(position_mode=to_code(PositionMode, mode)))
 
     def change_collateral(self, asset: int, change_parts: int) -> Ask[CommandResult]:
         return self.command(messages.ChangeCollateral(asset=asset, change_parts=change_parts))

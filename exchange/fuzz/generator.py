@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from exchange.audit.legs import has_something_open
 from exchange.audit.requirement import available, pool_standing
 from exchange.audit.state import State
 from exchange.fuzz.choices import STEP_NS
@@ -34,6 +35,7 @@ from exchange.protocol.messages import (
     SetMarginMode,
     SetMark,
     SetMarkPolicy,
+    SetPositionMode,
     SetPrice,
     SetRiskLimits,
     SetStpGroup,
@@ -50,6 +52,7 @@ from exchange.protocol.schema import (
     MAX_PRICE_TICKS,
     ORDER_FIELDS,
     AdlPolicy,
+    PositionMode,
     SymbolState,
 )
 
@@ -92,6 +95,8 @@ class Generator(CollateralRecipes):
             # The first is rich and quotes: without somebody who can bear it, nothing would trade.
             share = (100, 20)[index] if index < 2 else self.random.choice((1, 1, 1, 2, 10))
             opening.append(Deposit(account=account, amount_atoms=world.stake_atoms * share))
+            if self.random.random() < world.hedge_share:
+                opening.append(SetPositionMode(account=account, position_mode=PositionMode.HEDGE))
         if world.fund_share:
             opening += [
                 DepositFund(
@@ -124,6 +129,7 @@ class Generator(CollateralRecipes):
             (self.deposit_fund, 2),
             (self.margin_mode, 8),
             (self.isolated_margin, 6),
+            (self.position_mode, 2),
             (self.funding, 2),
             (self.mark_policy, 2),
             (self.symbol_state, 4),
@@ -292,9 +298,11 @@ class Generator(CollateralRecipes):
         missing = maintenance - equity + self.random.choice((0, 0, -1, 1))
         if missing <= 0 or missing > MAX_AMOUNT_ATOMS:
             return self.mark()
-        account, symbol, _ = pool
+        account, symbol, leg = pool
         if symbol:
-            return ChangeIsolatedMargin(account=account, symbol=symbol, change_atoms=missing)
+            return ChangeIsolatedMargin(
+                account=account, symbol=symbol, leg=leg, change_atoms=missing
+            )
         return Deposit(account=account, amount_atoms=missing)
 
     def withdraw(self) -> Command:
@@ -330,12 +338,21 @@ class Generator(CollateralRecipes):
             first - 1,
             1_000_001,
         )
+        account = self.pick_account()
         return SetMarginMode(
-            account=self.pick_account(),
+            account=account,
             symbol=listing.symbol,
+            leg=self.pick_leg(account),
             margin_mode=random.choice((0, 1, 1, 1)),
             initial_margin_ppm=random.choice(rates),
         )
+
+    def position_mode(self) -> Command:
+        """Mostly of somebody who may: with nothing open."""
+        random, accounts = self.random, self.state.accounts
+        idle = [n for n, a in accounts.items() if not has_something_open(a)]
+        account = random.choice(idle) if idle and random.random() < 0.8 else self.pick_account()
+        return SetPositionMode(account=account, position_mode=random.choice((0, 1, 1, 1, 2)))
 
     def isolated_margin(self) -> Command:
         random = self.random
@@ -346,9 +363,12 @@ class Generator(CollateralRecipes):
             if holding.isolated
         ]
         if not isolated or random.random() < 0.1:
-            listing = self.pick_symbol()
+            listing, account = self.pick_symbol(), self.pick_account()
             return ChangeIsolatedMargin(
-                account=self.pick_account(), symbol=listing.symbol, change_atoms=1
+                account=account,
+                symbol=listing.symbol,
+                leg=self.pick_leg(account),
+                change_atoms=1,
             )
         holding = random.choice(isolated)
         if random.random() < 0.5:
@@ -358,6 +378,7 @@ class Generator(CollateralRecipes):
         return ChangeIsolatedMargin(
             account=holding.account,
             symbol=holding.symbol.number,
+            leg=holding.leg,
             change_atoms=change + random.choice((0, 0, 1)),
         )
 

@@ -32,6 +32,7 @@ from exchange.protocol.messages import (
     SetMarginMode,
     SetMark,
     SetMarkPolicy,
+    SetPositionMode,
     SetPrice,
     SetRiskLimits,
     SetStpGroup,
@@ -45,10 +46,12 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     MESSAGE_BY_NUMBER,
     AdlPolicy,
+    Leg,
     LiquidationMode,
     ListMode,
     MarginMode,
     OrderType,
+    PositionMode,
     SelfTradePrevention,
     Side,
     SymbolState,
@@ -242,13 +245,17 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return mark_policy_step(command, listed[command.symbol])
         case SettleFunding():
             return funding_step(command, listed[command.symbol])
-        case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm):
+        case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm, leg=leg):
             own = f", initial_margin: {rate(ppm)}" if ppm else ""
-            return f"margin_mode {account}, symbol: {listed[symbol].name}, mode: {MarginMode(mode).name.lower()}{own}"
-        case ChangeIsolatedMargin(symbol=symbol, change_atoms=change):
+            mode_name = MarginMode(mode).name.lower()
+            return f"margin_mode {account}, symbol: {listed[symbol].name}, mode: {mode_name}{own}{leg_key(leg)}"
+        case ChangeIsolatedMargin(symbol=symbol, change_atoms=change, leg=leg):
+            name = listed[symbol].name
             return (
-                f"isolated_margin {account}, symbol: {listed[symbol].name}, change: {atoms(change)}"
+                f"isolated_margin {account}, symbol: {name}, change: {atoms(change)}{leg_key(leg)}"
             )
+        case SetPositionMode(position_mode=mode):
+            return f"position_mode {account}, mode: {PositionMode(mode).name.lower()}"
         case PlaceOrder():
             keys = [account, *order_keys(command, listed[command.symbol])]
             return f"order {', '.join(keys)}"
@@ -344,10 +351,16 @@ def order_keys(order: PlaceOrder | OrderEntry, listed: Listed) -> list[str]:
     keys += [f"{name}: true" for name in named]
     if order.self_trade:
         keys.append(f"self_trade: {SelfTradePrevention(order.self_trade).name.lower()}")
+    if order.leg:
+        keys.append(f"leg: {Leg(order.leg).name.lower()}")
     if order.trigger_by:
         keys.append(f"trigger_by: {TriggerBy(order.trigger_by).name.lower()}")
     keys += [order_name(0, order.client_order_id)] if order.client_order_id else []
     return keys + changed_keys(order, listed)
+
+
+def leg_key(leg: int) -> str:
+    return f", leg: {Leg(leg).name.lower()}" if leg else ""
 
 
 def changed_keys(order: PlaceOrder | OrderEntry | AmendOrder, listed: Listed) -> list[str]:

@@ -31,6 +31,7 @@ from exchange.protocol.schema import (
     OrderFlag,
     OrderPlace,
     OrderType,
+    PositionMode,
     RejectReason,
     SelfTradePrevention,
     Side,
@@ -61,6 +62,7 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     callback_ticks: int = 0  # trailing stop: its distance from the best price since, in ticks
     callback_ppm: int = 0  # trailing stop: its distance as a share of that price
     trigger_by: int = 0  # what the trigger watches: mark or last trade
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -146,6 +148,7 @@ class SetMarginMode(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int = 0  # 1,000,000 / leverage rounded up; 0: as it is
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -157,6 +160,7 @@ class ChangeIsolatedMargin(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # the account that acts; 0 for the operator
     symbol: int  # number of the symbol
     change_atoms: int  # positive: to the position; negative: back to the wallet
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -181,6 +185,7 @@ class PlaceOrder(Message, frozen=True, kw_only=True, gc=False):
     callback_ticks: int = 0  # trailing stop: its distance from the best price since, in ticks
     callback_ppm: int = 0  # trailing stop: its distance as a share of that price
     trigger_by: int = 0  # what the trigger watches: mark or last trade
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -380,6 +385,18 @@ class SetPrice(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetPositionMode(Message, frozen=True, kw_only=True, gc=False):
+    """One position on each symbol, or a long and a short one beside each other (ACCT-08); with
+    nothing open only.
+    """
+
+    number: ClassVar[int] = 29
+    account: int = 0  # the account that acts; 0 for the operator
+    position_mode: int  # one-way or hedge
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class ListAsset(Message, frozen=True, kw_only=True, gc=False):
     """Lists an asset that may back cross positions, or gives a listed one another haircut
     (COLL-01).
@@ -459,7 +476,7 @@ class OrderRested(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     flags: int  # sum of order flags
     order_id: int  # given by the engine, rising from 1
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -530,7 +547,7 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
     side: int  # buy or sell
     role: int  # the part played in it
     margin_mode: int  # of the position
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     trade_id: int  # rising from 1; 0 in settlement
     order_id: int  # 0 in auto-deleveraging and settlement
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -555,7 +572,7 @@ class LiquidationSettled(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     fund: int  # number of the fund
     trade_id: int  # of the fill
     bankruptcy_value_atoms: int  # of the lots filled
@@ -572,7 +589,7 @@ class BalanceChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the position concerned; 0 for the wallet alone
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     cause: int  # why
     wallet_change_atoms: int  # signed
     margin_change_atoms: int  # signed, of the isolated pool
@@ -631,7 +648,7 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int  # in force, the bracket's own floor apart
     own_rate_ppm: int  # the account's own rate; 0: the symbol's default, and any that follows it
@@ -646,7 +663,7 @@ class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -659,7 +676,7 @@ class LiquidationOrder(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # limit
     qty_lots: int  # quantity
@@ -676,7 +693,7 @@ class LiquidationEnded(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -690,7 +707,7 @@ class DeficitUncovered(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     remaining_lots: int  # signed position that is left
     shortfall_atoms: int  # by which the pool is below zero
 
@@ -705,7 +722,7 @@ class OrderWaiting(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     order_type: int  # its type
     trigger_by: int  # what it watches
     flags: int  # sum of order flags
@@ -870,7 +887,7 @@ class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     deleveraged_account: int  # whose position is closed
     deleveraged_leg: int  # which of its positions on the symbol
     policy: int  # the policy that ranks
@@ -923,6 +940,17 @@ class MarkHoldChanged(Message, frozen=True, kw_only=True, gc=False):
     inputs: int  # prices that there are for it, own book and index included
 
 
+class PositionModeChanged(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account has one position on each symbol from now on, or a long and a short
+    one.
+    """
+
+    number: ClassVar[int] = 169
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    position_mode: int  # one-way or hedge
+
+
 class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
 
@@ -930,7 +958,7 @@ class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     pool_symbol: int  # the isolated position; 0 for the cross pool
     bracket: int  # index of the bracket that its notional is in, from 0
     position_lots: int  # signed position
@@ -950,7 +978,7 @@ class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     fund: int  # number of the fund
     mode: int  # full, fraction or target
     sized_by: int  # what decided the quantity
@@ -979,7 +1007,7 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # the maker's price
     offered_lots: int  # what the maker would give
@@ -997,7 +1025,7 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     fund: int  # number of the fund
     position_lots: int  # signed position
     equity_atoms: int  # of the pool, below zero
@@ -1074,6 +1102,7 @@ Command: TypeAlias = (
     | SetAdlPolicy
     | SetMarkPolicy
     | SetPrice
+    | SetPositionMode
     | ListAsset
     | SetAssetPrice
     | ChangeCollateral
@@ -1117,6 +1146,7 @@ Event: TypeAlias = (
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
+    | PositionModeChanged
     | LiquidationPosition
     | LiquidationSized
     | LiquidationShrunk
@@ -1151,6 +1181,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     22: SetAdlPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
+    29: SetPositionMode,
     31: ListAsset,
     32: SetAssetPrice,
     33: ChangeCollateral,
@@ -1192,6 +1223,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
+    169: PositionModeChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
     173: LiquidationShrunk,
@@ -1274,6 +1306,8 @@ __all__ = [
     "OrderWaiting",
     "PlaceOrder",
     "PlaceOrders",
+    "PositionMode",
+    "PositionModeChanged",
     "PriceSet",
     "RejectReason",
     "Rejected",
@@ -1287,6 +1321,7 @@ __all__ = [
     "SetMark",
     "SetMarkPolicy",
     "SetMultiAsset",
+    "SetPositionMode",
     "SetPrice",
     "SetRiskLimits",
     "SetStpGroup",

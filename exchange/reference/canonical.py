@@ -15,6 +15,7 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     MAX_BRACKETS,
     Leg,
+    PositionMode,
 )
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
@@ -39,7 +40,7 @@ FUND = struct.Struct("<Iq")
 ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIBqqqqIBB")
 ORDER = struct.Struct("<IBBBBBIQIqqqQqqqQBBBqqIqq")
-REMEMBERED = struct.Struct("<IQQIBBqqq")
+REMEMBERED = struct.Struct("<IQQIBBBqqq")
 LIMITS = struct.Struct("<Iqqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
@@ -85,6 +86,8 @@ def snapshot(state: State) -> bytes:
     parts += pack_deficits(state)
     pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
     parts += [COUNT.pack(len(pricing)), *pricing]
+    hedged = [COUNT.pack(a.number) for a in accounts if a.position_mode]
+    parts += [COUNT.pack(len(hedged)), *hedged]
     parts += pack_collateral(state)
     return b"".join(parts)
 
@@ -283,14 +286,16 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
-    restore_deficits(state, reader)
     for _ in reader.repeat():
         number, *limits = reader.unpack(LIMITS)
         if number not in state.symbols:
             raise ValueError(f"symbol {number} is capped and not listed")
         state.symbols[number].limits = Limits(*limits)
+    restore_deficits(state, reader)
     for _ in reader.repeat():
         restore_pricing(state, reader)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).position_mode = PositionMode.HEDGE
     restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(

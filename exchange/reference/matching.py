@@ -65,11 +65,17 @@ def match(ctx: Context, taker: Taker) -> None:
         maker = book.best(1 - order.side)
         if maker is None or not crosses(order.side, taker.limit_ticks, maker.price_ticks):
             return
-        # The engine's own closing order has no orders of its account to meet, and no group (LIQ-06).
-        if taker.closing is None and ctx.state.is_own(order.account, maker.account):
+        if is_own(ctx, taker, maker):
             self_trade.prevent(ctx, order, maker)
         elif not meet(ctx, taker, maker):
             return
+
+
+def is_own(ctx: Context, taker: Taker, maker: Order) -> bool:
+    """MATCH-06; a closing order has no group, but may meet orders of its account's other leg (LIQ-06)."""
+    if taker.closing is not None:
+        return taker.order.account == maker.account
+    return ctx.state.is_own(taker.order.account, maker.account)
 
 
 def meet(ctx: Context, taker: Taker, maker: Order) -> bool:

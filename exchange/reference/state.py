@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, SymbolState
+from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, PositionMode, SymbolState
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
@@ -205,6 +205,7 @@ class Remembered(NamedTuple):
     client_order_id: int
     order_id: int
     symbol: int
+    leg: int
     side: int
     order_type: int
     price_ticks: int
@@ -219,6 +220,7 @@ class Account:
     number: int
     cross: Pool
     positions: SortedDict[tuple[int, int], Position] = field(default_factory=SortedDict)
+    position_mode: PositionMode = PositionMode.ONE_WAY  # ACCT-08
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
     multi_asset: bool = False  # whether its collateral assets count (COLL-02)
@@ -241,6 +243,10 @@ class Account:
             for order in (*position.orders, *position.waiting.values())
         ]
 
+    def order_count(self, symbol: Symbol) -> int:
+        """Its orders on a symbol, those of all legs (MATCH-09)."""
+        return sum(p.order_count for p in self.positions.values() if p.symbol is symbol)
+
     @property
     def is_default(self) -> bool:
         pool = self.cross
@@ -249,6 +255,7 @@ class Account:
             or pool.drawn_atoms
             or pool.flags
             or self.stp_group
+            or self.position_mode
             or self.multi_asset
             or self.holdings
             or any(not p.is_default or p.order_count for p in self.positions.values())

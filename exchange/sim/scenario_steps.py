@@ -22,6 +22,7 @@ from exchange.protocol.messages import (
     SetBrackets,
     SetMarginMode,
     SetMark,
+    SetPositionMode,
     SetRiskLimits,
     SetStpGroup,
     SetSymbolState,
@@ -34,6 +35,7 @@ from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     AdlPolicy,
     MarginMode,
+    PositionMode,
     SymbolState,
 )
 from exchange.sim.scenario_collateral import (
@@ -52,6 +54,7 @@ from exchange.sim.scenario_names import (
     whole,
 )
 from exchange.sim.scenario_orders import (
+    leg_of,
     plan_amend,
     plan_cancel,
     plan_cancel_all,
@@ -105,7 +108,9 @@ def plan_mark(body: Body, names: Names) -> Planned:
 
 
 def plan_margin_mode(body: Body, names: Names) -> Planned:
-    require_keys(body, ("account", "symbol", "mode"), ("initial_margin", "leverage", "reject"))
+    require_keys(
+        body, ("account", "symbol", "mode"), ("initial_margin", "leverage", "leg", "reject")
+    )
     if "initial_margin" in body and "leverage" in body:
         raise ScenarioError("wanted initial_margin or leverage, came both")
     rate = 0
@@ -119,17 +124,26 @@ def plan_margin_mode(body: Body, names: Names) -> Planned:
             symbol=names.symbol(body["symbol"]).symbol,
             margin_mode=member(MarginMode, body["mode"], "mode"),
             initial_margin_ppm=rate,
+            leg=leg_of(body),
         )
     )
 
 
+def plan_position_mode(body: Body, names: Names) -> Planned:
+    """One position on a symbol, or a long and a short one."""
+    require_keys(body, ("account", "mode"), ("reject",))
+    mode = member(PositionMode, body["mode"], "mode")
+    return one(SetPositionMode(account=names.account(body["account"]), position_mode=mode))
+
+
 def plan_isolated_margin(body: Body, names: Names) -> Planned:
-    require_keys(body, ("account", "symbol", "change"), ("reject",))
+    require_keys(body, ("account", "symbol", "change"), ("leg", "reject"))
     return one(
         ChangeIsolatedMargin(
             account=names.account(body["account"]),
             symbol=names.symbol(body["symbol"]).symbol,
             change_atoms=to_atoms(body["change"]),
+            leg=leg_of(body),
         )
     )
 
@@ -293,6 +307,7 @@ PLANNERS: dict[str, Planner] = {
     "price": plan_price,
     "margin_mode": plan_margin_mode,
     "isolated_margin": plan_isolated_margin,
+    "position_mode": plan_position_mode,
     "funding": plan_funding,
     "state": plan_state,
     "stp_group": plan_stp_group,

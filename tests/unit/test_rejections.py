@@ -266,6 +266,14 @@ CHAINS: dict[str, Chain] = {
             (R.INSUFFICIENT_MARGIN, {"account": BIDDER}),
         ],
     ),
+    "set_position_mode": (
+        m.SetPositionMode(account=0, position_mode=2),
+        [
+            (R.INVALID_ACCOUNT, {"account": MAKER}),
+            (R.INVALID_POSITION_MODE, {"position_mode": 1}),
+            (R.POSITION_MODE_IN_USE, {"account": 4_242}),
+        ],
+    ),
     "set_countdown": (
         m.SetCountdown(account=0, timeout_ms=86_400_001),
         [(R.INVALID_ACCOUNT, {"account": MAKER}), (R.INVALID_TIMEOUT, {"timeout_ms": 86_400_000})],
@@ -446,6 +454,7 @@ CHAINS: dict[str, Chain] = {
 
 #: What needs more than a wrong field is told by the tests named here.
 ELSEWHERE = {
+    R.INVALID_LEG: "test_a_leg_is_looked_at_before_the_state",
     R.MALFORMED_COMMAND: "test_malformed_command",
     R.OUT_OF_CAPACITY: "test_out_of_capacity",
     R.INSUFFICIENT_COLLATERAL: "test_collateral_leaves_as_far_as_it_is_held",
@@ -563,6 +572,14 @@ def test_a_rejection_names_the_command_and_the_clients_number(kind: str) -> None
         assert (event.command, event.client_order_id) == (number, client_order_id)
         # An operator's command is nobody's.
         assert event.account == (0 if number in (11, 15, 17) else POOR)
+
+
+@pytest.mark.parametrize("kind", ENGINE_KINDS)
+def test_a_leg_is_looked_at_before_the_state(kind: str) -> None:
+    """ACCT-08: the price band has a smaller number, but without a leg there is nothing to ask."""
+    engine = new_world(kind)
+    command = order(RICH, 1, BUY, 1, 10**12, leg=1)
+    assert refusal(engine, encode_command(command)) == R.INVALID_LEG
 
 
 def test_every_reason_has_a_test_here() -> None:
