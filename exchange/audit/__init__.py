@@ -28,7 +28,7 @@ I18   what was refused changed nothing; withdrawals, margin changes and mode swi
 I19   whoever is below initial margin does not enlarge a position
 I20   the equity, maintenance and sums that events tell are those recomputed from scratch
 I27   nobody trades with himself, liquidated or not, nor with an account of his group
-I29   what rounding leaves never comes out of a fund
+I29   what rounding leaves never comes out of a fund, and a rebate never out of anything but the taker's fee
 I30   sequences follow each other, and every command has one result, first
 I32   no liquidation begins twice
 I34   open orders per account and the symbol's exposure stay within their caps

@@ -55,7 +55,9 @@ def settle_fill(
     lots: int,
     price_ticks: int,
     fee_ppm: int,
+    *,
     kept_atoms: int,
+    most_rebate_atoms: int,
 ) -> Settled:
     """ACCT-03..05: a fill of maker or taker: position, margin and realised profit, then the fee."""
     lots_before = position.lots
@@ -74,6 +76,7 @@ def settle_fill(
     if opened and position.mode == ISOLATED:
         book_isolated_opening(position, opened_value)
     fee = ppm_ceil(position.symbol.value_atoms(lots, price_ticks), fee_ppm)
+    fee = max(fee, -most_rebate_atoms)
     return Settled(realised, charge_fee(state, position, side, fee, kept_atoms))
 
 
