@@ -1,6 +1,6 @@
 // The floor: what matching alone costs in plain C++, to measure an engine against in the same run.
 //
-//     g++ -O3 -march=native -std=c++17 benchmarks/floor.cpp -o floor && ./floor WORKLOAD.bin [PASSES]
+//     g++ -O3 -march=native -std=c++17 -I benchmarks benchmarks/floor.cpp -o floor && ./floor WORKLOAD.bin [PASSES]
 //
 // It does what a workload needs and no more: price-time priority over prices below 2^18 ticks, in flat arrays. No accounts,
 // events, limits or growth; an exchange cannot be built like this, which is why it is the floor. Output: one line of JSON
@@ -8,20 +8,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
 #include <vector>
 
-namespace {
+#include "workload.hpp"
 
-struct Message {  // 32 bytes, see exchange/bench/core.py
-    uint8_t op, side, tif, unused;
-    uint32_t user;
-    uint64_t order_id;
-    int64_t price, qty;
-};
-static_assert(sizeof(Message) == 32, "the file is an array of these");
+namespace {
 
 constexpr uint32_t kTicks = 1u << 18;
 
@@ -68,11 +59,11 @@ class Prices {
 
 class Floor {
   public:
-    uint64_t trades = 0, volume = 0, resting = 0;
+    uint64_t trades = 0, volume = 0;
 
     Floor() : orders_(1), ids_(1 << 17), slots_(1 << 17) { orders_.reserve(1 << 16); }
 
-    void apply(const Message& m) {
+    void apply(const workload::Message& m) {
         switch (m.op) {
             case 0: {
                 const uint32_t left = take(m.side, uint32_t(m.price), uint32_t(m.qty));
@@ -91,6 +82,7 @@ class Floor {
                 }
         }
     }
+    uint64_t resting() const { return resting_; }
     int64_t best_bid() const { return prices_[0].highest(); }
     int64_t best_ask() const { return prices_[1].lowest(); }
 
@@ -118,7 +110,7 @@ class Floor {
         while (ids_[at]) at = (at + 1) & mask_;
         ids_[at] = id;
         slots_[at] = slot;
-        ++resting;
+        ++resting_;
     }
 
     void forget(uint32_t slot) {
@@ -137,7 +129,7 @@ class Floor {
         }
         ids_[hole] = 0;
         spare_.push_back(slot);
-        --resting;
+        --resting_;
     }
 
     uint32_t take(uint32_t side, uint32_t limit, uint32_t qty) {
@@ -172,50 +164,11 @@ class Floor {
     std::vector<uint64_t> ids_;
     std::vector<uint32_t> slots_;
     uint64_t mask_ = (1 << 17) - 1;
+    uint64_t resting_ = 0;
 };
-
-double cpu_ns() {
-    timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
-}
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 2) {
-        std::fprintf(stderr, "usage: floor WORKLOAD.bin [PASSES]\n");
-        return 2;
-    }
-    std::FILE* file = std::fopen(argv[1], "rb");
-    if (!file) {
-        std::perror(argv[1]);
-        return 2;
-    }
-    std::vector<Message> messages;
-    for (Message m; std::fread(&m, sizeof m, 1, file) == 1;) messages.push_back(m);
-    std::fclose(file);
-    for (const Message& m : messages) {
-        if (m.op != 1 && (m.price < 0 || m.price >= kTicks)) {
-            std::fprintf(stderr, "the floor needs prices below %u ticks\n", kTicks);
-            return 2;
-        }
-    }
-    const int passes = argc > 2 ? std::max(1, std::atoi(argv[2])) : 7;
-    std::vector<double> times;
-    Floor last;
-    for (int pass = 0; pass < passes; ++pass) {
-        Floor book;
-        const double start = cpu_ns();
-        for (const Message& m : messages) book.apply(m);
-        times.push_back((cpu_ns() - start) / double(std::max<size_t>(1, messages.size())));
-        last = std::move(book);
-    }
-    std::sort(times.begin(), times.end());
-    std::printf(
-        "{\"ns_per_message\": %.2f, \"messages\": %zu, \"trades\": %llu, \"volume\": %llu, \"resting\": %llu, "
-        "\"best_bid\": %lld, \"best_ask\": %lld}\n",
-        times[times.size() / 2], messages.size(), (unsigned long long)last.trades, (unsigned long long)last.volume,
-        (unsigned long long)last.resting, (long long)last.best_bid(), (long long)last.best_ask());
-    return 0;
+    return workload::measure<Floor>(argc, argv, kTicks);
 }

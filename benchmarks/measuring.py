@@ -157,24 +157,37 @@ def compiler() -> str:
     return found
 
 
-def compile_floor(flags: tuple[str, ...] = NATIVE, folder: Path = KEPT) -> Path:
-    """The floor as a program; made when it is not there yet."""
-    source = HERE / "floor.cpp"
-    command = [compiler(), *flags, "-std=c++17", str(source)]
-    program = folder / f"floor-{checksum(source.read_bytes(), ' '.join(command).encode())}"
+def compile_program(
+    source: Path,
+    flags: tuple[str, ...] = NATIVE,
+    folder: Path = KEPT,
+    includes: tuple[Path, ...] = (),
+) -> Path:
+    """A C++ program of the benchmarks; made when it is not there yet."""
+    command = [compiler(), *flags, "-std=c++17", f"-I{HERE}", *(f"-I{path}" for path in includes)]
+    made_of = (
+        source.read_bytes(),
+        (HERE / "workload.hpp").read_bytes(),
+        " ".join(command).encode(),
+    )
+    program = folder / f"{source.stem}-{checksum(*made_of)}"
     if not program.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*command, "-o", str(program)], check=True)
+        subprocess.run([*command, str(source), "-o", str(program)], check=True)
     return program
 
 
-class Floor:
-    """The plain C++ book on one workload."""
+def compile_floor(flags: tuple[str, ...] = NATIVE, folder: Path = KEPT) -> Path:
+    """The floor as a program."""
+    return compile_program(HERE / "floor.cpp", flags, folder)
 
-    def __init__(self, kind: str = "mixed", messages: int = 200_000) -> None:
-        self.program = compile_floor()
-        self.path = workload_file(kind, messages)
-        self.wanted = {name: wanted_answers(self.path)[name] for name in FLOOR_ANSWERS}
+
+class Program:
+    """A compiled book on one workload: the floor, or a peer."""
+
+    def __init__(self, name: str, program: Path, path: Path) -> None:
+        self.name, self.program, self.path = name, program, path
+        self.wanted = {name: wanted_answers(path)[name] for name in FLOOR_ANSWERS}
 
     def run(self) -> float:
         """One pass in a process of its own: nanoseconds of CPU a message; the answers are checked."""
@@ -182,8 +195,15 @@ class Floor:
             [str(self.program), str(self.path), "1"], check=True, capture_output=True, text=True
         )
         result = json.loads(done.stdout)
-        check(f"the floor on {self.path.name}", result, self.wanted)
+        check(f"{self.name} on {self.path.name}", result, self.wanted)
         return float(result["ns_per_message"])
+
+
+class Floor(Program):
+    """The plain C++ book on one workload."""
+
+    def __init__(self, kind: str = "mixed", messages: int = 200_000) -> None:
+        super().__init__("the floor", compile_floor(), workload_file(kind, messages))
 
 
 # -------------------------------------------------------------------------------------------------- reports

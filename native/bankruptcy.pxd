@@ -1,7 +1,7 @@
 """What a liquidated position is worth at bankruptcy, and what its closing costs or brings (LIQ-04..08)."""
 
 from libc.stdint cimport int64_t, uint64_t
-from native.core cimport Core, Position, Symbol, account_at, pool_of
+from native.core cimport Core, Position, Symbol, account_at, pool_of, symbol_of
 from native.events cimport event_new
 from native.ledger cimport fund_balance, fund_move, move_to_pool, release_isolated
 from native.margin cimport PoolValue, bracket_of, notional, pool_value, position_maintenance
@@ -33,6 +33,17 @@ cdef inline int64_t bankruptcy_part(Position* position, int64_t value, int64_t l
     if position.position_lots > 0:
         return share_ceil(value, lots, size)
     return share_floor(value, lots, size)
+
+cdef inline int64_t bankruptcy_price(Core* core, Position* position) noexcept nogil:
+    """LIQ-05: the price at which closing the position just uses up its share of the pool; 0: there is none."""
+    cdef Symbol* symbol = symbol_of(core, position)
+    cdef int64_t value, price
+    if position.position_lots == 0:
+        return 0
+    value = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
+    value = bankruptcy_part(position, value, 1)
+    price = <int64_t>(div_ceil(value, symbol.m) if position.position_lots > 0 else div_floor(value, symbol.m))
+    return price if 1 <= price <= MAX_PRICE_TICKS else 0
 
 cdef inline int64_t fund_budget(Core* core, Symbol* symbol, Position* position) noexcept nogil:
     """What the symbol's fund may still pay for this pool in this liquidation (FUND-01)."""

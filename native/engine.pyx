@@ -16,6 +16,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
 from native.amend cimport amend_order
+from native.bankruptcy cimport bankruptcy_price
 from native.book cimport book_level, book_next_price
 from native.canonical cimport (
     Writer, account_is_default, order_record, position_is_default, state_order, write_state,
@@ -33,7 +34,7 @@ from native.lists cimport place_orders
 from native.lookahead cimport Lookahead, look_ahead, look_from
 from native.margin cimport (
     PoolValue, available_with, base_rate, cross_value, liquidation_price, pool_value, position_initial,
-    position_maintenance, symbol_initial, unrealised, withdrawable,
+    position_maintenance, removable, symbol_initial, unrealised, withdrawable,
 )
 from native.matching cimport visible_lots
 from native.memory cimport memory_forget
@@ -381,6 +382,8 @@ cdef class Engine:
                 order_margin_atoms=symbol_initial(core, symbol, position, NULL) - position_initial(symbol, position),
                 equity_atoms=value.equity_atoms,
                 liquidation_price_ticks=liquidation_price(core, position),
+                bankruptcy_price_ticks=bankruptcy_price(core, position),
+                removable_atoms=removable(symbol, position),
                 liquidating=bool(pool_of(core, position).liquidating),
                 mark_ticks=symbol.mark_ticks,
             ))

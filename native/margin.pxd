@@ -337,6 +337,14 @@ cdef inline int64_t withdrawable(Core* core, uint32_t account) noexcept nogil:
     """ACCT-07: unrealised profit never leaves."""
     return imax(0, imin(account_at(core, account).wallet_atoms, available_with(core, account, NULL, True)))
 
+cdef inline int64_t removable(Symbol* symbol, Position* position) noexcept nogil:
+    """ACCT-06: what may be taken out of an isolated pool: initial margin stays, unrealised profit does not count."""
+    cdef int64_t spare
+    if not position.isolated or position.position_lots == 0:
+        return 0
+    spare = position.margin_atoms + imin(0, unrealised(symbol, position)) - position_initial(symbol, position)
+    return imax(0, imin(position.margin_atoms, spare))
+
 # ------------------------------------------------------------------------------------- liquidation price
 
 cdef inline bint below_at(

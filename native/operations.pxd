@@ -12,7 +12,7 @@ from native.core cimport (
 from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
-from native.margin cimport available_with, base_rate, position_initial, unrealised, withdrawable
+from native.margin cimport available_with, base_rate, position_initial, removable, unrealised, withdrawable
 from native.memory cimport slab_has_room
 from native.positions cimport position_ensure, position_find
 from native.queue cimport pool_check
@@ -166,7 +166,6 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     cdef Symbol* symbol
     cdef Account* owner
     cdef Position* position
-    cdef int64_t left
     if no_account(c.account):
         return REJECT_REASON_INVALID_ACCOUNT
     symbol = symbol_at(core, c.symbol)
@@ -183,10 +182,8 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     if c.change_atoms > 0:
         if available_with(core, c.account, NULL, False) < c.change_atoms:
             return REJECT_REASON_INSUFFICIENT_MARGIN
-    else:
-        left = position.margin_atoms + c.change_atoms
-        if left < 0 or left + imin(0, unrealised(symbol, position)) < position_initial(symbol, position):
-            return REJECT_REASON_INSUFFICIENT_MARGIN
+    elif removable(symbol, position) < -c.change_atoms:
+        return REJECT_REASON_INSUFFICIENT_MARGIN
     event_accepted(core, c.account, COMMAND_CHANGE_ISOLATED_MARGIN, 0, 0)
     position.margin_atoms += c.change_atoms
     owner.wallet_atoms -= c.change_atoms

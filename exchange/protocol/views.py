@@ -43,6 +43,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     order_margin_atoms: int
     equity_atoms: int  # of its pool
     liquidation_price_ticks: int  # 0: none
+    bankruptcy_price_ticks: int = 0  # 0: none
+    removable_atoms: int = 0  # what may be taken out of its isolated pool; 0 in cross mode
     liquidating: bool  # its pool
     mark_ticks: int
 

@@ -184,7 +184,5 @@ def check_isolated_margin(state: State, command: ChangeIsolatedMargin) -> Reject
     if change > 0:
         is_covered = margin.available_atoms(position.owner) >= change
     else:
-        left = position.isolated.balance_atoms + change
-        loss = min(0, margin.unrealised_atoms(position))
-        is_covered = left >= 0 and left + loss >= margin.initial_of_position(position)
+        is_covered = margin.removable_atoms(position) >= -change
     return None if is_covered else RejectReason.INSUFFICIENT_MARGIN

@@ -32,6 +32,20 @@ def part_of_value(value: int, lots: int, of_lots: int, *, is_long: bool) -> int:
     return ceil_div(value * lots, of_lots) if is_long else floor_div(value * lots, of_lots)
 
 
+def bankruptcy_price_ticks(state: State, position: Position) -> int:
+    """LIQ-05: the price at which closing the whole position just uses up its share of the pool; 0: there is none.
+
+    It is the limit that LIQ-06 gives a closing order of the whole position where no fund helps.
+    """
+    if not position.lots:
+        return 0
+    size, m = abs(position.lots), position.symbol.atoms_per_tick_lot
+    value = bankruptcy_value(position, share_atoms(state, position))
+    one = part_of_value(value, 1, size, is_long=position.lots > 0)
+    price = ceil_div(one, m) if position.lots > 0 else floor_div(one, m)
+    return price if 1 <= price <= MAX_PRICE_TICKS else 0
+
+
 def budget_atoms(state: State, position: Position) -> int:
     """LIQ-06: what the symbol's fund may still pay for this pool in this liquidation; never below 0."""
     budget = fund_balance(state, position.symbol.fund)

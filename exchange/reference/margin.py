@@ -189,6 +189,15 @@ def withdrawable_atoms(account: Account) -> int:
     return max(0, min(account.cross.balance_atoms, available_atoms(account, weigh_profit=False)))
 
 
+def removable_atoms(position: Position) -> int:
+    """ACCT-06: what may be taken out of an isolated pool: initial margin stays, unrealised profit does not count."""
+    if position.mode != ISOLATED or not position.lots:
+        return 0
+    balance = position.isolated.balance_atoms
+    loss = min(0, unrealised_atoms(position))
+    return max(0, min(balance, balance + loss - initial_of_position(position)))
+
+
 # ----------------------------------------------------------------------------------------- may this order be
 
 

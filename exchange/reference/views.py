@@ -12,7 +12,7 @@ from exchange.protocol.views import (
     PositionView,
     SymbolView,
 )
-from exchange.reference import margin
+from exchange.reference import bankruptcy, margin
 from exchange.reference.context import shown_margin_atoms
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.state import Account, Pool, Position, State, Symbol
@@ -86,6 +86,8 @@ def position_view(state: State, position: Position) -> PositionView:
         order_margin_atoms=margin.order_margin_atoms(position),
         equity_atoms=margin.equity_atoms(state, position.pool),
         liquidation_price_ticks=margin.liquidation_price_ticks(state, position),
+        bankruptcy_price_ticks=bankruptcy.bankruptcy_price_ticks(state, position),
+        removable_atoms=margin.removable_atoms(position),
         liquidating=position.pool.liquidating,
         mark_ticks=position.symbol.mark_ticks,
     )

@@ -91,12 +91,16 @@ def _position(desk: Desk, key: str) -> Value:
     return desk.names.units(symbol).lots_to_qty(view.position_lots) if view else Decimal(0)
 
 
-def _liquidation_price(desk: Desk, key: str) -> Value:
-    account, symbol = desk.names.holding(key)
-    view = desk.position(account, desk.names.symbol(symbol).symbol)
-    if view is None or view.liquidation_price_ticks == 0:
-        return None
-    return desk.names.units(symbol).ticks_to_price(view.liquidation_price_ticks)
+def _shown_price(field: str) -> Reader:
+    """A price of a position; none where the view has 0."""
+
+    def read(desk: Desk, key: str) -> Value:
+        account, symbol = desk.names.holding(key)
+        view = desk.position(account, desk.names.symbol(symbol).symbol)
+        ticks = getattr(view, field) if view else 0
+        return desk.names.units(symbol).ticks_to_price(ticks) if ticks else None
+
+    return read
 
 
 def _realised(desk: Desk, key: str) -> Value:
@@ -265,7 +269,9 @@ READERS: dict[str, Reader] = {
     "position_margin": _atoms_of("initial_margin_atoms"),
     "position_maintenance": _atoms_of("maintenance_atoms"),
     "entry_value": _atoms_of("entry_value_atoms"),
-    "liquidation_price": _liquidation_price,
+    "liquidation_price": _shown_price("liquidation_price_ticks"),
+    "bankruptcy_price": _shown_price("bankruptcy_price_ticks"),
+    "removable": _atoms_of("removable_atoms"),
     "mode": _mode,
     "open_orders": _open_orders,
     "orders": _orders,
