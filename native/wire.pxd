@@ -78,6 +78,10 @@ cdef enum:
     EVENT_AUCTION_UNCROSSED = 153
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
+    EVENT_LIQUIDATION_POSITION = 171
+    EVENT_LIQUIDATION_SIZED = 172
+    EVENT_LIQUIDATION_SHRUNK = 173
+    EVENT_DEFICIT_SHARED = 174
 
 cdef enum:
     SIDE_BUY = 0
@@ -135,6 +139,24 @@ cdef enum:
     LIQUIDATION_MODE_FULL = 0
     LIQUIDATION_MODE_FRACTION = 1
     LIQUIDATION_MODE_TARGET = 2
+
+cdef enum:
+    CLOSING_SIZE_EQUITY_GONE = 1
+    CLOSING_SIZE_FULL = 2
+    CLOSING_SIZE_FRACTION = 3
+    CLOSING_SIZE_TARGET = 4
+    CLOSING_SIZE_NO_GAIN = 5
+    CLOSING_SIZE_LEAST = 6
+    CLOSING_SIZE_WHOLE = 7
+    CLOSING_SIZE_REST = 8
+    CLOSING_SIZE_MOST = 9
+
+cdef enum:
+    CLOSING_LIMIT_NO_TRADING = 0
+    CLOSING_LIMIT_BANKRUPTCY = 1
+    CLOSING_LIMIT_FUND = 2
+    CLOSING_LIMIT_SLIPPAGE_CAP = 3
+    CLOSING_LIMIT_PRICE_RANGE = 4
 
 cdef enum:
     FILL_ROLE_MAKER = 0
@@ -789,3 +811,74 @@ cdef packed struct wire_stp_group_set:
     uint32_t account
     uint64_t sequence
     uint32_t stp_group
+
+cdef packed struct wire_liquidation_position:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t pool_symbol
+    uint8_t bracket
+    int64_t position_lots
+    int64_t entry_value_atoms
+    int64_t mark_ticks
+    int64_t notional_atoms
+    int64_t unrealised_atoms
+    int64_t maintenance_atoms
+    int64_t share_atoms
+    int64_t bankruptcy_value_atoms
+
+cdef packed struct wire_liquidation_sized:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t fund
+    uint8_t mode
+    uint8_t sized_by
+    uint8_t limited_by
+    int64_t position_lots
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+    int64_t missing_atoms
+    int64_t gain_atoms_per_lot
+    int64_t asked_lots
+    int64_t least_lots
+    int64_t most_lots
+    int64_t qty_lots
+    int64_t lot_value_atoms
+    int64_t budget_atoms
+    int64_t bankruptcy_ticks
+    int64_t fund_ticks
+    int64_t cap_ticks
+    int64_t price_ticks
+
+cdef packed struct wire_liquidation_shrunk:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint64_t order_id
+    int64_t price_ticks
+    int64_t offered_lots
+    int64_t qty_lots
+    int64_t budget_atoms
+    int64_t shortfall_atoms
+
+cdef packed struct wire_deficit_shared:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t fund
+    int64_t position_lots
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+    int64_t share_atoms
+    int64_t budget_atoms
+    int64_t paid_atoms
+    int64_t bankruptcy_value_atoms

@@ -15,6 +15,7 @@ from typing import Any
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
+from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
 from exchange.audit.liquidations import LiquidationAudit
@@ -89,7 +90,8 @@ class Auditor:
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
-        self._liquidations = LiquidationAudit(self._context)
+        self._decisions = DecisionAudit(self._context)
+        self._liquidations = LiquidationAudit(self._context, self._decisions)
         self._balances = BalanceAudit(self._context, self._liquidations)
         self._fills = FillAudit(
             self._context,
@@ -131,6 +133,10 @@ class Auditor:
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,
             "deficit_uncovered": self._liquidations.on_uncovered,
+            "liquidation_position": self._decisions.on_position,
+            "liquidation_sized": self._decisions.on_sized,
+            "liquidation_shrunk": self._decisions.on_shrunk,
+            "deficit_shared": self._decisions.on_share,
             "accepted": self._on_accepted,
             "rejected": self._on_rejected,
         }
@@ -256,6 +262,7 @@ class Auditor:
             return  # nothing was touched
         self._waiting.finish()
         self._fills.finish()
+        self._decisions.finish()
         self._liquidations.finish()
         self._balances.finish()
         self._auctions.finish()

@@ -95,6 +95,30 @@ class LiquidationMode(IntEnum):
     TARGET = 2
 
 
+class ClosingSize(IntEnum):
+    """What decided how many lots a closing order has (LIQ-04)."""
+
+    EQUITY_GONE = 1
+    FULL = 2
+    FRACTION = 3
+    TARGET = 4
+    NO_GAIN = 5
+    LEAST = 6
+    WHOLE = 7
+    REST = 8
+    MOST = 9
+
+
+class ClosingLimit(IntEnum):
+    """What decided the limit of a closing order (LIQ-06)."""
+
+    NO_TRADING = 0
+    BANKRUPTCY = 1
+    FUND = 2
+    SLIPPAGE_CAP = 3
+    PRICE_RANGE = 4
+
+
 class FillRole(IntEnum):
     """The part an account played in a fill."""
 
@@ -270,6 +294,8 @@ ENUMS: tuple[type[IntEnum], ...] = (
     SelfTradePrevention,
     MarginMode,
     LiquidationMode,
+    ClosingSize,
+    ClosingLimit,
     FillRole,
     CancelReason,
     BalanceCause,

@@ -18,6 +18,8 @@ import msgspec
 from exchange.protocol.schema import (
     BalanceCause,
     CancelReason,
+    ClosingLimit,
+    ClosingSize,
     FillRole,
     FundCause,
     LiquidationMode,
@@ -684,6 +686,87 @@ class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
     stp_group: int  # number of the group; 0: none
 
 
+class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
+    """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
+
+    number: ClassVar[int] = 171
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    pool_symbol: int  # the isolated position; 0 for the cross pool
+    bracket: int  # index of the bracket that its notional is in, from 0
+    position_lots: int  # signed position
+    entry_value_atoms: int  # signed entry value
+    mark_ticks: int  # mark of the symbol
+    notional_atoms: int  # its value at the mark
+    unrealised_atoms: int  # profit or loss at the mark
+    maintenance_atoms: int  # what it needs
+    share_atoms: int  # the part of the pool's equity that stands for it
+    bankruptcy_value_atoms: int  # what it must bring (long) or may cost (short)
+
+
+class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
+    """Why a closing order has this size and this limit, before it is sent (LIQ-04, LIQ-06)."""
+
+    number: ClassVar[int] = 172
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    fund: int  # number of the fund
+    mode: int  # full, fraction or target
+    sized_by: int  # what decided the quantity
+    limited_by: int  # what decided the limit
+    position_lots: int  # signed position
+    equity_atoms: int  # of the pool
+    maintenance_atoms: int  # of the pool
+    missing_atoms: int  # target: what the pool is short of maintenance and buffer, rounded up
+    gain_atoms_per_lot: int  # target: what closing a lot at the mark brings it nearer, rounded down
+    asked_lots: int  # what the mode alone asks for, at most the position
+    least_lots: int  # lots worth the smallest notional of a piece
+    most_lots: int  # lots worth the largest notional of a piece; 0: no bound
+    qty_lots: int  # quantity
+    lot_value_atoms: int  # bankruptcy value of one lot
+    budget_atoms: int  # what the fund may still pay for this pool in this liquidation
+    bankruptcy_ticks: int  # the limit without the fund
+    fund_ticks: int  # the limit with the fund's budget
+    cap_ticks: int  # the limit of the slippage cap; 0: no cap
+    price_ticks: int  # the limit; 0: no order is sent
+
+
+class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
+    """The fund cannot bear all lots that a maker would give a closing order (LIQ-07)."""
+
+    number: ClassVar[int] = 173
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    order_id: int  # given by the engine, rising from 1
+    price_ticks: int  # the maker's price
+    offered_lots: int  # what the maker would give
+    qty_lots: int  # what the fund bears; 0: the order ends
+    budget_atoms: int  # what the fund may still pay
+    shortfall_atoms: int  # what the whole position would be short of bankruptcy at that price
+
+
+class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
+    """A position of a pool below zero: what stands for it, what the fund pays, at what value it
+    is deleveraged (FUND-02).
+    """
+
+    number: ClassVar[int] = 174
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    fund: int  # number of the fund
+    position_lots: int  # signed position
+    equity_atoms: int  # of the pool, below zero
+    maintenance_atoms: int  # of the pool
+    share_atoms: int  # the part of the equity that stands for the position, below zero
+    budget_atoms: int  # what the fund may still pay
+    paid_atoms: int  # what it pays
+    bankruptcy_value_atoms: int  # what the whole position goes for
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -734,6 +817,10 @@ Event: TypeAlias = (
     | AuctionUncrossed
     | CountdownSet
     | StpGroupSet
+    | LiquidationPosition
+    | LiquidationSized
+    | LiquidationShrunk
+    | DeficitShared
 )
 
 
@@ -785,6 +872,10 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     153: AuctionUncrossed,
     154: CountdownSet,
     155: StpGroupSet,
+    171: LiquidationPosition,
+    172: LiquidationSized,
+    173: LiquidationShrunk,
+    174: DeficitShared,
 }
 
 __all__ = [
@@ -802,8 +893,11 @@ __all__ = [
     "CancelOrder",
     "CancelReason",
     "ChangeIsolatedMargin",
+    "ClosingLimit",
+    "ClosingSize",
     "Command",
     "CountdownSet",
+    "DeficitShared",
     "DeficitUncovered",
     "Deposit",
     "DepositFund",
@@ -818,7 +912,10 @@ __all__ = [
     "LiquidationEnded",
     "LiquidationMode",
     "LiquidationOrder",
+    "LiquidationPosition",
     "LiquidationSettled",
+    "LiquidationShrunk",
+    "LiquidationSized",
     "LiquidationStarted",
     "ListMode",
     "ListSymbol",

@@ -25,6 +25,8 @@ from exchange.protocol.codes import ENUMS as ENUMS
 from exchange.protocol.codes import REJECT_PROSE as REJECT_PROSE
 from exchange.protocol.codes import BalanceCause as BalanceCause
 from exchange.protocol.codes import CancelReason as CancelReason
+from exchange.protocol.codes import ClosingLimit as ClosingLimit
+from exchange.protocol.codes import ClosingSize as ClosingSize
 from exchange.protocol.codes import FillRole as FillRole
 from exchange.protocol.codes import FundCause as FundCause
 from exchange.protocol.codes import LiquidationMode as LiquidationMode
@@ -663,6 +665,81 @@ EVENTS: tuple[Message, ...] = (
         "stp_group_set",
         "The group of accounts that an account does not trade with.",
         (Field("stp_group", "u32", "number of the group; 0: none"),),
+    ),
+    Message(
+        171,
+        "liquidation_position",
+        "A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05).",
+        (
+            _SYMBOL,
+            Field("pool_symbol", "u32", "the isolated position; 0 for the cross pool"),
+            Field("bracket", "u8", "index of the bracket that its notional is in, from 0"),
+            Field("position_lots", "i64", "signed position"),
+            Field("entry_value_atoms", "i64", "signed entry value"),
+            Field("mark_ticks", "i64", "mark of the symbol"),
+            Field("notional_atoms", "i64", "its value at the mark"),
+            Field("unrealised_atoms", "i64", "profit or loss at the mark"),
+            Field("maintenance_atoms", "i64", "what it needs"),
+            Field("share_atoms", "i64", "the part of the pool's equity that stands for it"),
+            Field("bankruptcy_value_atoms", "i64", "what it must bring (long) or may cost (short)"),
+        ),
+    ),
+    Message(
+        172,
+        "liquidation_sized",
+        "Why a closing order has this size and this limit, before it is sent (LIQ-04, LIQ-06).",
+        (
+            _SYMBOL,
+            Field("fund", "u32", "number of the fund"),
+            Field("mode", "u8", "full, fraction or target", LiquidationMode),
+            Field("sized_by", "u8", "what decided the quantity", ClosingSize),
+            Field("limited_by", "u8", "what decided the limit", ClosingLimit),
+            Field("position_lots", "i64", "signed position"),
+            Field("equity_atoms", "i64", "of the pool"),
+            Field("maintenance_atoms", "i64", "of the pool"),
+            Field("missing_atoms", "i64", "target: what the pool is short of maintenance and buffer, rounded up"),
+            Field("gain_atoms_per_lot", "i64", "target: what closing a lot at the mark brings it nearer, rounded down"),
+            Field("asked_lots", "i64", "what the mode alone asks for, at most the position"),
+            Field("least_lots", "i64", "lots worth the smallest notional of a piece"),
+            Field("most_lots", "i64", "lots worth the largest notional of a piece; 0: no bound"),
+            Field("qty_lots", "i64", "quantity"),
+            Field("lot_value_atoms", "i64", "bankruptcy value of one lot"),
+            Field("budget_atoms", "i64", "what the fund may still pay for this pool in this liquidation"),
+            Field("bankruptcy_ticks", "i64", "the limit without the fund"),
+            Field("fund_ticks", "i64", "the limit with the fund's budget"),
+            Field("cap_ticks", "i64", "the limit of the slippage cap; 0: no cap"),
+            Field("price_ticks", "i64", "the limit; 0: no order is sent"),
+        ),
+    ),
+    Message(
+        173,
+        "liquidation_shrunk",
+        "The fund cannot bear all lots that a maker would give a closing order (LIQ-07).",
+        (
+            _SYMBOL,
+            _ORDER_ID,
+            Field("price_ticks", "i64", "the maker's price"),
+            Field("offered_lots", "i64", "what the maker would give"),
+            Field("qty_lots", "i64", "what the fund bears; 0: the order ends"),
+            Field("budget_atoms", "i64", "what the fund may still pay"),
+            Field("shortfall_atoms", "i64", "what the whole position would be short of bankruptcy at that price"),
+        ),
+    ),
+    Message(
+        174,
+        "deficit_shared",
+        "A position of a pool below zero: what stands for it, what the fund pays, at what value it is deleveraged (FUND-02).",
+        (
+            _SYMBOL,
+            Field("fund", "u32", "number of the fund"),
+            Field("position_lots", "i64", "signed position"),
+            Field("equity_atoms", "i64", "of the pool, below zero"),
+            Field("maintenance_atoms", "i64", "of the pool"),
+            Field("share_atoms", "i64", "the part of the equity that stands for the position, below zero"),
+            Field("budget_atoms", "i64", "what the fund may still pay"),
+            Field("paid_atoms", "i64", "what it pays"),
+            Field("bankruptcy_value_atoms", "i64", "what the whole position goes for"),
+        ),
     ),
 )
 

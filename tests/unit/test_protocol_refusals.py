@@ -27,6 +27,8 @@ from exchange.protocol.messages import (
 
 native: Any = importlib.import_module("exchange._native.codec")
 
+LAST_EVENT = max(message.number for message in schema.EVENTS)
+
 both_decoders = pytest.mark.parametrize(
     "decode", [native.decode_commands, wire.decode_commands_python], ids=["native", "python"]
 )
@@ -268,7 +270,7 @@ def test_a_payload_of_more_commands_than_are_taken_is_refused_whole(decode: Any)
 
 
 def test_events_are_refused_in_the_words_of_events() -> None:
-    said = "byte 1: wanted the type of an event, 128 .. 155, came the integer 2"
+    said = f"byte 1: wanted the type of an event, 128 .. {LAST_EVENT}, came the integer 2"
     assert refusal_of(native.decode_events, packed(2, 1, 9, 5)) == said
     assert refusal_of(wire.decode_events_python, packed(2, 1, 9, 5)) == said
 
@@ -405,11 +407,11 @@ LISTED = records.encode_event(SymbolListed(sequence=1, symbol=1, name="BTC"))
 BROKEN_EVENTS = {
     "a command": (
         records.encode_command(AdvanceTime()),
-        "byte 0: wanted the number of an event, 128 .. 155",
+        f"byte 0: wanted the number of an event, 128 .. {LAST_EVENT}",
     ),
     "an unknown number": (
         b"\xff\x00\x10\x00" + bytes(12),
-        "byte 0: wanted the number of an event, 128 .. 155",
+        f"byte 0: wanted the number of an event, 128 .. {LAST_EVENT}",
     ),
     "an unknown number of no size": (
         b"\xff\x00\x00\x00" + bytes(12),
