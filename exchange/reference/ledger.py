@@ -76,8 +76,13 @@ def settle_fill(
     if opened and position.mode == ISOLATED:
         book_isolated_opening(position, opened_value)
     fee = ppm_ceil(position.symbol.value_atoms(lots, price_ticks), fee_ppm)
-    fee = max(fee, -most_rebate_atoms)
+    fee = most_rebate(fee, most_rebate_atoms)
     return Settled(realised, charge_fee(state, position, side, fee, kept_atoms))
+
+
+def most_rebate(fee: int, paid_atoms: int) -> int:
+    """ACCT-04: a fee as it is; of a rebate (a fee below 0) at most what the taker of the trade paid."""
+    return max(fee, -paid_atoms)
 
 
 def book_realised(position: Position, closed: int, of_lots: int, realised: int) -> None:

@@ -155,7 +155,7 @@ def settle_order(
     *,
     most_rebate_atoms: int = 0,
 ) -> None:
-    """ACCT-03..05 for one side of a fill, and its event."""
+    """ACCT-03..05 for one side of a fill, and its event; where nobody has paid, as in an auction, there is no rebate."""
     settled = settle_side(ctx, order, lots, price_ticks, role, most_rebate_atoms=most_rebate_atoms)
     write_side(ctx, order, settled, lots, price_ticks, trade_id, role)
 
@@ -212,11 +212,9 @@ def write_side(
 
 
 def fee_ppm(position: Position, role: FillRole) -> int:
-    """ACCT-04, MATCH-12: makers and takers pay their own rates; in an auction both pay the maker's, without rebate."""
+    """ACCT-04, MATCH-12: makers and takers pay their own rates; in an auction both pay the maker's."""
     symbol = position.symbol
-    if role == FillRole.AUCTION:
-        return max(0, symbol.maker_fee_ppm)
-    return symbol.maker_fee_ppm if role == FillRole.MAKER else symbol.taker_fee_ppm
+    return symbol.taker_fee_ppm if role == FillRole.TAKER else symbol.maker_fee_ppm
 
 
 def follow_fill(ctx: Context, first: Order, second: Order, lots: int) -> None:
