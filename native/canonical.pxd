@@ -14,6 +14,7 @@ from native.core cimport (
     symbol_of,
 )
 from native.ledger cimport FAULT_NO_MEMORY
+from native.listing cimport brackets_in_force, read_brackets
 from native.order_index cimport order_index_find
 from native.remembered cimport remembered_at
 from native.trailing cimport trail_best, trail_number
@@ -86,6 +87,12 @@ cdef packed struct state_remembered:
     int64_t price_ticks
     int64_t qty_lots
     int64_t trigger_ticks
+
+cdef packed struct state_brackets:
+    uint32_t symbol
+    uint32_t initial_margin_ppm
+    uint8_t bracket_count
+    wire_bracket brackets[MAX_BRACKETS]
 
 # ------------------------------------------------------------------------------------------- writing
 
@@ -322,9 +329,42 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
             slot = entry.newer
     put_count(writer, place, count)
 
+cdef inline bint has_listed_brackets(Symbol* symbol) noexcept nogil:
+    """Whether the brackets and the rate in force are those of the listing."""
+    cdef Symbol listed
+    cdef int k
+    read_brackets(symbol.listing.brackets, symbol.listing.bracket_count, &listed)
+    if symbol.initial_margin_ppm != symbol.listing.initial_margin_ppm or symbol.bracket_count != listed.bracket_count:
+        return False
+    for k in range(listed.bracket_count):
+        if symbol.brackets[k].floor_atoms != listed.brackets[k].floor_atoms \
+                or symbol.brackets[k].maintenance_ppm != listed.brackets[k].maintenance_ppm \
+                or symbol.brackets[k].initial_ppm != listed.brackets[k].initial_ppm:
+            return False
+    return True
+
+cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nogil:
+    """Tables in force that are not those of the listing."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_brackets record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or has_listed_brackets(symbol):
+            continue
+        record.symbol = number
+        record.initial_margin_ppm = <uint32_t>symbol.initial_margin_ppm
+        record.bracket_count = <uint8_t>symbol.bracket_count
+        brackets_in_force(symbol, record.brackets)
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
-    memcpy(head.magic, b"PXS2", 4)
+    memcpy(head.magic, b"PXS3", 4)
     head.next_order_id = core.next_order_id
     head.next_trade_id = core.next_trade_id
     head.fee_atoms = core.fee_atoms
@@ -336,3 +376,4 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_positions(core, writer)
     write_orders(core, writer)
     write_remembered(core, writer)
+    write_changed_brackets(core, writer)

@@ -4,7 +4,7 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> states, lists, canonical -> triggers -> liquidation, amend, operations, listing -> orders, auction -> checks
+    engine -> states, lists, canonical, policies -> triggers -> liquidation, amend, operations, listing -> orders, auction -> checks
            -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
            -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
@@ -43,6 +43,7 @@ from native.operations cimport (
 )
 from native.orders cimport cancel_all, cancel_order, place_order, set_countdown, set_stp_group
 from native.own_orders cimport own_sort
+from native.policies cimport set_brackets
 from native.restore cimport Reader, read_state
 from native.states cimport advance_time, set_symbol_state
 from native.timers cimport timer_due
@@ -69,7 +70,7 @@ FAULTS = {
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
-            or kind == COMMAND_SET_STP_GROUP)
+            or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS)
 
 cdef inline uint32_t head_of(uint32_t kind, uint32_t size) noexcept nogil:
     """The first four bytes of a command's record: its type and its size."""
@@ -100,6 +101,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_symbol_state(core, <wire_set_symbol_state*>record)
     if head == head_of(COMMAND_SET_STP_GROUP, sizeof(wire_set_stp_group)):
         return set_stp_group(core, <wire_set_stp_group*>record)
+    if head == head_of(COMMAND_SET_BRACKETS, sizeof(wire_set_brackets)):
+        return set_brackets(core, <wire_set_brackets*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
         return advance_time(core)
     if head & 0xffff == COMMAND_PLACE_ORDERS and head >> 16 >= sizeof(wire_place_orders_head) and head >> 16 \

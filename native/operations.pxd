@@ -153,6 +153,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
     e.symbol = c.symbol
     e.margin_mode = c.margin_mode
     e.initial_margin_ppm = <uint32_t>base_rate(symbol, position)
+    e.own_rate_ppm = position.own_rate_ppm
     if change:
         event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_MARGIN_MODE, -change, change,
                               position.margin_atoms)

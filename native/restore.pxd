@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_fund, state_head, state_order, state_position, state_remembered,
+    state_account, state_brackets, state_fund, state_head, state_order, state_position, state_remembered,
 )
 from native.core cimport (
     ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
@@ -45,7 +45,8 @@ cdef inline int read_symbol(Core* core, Reader* reader) except -1:
     take(reader, &symbol.mark_ticks, 8)
     take(reader, &symbol.last_ticks, 8)
     take(reader, &symbol.state, 1)
-    if listing.symbol == 0 or listing.symbol > 65535 or not read_brackets(&listing, symbol):
+    if listing.symbol == 0 or listing.symbol > 65535 or not read_brackets(
+            listing.brackets, listing.bracket_count, symbol):
         raise ValueError("the state lists a symbol that could not have been listed")
     read_policy(&listing, symbol)
     adopt_symbol(core, symbol)
@@ -267,6 +268,16 @@ cdef inline int read_remembered(Core* core, Reader* reader) except -1:
     core.highest_account = max(core.highest_account, record.account)
     return 0
 
+cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
+    cdef state_brackets record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL or not read_brackets(record.brackets, record.bracket_count, symbol):
+        raise ValueError(f"the state gives symbol {record.symbol} brackets that it cannot have")
+    symbol.initial_margin_ppm = record.initial_margin_ppm
+    return 0
+
 cdef inline uint32_t read_count(Reader* reader) except? 0:
     cdef uint32_t count = 0
     take(reader, &count, 4)
@@ -276,8 +287,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
     cdef uint32_t _i, resting, waiting
     take(reader, &head, sizeof(head))
-    if head.magic[:4] != b"PXS2":
-        raise ValueError("this is no engine state: it should begin with PXS2")
+    if head.magic[:4] != b"PXS3":
+        raise ValueError("this is no engine state: it should begin with PXS3")
     core.next_order_id = head.next_order_id
     core.next_trade_id = head.next_trade_id
     core.fee_atoms = head.fee_atoms
@@ -298,6 +309,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     restore_links(core)
     for _i in range(read_count(reader)):
         read_remembered(core, reader)
+    for _i in range(read_count(reader)):
+        read_changed_brackets(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     return 0

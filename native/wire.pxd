@@ -48,6 +48,7 @@ cdef enum:
     COMMAND_SET_SYMBOL_STATE = 15
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
+    COMMAND_SET_BRACKETS = 18
 
 cdef enum:
     EVENT_ACCEPTED = 128
@@ -78,6 +79,7 @@ cdef enum:
     EVENT_AUCTION_UNCROSSED = 153
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
+    EVENT_BRACKETS_CHANGED = 156
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
     EVENT_LIQUIDATION_SHRUNK = 173
@@ -498,6 +500,17 @@ cdef packed struct wire_set_stp_group:
     uint32_t member_account
     uint32_t stp_group
 
+cdef packed struct wire_set_brackets:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint32_t initial_margin_ppm
+    uint8_t bracket_count
+    wire_bracket brackets[MAX_BRACKETS]
+
 cdef packed struct wire_accepted:
     uint16_t type
     uint16_t size
@@ -667,6 +680,7 @@ cdef packed struct wire_margin_mode_changed:
     uint32_t symbol
     uint8_t margin_mode
     uint32_t initial_margin_ppm
+    uint32_t own_rate_ppm
 
 cdef packed struct wire_liquidation_started:
     uint16_t type
@@ -811,6 +825,16 @@ cdef packed struct wire_stp_group_set:
     uint32_t account
     uint64_t sequence
     uint32_t stp_group
+
+cdef packed struct wire_brackets_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t initial_margin_ppm
+    uint8_t bracket_count
+    wire_bracket brackets[MAX_BRACKETS]
 
 cdef packed struct wire_liquidation_position:
     uint16_t type

@@ -173,8 +173,8 @@ ROOMS = [
         "amend",
         "operations",
     ),
-    *("liquidation", "listing", "triggers", "states", "lists", "canonical", "restore", "lifetime"),
-    "lookahead",
+    *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
+    *("restore", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 

@@ -22,6 +22,7 @@ from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
+from exchange.audit.policies import PolicyAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
 from exchange.audit.waiting import WaitingAudit
@@ -101,6 +102,7 @@ class Auditor:
             self._auctions,
             self._liquidations,
         )
+        self._policies_audit = PolicyAudit(self._context)
         self._is_open = False  # whether a command is being read
         self._refused_alone = False  # whether it has no event but its rejection
         self._handlers = self._make_handlers()
@@ -121,6 +123,7 @@ class Auditor:
             "auction_uncrossed": self._auctions.on_uncrossed,
             "countdown_set": self._expiry.on_countdown,
             "stp_group_set": self._on_stp_group,
+            "brackets_changed": self._policies_audit.on_brackets,
             "fill": self._fills.on_fill,
             "liquidation_settled": self._liquidations.on_settled,
             "balance_changed": self._balances.on_balance,
@@ -201,6 +204,7 @@ class Auditor:
                 context.report("MATCH-01", "a second result event")
             elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
                 self._begin_effect(number)
+            self._policies_audit.before(number)
             try:
                 self._handlers[number](account, *fields)
             except KeyError as error:

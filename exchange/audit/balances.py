@@ -157,12 +157,17 @@ class BalanceAudit:
         for holding in self.state.symbols[symbol].holders.values():
             self.context.touch(holding)
 
-    def on_margin_mode(self, account: int, symbol: int, mode: int, initial_margin_ppm: int) -> None:
+    def on_margin_mode(
+        self, account: int, symbol: int, mode: int, initial_margin_ppm: int, own_rate_ppm: int
+    ) -> None:
         holding = self.state.holding(account, symbol)
         if (holding.isolated, holding.rate_ppm) != (bool(mode), initial_margin_ppm):
             self.switched = holding
         holding.isolated = bool(mode)
-        holding.rate_ppm = initial_margin_ppm
+        holding.own_rate_ppm = own_rate_ppm
+        self.context.expect(
+            "ACCT-01", f"rate of account {account}", holding.rate_ppm, initial_margin_ppm
+        )
         self.state.sort_holding(holding)
         self.context.touch(holding)
         self.context.pools.add((account, symbol))

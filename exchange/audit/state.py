@@ -6,10 +6,10 @@ Plain objects and integers.  Nothing here decides anything: the checks do.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from exchange.audit.live_orders import Order, Placed, Waiting
-from exchange.protocol.messages import ListSymbol
+from exchange.protocol.messages import Bracket, ListSymbol
 from exchange.protocol.schema import (
     Side,
     SymbolState,
@@ -30,8 +30,8 @@ class Holding:
         "lots",
         "margin",
         "orders",
+        "own_rate_ppm",
         "owner",
-        "rate_ppm",
         "symbol",
         "waiting",
     )
@@ -44,9 +44,14 @@ class Holding:
         self.entry = 0
         self.margin = 0
         self.isolated = False
-        self.rate_ppm = symbol.policy.initial_margin_ppm
+        self.own_rate_ppm = 0  # 0: the symbol's
         self.orders: dict[int, Order] = {}
         self.waiting: dict[int, Waiting] = {}
+
+    @property
+    def rate_ppm(self) -> int:
+        """The initial margin rate in force, the bracket's own floor apart (ACCT-01)."""
+        return self.own_rate_ppm or self.symbol.initial_margin_ppm
 
     @property
     def unrealised(self) -> int:
@@ -128,6 +133,7 @@ class Symbol:
         "gross_entry",
         "gross_lots",
         "holders",
+        "initial_margin_ppm",
         "initials",
         "last",
         "m",
@@ -163,9 +169,14 @@ class Symbol:
         #: Heaps of (trigger, order id), by what is watched and whether a rising price sets them off; those that fall
         #: are negative.  Entries of orders that are gone or changed are passed over when they come up.
         self.triggers: dict[tuple[int, bool], list[tuple[int, int]]] = {}
-        self.floors = [floor for floor, _, _ in policy.brackets]
-        self.rates = [rate for _, rate, _ in policy.brackets]
-        self.initials = [initial or rate for _, rate, initial in policy.brackets]
+        self.set_brackets(policy.initial_margin_ppm, policy.brackets)
+
+    def set_brackets(self, initial_margin_ppm: int, brackets: Sequence[Bracket]) -> None:
+        """The bracket table and the default rate that are in force from now on."""
+        self.initial_margin_ppm = initial_margin_ppm
+        self.floors = [floor for floor, _, _ in brackets]
+        self.rates = [rate for _, rate, _ in brackets]
+        self.initials = [initial or rate for _, rate, initial in brackets]
         self.cums = [0]
         for k in range(1, len(self.floors)):
             step = self.floors[k] * (self.rates[k] - self.rates[k - 1])

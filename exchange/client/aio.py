@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
@@ -478,6 +478,18 @@ class AsyncAdminClient(AsyncBaseClient):
     ) -> CommandResult:
         """Opens, halts or closes a symbol, calls an auction, or settles it at a final mark."""
         return await self._do(self._ask.set_symbol_state, symbol, state, price)
+
+    async def set_brackets(
+        self,
+        symbol: SymbolLike,
+        initial_margin: Number,
+        brackets: Sequence[Sequence[Number]],
+    ) -> CommandResult:
+        """Puts another bracket table in force: rows of notional floor, maintenance and initial rate (optional).
+
+        It holds at once, for what is open, too: whoever is below maintenance by it is liquidated before this returns.
+        """
+        return await self._do(self._ask.set_brackets, symbol, initial_margin, brackets)
 
     async def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""

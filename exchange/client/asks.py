@@ -29,7 +29,7 @@ from exchange.protocol import messages
 from exchange.protocol.messages import Fill, ListSymbol
 from exchange.protocol.schema import MarginMode, SymbolState
 from exchange.protocol.views import AccountView, OrderView, PositionView, SymbolView
-from exchange.units import Number, leverage_to_ppm, to_atoms, to_decimal
+from exchange.units import Number, leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 __all__ = [
     "Asks",
@@ -50,6 +50,16 @@ class Funds(msgspec.Struct, frozen=True):
     funds: dict[int, int]  # number -> balance_atoms
     fees_atoms: int
     uncovered: bool
+
+
+def to_bracket(row: Sequence[Number]) -> messages.Bracket:
+    """[notional floor, maintenance rate, initial rate (optional)] in the engine's integers.
+
+    >>> to_bracket([1_000, "0.05"])
+    (100000000000, 50000, 0)
+    """
+    floor, maintenance, *initial = row
+    return to_atoms(floor), to_ppm(maintenance), to_ppm(initial[0]) if initial else 0
 
 
 class Asks(OrderAsks):
@@ -166,6 +176,20 @@ class Asks(OrderAsks):
                 symbol=listed.view.symbol,
                 state=to_code(SymbolState, state),
                 price_ticks=0 if price is None else listed.units.price_to_ticks(price),
+            )
+        )
+
+    def set_brackets(
+        self,
+        symbol: SymbolLike,
+        initial_margin: Number,
+        brackets: Sequence[Sequence[Number]],
+    ) -> Ask[CommandResult]:
+        return self.command(
+            messages.SetBrackets(
+                symbol=self.number_of(symbol),
+                initial_margin_ppm=to_ppm(initial_margin),
+                brackets=tuple(map(to_bracket, brackets)),
             )
         )
 

@@ -15,7 +15,7 @@ A client belongs to one thread.  Methods raise ``Rejected`` (the engine refused,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
@@ -437,6 +437,18 @@ class AdminClient(BaseClient):
     ) -> CommandResult:
         """Opens, halts or closes a symbol, calls an auction, or settles it at a final mark."""
         return self._do(self._ask.set_symbol_state, symbol, state, price)
+
+    def set_brackets(
+        self,
+        symbol: SymbolLike,
+        initial_margin: Number,
+        brackets: Sequence[Sequence[Number]],
+    ) -> CommandResult:
+        """Puts another bracket table in force: rows of notional floor, maintenance and initial rate (optional).
+
+        It holds at once, for what is open, too: whoever is below maintenance by it is liquidated before this returns.
+        """
+        return self._do(self._ask.set_brackets, symbol, initial_margin, brackets)
 
     def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""

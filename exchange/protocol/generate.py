@@ -221,7 +221,8 @@ def command_fields(message: Message) -> list[Field]:
 
 def event_fields(message: Message) -> list[Field]:
     _, _, account, sequence = schema.EVENT_HEADER.fields
-    return [zero_default(account), zero_default(sequence), *message.fields]
+    fields = [f for f in message.fields if f.name not in COUNTED]
+    return [zero_default(account), zero_default(sequence), *fields]
 
 
 def zero_default(field: Field) -> Field:

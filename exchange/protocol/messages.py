@@ -302,6 +302,20 @@ class SetStpGroup(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
+    """Puts another bracket table and default initial margin rate in force, whatever is open
+    (MARGIN-03, MARGIN-04).
+    """
+
+    number: ClassVar[int] = 18
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    initial_margin_ppm: int  # default initial margin rate from now on
+    brackets: tuple[Bracket, ...]  # as in list_symbol
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class Accepted(Message, frozen=True, kw_only=True, gc=False):
     """The one result of a command that was carried out; the events that follow say what it did."""
 
@@ -504,6 +518,7 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int  # in force, the bracket's own floor apart
+    own_rate_ppm: int  # the account's own rate; 0: the symbol's default, and any that follows it
 
 
 class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
@@ -686,6 +701,19 @@ class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
     stp_group: int  # number of the group; 0: none
 
 
+class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
+    """A symbol's bracket table and default initial margin rate from now on; whoever is below
+    maintenance by it is liquidated.
+    """
+
+    number: ClassVar[int] = 156
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    initial_margin_ppm: int  # default initial margin rate
+    brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
+
+
 class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
 
@@ -785,6 +813,7 @@ Command: TypeAlias = (
     | SetSymbolState
     | SetCountdown
     | SetStpGroup
+    | SetBrackets
 )
 
 
@@ -817,6 +846,7 @@ Event: TypeAlias = (
     | AuctionUncrossed
     | CountdownSet
     | StpGroupSet
+    | BracketsChanged
     | LiquidationPosition
     | LiquidationSized
     | LiquidationShrunk
@@ -842,6 +872,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     15: SetSymbolState,
     16: SetCountdown,
     17: SetStpGroup,
+    18: SetBrackets,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -872,6 +903,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     153: AuctionUncrossed,
     154: CountdownSet,
     155: StpGroupSet,
+    156: BracketsChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
     173: LiquidationShrunk,
@@ -889,6 +921,7 @@ __all__ = [
     "BalanceCause",
     "BalanceChanged",
     "Bracket",
+    "BracketsChanged",
     "CancelAll",
     "CancelOrder",
     "CancelReason",
@@ -939,6 +972,7 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetBrackets",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",

@@ -325,6 +325,18 @@ COMMANDS: tuple[Message, ...] = (
         ),
         sender="admin",
     ),
+    Message(
+        18,
+        "set_brackets",
+        "Puts another bracket table and default initial margin rate in force, whatever is open (MARGIN-03, MARGIN-04).",
+        (
+            _SYMBOL,
+            Field("initial_margin_ppm", "u32", "default initial margin rate from now on"),
+            Field("bracket_count", "u8", "brackets used, 1 .. 16"),
+            Field("brackets", "brackets", "as in list_symbol"),
+        ),
+        sender="admin",
+    ),
 )
 
 # ----------------------------------------------------------------------------------------------- events
@@ -510,6 +522,7 @@ EVENTS: tuple[Message, ...] = (
             _SYMBOL,
             Field("margin_mode", "u8", "cross or isolated", MarginMode),
             Field("initial_margin_ppm", "u32", "in force, the bracket's own floor apart"),
+            Field("own_rate_ppm", "u32", "the account's own rate; 0: the symbol's default, and any that follows it"),
         ),
     ),
     Message(
@@ -665,6 +678,18 @@ EVENTS: tuple[Message, ...] = (
         "stp_group_set",
         "The group of accounts that an account does not trade with.",
         (Field("stp_group", "u32", "number of the group; 0: none"),),
+    ),
+    Message(
+        156,
+        "brackets_changed",
+        "A symbol's bracket table and default initial margin rate from now on; whoever is below maintenance by it is liquidated.",
+        (
+            _SYMBOL,
+            Field("initial_margin_ppm", "u32", "default initial margin rate"),
+            Field("bracket_count", "u8", "brackets used"),
+            Field("brackets", "brackets", "as in set_brackets, with the initial rates that hold"),
+        ),
+        public=True,
     ),
     Message(
         171,

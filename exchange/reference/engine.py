@@ -30,6 +30,7 @@ from exchange.reference import (
     operations,
     orders,
     placing,
+    policies,
     states,
     times,
     triggers,
@@ -40,7 +41,6 @@ from exchange.reference.state import State, fund_balance
 
 HEADER = struct.Struct("<" + COMMAND_HEADER.body_format)
 
-LIST_SYMBOL = operations.LIST_SYMBOL
 COMMAND_BY_NUMBER = {message.number: message for message in COMMANDS}
 
 Handler = Callable[[Context, Any], None]
@@ -66,6 +66,11 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
+#: Commands whose body is part of the canonical state as given, or is read where its brackets are.
+READ_RAW: dict[int, Callable[[Context, bytes], None]] = {
+    operations.LIST_SYMBOL: operations.list_symbol,
+    policies.SET_BRACKETS: policies.set_brackets,
+}
 HANDLER_BY_NUMBER = {COMMAND_BY_NAME[name].number: handle for name, handle in HANDLERS.items()}
 
 
@@ -135,9 +140,8 @@ class ReferenceEngine:
             account = 0  # the operator's commands are nobody's
         if message is None or not is_right_size(number, record):
             ctx.reject(number, account, RejectReason.MALFORMED_COMMAND)
-        elif number == LIST_SYMBOL:
-            # Its body is part of the canonical state as given, so it is read there.
-            operations.list_symbol(ctx, record[HEADER.size :])
+        elif number in READ_RAW:
+            READ_RAW[number](ctx, record[HEADER.size :])
         else:
             HANDLER_BY_NUMBER[number](ctx, COMMAND_CODECS[number].unpack(record))
         triggers.settle_down(ctx)

@@ -38,7 +38,7 @@ class Bracket:
 
 @dataclass(slots=True, eq=False)
 class Symbol:
-    """A listed perpetual: its policy as listed, its state and prices, its book and its open positions."""
+    """A listed perpetual: its policy in force, its state and prices, its book and its open positions."""
 
     number: int
     name: bytes
@@ -73,14 +73,11 @@ class Symbol:
     positions: SortedDict[int, Position] = field(
         default_factory=SortedDict
     )  # open ones, by account
-    bracket_floors: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.bracket_floors = tuple(bracket.floor_atoms for bracket in self.brackets)
 
     def bracket_of(self, notional_atoms: int) -> Bracket:
         """The last bracket whose floor is not above the notional (MARGIN-03)."""
-        return self.brackets[bisect_right(self.bracket_floors, notional_atoms) - 1]
+        after = bisect_right(self.brackets, notional_atoms, key=lambda b: b.floor_atoms)
+        return self.brackets[after - 1]
 
     def value_atoms(self, lots: int, price_ticks: int) -> int:
         """What so many lots are worth at a price, exactly."""

@@ -270,6 +270,16 @@ CHAINS: dict[str, Chain] = {
             (R.VALUE_OUT_OF_RANGE, {"price_ticks": 101}),
         ],
     ),
+    "set_brackets": (
+        m.SetBrackets(symbol=99, initial_margin_ppm=0, brackets=((0, 50_000, 40_000),)),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.INVALID_BRACKETS, {"brackets": ((0, 50_000, 80_000),)}),
+            (R.INVALID_POLICY, {"initial_margin_ppm": 79_999}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
+            (R.LEVERAGE_TOO_HIGH, {"initial_margin_ppm": 80_000}),
+        ],
+    ),
     "cancel_order": (
         m.CancelOrder(account=0, order_id=HALTED_ORDER),
         [
