@@ -327,7 +327,7 @@ class FillAudit:
             return
         by_rate, came = self.rebate
         self.rebate = None
-        self.context.expect("I29", "the maker's rebate", max(by_rate, -fee), came)
+        self.context.expect("I22", "the maker's rebate", max(by_rate, -fee), came)
 
     def finish(self) -> None:
         if self.first is not None:

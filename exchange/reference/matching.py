@@ -155,7 +155,7 @@ def settle_order(
     *,
     most_rebate_atoms: int = 0,
 ) -> None:
-    """ACCT-03..05 for one side of a fill, and its event; where nobody has paid, as in an auction, there is no rebate."""
+    """ACCT-03..05 for one side of a fill, and its event; where nobody paid, as in an auction, there is no rebate."""
     settled = settle_side(ctx, order, lots, price_ticks, role, most_rebate_atoms=most_rebate_atoms)
     write_side(ctx, order, settled, lots, price_ticks, trade_id, role)
 
