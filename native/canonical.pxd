@@ -8,8 +8,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy, memset
 from native.book cimport book_level, book_next_price
+from native.collateral cimport asset_at, holdings_of
 from native.core cimport (
-    ARMED, Account, AccountMore, BookSide, Core, ORDER_FLAGS, Order, OrderMore, Position, Remembered, Symbol, TIMED,
+    ARMED, Account, AccountMore, BookSide, Core, Holdings, ORDER_FLAGS, Order, OrderMore, Position, Remembered, Symbol, TIMED,
     TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure, more_at, order_at, position_at, symbol_at,
     symbol_of,
 )
@@ -93,6 +94,29 @@ cdef packed struct state_brackets:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct state_pricing:
+    uint32_t symbol
+    uint8_t composite
+    uint8_t max_feeds
+    uint8_t held
+    int64_t max_age_ns
+    int64_t ema_ns
+    int64_t basis_q20
+    int64_t basis_at_ns
+    int64_t market_last_ticks
+
+cdef packed struct state_asset:
+    uint32_t asset
+    char name[16]
+    int64_t unit_parts
+    uint32_t haircut_ppm
+    int64_t price_atoms
+
+cdef packed struct state_collateral:
+    uint32_t account
+    uint32_t asset
+    int64_t parts
 
 # ------------------------------------------------------------------------------------------- writing
 
@@ -362,6 +386,76 @@ cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nog
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
+    """How marks come about, of symbols where they are not set by hand."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_pricing record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or symbol.pricing == NULL:
+            continue
+        record.symbol = number
+        record.composite = symbol.pricing.composite
+        record.max_feeds = symbol.pricing.max_feeds
+        record.held = symbol.held
+        record.max_age_ns = symbol.pricing.max_age_ns
+        record.ema_ns = symbol.pricing.ema_ns
+        record.basis_q20 = symbol.pricing.basis_q20
+        record.basis_at_ns = symbol.pricing.basis_at_ns
+        record.market_last_ticks = symbol.market_last_ticks
+        put(writer, &record, sizeof(record))
+        put(writer, &symbol.pricing.prices[0], sizeof(symbol.pricing.prices))
+        count += 1
+    put_count(writer, place, count)
+
+cdef inline void write_assets(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef state_asset record
+    for number in range(1, MAX_ASSETS + 1):
+        if asset_at(core, number) != NULL:
+            record.asset = number
+            memcpy(record.name, core.assets[number].name, MAX_NAME_BYTES)
+            record.unit_parts = core.assets[number].unit_parts
+            record.haircut_ppm = core.assets[number].haircut_ppm
+            record.price_atoms = core.assets[number].price_atoms
+            put(writer, &record, sizeof(record))
+            count += 1
+    put_count(writer, place, count)
+
+cdef inline void write_counting(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    for number in range(1, core.highest_account + 1):
+        if account_at(core, number).multi_asset:
+            put(writer, &number, 4)
+            count += 1
+    put_count(writer, place, count)
+
+cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number, asset
+    cdef Holdings* held
+    cdef state_collateral record
+    for number in range(1, core.highest_account + 1):
+        held = holdings_of(core, number)
+        if held == NULL:
+            continue
+        for asset in range(1, MAX_ASSETS + 1):
+            if held.parts[asset]:
+                record.account = number
+                record.asset = asset
+                record.parts = held.parts[asset]
+                put(writer, &record, sizeof(record))
+                count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -377,3 +471,7 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_orders(core, writer)
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
+    write_pricing(core, writer)
+    write_assets(core, writer)
+    write_counting(core, writer)
+    write_holdings(core, writer)

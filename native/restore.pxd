@@ -5,11 +5,14 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_brackets, state_fund, state_head, state_order, state_position, state_remembered,
+    state_account, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order, state_position,
+    state_pricing, state_remembered,
 )
+from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
-    ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
-    account_at, account_more, ensure, more_at, order_at, position_at, slot_of, symbol_at, symbol_of,
+    ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
+    Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
+    symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, open_add, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
@@ -17,6 +20,7 @@ from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
 from native.own_orders cimport own_link
 from native.positions cimport position_ensure
+from native.pricing cimport pricing_ensure
 from native.remembered cimport remember_new
 from native.timers cimport countdown_key, timer_add
 from native.trailing cimport trail_begin, trail_number
@@ -278,10 +282,64 @@ cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
     symbol.initial_margin_ppm = record.initial_margin_ppm
     return 0
 
+cdef inline int read_pricing(Core* core, Reader* reader) except -1:
+    cdef state_pricing record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL or not pricing_ensure(symbol):
+        raise ValueError(f"the state has prices of symbol {record.symbol}, which is not there")
+    symbol.held = record.held
+    symbol.market_last_ticks = record.market_last_ticks
+    symbol.pricing.composite = record.composite
+    symbol.pricing.max_feeds = record.max_feeds
+    symbol.pricing.max_age_ns = record.max_age_ns
+    symbol.pricing.ema_ns = record.ema_ns
+    symbol.pricing.basis_q20 = record.basis_q20
+    symbol.pricing.basis_at_ns = record.basis_at_ns
+    take(reader, &symbol.pricing.prices[0], sizeof(symbol.pricing.prices))
+    core.composites += record.composite
+    return 0
+
 cdef inline uint32_t read_count(Reader* reader) except? 0:
     cdef uint32_t count = 0
     take(reader, &count, 4)
     return count
+
+cdef inline int read_asset(Core* core, Reader* reader) except -1:
+    cdef state_asset record
+    cdef Asset* asset
+    take(reader, &record, sizeof(record))
+    if record.asset == 0 or record.asset > MAX_ASSETS or record.unit_parts < 1:
+        raise ValueError(f"the state lists asset {record.asset}, which could not have been listed")
+    asset = &core.assets[record.asset]
+    memcpy(asset.name, record.name, MAX_NAME_BYTES)
+    asset.unit_parts = record.unit_parts
+    asset.haircut_ppm = record.haircut_ppm
+    asset.price_atoms = record.price_atoms
+    return 0
+
+cdef inline int read_counting(Core* core, Reader* reader) except -1:
+    cdef uint32_t account = read_count(reader)
+    if account == 0 or account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {account}")
+    account_at(core, account).multi_asset = True
+    core.highest_account = max(core.highest_account, account)
+    return 0
+
+cdef inline int read_holding(Core* core, Reader* reader) except -1:
+    cdef state_collateral record
+    cdef Holdings* held
+    take(reader, &record, sizeof(record))
+    if asset_at(core, record.asset) == NULL or record.account == 0 or record.account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {record.account} with asset {record.asset}, which is not there")
+    held = holdings_ensure(core, record.account)
+    if held == NULL:
+        raise MemoryError("no room for another holder of collateral assets")
+    held.parts[record.asset] = record.parts
+    core.assets[record.asset].held_parts += record.parts
+    recount(core, record.account)
+    return 0
 
 cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
@@ -311,6 +369,14 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_remembered(core, reader)
     for _i in range(read_count(reader)):
         read_changed_brackets(core, reader)
+    for _i in range(read_count(reader)):
+        read_pricing(core, reader)
+    for _i in range(read_count(reader)):
+        read_asset(core, reader)
+    for _i in range(read_count(reader)):
+        read_counting(core, reader)
+    for _i in range(read_count(reader)):
+        read_holding(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     return 0

@@ -172,6 +172,8 @@ ROOMS = [
         "auction",
         "amend",
         "operations",
+        "pricing",
+        "collateral",
     ),
     *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
     *("restore", "lifetime", "lookahead"),

@@ -15,6 +15,7 @@ from typing import Any
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
 from exchange.audit.brackets import bracket_problems
+from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
@@ -24,6 +25,7 @@ from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
 from exchange.audit.policies import PolicyAudit
+from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
 from exchange.audit.waiting import WaitingAudit
@@ -92,9 +94,11 @@ class Auditor:
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
+        self._prices = PriceAudit(self._context)
+        self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
         self._liquidations = LiquidationAudit(self._context, self._decisions)
-        self._balances = BalanceAudit(self._context, self._liquidations)
+        self._balances = BalanceAudit(self._context, self._liquidations, self._collateral)
         self._fills = FillAudit(
             self._context,
             self._orders,
@@ -102,6 +106,7 @@ class Auditor:
             self._lists,
             self._auctions,
             self._liquidations,
+            self._prices,
         )
         self._policies_audit = PolicyAudit(self._context)
         self._is_open = False  # whether a command is being read
@@ -125,12 +130,19 @@ class Auditor:
             "countdown_set": self._expiry.on_countdown,
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
+            "asset_listed": self._collateral.on_asset,
+            "asset_price_changed": self._collateral.on_price,
+            "collateral_changed": self._collateral.on_collateral,
+            "multi_asset_set": self._collateral.on_multi_asset,
             "fill": self._fills.on_fill,
             "liquidation_settled": self._liquidations.on_settled,
             "balance_changed": self._balances.on_balance,
             "fund_changed": lambda account, *fields: self._balances.on_fund(*fields),
             "symbol_listed": self._on_listed,
             "mark_changed": self._on_mark,
+            "mark_policy_set": self._prices.on_policy,
+            "price_set": self._prices.on_price,
+            "mark_hold_changed": self._prices.on_hold,
             "funding_settled": lambda account, *fields: self._balances.on_funding(*fields),
             "margin_mode_changed": self._balances.on_margin_mode,
             "liquidation_started": self._liquidations.on_started,
@@ -265,6 +277,7 @@ class Auditor:
         """The first event of what the command itself does: what time does is over."""
         context = self._context
         self._expiry.settle()
+        self._prices.pass_time()
         if context.command < 0:
             context.report("I18", f"a rejected command has an event of type {number}")
             self._refused_alone = False
@@ -283,6 +296,8 @@ class Auditor:
         self._decisions.finish()
         self._liquidations.finish()
         self._balances.finish()
+        self._prices.finish()
+        self._collateral.finish()
         self._auctions.finish()
         self._lists.finish()
         self._orders.finish()
@@ -414,6 +429,7 @@ class Auditor:
         if context.liquidating:
             context.report("LIQ-09", f"the mark of symbol {number} moves within a liquidation")
         symbol = context.state.symbols[number]
+        self._prices.on_mark(symbol, price)
         symbol.mark = price
         symbol.mark_value = price * symbol.m
         self._auctions.on_mark(number)
@@ -454,6 +470,11 @@ class Auditor:
         context = self._context
         if pool in context.state.flagged:
             context.report("I7", f"pool {pool} is flagged without a position")
+        owner = context.state.accounts[pool[0]]
+        if not pool[1] and owner.wallet < 0 < owner.counted:
+            context.report(
+                "COLL-04", f"account {owner.number} owes {-owner.wallet} beside assets that count"
+            )
         if balance < 0:
             context.report("I4", f"pool {pool} holds {balance} without a position")
         if balance and pool[1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.requirement import available, initial_of, notional_of
@@ -14,10 +15,13 @@ Q32 = 1 << 32
 class BalanceAudit:
     """Every change of a balance has one entry, and the entries add up."""
 
-    def __init__(self, context: Context, liquidations: LiquidationAudit) -> None:
+    def __init__(
+        self, context: Context, liquidations: LiquidationAudit, collateral: CollateralAudit
+    ) -> None:
         self.context = context
         self.state = context.state
         self.liquidations = liquidations
+        self.collateral = collateral
         self.funding_due: dict[
             int, int
         ] = {}  # what each account still has to pay for the funding under way
@@ -63,6 +67,9 @@ class BalanceAudit:
             self.state.paid_in += wallet_change
             is_right = holding is None and wallet_change < 0
             self.check_withdrawal(owner)
+        elif cause == BalanceCause.CONVERSION:
+            self.state.paid_in += wallet_change
+            is_right = holding is None and self.collateral.on_brought(wallet_change)
         elif cause == BalanceCause.ISOLATED_MARGIN:
             is_right = (
                 holding is not None and holding.isolated and wallet_change + margin_change == 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from exchange.audit.live_orders import Order, Placed, Waiting
 from exchange.protocol.messages import Bracket, ListSymbol
 from exchange.protocol.schema import (
+    PPM,
     Side,
     SymbolState,
     TriggerBy,
@@ -63,10 +64,37 @@ class Holding:
         return (self.account, self.symbol.number if self.isolated else 0)
 
 
+class Asset:
+    """A collateral asset (COLL-01)."""
+
+    __slots__ = ("haircut_ppm", "number", "price", "unit_parts")
+
+    def __init__(self, number: int, unit_parts: int) -> None:
+        self.number = number
+        self.unit_parts = unit_parts
+        self.haircut_ppm = 0
+        self.price = 0  # of one unit
+
+    def counted(self, parts: int) -> int:
+        """COLL-02: the value rounded down, and what the haircut leaves of it rounded down."""
+        worth = parts * self.price // self.unit_parts
+        return worth - -(-worth * self.haircut_ppm // PPM)
+
+
 class Account:
     """A wallet and the holdings of its owner."""
 
-    __slots__ = ("countdown_ns", "cross", "holdings", "number", "stp_group", "wallet")
+    __slots__ = (
+        "assets",
+        "countdown_ns",
+        "counting",
+        "cross",
+        "holdings",
+        "number",
+        "parts",
+        "stp_group",
+        "wallet",
+    )
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -75,6 +103,16 @@ class Account:
         self.cross: dict[int, Holding] = {}  # those with a position in cross mode
         self.stp_group = 0
         self.countdown_ns = 0  # when its orders are cancelled; 0: never
+        self.parts: dict[int, int] = {}  # of each collateral asset; none is 0
+        self.assets: dict[int, Asset] = {}  # those that it ever held
+        self.counting = False  # whether they count for the cross pool
+
+    @property
+    def counted(self) -> int:
+        """COLL-02: what the assets count."""
+        if not (self.counting and self.parts):
+            return 0
+        return sum(self.assets[number].counted(parts) for number, parts in self.parts.items())
 
     def is_own(self, other: Account) -> bool:
         """MATCH-06: the same account, or one of its group."""
@@ -124,10 +162,32 @@ class BookSide:
             del self.levels[order.price]
 
 
+class Composite:
+    """What a composite mark is made of: the policy's numbers, prices from outside, the average distance (MARK-02)."""
+
+    __slots__ = ("basis", "basis_at_ns", "ema_ns", "max_age_ns", "max_feeds", "prices")
+
+    def __init__(self, now_ns: int) -> None:
+        self.max_feeds = self.max_age_ns = self.ema_ns = 0
+        self.prices: dict[int, tuple[int, int]] = {}  # by source: price, and when it came
+        self.basis = 0  # ticks x 2^20
+        self.basis_at_ns = now_ns
+
+    def average(self, sample: int, now_ns: int) -> None:
+        """A sample counts with the time since the last one, beside the time constant."""
+        elapsed = now_ns - self.basis_at_ns
+        whole = elapsed + self.ema_ns
+        if elapsed:
+            # basis x ema_ns / whole + sample x elapsed / whole, as one quotient that is rounded down
+            self.basis = (self.basis * self.ema_ns + sample * elapsed) // whole
+        self.basis_at_ns = now_ns
+
+
 class Symbol:
     """A listed symbol: its policy, mark, book, holders and the sums over them."""
 
     __slots__ = (
+        "composite",
         "cums",
         "floors",
         "gross_entry",
@@ -135,10 +195,12 @@ class Symbol:
         "holders",
         "initial_margin_ppm",
         "initials",
+        "is_held",
         "last",
         "m",
         "mark",
         "mark_value",
+        "market_last",
         "net_lots",
         "number",
         "open_lots",
@@ -164,6 +226,9 @@ class Symbol:
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
         self.state = SymbolState.OPEN
         self.last = 0  # price of the last trade
+        self.market_last = 0  # of the last one that no liquidation made
+        self.composite: Composite | None = None  # None: the mark is set by hand
+        self.is_held = False
         self.waiting_count = 0
         self.trailing: dict[int, Waiting] = {}
         #: Heaps of (trigger, order id), by what is watched and whether a rising price sets them off; those that fall
@@ -202,6 +267,7 @@ class State:
         self.terms: dict[int, Placed] = {}  # of live orders, where commands are fed
         self.last_order_id = 0
         self.last_turn = 0
+        self.assets: dict[int, Asset] = {}
         self.funds: dict[int, int] = {}
         self.fees = 0
         self.paid_in = 0  # deposits less withdrawals, funds included

@@ -28,7 +28,14 @@ from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Fill, ListSymbol
 from exchange.protocol.schema import MarginMode, SymbolState
-from exchange.protocol.views import AccountView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    CollateralView,
+    OrderView,
+    PositionView,
+    SymbolView,
+)
 from exchange.units import Number, leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 __all__ = [
@@ -90,6 +97,12 @@ class Asks(OrderAsks):
             messages.ChangeIsolatedMargin(symbol=number, change_atoms=to_atoms(change))
         )
 
+    def change_collateral(self, asset: int, change_parts: int) -> Ask[CommandResult]:
+        return self.command(messages.ChangeCollateral(asset=asset, change_parts=change_parts))
+
+    def set_multi_asset(self, enabled: bool) -> Ask[CommandResult]:
+        return self.command(messages.SetMultiAsset(enabled=int(enabled)))
+
     # ---- questions
 
     def login(self, account: int) -> Ask[dict[str, Any]]:
@@ -112,6 +125,15 @@ class Asks(OrderAsks):
     def get_positions(self, account: int) -> Ask[list[PositionView]]:
         question = Question("get_positions", {"account": account})
         return ask_one(question, lambda reply: views_of(reply, "positions", list[PositionView]))
+
+    def get_collateral(self, account: int) -> Ask[list[CollateralView]]:
+        question = Question("get_collateral", {"account": account})
+        return ask_one(question, lambda reply: views_of(reply, "collateral", list[CollateralView]))
+
+    def get_assets(self) -> Ask[list[AssetView]]:
+        return ask_one(
+            Question("get_assets", {}), lambda reply: views_of(reply, "assets", list[AssetView])
+        )
 
     def get_open_orders(
         self, account: int, symbol: SymbolLike | None = None
@@ -152,6 +174,16 @@ class Asks(OrderAsks):
         listed = self.listed(symbol)
         ticks = listed.units.price_to_ticks(price)
         return self.command(messages.SetMark(symbol=listed.view.symbol, price_ticks=ticks))
+
+    def set_mark_policy(self, symbol: SymbolLike, **policy: int) -> Ask[CommandResult]:
+        return self.command(messages.SetMarkPolicy(symbol=self.number_of(symbol), **policy))
+
+    def set_price(self, symbol: SymbolLike, price: Number, source: int) -> Ask[CommandResult]:
+        listed = self.listed(symbol)
+        ticks = listed.units.price_to_ticks(price)
+        return self.command(
+            messages.SetPrice(symbol=listed.view.symbol, source=source, price_ticks=ticks)
+        )
 
     def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> Ask[CommandResult]:
         """Longs pay ``per_unit`` for each unit of the base asset; what is below 2^-32 atom a lot is rounded down."""
@@ -195,6 +227,18 @@ class Asks(OrderAsks):
 
     def set_stp_group(self, account: int, group: int) -> Ask[CommandResult]:
         return self.command(messages.SetStpGroup(member_account=account, stp_group=group))
+
+    def list_asset(
+        self, asset: int, name: str, unit_parts: int, haircut: Number
+    ) -> Ask[CommandResult]:
+        return self.command(
+            messages.ListAsset(
+                asset=asset, name=name, unit_parts=unit_parts, haircut_ppm=to_ppm(haircut)
+            )
+        )
+
+    def set_asset_price(self, asset: int, price: Number) -> Ask[CommandResult]:
+        return self.command(messages.SetAssetPrice(asset=asset, price_atoms=to_atoms(price)))
 
     def deposit_fund(self, fund: int, amount: Number) -> Ask[CommandResult]:
         return self.command(messages.DepositFund(fund=fund, amount_atoms=to_atoms(amount)))

@@ -40,7 +40,13 @@ from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
-from exchange.protocol.views import AccountView, OrderView, PositionView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    CollateralView,
+    OrderView,
+    PositionView,
+)
 from exchange.units import Number, to_decimal
 
 P = ParamSpec("P")
@@ -181,6 +187,14 @@ class BaseClient:
     def funds(self) -> Funds:
         """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
         return self._do(self._ask.get_funds)
+
+    def collateral(self, account: int | None = None) -> list[CollateralView]:
+        """What an account holds of collateral assets, and what that counts (COLL-02)."""
+        return self._do(self._ask.get_collateral, account or self.account_number)
+
+    def assets(self) -> list[AssetView]:
+        """The collateral assets that are listed."""
+        return self._do(self._ask.get_assets)
 
     def positions(self, account: int | None = None) -> list[PositionView]:
         """Positions, margin settings and symbols with orders."""
@@ -359,6 +373,14 @@ class Client(OrderBuilders, BaseClient):
         """Cross or isolated; without a leverage the rate stays as it is."""
         return self._do(self._ask.set_margin_mode, symbol, mode, leverage)
 
+    def change_collateral(self, asset: int, change_parts: int) -> CommandResult:
+        """Brings parts of a collateral asset in, or, below 0, takes them out (COLL-03)."""
+        return self._do(self._ask.change_collateral, asset, change_parts)
+
+    def set_multi_asset(self, enabled: bool = True) -> CommandResult:
+        """Whether the account's collateral assets count for its cross pool (COLL-02)."""
+        return self._do(self._ask.set_multi_asset, enabled)
+
     def set_leverage(self, symbol: SymbolLike, leverage: Number) -> CommandResult:
         """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
         number = self._listed(symbol).view.symbol
@@ -428,6 +450,14 @@ class AdminClient(BaseClient):
         """Moves the mark price; whoever is below maintenance then is liquidated before this returns."""
         return self._do(self._ask.set_mark, symbol, price)
 
+    def set_mark_policy(self, symbol: SymbolLike, **policy: int) -> CommandResult:
+        """A composite mark from now on; fields as in the command, ``enabled=0`` for one that is set by hand again."""
+        return self._do(self._ask.set_mark_policy, symbol, **policy)
+
+    def set_price(self, symbol: SymbolLike, price: Number, *, source: int = 0) -> CommandResult:
+        """A price from outside, the index (0) or of a feed (1 and up); a composite mark follows before this returns."""
+        return self._do(self._ask.set_price, symbol, price, source)
+
     def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
         """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
         return self._do(self._ask.settle_funding, symbol, per_unit)
@@ -453,6 +483,14 @@ class AdminClient(BaseClient):
     def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return self._do(self._ask.set_stp_group, account, group)
+
+    def list_asset(self, asset: int, name: str, unit_parts: int, haircut: Number) -> CommandResult:
+        """Lists a collateral asset, 1 .. 16, or gives a listed one another haircut (COLL-01)."""
+        return self._do(self._ask.list_asset, asset, name, unit_parts, haircut)
+
+    def set_asset_price(self, asset: int, price: Number) -> CommandResult:
+        """The price of one unit of a collateral asset; whoever counts on it is checked (COLL-02)."""
+        return self._do(self._ask.set_asset_price, asset, price)
 
     def deposit_fund(self, fund: int, amount: Number) -> CommandResult:
         return self._do(self._ask.deposit_fund, fund, amount)

@@ -20,7 +20,13 @@ from exchange.protocol.messages import Bracket, ListSymbol
 from exchange.protocol.schema import LiquidationMode
 
 #: Pairs of rates, to hold and to open, in ppm.
-RATES = ((100_000, 200_000), (50_000, 100_000), (200_000, 200_000), (1, 500_000), (333_333, 400_000))
+RATES = (
+    (100_000, 200_000),
+    (50_000, 100_000),
+    (200_000, 200_000),
+    (1, 500_000),
+    (333_333, 400_000),
+)
 
 
 class TinyGenerator(Generator):

@@ -35,12 +35,15 @@ WIDE_BOUNDS = (
     "MAX_AMOUNT_ATOMS",
     "MAX_TIMEOUT_MS",
     "MAX_EXPOSURE_ATOMS",
+    "MAX_POLICY_NS",
 )
 #: Bounds that may be the length of a C array.
 NARROW_BOUNDS = (
+    "MAX_ASSETS",
     "MAX_BRACKETS",
     "MAX_LIST_ORDERS",
     "MAX_NAME_BYTES",
+    "MAX_FEEDS",
     "MAX_ACCOUNT",
     "MAX_SYMBOL",
     "MAX_MARKET_LEVELS",

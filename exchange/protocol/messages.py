@@ -20,6 +20,7 @@ from exchange.protocol.schema import (
     CancelReason,
     ClosingLimit,
     ClosingSize,
+    CollateralCause,
     FillRole,
     FundCause,
     LiquidationMode,
@@ -312,6 +313,84 @@ class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     initial_margin_ppm: int  # default initial margin rate from now on
     brackets: tuple[Bracket, ...]  # as in list_symbol
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMarkPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set
+    by hand again.
+    """
+
+    number: ClassVar[int] = 25
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    enabled: int = 1  # 1: composite; 0: set by set_mark
+    max_feeds: int = 16  # external feeds there may be, 0 .. 16
+    max_age_ns: int = 10000000000  # an older price drops out, 1 .. 10^15
+    # time constant of the average distance between mid and index, 0 .. 10^15:
+    ema_ns: int = 150000000000
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """A price from outside: the index, or an external feed; the composite mark is computed anew
+    (MARK-02).
+    """
+
+    number: ClassVar[int] = 26
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    source: int = 0  # 0: the index; from 1: an external feed
+    price_ticks: int  # 1 .. 10^12
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ListAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Lists an asset that may back cross positions, or gives a listed one another haircut
+    (COLL-01).
+    """
+
+    number: ClassVar[int] = 31
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    name: str  # up to 16 bytes of UTF-8, for people
+    unit_parts: int  # parts in one unit, 10^8 for bitcoin in satoshi; cannot change
+    haircut_ppm: int  # of its value, what does not count
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAssetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """Moves the price of a collateral asset and checks whoever counts on it (COLL-02)."""
+
+    number: ClassVar[int] = 32
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms of the settlement asset for one unit
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ChangeCollateral(Message, frozen=True, kw_only=True, gc=False):
+    """Brings a collateral asset in, or takes it out (COLL-03)."""
+
+    number: ClassVar[int] = 33
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    change_parts: int  # positive: in; negative: out
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMultiAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count for its cross pool (COLL-02)."""
+
+    number: ClassVar[int] = 34
+    account: int = 0  # the account that acts; 0 for the operator
+    enabled: int  # 1: they count; 0: they only lie there
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -714,6 +793,43 @@ class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
     brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
 
 
+class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How the mark of a symbol comes about from now on (MARK-02)."""
+
+    number: ClassVar[int] = 164
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    enabled: int  # 1: composite; 0: set by set_mark
+    max_feeds: int  # external feeds there may be, 0 .. 16
+    max_age_ns: int  # an older price drops out, 1 .. 10^15
+    ema_ns: int  # time constant of the average distance between mid and index, 0 .. 10^15
+
+
+class PriceSet(Message, frozen=True, kw_only=True, gc=False):
+    """A price from outside came in (MARK-02)."""
+
+    number: ClassVar[int] = 165
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    source: int  # 0: the index; from 1: an external feed
+    price_ticks: int  # the price
+
+
+class MarkHoldChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The mark is held where it is, and nothing may be opened, or it is computed again
+    (MARK-03).
+    """
+
+    number: ClassVar[int] = 166
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    held: int  # 1: held; 0: computed
+    inputs: int  # prices that there are for it, own book and index included
+
+
 class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
 
@@ -795,6 +911,49 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     bankruptcy_value_atoms: int  # what the whole position goes for
 
 
+class AssetListed(Message, frozen=True, kw_only=True, gc=False):
+    """A collateral asset as it counts from now on."""
+
+    number: ClassVar[int] = 176
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    name: str  # as listed
+    unit_parts: int  # parts in one unit
+    haircut_ppm: int  # of its value, what does not count
+
+
+class AssetPriceChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The price of a collateral asset moved."""
+
+    number: ClassVar[int] = 177
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms for one unit
+
+
+class CollateralChanged(Message, frozen=True, kw_only=True, gc=False):
+    """What the account holds of a collateral asset changed."""
+
+    number: ClassVar[int] = 178
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    cause: int  # why
+    change_parts: int  # signed
+    parts: int  # what is held afterwards
+
+
+class MultiAssetSet(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count from now on."""
+
+    number: ClassVar[int] = 179
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    enabled: int  # 1: they count
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -814,6 +973,12 @@ Command: TypeAlias = (
     | SetCountdown
     | SetStpGroup
     | SetBrackets
+    | SetMarkPolicy
+    | SetPrice
+    | ListAsset
+    | SetAssetPrice
+    | ChangeCollateral
+    | SetMultiAsset
 )
 
 
@@ -847,10 +1012,17 @@ Event: TypeAlias = (
     | CountdownSet
     | StpGroupSet
     | BracketsChanged
+    | MarkPolicySet
+    | PriceSet
+    | MarkHoldChanged
     | LiquidationPosition
     | LiquidationSized
     | LiquidationShrunk
     | DeficitShared
+    | AssetListed
+    | AssetPriceChanged
+    | CollateralChanged
+    | MultiAssetSet
 )
 
 
@@ -873,6 +1045,12 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     16: SetCountdown,
     17: SetStpGroup,
     18: SetBrackets,
+    25: SetMarkPolicy,
+    26: SetPrice,
+    31: ListAsset,
+    32: SetAssetPrice,
+    33: ChangeCollateral,
+    34: SetMultiAsset,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -904,10 +1082,17 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     154: CountdownSet,
     155: StpGroupSet,
     156: BracketsChanged,
+    164: MarkPolicySet,
+    165: PriceSet,
+    166: MarkHoldChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
     173: LiquidationShrunk,
     174: DeficitShared,
+    176: AssetListed,
+    177: AssetPriceChanged,
+    178: CollateralChanged,
+    179: MultiAssetSet,
 }
 
 __all__ = [
@@ -916,6 +1101,8 @@ __all__ = [
     "Accepted",
     "AdvanceTime",
     "AmendOrder",
+    "AssetListed",
+    "AssetPriceChanged",
     "AuctionIndicated",
     "AuctionUncrossed",
     "BalanceCause",
@@ -925,9 +1112,12 @@ __all__ = [
     "CancelAll",
     "CancelOrder",
     "CancelReason",
+    "ChangeCollateral",
     "ChangeIsolatedMargin",
     "ClosingLimit",
     "ClosingSize",
+    "CollateralCause",
+    "CollateralChanged",
     "Command",
     "CountdownSet",
     "DeficitShared",
@@ -950,12 +1140,16 @@ __all__ = [
     "LiquidationShrunk",
     "LiquidationSized",
     "LiquidationStarted",
+    "ListAsset",
     "ListMode",
     "ListSymbol",
     "MarginMode",
     "MarginModeChanged",
     "MarkChanged",
+    "MarkHoldChanged",
+    "MarkPolicySet",
     "Message",
+    "MultiAssetSet",
     "OrderAmended",
     "OrderCancelled",
     "OrderEntry",
@@ -969,13 +1163,18 @@ __all__ = [
     "OrderWaiting",
     "PlaceOrder",
     "PlaceOrders",
+    "PriceSet",
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetAssetPrice",
     "SetBrackets",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetMarkPolicy",
+    "SetMultiAsset",
+    "SetPrice",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

@@ -27,6 +27,7 @@ from exchange.protocol.codes import BalanceCause as BalanceCause
 from exchange.protocol.codes import CancelReason as CancelReason
 from exchange.protocol.codes import ClosingLimit as ClosingLimit
 from exchange.protocol.codes import ClosingSize as ClosingSize
+from exchange.protocol.codes import CollateralCause as CollateralCause
 from exchange.protocol.codes import FillRole as FillRole
 from exchange.protocol.codes import FundCause as FundCause
 from exchange.protocol.codes import LiquidationMode as LiquidationMode
@@ -42,6 +43,8 @@ from exchange.protocol.codes import SymbolState as SymbolState
 from exchange.protocol.codes import TimeInForce as TimeInForce
 from exchange.protocol.codes import TriggerBy as TriggerBy
 
+MAX_FEEDS = 16  # external feeds of a symbol's composite mark (MARK-02)
+MAX_ASSETS = 16
 MAX_BRACKETS = 16
 MAX_LIST_ORDERS = 64
 MAX_NAME_BYTES = 16
@@ -134,8 +137,16 @@ _SYMBOL = Field("symbol", "u32", "number of the symbol")
 _ORDER_ID = Field("order_id", "u64", "given by the engine, rising from 1")
 _CLIENT_ORDER_ID = Field("client_order_id", "u64", "the account's own number for the order; 0: none", default=0)
 _SIDE = Field("side", "u8", "buy or sell", Side)
+_ASSET = Field("asset", "u32", "number of the collateral asset")
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
+
+_MARK_POLICY = (
+    Field("enabled", "u8", "1: composite; 0: set by set_mark", default=1),
+    Field("max_feeds", "u8", "external feeds there may be, 0 .. 16", default=MAX_FEEDS),
+    Field("max_age_ns", "i64", "an older price drops out, 1 .. 10^15", default=10_000_000_000),
+    Field("ema_ns", "i64", "time constant of the average distance between mid and index, 0 .. 10^15", default=150_000_000_000),
+)
 
 #: What an order is; the body of ``place_order`` and of each entry of ``place_orders``.
 ORDER_FIELDS: tuple[Field, ...] = (
@@ -336,6 +347,58 @@ COMMANDS: tuple[Message, ...] = (
             Field("brackets", "brackets", "as in list_symbol"),
         ),
         sender="admin",
+    ),
+    Message(
+        25,
+        "set_mark_policy",
+        "From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set by hand again.",
+        (
+            _SYMBOL,
+            *_MARK_POLICY,
+        ),
+        sender="admin",
+    ),
+    Message(
+        26,
+        "set_price",
+        "A price from outside: the index, or an external feed; the composite mark is computed anew (MARK-02).",
+        (
+            _SYMBOL,
+            Field("source", "u8", "0: the index; from 1: an external feed", default=0),
+            Field("price_ticks", "i64", "1 .. 10^12"),
+        ),
+        sender="admin",
+    ),
+    Message(
+        31,
+        "list_asset",
+        "Lists an asset that may back cross positions, or gives a listed one another haircut (COLL-01).",
+        (
+            _ASSET,
+            Field("name", "name", "up to 16 bytes of UTF-8, for people"),
+            Field("unit_parts", "i64", "parts in one unit, 10^8 for bitcoin in satoshi; cannot change"),
+            Field("haircut_ppm", "u32", "of its value, what does not count"),
+        ),
+        sender="admin",
+    ),
+    Message(
+        32,
+        "set_asset_price",
+        "Moves the price of a collateral asset and checks whoever counts on it (COLL-02).",
+        (_ASSET, Field("price_atoms", "i64", "atoms of the settlement asset for one unit")),
+        sender="admin",
+    ),
+    Message(
+        33,
+        "change_collateral",
+        "Brings a collateral asset in, or takes it out (COLL-03).",
+        (_ASSET, Field("change_parts", "i64", "positive: in; negative: out")),
+    ),
+    Message(
+        34,
+        "set_multi_asset",
+        "Whether the account's collateral assets count for its cross pool (COLL-02).",
+        (Field("enabled", "u8", "1: they count; 0: they only lie there"),),
     ),
 )
 
@@ -692,6 +755,38 @@ EVENTS: tuple[Message, ...] = (
         public=True,
     ),
     Message(
+        164,
+        "mark_policy_set",
+        "How the mark of a symbol comes about from now on (MARK-02).",
+        (
+            _SYMBOL,
+            *(Field(f.name, f.kind, f.prose) for f in _MARK_POLICY),
+        ),
+        public=True,
+    ),
+    Message(
+        165,
+        "price_set",
+        "A price from outside came in (MARK-02).",
+        (
+            _SYMBOL,
+            Field("source", "u8", "0: the index; from 1: an external feed"),
+            Field("price_ticks", "i64", "the price"),
+        ),
+        public=True,
+    ),
+    Message(
+        166,
+        "mark_hold_changed",
+        "The mark is held where it is, and nothing may be opened, or it is computed again (MARK-03).",
+        (
+            _SYMBOL,
+            Field("held", "u8", "1: held; 0: computed"),
+            Field("inputs", "u8", "prices that there are for it, own book and index included"),
+        ),
+        public=True,
+    ),
+    Message(
         171,
         "liquidation_position",
         "A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05).",
@@ -766,6 +861,42 @@ EVENTS: tuple[Message, ...] = (
             Field("bankruptcy_value_atoms", "i64", "what the whole position goes for"),
         ),
     ),
+    Message(
+        176,
+        "asset_listed",
+        "A collateral asset as it counts from now on.",
+        (
+            _ASSET,
+            Field("name", "name", "as listed"),
+            Field("unit_parts", "i64", "parts in one unit"),
+            Field("haircut_ppm", "u32", "of its value, what does not count"),
+        ),
+        public=True,
+    ),
+    Message(
+        177,
+        "asset_price_changed",
+        "The price of a collateral asset moved.",
+        (_ASSET, Field("price_atoms", "i64", "atoms for one unit")),
+        public=True,
+    ),
+    Message(
+        178,
+        "collateral_changed",
+        "What the account holds of a collateral asset changed.",
+        (
+            _ASSET,
+            Field("cause", "u8", "why", CollateralCause),
+            Field("change_parts", "i64", "signed"),
+            Field("parts", "i64", "what is held afterwards"),
+        ),
+    ),
+    Message(
+        179,
+        "multi_asset_set",
+        "Whether the account's collateral assets count from now on.",
+        (Field("enabled", "u8", "1: they count"),),
+    ),
 )
 
 COMMAND_BY_NAME: dict[str, Message] = {m.name: m for m in COMMANDS}
@@ -780,6 +911,7 @@ MAX_PRICE_TICKS = 10**12
 MAX_QTY_LOTS = 10**12
 MAX_AMOUNT_ATOMS = 10**18  # of one payment, and of all deposits less withdrawals
 MAX_TIMEOUT_MS = 86_400_000  # of a countdown
+MAX_POLICY_NS = 10**15  # of an age or a time constant: eleven days and a half (MARK-02)
 MAX_MARKET_LEVELS = 1_000  # price levels that a market order can reach (MATCH-02)
 MAX_FOK_ORDERS = 4_096  # orders that fill or kill looks at (MATCH-03)
 REMEMBERED_ORDERS = 128  # client order ids that are remembered of each account (MATCH-08)

@@ -25,6 +25,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: int
     stp_group: int = 0  # self-trade prevention group; 0: none
     countdown_ns: int = 0  # when its orders are cancelled; 0: never
+    multi_asset: bool = False  # whether its collateral assets count
+    collateral_atoms: int = 0  # what they count for the cross pool
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,26 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     link_role: int = 0  # 0 none, 1 one-cancels-other, 2 entry, 3 exit
 
 
+class CollateralView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account holds of a collateral asset, and what that counts where its assets count (COLL-02)."""
+
+    account: int
+    asset: int
+    parts: int
+    counted_atoms: int
+
+
+class AssetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A collateral asset: its unit, haircut and price."""
+
+    asset: int
+    name: str
+    unit_parts: int
+    haircut_ppm: int
+    price_atoms: int  # of one unit; 0: none yet
+    held_parts: int  # by all accounts
+
+
 class LevelView(msgspec.Struct, frozen=True, array_like=True):
     """A price level: what its orders show (of icebergs the slices), and how many they are."""
 
@@ -94,6 +116,14 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     asks: list[LevelView]
 
 
+class PriceView(msgspec.Struct, frozen=True, array_like=True):
+    """A price from outside, as it came last (MARK-02)."""
+
+    source: int  # 0: the index; from 1: an external feed
+    price_ticks: int
+    received_ns: int
+
+
 class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
     """A listed symbol: its number, name, steps, state and open interest.  The full policy is its ListSymbol."""
 
@@ -107,3 +137,5 @@ class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
     fund: int
     state: int = 0
     last_ticks: int = 0  # price of the last trade; 0: none yet
+    prices: list[PriceView] = []  # of a composite mark: the index and the feeds as they came last
+    mark_held: bool = False  # for want of prices: nothing may be opened (MARK-03)

@@ -1,6 +1,6 @@
 """The canonical state: one sequence of bytes for one state, out (snapshot) and in (restore).
 
-The layout is that of ``docs/reference/state.md``, eight parts packed little-endian.  Default accounts and
+The layout is that of ``docs/reference/state.md``, parts packed little-endian.  Default accounts and
 settings are left out, so that two engines that know the same agree, whatever they have been asked before.
 """
 
@@ -10,8 +10,10 @@ import struct
 from collections.abc import Iterator
 
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT, MAX_BRACKETS
+from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
+from exchange.reference.quotes import MarkPolicy, Price
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
 MAGIC = b"PXS3"
@@ -23,7 +25,11 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
 ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+PRICING = struct.Struct("<IBBBqqqqq")
+PRICE = struct.Struct("<qq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
+ASSET = struct.Struct("<I16sqIq")
+COLLATERAL = struct.Struct("<IIq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -57,7 +63,30 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(remembered)), *remembered]
     changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
     parts += [COUNT.pack(len(changed)), *changed]
+    pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
+    parts += [COUNT.pack(len(pricing)), *pricing]
+    parts += pack_collateral(state)
     return b"".join(parts)
+
+
+def pack_collateral(state: State) -> list[bytes]:
+    """Part 12: the assets, who counts on them, and who holds what."""
+    assets = [
+        ASSET.pack(a.number, a.name, a.unit_parts, a.haircut_ppm, a.price_atoms)
+        for a in state.assets.values()
+    ]
+    accounts = state.accounts.values()
+    counting = [COUNT.pack(account.number) for account in accounts if account.multi_asset]
+    held = [
+        COLLATERAL.pack(account.number, number, holding.parts)
+        for account in accounts
+        for number, holding in account.holdings.items()
+    ]
+    return [
+        part
+        for records in (assets, counting, held)
+        for part in (COUNT.pack(len(records)), *records)
+    ]
 
 
 def is_noted(state: State, account: Account) -> bool:
@@ -155,6 +184,22 @@ def pack_brackets(symbol: Symbol) -> bytes:
     )
 
 
+def pack_pricing(symbol: Symbol, policy: MarkPolicy) -> bytes:
+    """MARK-02: how the mark comes about, and the prices that came last."""
+    head = PRICING.pack(
+        symbol.number,
+        True,
+        policy.max_feeds,
+        symbol.is_held,
+        policy.max_age_ns,
+        policy.ema_ns,
+        policy.basis_q20,
+        policy.basis_at_ns,
+        symbol.market_last_ticks,
+    )
+    return head + b"".join(PRICE.pack(*price) for price in policy.prices)
+
+
 # ------------------------------------------------------------------------------------------------- restore
 
 
@@ -206,12 +251,38 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
+    for _ in reader.repeat():
+        restore_pricing(state, reader)
+    restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_collateral(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, name, unit_parts, haircut_ppm, price_atoms = ASSET.unpack(reader.take(ASSET.size))
+        state.assets[number] = Asset(number, name, unit_parts, haircut_ppm, price_atoms)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).multi_asset = True
+    for _ in reader.repeat():
+        account, number, parts = reader.unpack(COLLATERAL)
+        asset = state.assets[number]
+        asset.held_parts += parts
+        state.account(account).holdings[number] = Holding(asset, parts)
+
+
+def restore_pricing(state: State, reader: Reader) -> None:
+    number, _, feeds, held, age, ema, basis, basis_at, last = reader.unpack(PRICING)
+    symbol = state.symbols[number]
+    symbol.is_held, symbol.market_last_ticks = bool(held), last
+    symbol.composite = MarkPolicy(
+        max_feeds=feeds, max_age_ns=age, ema_ns=ema, basis_q20=basis, basis_at_ns=basis_at
+    )
+    symbol.composite.prices = [Price(*reader.unpack(PRICE)) for _ in symbol.composite.prices]
 
 
 def restore_account(state: State, values: tuple[int, ...]) -> None:

@@ -21,11 +21,21 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     RejectReason,
 )
-from exchange.protocol.views import AccountView, BookView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    BookView,
+    CollateralView,
+    OrderView,
+    PositionView,
+    SymbolView,
+)
 from exchange.reference import (
     accounts,
     amending,
     canonical,
+    collateral,
+    composite,
     lists,
     operations,
     orders,
@@ -62,7 +72,12 @@ HANDLERS: dict[str, Handler] = {
     "set_symbol_state": states.set_symbol_state,
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
-    "advance_time": operations.advance_time,
+    "advance_time": composite.advance_time,
+    "set_mark_policy": composite.set_mark_policy,
+    "set_price": composite.set_price,
+    "set_asset_price": collateral.set_asset_price,
+    "change_collateral": collateral.change_collateral,
+    "set_multi_asset": collateral.set_multi_asset,
 }
 
 
@@ -70,6 +85,7 @@ HANDLERS: dict[str, Handler] = {
 READ_RAW: dict[int, Callable[[Context, bytes], None]] = {
     operations.LIST_SYMBOL: operations.list_symbol,
     policies.SET_BRACKETS: policies.set_brackets,
+    collateral.LIST_ASSET: collateral.list_asset,
 }
 HANDLER_BY_NUMBER = {COMMAND_BY_NAME[name].number: handle for name, handle in HANDLERS.items()}
 
@@ -145,6 +161,7 @@ class ReferenceEngine:
         else:
             HANDLER_BY_NUMBER[number](ctx, COMMAND_CODECS[number].unpack(record))
         triggers.settle_down(ctx)
+        collateral.settle_debts(ctx)
 
     # ------------------------------------------------------------------------------------------ state
 
@@ -190,6 +207,15 @@ class ReferenceEngine:
     def book(self, symbol: int, depth: int = 0) -> BookView:
         """The price levels of a symbol, best first; raises ``KeyError`` if it is not listed."""
         return views.book_view(self._ctx.state.symbols[symbol], depth)
+
+    def collateral(self, account: int) -> list[CollateralView]:
+        """What the account holds of collateral assets, by asset."""
+        _require_account(account)
+        return views.collateral_views(self._ctx.state, account)
+
+    def assets(self) -> list[AssetView]:
+        """The listed collateral assets, by number."""
+        return [views.asset_view(asset) for asset in self._ctx.state.assets.values()]
 
     def symbols(self) -> list[SymbolView]:
         """The listed symbols, by number."""

@@ -110,6 +110,7 @@ def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
         settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, most_rebate_atoms=0)
         taker.closing.settle(ctx, order, lots, price, trade_id)
     else:
+        ctx.state.symbols[order.symbol].market_last_ticks = price
         kept = may_still_lose(taker, ctx.state.position_of(order), lots)
         paid = settle_side(ctx, order, lots, price, FillRole.TAKER, kept_atoms=kept)
         most = paid.fee_atoms

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exchange.protocol.schema import PPM, MarginMode, SymbolState
+from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
+from exchange.reference.quotes import MarkPolicy
 
 CROSS = int(MarginMode.CROSS)
 ISOLATED = int(MarginMode.ISOLATED)
@@ -68,6 +70,9 @@ class Symbol:
     listing: bytes  # body of the list_symbol record, as given
     mark_ticks: int = 0  # 0: none yet
     last_ticks: int = 0  # the last trade (MATCH-10); 0: none yet
+    market_last_ticks: int = 0  # the last one that no liquidation made (MARK-02)
+    composite: MarkPolicy | None = None  # None: the mark is set by hand
+    is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
     state: int = OPEN
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[int, Position] = field(
@@ -191,6 +196,17 @@ class Account:
     positions: SortedDict[int, Position] = field(default_factory=SortedDict)
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
+    multi_asset: bool = False  # whether its collateral assets count (COLL-02)
+    holdings: SortedDict[int, Holding] = field(
+        default_factory=SortedDict
+    )  # by asset; none is empty
+
+    @property
+    def counted_atoms(self) -> int:
+        """COLL-02: what the account's collateral assets count for its cross pool."""
+        if not self.multi_asset:
+            return 0
+        return sum(holding.counted_atoms for holding in self.holdings.values())
 
     def orders(self) -> list[Order]:
         """MATCH-07, canonical order of the live orders: of each symbol those that rest, then those that wait."""
@@ -208,6 +224,8 @@ class Account:
             or pool.drawn_atoms
             or pool.flags
             or self.stp_group
+            or self.multi_asset
+            or self.holdings
             or any(not p.is_default or p.order_count for p in self.positions.values())
         )
 
@@ -217,6 +235,7 @@ class State:
 
     def __init__(self) -> None:
         self.symbols: SortedDict[int, Symbol] = SortedDict()
+        self.assets: SortedDict[int, Asset] = SortedDict()
         self.accounts: SortedDict[int, Account] = SortedDict()
         self.orders: dict[int, Order] = {}  # resting, by order id
         self.waiting: SortedDict[int, Order] = SortedDict()  # for their trigger, by order id

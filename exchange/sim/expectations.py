@@ -187,6 +187,14 @@ def _account_atoms(field: str) -> Reader:
     )
 
 
+def _assets(desk: Desk, key: str) -> Value:
+    """Units that an account holds of a collateral asset."""
+    account, asset = desk.names.asset_holding(key)
+    number, parts = desk.names.asset(asset)
+    held = {view.asset: view.parts for view in desk.engine.collateral(account)}
+    return Decimal(held.get(number, 0)) / parts
+
+
 def _cash(desk: Desk, key: str) -> Value:
     account = desk.names.account(key)
     view = desk.engine.account(account)
@@ -227,6 +235,12 @@ def _price_of(field: str) -> Reader:
         return desk.names.units(key).ticks_to_price(ticks) if ticks else None
 
     return read
+
+
+def _prices(desk: Desk, key: str) -> Value:
+    """[source, price] of each price from outside; source 0 is the index."""
+    to_price = desk.names.units(key).ticks_to_price
+    return [[p.source, to_price(p.price_ticks)] for p in _symbol_view(desk, key).prices]
 
 
 def _state(desk: Desk, key: str) -> Value:
@@ -284,12 +298,16 @@ READERS: dict[str, Reader] = {
     "initial_margin": _account_atoms("initial_margin_atoms"),
     "available": _account_atoms("available_atoms"),
     "withdrawable": _account_atoms("withdrawable_atoms"),
+    "collateral": _account_atoms("collateral_atoms"),
+    "assets": _assets,
     "liquidating": _liquidating,
     "countdowns": _countdown,
     "stp_groups": lambda desk, key: Decimal(desk.engine.account(desk.names.account(key)).stp_group),
     "best": _best,
     "marks": _price_of("mark_ticks"),
     "last": _price_of("last_ticks"),
+    "prices": _prices,
+    "held": lambda desk, key: _symbol_view(desk, key).mark_held,
     "states": _state,
     "open_interest": _open_interest,
     "levels": _levels,

@@ -28,6 +28,12 @@ from exchange.protocol.messages import (
 )
 from exchange.protocol.records import encode_command
 from exchange.protocol.schema import ASSET_DECIMALS, COMMAND_BY_NAME, MarginMode, SymbolState
+from exchange.sim.scenario_collateral import (
+    plan_asset,
+    plan_asset_price,
+    plan_collateral,
+    plan_multi_asset,
+)
 from exchange.sim.scenario_file import parse_duration_ns, require_keys
 from exchange.sim.scenario_names import (
     Body,
@@ -46,6 +52,7 @@ from exchange.sim.scenario_orders import (
     plan_orders,
     plan_trade,
 )
+from exchange.sim.scenario_prices import plan_mark_policy, plan_price
 from exchange.units import leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 Planner: TypeAlias = Callable[[Body, Names], Planned]
@@ -241,12 +248,18 @@ PLANNERS: dict[str, Planner] = {
     "cancel": plan_cancel,
     "cancel_all": plan_cancel_all,
     "countdown": plan_countdown,
+    "mark_policy": plan_mark_policy,
+    "price": plan_price,
     "margin_mode": plan_margin_mode,
     "isolated_margin": plan_isolated_margin,
     "funding": plan_funding,
     "state": plan_state,
     "stp_group": plan_stp_group,
     "brackets": plan_brackets,
+    "asset": plan_asset,
+    "asset_price": plan_asset_price,
+    "collateral": plan_collateral,
+    "multi_asset": plan_multi_asset,
     "time": plan_time,
     "raw": plan_raw,
 }

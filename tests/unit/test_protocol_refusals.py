@@ -94,6 +94,7 @@ def listing_with(**changes: Any) -> bytes:
 
 # ----------------------------------------------------------------------------------------- what is said
 
+
 DEPOSIT_RANGE = "-9223372036854775808 .. 9223372036854775807"
 NAME_WANTED = "list_symbol.name, a string of at most 16 bytes of UTF-8 without zero bytes"
 WIRE_REFUSALS = {
