@@ -71,7 +71,7 @@ import json, sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import corpus, reference, trial
 from exchange.sim.scenario import load_scenario, run_scenario
-path = corpus.SCENARIOS / "liq-07-fund-pays-to-the-atom.yaml"
+path = corpus.SCENARIOS / "adl-02-the-parts-sum-to-the-whole.yaml"
 story = run_scenario(load_scenario(path), "native")
 entries = [corpus.answer(path.stem, list(story.records), 1)]
 rooms = reference.Rooms(["bankruptcy"])
@@ -95,7 +95,7 @@ def test_what_one_story_sees_is_noticed_and_the_rest_is_not() -> None:
     outcomes = json.loads(done.stdout)
     by_key = {key: outcome[1] for key, outcome in outcomes.items()}
     rounded = "part_of_value: ceil_div(value * lots, of_lots) -> floor_div(value * lots, of_lots)"
-    assert by_key[rounded] == "liq-07-fund-pays-to-the-atom"
+    assert by_key[rounded] == "adl-02-the-parts-sum-to-the-whole"
     # One story does not speak of fractions: nobody reaches that place.
     fraction = next(key for key in by_key if "liquidation_fraction_ppm" in key)
     assert outcomes[fraction][2] == "never reached"
