@@ -175,8 +175,8 @@ ROOMS = [
         "pricing",
         "collateral",
     ),
-    *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
-    *("restore", "lifetime", "lookahead"),
+    *("deleveraging", "liquidation", "listing", "policies", "triggers", "states", "lists"),
+    *("canonical", "restore", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 

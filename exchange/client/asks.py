@@ -27,7 +27,7 @@ from exchange.client.results import CommandResult
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Fill, ListSymbol
-from exchange.protocol.schema import MarginMode, SymbolState
+from exchange.protocol.schema import AdlPolicy, MarginMode, SymbolState
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -227,6 +227,10 @@ class Asks(OrderAsks):
 
     def set_stp_group(self, account: int, group: int) -> Ask[CommandResult]:
         return self.command(messages.SetStpGroup(member_account=account, stp_group=group))
+
+    def set_adl_policy(self, symbol: SymbolLike, policy: AdlPolicy | str) -> Ask[CommandResult]:
+        number = self.number_of(symbol)
+        return self.command(messages.SetAdlPolicy(symbol=number, policy=to_code(AdlPolicy, policy)))
 
     def list_asset(
         self, asset: int, name: str, unit_parts: int, haircut: Number
