@@ -48,7 +48,8 @@ def test_the_coalitions_did_what_they_came_for() -> None:
     for part in PARTS:
         total.add(run_part(part)[0])
     for name in total.__struct_fields__:
-        assert getattr(total, name) > 0, f"no coalition has any {name}"
+        # Fees may come out below zero: makers get rebates from what others pay.
+        assert getattr(total, name) != 0, f"no coalition has any {name}"
 
 
 def wishful(account: Account) -> int:
