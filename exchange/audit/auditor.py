@@ -14,6 +14,7 @@ from typing import Any
 
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
+from exchange.audit.brackets import bracket_problems
 from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
@@ -176,6 +177,19 @@ class Auditor:
         """Accounts, positions, orders and funds as the events have told them."""
         return self._context.state
 
+    def follow(self, commands: bytes, events: bytes | Iterable[Event]) -> list[Violation]:
+        """Reads commands and what came of them, and gives what is newly found wrong.
+
+        The same as `feed_commands` and then `feed`.
+
+        Raises:
+            ProtocolError: a record of ``events`` is no event.
+        """
+        known = len(self.violations)
+        self.feed_commands(commands)
+        self.feed(events)
+        return self.violations[known:]
+
     def feed_commands(self, commands: bytes) -> None:
         """Reads stamped commands, before their events: policies, and what orders asked for."""
         for number, record in iter_records(commands):
@@ -297,6 +311,8 @@ class Auditor:
         self._test_symbols()
         state = self._context.state
         state.forget_terms()
+        if state.fees < 0:
+            self._context.report("I22", f"rebates have cost {-state.fees} more than fees brought")
         if state.money != state.paid_in:
             self._context.report(
                 "I1", f"{state.paid_in} atoms were paid in, all balances add up to {state.money}"
@@ -410,6 +426,8 @@ class Auditor:
             raise ProtocolError(
                 f"symbol {symbol} is listed; feed_commands its list_symbol before, it holds the policy"
             )
+        for problem in bracket_problems(policy.brackets, policy.initial_margin_ppm):
+            self._context.report("I21", f"symbol {symbol}: {problem}")
         self._context.state.symbols[symbol] = Symbol(policy)
 
     def _on_mark(self, account: int, number: int, price: int) -> None:

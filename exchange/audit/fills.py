@@ -73,6 +73,7 @@ class FillAudit:
             None  # terms, side, role, account of the first side
         )
         self.interest = 0  # before the trade that is being read
+        self.rebate: tuple[int, int] | None = None  # of the maker: by its rate, and what it got
 
     def on_fill(
         self,
@@ -118,6 +119,7 @@ class FillAudit:
         lots_before = holding.lots
         self.settle(holding, signed, role, value, came, unfinished=open_lots > 0)
         self.check_caps(holding, signed, role)
+        self.check_rebate(role, fee)
         if role == TAKER:
             self.prices.on_taker(holding, lots_before)
         context.touch(holding)
@@ -278,7 +280,7 @@ class FillAudit:
                 wallet -= moved
                 margin += moved
             state.set_money(holding, holding.owner, wallet, margin)
-        fee = self.fee(holding, signed, value, role, came[3] if unfinished else None)
+        fee = self.fee(holding, signed, value, role, came[3] if unfinished else None, came[3])
         wallet -= fee[0]
         margin -= fee[1]
         wanted = (holding.lots, holding.entry, realised, sum(fee), wallet, margin)
@@ -320,7 +322,7 @@ class FillAudit:
         return realised, returned
 
     def fee(
-        self, holding: Holding, signed: int, value: int, role: int, came: int | None
+        self, holding: Holding, signed: int, value: int, role: int, came: int | None, told: int
     ) -> tuple[int, int]:
         """ACCT-04: what wallet and isolated margin pay; a fee never causes a deficit.
 
@@ -337,7 +339,7 @@ class FillAudit:
         else:
             return 0, 0
         if fee <= 0:
-            return fee, 0
+            return self.believed_rebate(fee, told) if role == MAKER else fee, 0
         from_wallet = min(fee, max(0, pool_standing(self.state, cross_pool(holding.account))[0]))
         believed = role == TAKER and came is not None and came >= 0
         if not holding.isolated:
@@ -349,6 +351,20 @@ class FillAudit:
         if believed and came is not None:
             from_margin = max(0, min(from_margin, came - from_wallet))
         return from_wallet, from_margin
+
+    def believed_rebate(self, by_rate: int, told: int) -> int:
+        """What a maker says that it got, of what its rate gives; the taker's side will tell (check_rebate)."""
+        got = max(by_rate, min(told, 0))
+        self.rebate = (by_rate, got)
+        return got
+
+    def check_rebate(self, role: int, fee: int) -> None:
+        """ACCT-04: a rebate is at most what the taker of the trade paid; who is liquidated pays nothing."""
+        if self.rebate is None or role not in (TAKER, LIQUIDATED):
+            return
+        by_rate, came = self.rebate
+        self.rebate = None
+        self.context.expect("I22", "the maker's rebate", max(by_rate, -fee), came)
 
     def finish(self) -> None:
         if self.first is not None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
+from exchange.audit.brackets import bracket_problems
 from exchange.audit.context import Context
 from exchange.audit.state import Limits
-from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME, PPM
+from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME
 
 SET_BRACKETS = COMMAND_BY_NAME["set_brackets"].number
 #: Events of money that moves.
@@ -32,15 +31,10 @@ class PolicyAudit:
         """I35: the table holds at once, so every holder's pool is looked at when the command is over."""
         context, symbol = self.context, self.state.symbols[number]
         rows = list(zip(numbers[0::3], numbers[1::3], numbers[2::3], strict=True))[:count]
-        if not rows or rows[0][0] != 0 or not rows[0][2] <= initial_margin_ppm <= PPM:
-            context.report("MARGIN-03", f"brackets {rows} at {initial_margin_ppm} ppm")
+        for problem in bracket_problems(rows, initial_margin_ppm):
+            context.report("I21", f"symbol {number}: {problem}")
+        if not rows:
             return
-        for (floor, rate, initial), (above, higher, initial_above) in pairwise(rows):
-            rises = floor < above and rate <= higher and initial <= initial_above
-            if not rises or above * (higher - rate) % PPM:
-                context.report("MARGIN-03", f"bracket {above} does not follow on bracket {floor}")
-        if any(not 1 <= rate <= initial <= PPM for _, rate, initial in rows):
-            context.report("MARGIN-03", f"the rates of brackets {rows}")
         symbol.set_brackets(initial_margin_ppm, rows)
         context.symbols.add(number)
         context.pools.update(holding.pool for holding in symbol.holders.values())

@@ -121,5 +121,5 @@ def meet(ctx: Context, buy: Order, sell: Order, price_ticks: int) -> None:
     trade_id = take_trade(ctx, buy, sell, lots, price_ticks)
     ctx.state.symbols[buy.symbol].market_last_ticks = price_ticks
     for order in (buy, sell):
-        settle_order(ctx, order, lots, price_ticks, trade_id, FillRole.AUCTION, kept_atoms=0)
+        settle_order(ctx, order, lots, price_ticks, trade_id, FillRole.AUCTION)
     follow_fill(ctx, buy, sell, lots)

@@ -55,7 +55,9 @@ def settle_fill(
     lots: int,
     price_ticks: int,
     fee_ppm: int,
+    *,
     kept_atoms: int,
+    most_rebate_atoms: int,
 ) -> Settled:
     """ACCT-03..05: a fill of maker or taker: position, margin and realised profit, then the fee."""
     lots_before = position.lots
@@ -74,7 +76,13 @@ def settle_fill(
     if opened and position.mode == ISOLATED:
         book_isolated_opening(position, opened_value)
     fee = ppm_ceil(position.symbol.value_atoms(lots, price_ticks), fee_ppm)
+    fee = most_rebate(fee, most_rebate_atoms)
     return Settled(realised, charge_fee(state, position, side, fee, kept_atoms))
+
+
+def most_rebate(fee: int, paid_atoms: int) -> int:
+    """ACCT-04: a fee as it is; of a rebate (a fee below 0) at most what the taker of the trade paid."""
+    return max(fee, -paid_atoms)
 
 
 def book_realised(position: Position, closed: int, of_lots: int, realised: int) -> None:

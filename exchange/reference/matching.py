@@ -106,17 +106,22 @@ def meet(ctx: Context, taker: Taker, maker: Order) -> bool:
 
 
 def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
-    """Step 5 of the loop: the maker is settled, then the taker, and then what follows from it."""
+    """Step 5 of the loop: both sides are settled, the maker's is told first, and then what follows from it.
+
+    The taker's own side is settled before the maker's, which may get back what the taker paid and no more (ACCT-04).
+    """
     order, price = taker.order, maker.price_ticks
     trade_id = take_trade(ctx, maker, order, lots, price)
-    if taker.closing is None:
-        ctx.state.symbols[order.symbol].market_last_ticks = price
-    settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, kept_atoms=0)
     if taker.closing is not None:
+        settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, most_rebate_atoms=0)
         taker.closing.settle(ctx, order, lots, price, trade_id)
     else:
+        ctx.state.symbols[order.symbol].market_last_ticks = price
         kept = may_still_lose(taker, ctx.state.position_of(order), lots)
-        settle_order(ctx, order, lots, price, trade_id, FillRole.TAKER, kept_atoms=kept)
+        paid = settle_side(ctx, order, lots, price, FillRole.TAKER, kept_atoms=kept)
+        most = paid.fee_atoms
+        settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, most_rebate_atoms=most)
+        write_side(ctx, order, paid, lots, price, trade_id, FillRole.TAKER)
     follow_fill(ctx, maker, order, lots)
 
 
@@ -155,14 +160,48 @@ def settle_order(
     trade_id: int,
     role: FillRole,
     *,
-    kept_atoms: int,
+    most_rebate_atoms: int = 0,
 ) -> None:
-    """ACCT-03..05 for one side of a fill, and its event."""
+    """ACCT-03..05 for one side of a fill, and its event; where nobody paid, as in an auction, there is no rebate."""
+    settled = settle_side(ctx, order, lots, price_ticks, role, most_rebate_atoms=most_rebate_atoms)
+    write_side(ctx, order, settled, lots, price_ticks, trade_id, role)
+
+
+def settle_side(
+    ctx: Context,
+    order: Order,
+    lots: int,
+    price_ticks: int,
+    role: FillRole,
+    *,
+    kept_atoms: int = 0,
+    most_rebate_atoms: int = 0,
+) -> ledger.Settled:
+    """ACCT-03..05 for one side of a fill."""
     position = ctx.state.position_of(order)
-    symbol = position.symbol
-    settled = ledger.settle_fill(
-        ctx.state, position, order.side, lots, price_ticks, fee_ppm(position, role), kept_atoms
+    return ledger.settle_fill(
+        ctx.state,
+        position,
+        order.side,
+        lots,
+        price_ticks,
+        fee_ppm(position, role),
+        kept_atoms=kept_atoms,
+        most_rebate_atoms=most_rebate_atoms,
     )
+
+
+def write_side(
+    ctx: Context,
+    order: Order,
+    settled: ledger.Settled,
+    lots: int,
+    price_ticks: int,
+    trade_id: int,
+    role: FillRole,
+) -> None:
+    """The event of a side that is settled."""
+    position = ctx.state.position_of(order)
     ledger.write_fill(
         ctx,
         position,
@@ -171,7 +210,7 @@ def settle_order(
         side=order.side,
         trade_id=trade_id,
         qty_lots=lots,
-        value_atoms=symbol.value_atoms(lots, price_ticks),
+        value_atoms=position.symbol.value_atoms(lots, price_ticks),
         order_id=order.order_id,
         client_order_id=order.client_order_id,
         price_ticks=price_ticks,
@@ -180,11 +219,9 @@ def settle_order(
 
 
 def fee_ppm(position: Position, role: FillRole) -> int:
-    """ACCT-04, MATCH-12: makers and takers pay their own rates; in an auction both pay the maker's, without rebate."""
+    """ACCT-04, MATCH-12: makers and takers pay their own rates; in an auction both pay the maker's."""
     symbol = position.symbol
-    if role == FillRole.AUCTION:
-        return max(0, symbol.maker_fee_ppm)
-    return symbol.maker_fee_ppm if role == FillRole.MAKER else symbol.taker_fee_ppm
+    return symbol.taker_fee_ppm if role == FillRole.TAKER else symbol.maker_fee_ppm
 
 
 def follow_fill(ctx: Context, first: Order, second: Order, lots: int) -> None:

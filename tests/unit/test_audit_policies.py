@@ -132,12 +132,12 @@ def test_money_that_moves_with_a_table_breaks_i35() -> None:
         ((0, 400_000, 400_000),),
     ],
 )
-def test_a_table_that_no_listing_may_have_breaks_margin_03(
+def test_a_table_that_no_listing_may_have_breaks_i21(
     brackets: tuple[m.Bracket, ...],
 ) -> None:
     events = told(TIGHTENED)
     wrong = changed(events, only(events, m.BracketsChanged), brackets=brackets)
-    assert "MARGIN-03" in found(TIGHTENED, wrong)
+    assert "I21" in found(TIGHTENED, wrong)
 
 
 def test_an_account_with_a_rate_of_its_own_keeps_it() -> None:
