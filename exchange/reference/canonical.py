@@ -283,12 +283,12 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
-    restore_deficits(state, reader)
     for _ in reader.repeat():
         number, *limits = reader.unpack(LIMITS)
         if number not in state.symbols:
             raise ValueError(f"symbol {number} is capped and not listed")
         state.symbols[number].limits = Limits(*limits)
+    restore_deficits(state, reader)
     for _ in reader.repeat():
         restore_pricing(state, reader)
     restore_collateral(state, reader)
