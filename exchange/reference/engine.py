@@ -47,6 +47,7 @@ from exchange.reference import (
     views,
 )
 from exchange.reference.context import Context
+from exchange.reference.single import SingleCalls
 from exchange.reference.state import State, fund_balance
 
 HEADER = struct.Struct("<" + COMMAND_HEADER.body_format)
@@ -92,7 +93,7 @@ READ_RAW: dict[int, Callable[[Context, bytes], None]] = {
 HANDLER_BY_NUMBER = {COMMAND_BY_NAME[name].number: handle for name, handle in HANDLERS.items()}
 
 
-class ReferenceEngine:
+class ReferenceEngine(SingleCalls):
     """The exchange as a pure function over its commands, made to be read.
 
     >>> from exchange.reference.engine import ReferenceEngine
