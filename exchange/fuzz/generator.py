@@ -136,7 +136,7 @@ class Generator(CollateralRecipes):
             (self.stp_group, 2),
             (self.adl_policy, 2),
             (self.brackets, 2),
-            (self.limits, 4),
+            (self.limits, 1),
             (self.list_asset, 1),
             (self.asset_price, 5),
             (self.change_collateral, 7),
@@ -264,9 +264,11 @@ class Generator(CollateralRecipes):
         position, all_positions = random.choice(caps), random.choice(caps)
         lower = random.choice((0, interest * 4 // 5, interest, most // 2))
         upper = lower + random.choice((1, most, interest // 2 + 1))
-        if random.random() < 0.3:
+        if (
+            random.random() < 0.6
+        ):  # whoever cannot open never fails, and failures are what a stream is after
             position = all_positions = -1
-        if random.random() < 0.5:
+        if random.random() < 0.7:
             lower = upper = -1
         elif random.random() < 0.05:
             upper = random.choice((-1, lower, 0, 1 << 61))

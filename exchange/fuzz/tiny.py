@@ -55,6 +55,7 @@ def make_tiny_world(random: Random) -> World:
         lots=tuple(max(1, stake // mark) for mark in marks),
         calm=random.choice((0.5, 0.8)),
         fund_share=random.choice((0.0, 0.1, 0.5)),
+        hedge_share=random.choice((0.0, 0.0, 0.5)),
     )
 
 
