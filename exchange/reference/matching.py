@@ -108,20 +108,22 @@ def meet(ctx: Context, taker: Taker, maker: Order) -> bool:
 def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
     """Step 5 of the loop: both sides are settled, the maker's is told first, and then what follows from it.
 
-    The taker's own side is settled before the maker's, which may get back what the taker paid and no more (ACCT-04).
+    The taker pays its fee before the maker, which may get back what the taker paid and no more (ACCT-04).
     """
     order, price = taker.order, maker.price_ticks
     trade_id = take_trade(ctx, maker, order, lots, price)
     if taker.closing is not None:
-        settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, most_rebate_atoms=0)
+        settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER)
         taker.closing.settle(ctx, order, lots, price, trade_id)
     else:
         ctx.state.symbols[order.symbol].market_last_ticks = price
         kept = may_still_lose(taker, ctx.state.position_of(order), lots)
-        paid = settle_side(ctx, order, lots, price, FillRole.TAKER, kept_atoms=kept)
-        most = paid.fee_atoms
-        settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, most_rebate_atoms=most)
-        write_side(ctx, order, paid, lots, price, trade_id, FillRole.TAKER)
+        got = book_side(ctx, maker, lots, price)
+        taken = book_side(ctx, order, lots, price)
+        paid = pay_side(ctx, order, lots, price, FillRole.TAKER, kept_atoms=kept)
+        fee = pay_side(ctx, maker, lots, price, FillRole.MAKER, most_rebate_atoms=paid)
+        write_side(ctx, maker, ledger.Settled(got, fee), lots, price, trade_id, FillRole.MAKER)
+        write_side(ctx, order, ledger.Settled(taken, paid), lots, price, trade_id, FillRole.TAKER)
     follow_fill(ctx, maker, order, lots)
 
 
@@ -153,21 +155,21 @@ def may_still_lose(taker: Taker, position: Position, lots: int) -> int:
 
 
 def settle_order(
-    ctx: Context,
-    order: Order,
-    lots: int,
-    price_ticks: int,
-    trade_id: int,
-    role: FillRole,
-    *,
-    most_rebate_atoms: int = 0,
+    ctx: Context, order: Order, lots: int, price_ticks: int, trade_id: int, role: FillRole
 ) -> None:
     """ACCT-03..05 for one side of a fill, and its event; where nobody paid, as in an auction, there is no rebate."""
-    settled = settle_side(ctx, order, lots, price_ticks, role, most_rebate_atoms=most_rebate_atoms)
-    write_side(ctx, order, settled, lots, price_ticks, trade_id, role)
+    realised = book_side(ctx, order, lots, price_ticks)
+    fee = pay_side(ctx, order, lots, price_ticks, role)
+    write_side(ctx, order, ledger.Settled(realised, fee), lots, price_ticks, trade_id, role)
 
 
-def settle_side(
+def book_side(ctx: Context, order: Order, lots: int, price_ticks: int) -> int:
+    """ACCT-03, ACCT-05 for one side of a fill; what it realises."""
+    position = ctx.state.position_of(order)
+    return ledger.book_fill(ctx.state, position, order.side, lots, price_ticks)
+
+
+def pay_side(
     ctx: Context,
     order: Order,
     lots: int,
@@ -176,15 +178,14 @@ def settle_side(
     *,
     kept_atoms: int = 0,
     most_rebate_atoms: int = 0,
-) -> ledger.Settled:
-    """ACCT-03..05 for one side of a fill."""
+) -> int:
+    """ACCT-04 for one side of a fill that is booked."""
     position = ctx.state.position_of(order)
-    return ledger.settle_fill(
+    return ledger.pay_fill_fee(
         ctx.state,
         position,
         order.side,
-        lots,
-        price_ticks,
+        position.symbol.value_atoms(lots, price_ticks),
         fee_ppm(position, role),
         kept_atoms=kept_atoms,
         most_rebate_atoms=most_rebate_atoms,
