@@ -12,7 +12,7 @@ from native.core cimport (
     symbol_of,
 )
 from native.own_orders cimport own_sort
-from native.units cimport i128, iabs, imax, imin, ppm_ceil, ppm_floor, wide
+from native.units cimport apart_int64, div_ceil, i128, iabs, imax, imin, ppm_ceil, ppm_floor, rarely, wide
 from native.wire cimport MAX_PRICE_TICKS, ORDER_FLAG_REDUCE_ONLY, PPM, SIDE_BUY
 
 # What an order would add, and which resting order it would replace.
@@ -53,9 +53,29 @@ cdef inline int64_t base_rate(Symbol* symbol, Position* position) noexcept nogil
     """The account's own initial margin rate, or the symbol's."""
     return position.own_rate_ppm if position.own_rate_ppm else symbol.initial_margin_ppm
 
+cdef inline int64_t open_interest(Symbol* symbol) noexcept nogil:
+    """What is held of the symbol, at mark: the long side, which is half of all lots (MARGIN-11)."""
+    return symbol.gross_lots // 2 * symbol.mark_ticks * symbol.m
+
+cdef inline apart_int64 scaled_rate(Symbol* symbol, int64_t rate_ppm) noexcept nogil:
+    """An initial margin rate as open interest raises it: from its own value to 100 %, rounded up (MARGIN-11)."""
+    cdef int64_t above = open_interest(symbol) - symbol.oi_scaling_lower_atoms
+    cdef int64_t span = symbol.oi_scaling_upper_atoms - symbol.oi_scaling_lower_atoms
+    if above <= 0:
+        return rate_ppm
+    if above >= span:
+        return PPM
+    return rate_ppm + <int64_t>div_ceil(wide(PPM - rate_ppm, above), span)
+
+cdef inline bint is_scaled(Symbol* symbol) noexcept nogil:
+    """Whether the symbol's initial margin rates rise with open interest."""
+    return symbol.oi_scaling_upper_atoms > 0
+
 cdef inline int64_t initial_rate(Symbol* symbol, Position* position, int64_t notional_atoms) noexcept nogil:
-    """im (MARGIN-04)."""
-    return imax(base_rate(symbol, position), symbol.brackets[bracket_of(symbol, notional_atoms)].initial_ppm)
+    """im (MARGIN-04, MARGIN-11)."""
+    cdef int64_t rate = imax(
+        base_rate(symbol, position), symbol.brackets[bracket_of(symbol, notional_atoms)].initial_ppm)
+    return scaled_rate(symbol, rate) if rarely(is_scaled(symbol)) else rate
 
 cdef inline int64_t initial_of(Symbol* symbol, Position* position, int64_t notional_atoms) noexcept nogil:
     return ppm_ceil(notional_atoms, initial_rate(symbol, position, notional_atoms))

@@ -169,6 +169,8 @@ ROOMS = [
         "queue",
         "marks",
         "matching",
+        "legs",
+        "caps",
         "checks",
         "orders",
         "auction",

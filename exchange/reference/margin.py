@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exchange.protocol.schema import MAX_PRICE_TICKS
-from exchange.reference.arithmetic import ppm_ceil, ppm_floor
+from exchange.protocol.schema import MAX_PRICE_TICKS, PPM
+from exchange.reference.arithmetic import ceil_div, ppm_ceil, ppm_floor
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.prices import would_trade
 from exchange.reference.state import (
@@ -92,8 +92,19 @@ def is_below_maintenance(state: State, pool: Pool) -> bool:
 
 
 def initial_ppm(position: Position, notional_atoms: int) -> int:
-    """MARGIN-04: im(n), the rate of the account or of the bracket, whichever is higher."""
-    return max(position.rate_ppm, position.symbol.bracket_of(notional_atoms).initial_ppm)
+    """MARGIN-04: im(n), the rate of the account or of the bracket, whichever is higher, as MARGIN-11 scales it."""
+    symbol = position.symbol
+    return scaled_ppm(symbol, max(position.rate_ppm, symbol.bracket_of(notional_atoms).initial_ppm))
+
+
+def scaled_ppm(symbol: Symbol, rate_ppm: int) -> int:
+    """MARGIN-11: a rate as open interest raises it, from its own value to 100 %, rounded up."""
+    lower, upper = symbol.limits.scaling_lower_atoms, symbol.limits.scaling_upper_atoms
+    if upper < 0:
+        return rate_ppm
+    interest = symbol.notional_atoms(symbol.open_interest_lots())
+    above = min(max(interest - lower, 0), upper - lower)
+    return rate_ppm + ceil_div((PPM - rate_ppm) * above, upper - lower)
 
 
 def initial_of_notional(position: Position, notional_atoms: int) -> int:
