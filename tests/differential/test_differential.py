@@ -20,10 +20,11 @@ WORLDS_PER_PART = 10
 
 #: A machine without memory is not a matter of commands.
 CANNOT_OCCUR = {RejectReason.OUT_OF_CAPACITY.name.lower()}
-#: Too rare for streams of this length: an auction at the cap has a story of its own, the other a test of pools' lives.
+#: Too rare for streams of this length: an auction at the cap has a story of its own, the others are of pools' lives.
 SELDOM = {
     "resting: order_cancelled(open_interest_limit) -> cancelled",
     "uncovered: deficit_uncovered(shortfall_atoms = 0) -> uncovered",
+    "uncovered: liquidation_shrunk -> uncovered",
 }
 
 
