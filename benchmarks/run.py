@@ -20,7 +20,7 @@ import measuring
 
 HERE = Path(__file__).parent
 BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices", "growth")
-#: Only when named by --only: they need valgrind, builds that `make wheel native` makes, peers, or gigabytes.
+#: Only when named by --only: they need valgrind, other builds or packages, or gigabytes.
 OTHERS = ("instructions", "builds", "peers", "mark_ticks")
 
 
