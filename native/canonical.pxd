@@ -2,6 +2,9 @@
 
 The digest is taken over it, snapshots store it, and `restore.pxd` builds an engine from it.  Its order is that of
 numbers, prices and queues; memory layout, slots and insertion order leave no trace.
+
+A writer may be told to write one account and some symbols only: what a pocket venue is made of (pocket.pxd).  So every
+part walks accounts from `first_account` to `last_account`, and passes over symbols that are not `writes_symbol`.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -93,6 +96,17 @@ cdef packed struct state_remembered:
 cdef struct Writer:
     char* to
     int64_t size
+    uint32_t account                   # the only one that is written; 0: all of them
+    const uint8_t* symbols             # by number: whether it is written; NULL: all of them
+
+cdef inline uint32_t first_account(Writer* writer) noexcept nogil:
+    return writer.account if writer.account else 1
+
+cdef inline uint32_t last_account(Core* core, Writer* writer) noexcept nogil:
+    return writer.account if writer.account else core.highest_account
+
+cdef inline bint writes_symbol(Writer* writer, uint32_t number) noexcept nogil:
+    return writer.symbols == NULL or writer.symbols[number] != 0
 
 cdef inline void put(Writer* writer, const void* item, int64_t size) noexcept nogil:
     if writer.to != NULL:
@@ -116,7 +130,7 @@ cdef inline void write_symbols(Core* core, Writer* writer) noexcept nogil:
     cdef Symbol* symbol
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
-        if symbol != NULL:
+        if symbol != NULL and writes_symbol(writer, number):
             put(writer, <char*>&symbol.listing + sizeof(wire_command_header),
                 sizeof(wire_list_symbol) - sizeof(wire_command_header))
             put(writer, &symbol.mark_ticks, 8)
@@ -145,13 +159,12 @@ cdef inline bint account_is_default(Core* core, uint32_t number) noexcept nogil:
         and not account.pool.liquidating and not account.pool.uncovered \
         and more.stp_group == 0 and more.countdown_ns == 0
 
-cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
-    cdef int64_t place = leave_count(writer)
+cdef inline uint32_t put_accounts(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t count = 0
     cdef uint32_t number
     cdef Account* account
     cdef state_account record
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         account = account_at(core, number)
         if not account_is_default(core, number):
             record.account = number
@@ -162,20 +175,23 @@ cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
             record.countdown_ns = account_more(core, number).countdown_ns
             put(writer, &record, sizeof(record))
             count += 1
-    put_count(writer, place, count)
+    return count
+
+cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    put_count(writer, place, put_accounts(core, writer))
 
 cdef inline bint position_is_default(Position* position) noexcept nogil:
     return position.position_lots == 0 and position.margin_atoms == 0 and position.pool.drawn_atoms == 0 \
         and position.own_rate_ppm == 0 and not position.isolated \
         and not position.pool.liquidating and not position.pool.uncovered
 
-cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
-    cdef int64_t place = leave_count(writer)
+cdef inline uint32_t put_positions(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t count = 0
     cdef uint32_t number, slot
     cdef Position* position
     cdef state_position record
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         slot = account_at(core, number).first_position
         while slot:
             position = position_at(core, slot)
@@ -193,7 +209,11 @@ cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
             record.flags = position.pool.liquidating + 2 * position.pool.uncovered
             put(writer, &record, sizeof(record))
             count += 1
-    put_count(writer, place, count)
+    return count
+
+cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    put_count(writer, place, put_positions(core, writer))
 
 cdef inline state_order order_record(Core* core, uint32_t slot) noexcept nogil:
     """All of an order; what does not concern it is 0."""
@@ -251,11 +271,11 @@ cdef inline uint32_t write_side(Core* core, Writer* writer, BookSide* side) noex
         price = book_next_price(side, price)
     return count
 
-cdef inline int64_t all_waiting(Core* core, uint64_t* ids) noexcept nogil:
+cdef inline int64_t all_waiting(Core* core, Writer* writer, uint64_t* ids) noexcept nogil:
     """Counts the orders that wait, and writes their ids where `ids` is not NULL."""
     cdef uint32_t account, entry, slot
     cdef int64_t count = 0
-    for account in range(1, core.highest_account + 1):
+    for account in range(first_account(writer), last_account(core, writer) + 1):
         entry = account_at(core, account).first_position
         while entry:
             slot = position_at(core, entry).waiting_head
@@ -270,13 +290,13 @@ cdef inline int64_t all_waiting(Core* core, uint64_t* ids) noexcept nogil:
 cdef inline void write_waiting(Core* core, Writer* writer) noexcept nogil:
     """Those that wait, by order id."""
     cdef int64_t i
-    cdef int64_t count = all_waiting(core, NULL)
+    cdef int64_t count = all_waiting(core, writer, NULL)
     cdef uint64_t* ids = <uint64_t*>malloc((count + 1) * sizeof(uint64_t))
     cdef state_order record
     if ids == NULL:
         ensure(core, False, FAULT_NO_MEMORY)
         return
-    all_waiting(core, ids)
+    all_waiting(core, writer, ids)
     qsort(ids, count, sizeof(uint64_t), &by_id)
     for i in range(count):
         record = order_record(core, order_index_find(core, ids[i]))
@@ -287,7 +307,7 @@ cdef inline void write_orders(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
     cdef uint32_t number
-    cdef uint32_t waiting = <uint32_t>all_waiting(core, NULL)
+    cdef uint32_t waiting = <uint32_t>all_waiting(core, writer, NULL)
     cdef Symbol* symbol
     put(writer, &waiting, 4)
     for number in range(1, core.highest_symbol + 1):
@@ -304,7 +324,7 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t number, slot
     cdef Remembered* entry
     cdef state_remembered record
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         slot = account_more(core, number).oldest if account_more(core, number).remembered else 0
         while slot:
             entry = remembered_at(core, slot)
@@ -322,7 +342,7 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
             slot = entry.newer
     put_count(writer, place, count)
 
-cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
+cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS2", 4)
     head.next_order_id = core.next_order_id
@@ -330,9 +350,16 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     head.fee_atoms = core.fee_atoms
     head.net_deposits_atoms = core.net_deposits_atoms
     put(writer, &head, sizeof(head))
+
+cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
+    """Part 7 and those that follow: in all of them a writer of one account writes no other."""
+    write_remembered(core, writer)
+
+cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
+    write_head(core, writer)
     write_symbols(core, writer)
     write_funds(core, writer)
     write_accounts(core, writer)
     write_positions(core, writer)
     write_orders(core, writer)
-    write_remembered(core, writer)
+    write_after_orders(core, writer)

@@ -114,7 +114,9 @@ class Door(msgspec.Struct, frozen=True):
 PUBLIC_QUERIES = frozenset(
     {"ping", "get_symbols", "get_book", "get_book_orders", "get_statistics", "get_funds"}
 )
-ACCOUNT_QUERIES = frozenset({"get_account", "get_positions", "get_open_orders", "get_fills"})
+ACCOUNT_QUERIES = frozenset(
+    {"get_account", "get_positions", "get_open_orders", "get_fills", "preview"}
+)
 TRADERS_DOOR = Door("orders", "trader", True, PUBLIC_QUERIES, ACCOUNT_QUERIES)
 
 
