@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         AuctionIndicated,
         AuctionUncrossed,
         BalanceChanged,
+        BracketsChanged,
         CancelReason,
         CountdownSet,
         DeficitUncovered,
@@ -138,13 +139,13 @@ _NAMES: dict[str, str] = {
     " TriggerAlreadyTrue UnitsError UnknownOrder UnknownSymbol WithdrawalsStopped",
     "exchange.segments": "JournalError",
     "exchange.node": "Node",
-    "exchange.protocol.messages": "Accepted AuctionIndicated AuctionUncrossed BalanceChanged CancelReason CountdownSet"
-    " DeficitUncovered EntryAccepted EntryRejected Fill FillRole FundChanged FundingSettled"
-    " LiquidationEnded LiquidationOrder LiquidationSettled LiquidationStarted ListMode ListSymbol"
-    " MarginMode MarginModeChanged MarkChanged OrderAmended OrderCancelled OrderEntry OrderFlag"
-    " OrderPlace OrderReduced OrderRested OrderShown OrderTriggered OrderType OrderWaiting"
-    " PlaceOrder PlaceOrders RejectReason SelfTradePrevention Side StpGroupSet SymbolState"
-    " SymbolStateChanged TimeInForce TriggerBy",
+    "exchange.protocol.messages": "Accepted AuctionIndicated AuctionUncrossed BalanceChanged BracketsChanged"
+    " CancelReason CountdownSet DeficitUncovered EntryAccepted EntryRejected Fill FillRole FundChanged"
+    " FundingSettled LiquidationEnded LiquidationOrder LiquidationSettled LiquidationStarted"
+    " ListMode ListSymbol MarginMode MarginModeChanged MarkChanged OrderAmended OrderCancelled"
+    " OrderEntry OrderFlag OrderPlace OrderReduced OrderRested OrderShown OrderTriggered"
+    " OrderType OrderWaiting PlaceOrder PlaceOrders RejectReason SelfTradePrevention Side"
+    " StpGroupSet SymbolState SymbolStateChanged TimeInForce TriggerBy",
     "exchange.risk": "SymbolPolicy load_policy",
     "exchange.units": "SymbolUnits from_atoms from_ppm to_atoms to_ppm",
 }
@@ -162,6 +163,7 @@ __all__ = [
     "BookDelta",
     "BookMirror",
     "BookSnapshot",
+    "BracketsChanged",
     "CancelReason",
     "Client",
     "ClientTimeout",

@@ -13,7 +13,15 @@ from typing import Protocol, Self
 from exchange.errors import BuildError, SequenceError
 from exchange.protocol.messages import Command
 from exchange.protocol.preview import PreviewView
-from exchange.protocol.views import AccountView, BookView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    BookView,
+    CollateralView,
+    OrderView,
+    PositionView,
+    SymbolView,
+)
 
 __all__ = ["ENGINE_KINDS", "Engine", "SequenceError", "create_engine"]
 
@@ -72,6 +80,12 @@ class Engine(Protocol):
 
     def book(self, symbol: int, depth: int = 0) -> BookView:
         """The symbol's levels, best first; depth 0: all.  Raises KeyError for a symbol that is not listed."""
+
+    def collateral(self, account: int) -> list[CollateralView]:
+        """What the account holds of collateral assets, by asset."""
+
+    def assets(self) -> list[AssetView]:
+        """The listed collateral assets, by number."""
 
     def symbols(self) -> list[SymbolView]:
         """The listed symbols by number."""

@@ -1,6 +1,6 @@
 """What a liquidated position is worth at bankruptcy, and what its closing costs or brings (LIQ-04..08)."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from native.core cimport Core, Position, Symbol, account_at, pool_of, symbol_of
 from native.events cimport event_new
 from native.ledger cimport fund_balance, fund_move, move_to_pool, release_isolated
@@ -9,6 +9,23 @@ from native.units cimport (
     clamp64, div_ceil, div_floor, i128, iabs, imax, imin, ppm_ceil, share_ceil, share_floor, wide,
 )
 from native.wire cimport *
+
+# A closing order as it is decided: its lots, its limit, and how both came about (LIQ-04, LIQ-06, LIQ-10).
+cdef struct ClosingOrder:
+    int64_t missing_atoms
+    int64_t gain_atoms_per_lot
+    int64_t asked_lots                 # what the mode alone asks for, at most the position
+    int64_t least_lots
+    int64_t most_lots                  # 0: no bound
+    int64_t lots
+    int64_t lot_value_atoms
+    int64_t budget_atoms
+    int64_t bankruptcy_ticks
+    int64_t fund_ticks
+    int64_t cap_ticks                  # 0: no cap
+    int64_t limit_ticks                # 0: there is none
+    uint8_t sized_by
+    uint8_t limited_by
 
 cdef inline PoolValue value_of(Core* core, Position* position) noexcept nogil:
     """Equity and maintenance of the pool that the position belongs to."""
@@ -62,73 +79,116 @@ cdef inline void fund_pays(
 
 # --------------------------------------------------------------------------------------- size and limit
 
-cdef inline int64_t target_lots(Symbol* symbol, PoolValue* value, int64_t size) noexcept nogil:
+cdef inline void ask_target(Symbol* symbol, PoolValue* value, int64_t size, ClosingOrder* order) noexcept nogil:
     """The lots whose closing at mark brings the pool to its buffer above maintenance (LIQ-04, target)."""
     cdef int64_t unit = symbol.mark_ticks * symbol.m
     cdef int64_t b = PPM + symbol.liquidation_buffer_ppm
     cdef int64_t rate = symbol.brackets[bracket_of(symbol, notional(symbol, size))].maintenance_ppm
-    cdef i128 denominator = wide(unit, b * rate - symbol.liquidation_fee_ppm * PPM)
-    if denominator <= 0:
-        return size
-    return imax(1, clamp64(div_ceil(
-        (wide(b, value.maintenance_atoms) - wide(value.equity_atoms, PPM)) * PPM, denominator)))
+    cdef i128 gain = wide(unit, b * rate - symbol.liquidation_fee_ppm * PPM)
+    cdef i128 missing = wide(b, value.maintenance_atoms) - wide(value.equity_atoms, PPM)
+    order.missing_atoms = clamp64(div_ceil(missing, PPM))
+    order.gain_atoms_per_lot = <int64_t>div_floor(gain, PPM * PPM)
+    if gain <= 0:
+        order.lots, order.sized_by = size, CLOSING_SIZE_NO_GAIN
+        return
+    order.lots, order.sized_by = imax(1, clamp64(div_ceil(missing * PPM, gain))), CLOSING_SIZE_TARGET
 
-cdef inline int64_t liquidation_lots(
-    Symbol* symbol, Position* position, PoolValue* value, bint* cut
+cdef inline void ask(Symbol* symbol, PoolValue* value, int64_t size, ClosingOrder* order) noexcept nogil:
+    """LIQ-04: what the mode alone asks for."""
+    order.missing_atoms = order.gain_atoms_per_lot = 0
+    order.lots, order.sized_by = size, CLOSING_SIZE_FULL
+    if value.equity_atoms <= 0:
+        order.sized_by = CLOSING_SIZE_EQUITY_GONE
+    elif symbol.liquidation_mode == LIQUIDATION_MODE_FRACTION:
+        order.lots = <int64_t>div_ceil(wide(size, symbol.liquidation_fraction_ppm), PPM)
+        order.sized_by = CLOSING_SIZE_FRACTION
+    elif symbol.liquidation_mode == LIQUIDATION_MODE_TARGET:
+        ask_target(symbol, value, size, order)
+
+cdef inline void size_closing(
+    Symbol* symbol, Position* position, PoolValue* value, ClosingOrder* order
 ) noexcept nogil:
-    """LIQ-04: how many lots the next closing order has; `cut` tells whether the notional bound lowered it."""
+    """LIQ-04: how many lots the next closing order has, and what decided it."""
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t unit = symbol.mark_ticks * symbol.m
-    cdef int64_t lots = size
-    cdef int64_t bound
-    cut[0] = False
+    cdef int64_t most = symbol.liquidation_max_notional_atoms
+    order.least_lots = <int64_t>div_ceil(symbol.liquidation_min_notional_atoms, unit)
+    order.most_lots = imax(1, most // unit) if most >= 0 else 0
+    ask(symbol, value, size, order)
+    order.asked_lots = imin(order.lots, size)
     if value.equity_atoms <= 0:
-        return size
-    if symbol.liquidation_mode == LIQUIDATION_MODE_FRACTION:
-        lots = <int64_t>div_ceil(wide(size, symbol.liquidation_fraction_ppm), PPM)
-    elif symbol.liquidation_mode == LIQUIDATION_MODE_TARGET:
-        lots = target_lots(symbol, value, size)
-    lots = imax(lots, <int64_t>div_ceil(symbol.liquidation_min_notional_atoms, unit))
-    lots = imin(lots, size)
-    if lots < size and (size - lots) * unit < symbol.liquidation_min_notional_atoms:
-        lots = size
-    if symbol.liquidation_max_notional_atoms >= 0:
-        bound = imax(1, symbol.liquidation_max_notional_atoms // unit)
-        cut[0] = bound < lots
-        lots = imin(lots, bound)
-    return lots
+        return
+    if order.lots < order.least_lots:
+        order.lots, order.sized_by = order.least_lots, CLOSING_SIZE_LEAST
+    if order.lots > size:
+        order.lots, order.sized_by = size, CLOSING_SIZE_WHOLE
+    if order.lots < size and (size - order.lots) * unit < symbol.liquidation_min_notional_atoms:
+        order.lots, order.sized_by = size, CLOSING_SIZE_REST
+    if order.most_lots and order.most_lots < order.lots:
+        order.lots, order.sized_by = order.most_lots, CLOSING_SIZE_MOST
 
-cdef inline int64_t liquidation_limit(
-    Core* core, Symbol* symbol, Position* position, int64_t value
+cdef inline void limit_closing(
+    Core* core, Symbol* symbol, Position* position, int64_t value, ClosingOrder* order
 ) noexcept nogil:
-    """LIQ-06: the worst price the closing order may trade at; 0: it may not trade at all."""
+    """LIQ-06: the worst price the closing order may trade at (0: it may not trade at all), and what decided it."""
+    cdef bint is_long = position.position_lots > 0
     cdef i128 one = bankruptcy_part(position, value, 1)
-    cdef i128 budget = fund_budget(core, symbol, position)
-    cdef int64_t limit
-    if position.position_lots > 0:
-        limit = imax(1, clamp64(div_ceil(one - budget, symbol.m)))
-        if symbol.slippage_cap_ppm >= 0:
-            limit = imax(limit, ppm_ceil(symbol.mark_ticks, PPM - symbol.slippage_cap_ppm))
-        return limit
-    limit = imin(MAX_PRICE_TICKS, clamp64(div_floor(one + budget, symbol.m)))
-    if symbol.slippage_cap_ppm >= 0:
-        limit = imin(limit, <int64_t>div_floor(wide(symbol.mark_ticks, PPM + symbol.slippage_cap_ppm), PPM))
-    return imax(0, limit)
+    cdef int64_t cap = symbol.slippage_cap_ppm
+    cdef bint capped = False
+    order.lot_value_atoms = <int64_t>one
+    order.budget_atoms = fund_budget(core, symbol, position)
+    order.cap_ticks = 0
+    order.limited_by = CLOSING_LIMIT_FUND if order.budget_atoms else CLOSING_LIMIT_BANKRUPTCY
+    if is_long:
+        order.bankruptcy_ticks = clamp64(div_ceil(one, symbol.m))
+        order.fund_ticks = clamp64(div_ceil(one - order.budget_atoms, symbol.m))
+        order.limit_ticks = imax(1, order.fund_ticks)
+    else:
+        order.bankruptcy_ticks = clamp64(div_floor(one, symbol.m))
+        order.fund_ticks = clamp64(div_floor(one + order.budget_atoms, symbol.m))
+        order.limit_ticks = imin(MAX_PRICE_TICKS, order.fund_ticks)
+    if order.limit_ticks != order.fund_ticks:
+        order.limited_by = CLOSING_LIMIT_PRICE_RANGE
+    if cap >= 0:
+        if is_long:
+            order.cap_ticks = ppm_ceil(symbol.mark_ticks, PPM - cap)
+            capped = order.cap_ticks > order.limit_ticks
+        else:
+            order.cap_ticks = <int64_t>div_floor(wide(symbol.mark_ticks, PPM + cap), PPM)
+            capped = order.cap_ticks < order.limit_ticks
+    if capped:
+        order.limit_ticks, order.limited_by = order.cap_ticks, CLOSING_LIMIT_SLIPPAGE_CAP
+    order.limit_ticks = imax(0, order.limit_ticks)
 
 # ----------------------------------------------------------------------------------------------- a fill
 
 cdef inline int64_t affordable_lots(
-    Core* core, Symbol* symbol, Position* position, int64_t lots, int64_t price_ticks
+    Core* core, Symbol* symbol, Position* position, uint64_t order_id, int64_t lots, int64_t price_ticks
 ) noexcept nogil:
-    """LIQ-07: the most lots whose shortfall against bankruptcy the fund can pay."""
+    """LIQ-07: the most lots whose shortfall against bankruptcy the fund can pay; told where they are fewer."""
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t value = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
+    cdef int64_t budget, affordable
     cdef i128 gap = value - wide(size, price_ticks) * symbol.m    # the whole position at a price meant for a part of it
+    cdef wire_liquidation_shrunk* e
     if position.position_lots < 0:
         gap = -gap
     if gap <= 0:
         return lots
-    return imin(lots, clamp64(div_floor(wide(fund_budget(core, symbol, position), size), gap)))
+    budget = fund_budget(core, symbol, position)
+    affordable = clamp64(div_floor(wide(budget, size), gap))
+    if affordable >= lots:
+        return lots
+    e = <wire_liquidation_shrunk*>event_new(
+        core, EVENT_LIQUIDATION_SHRUNK, sizeof(wire_liquidation_shrunk), position.account)
+    e.symbol = position.symbol
+    e.order_id = order_id
+    e.price_ticks = price_ticks
+    e.offered_lots = lots
+    e.qty_lots = affordable
+    e.budget_atoms = budget
+    e.shortfall_atoms = clamp64(gap)
+    return affordable
 
 cdef inline void settle_liquidation(
     Core* core, Symbol* symbol, Position* position, uint64_t trade_id, int64_t gained_atoms,

@@ -11,12 +11,14 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy, memset
 from native.book cimport book_level, book_next_price
+from native.collateral cimport asset_at, holdings_of
 from native.core cimport (
-    ARMED, Account, AccountMore, BookSide, Core, ORDER_FLAGS, Order, OrderMore, Position, Remembered, Symbol, TIMED,
+    ARMED, Account, AccountMore, BookSide, Core, Holdings, ORDER_FLAGS, Order, OrderMore, Position, Remembered, Symbol, TIMED,
     TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure, more_at, order_at, position_at, symbol_at,
     symbol_of,
 )
 from native.ledger cimport FAULT_NO_MEMORY
+from native.listing cimport brackets_in_force, read_brackets
 from native.order_index cimport order_index_find
 from native.remembered cimport remembered_at
 from native.trailing cimport trail_best, trail_number
@@ -89,6 +91,24 @@ cdef packed struct state_remembered:
     int64_t price_ticks
     int64_t qty_lots
     int64_t trigger_ticks
+
+cdef packed struct state_brackets:
+    uint32_t symbol
+    uint32_t initial_margin_ppm
+    uint8_t bracket_count
+    wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct state_asset:
+    uint32_t asset
+    char name[16]
+    int64_t unit_parts
+    uint32_t haircut_ppm
+    int64_t price_atoms
+
+cdef packed struct state_collateral:
+    uint32_t account
+    uint32_t asset
+    int64_t parts
 
 # ------------------------------------------------------------------------------------------- writing
 
@@ -342,9 +362,87 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
             slot = entry.newer
     put_count(writer, place, count)
 
+cdef inline bint has_listed_brackets(Symbol* symbol) noexcept nogil:
+    """Whether the brackets and the rate in force are those of the listing."""
+    cdef Symbol listed
+    cdef int k
+    read_brackets(symbol.listing.brackets, symbol.listing.bracket_count, &listed)
+    if symbol.initial_margin_ppm != symbol.listing.initial_margin_ppm or symbol.bracket_count != listed.bracket_count:
+        return False
+    for k in range(listed.bracket_count):
+        if symbol.brackets[k].floor_atoms != listed.brackets[k].floor_atoms \
+                or symbol.brackets[k].maintenance_ppm != listed.brackets[k].maintenance_ppm \
+                or symbol.brackets[k].initial_ppm != listed.brackets[k].initial_ppm:
+            return False
+    return True
+
+cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nogil:
+    """Tables in force that are not those of the listing."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_brackets record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or not writes_symbol(writer, number) or has_listed_brackets(symbol):
+            continue
+        record.symbol = number
+        record.initial_margin_ppm = <uint32_t>symbol.initial_margin_ppm
+        record.bracket_count = <uint8_t>symbol.bracket_count
+        brackets_in_force(symbol, record.brackets)
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
+cdef inline void write_assets(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef state_asset record
+    for number in range(1, MAX_ASSETS + 1):
+        if asset_at(core, number) != NULL:
+            record.asset = number
+            memcpy(record.name, core.assets[number].name, MAX_NAME_BYTES)
+            record.unit_parts = core.assets[number].unit_parts
+            record.haircut_ppm = core.assets[number].haircut_ppm
+            record.price_atoms = core.assets[number].price_atoms
+            put(writer, &record, sizeof(record))
+            count += 1
+    put_count(writer, place, count)
+
+cdef inline void write_counting(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    for number in range(first_account(writer), last_account(core, writer) + 1):
+        if account_at(core, number).multi_asset:
+            put(writer, &number, 4)
+            count += 1
+    put_count(writer, place, count)
+
+cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number, asset
+    cdef Holdings* held
+    cdef state_collateral record
+    for number in range(first_account(writer), last_account(core, writer) + 1):
+        held = holdings_of(core, number)
+        if held == NULL:
+            continue
+        for asset in range(1, MAX_ASSETS + 1):
+            if held.parts[asset]:
+                record.account = number
+                record.asset = asset
+                record.parts = held.parts[asset]
+                put(writer, &record, sizeof(record))
+                count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
-    memcpy(head.magic, b"PXS2", 4)
+    memcpy(head.magic, b"PXS3", 4)
     head.next_order_id = core.next_order_id
     head.next_trade_id = core.next_trade_id
     head.fee_atoms = core.fee_atoms
@@ -354,6 +452,10 @@ cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
 cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     """Part 7 and those that follow: in all of them a writer of one account writes no other."""
     write_remembered(core, writer)
+    write_changed_brackets(core, writer)
+    write_assets(core, writer)
+    write_counting(core, writer)
+    write_holdings(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_head(core, writer)

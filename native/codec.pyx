@@ -35,7 +35,8 @@ cdef enum:
     # A name of broken bytes is sent with a three-byte replacement character for each.
     MAX_NAME_WIRE_BYTES = 2 + 3 * MAX_NAME_BYTES
     MAX_INTEGER_WIRE_BYTES = 9
-    MAX_EVENT_WIRE_BYTES = 3 + MAX_SLOTS * MAX_INTEGER_WIRE_BYTES + MAX_NAME_WIRE_BYTES
+    MAX_BRACKETS_WIRE_BYTES = 3 + MAX_BRACKETS * (1 + 3 * MAX_INTEGER_WIRE_BYTES)
+    MAX_EVENT_WIRE_BYTES = 3 + MAX_SLOTS * MAX_INTEGER_WIRE_BYTES + MAX_NAME_WIRE_BYTES + MAX_BRACKETS_WIRE_BYTES
     # Below this the work is shorter than getting the GIL back from a busy thread (up to 5 ms) may take.
     NOGIL_BYTES = 16384
 
@@ -550,6 +551,21 @@ cdef uint8_t* write_name(uint8_t* to, const uint8_t* raw) noexcept with gil:
     return to + size
 
 
+cdef uint8_t* write_brackets(uint8_t* to, const wire_bracket* brackets, int count) noexcept nogil:
+    cdef int i
+    if count <= 0x0F:
+        to[0] = <uint8_t>(0x90 | count)
+        to += 1
+    else:
+        to = write_big_endian(to, 0xDC, count, 2)
+    for i in range(count):
+        to[0] = 0x93
+        to = write_signed(to + 1, brackets[i].floor_atoms)
+        to = write_unsigned(to, brackets[i].maintenance_ppm)
+        to = write_unsigned(to, brackets[i].initial_ppm)
+    return to
+
+
 cdef inline uint8_t* write_slot(uint8_t* to, const slot_t* slot, const uint8_t* record) noexcept nogil:
     cdef const uint8_t* at = record + slot.offset
     cdef uint16_t u16
@@ -566,6 +582,8 @@ cdef inline uint8_t* write_slot(uint8_t* to, const slot_t* slot, const uint8_t* 
     if slot.kind == SLOT_U16:
         memcpy(&u16, at, 2)
         return write_unsigned(to, u16)
+    if slot.kind == SLOT_BRACKETS:
+        return write_brackets(to, <const wire_bracket*>at, min(record[slot.count_offset], MAX_BRACKETS))
     return write_name(to, at)
 
 

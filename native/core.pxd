@@ -196,7 +196,10 @@ cdef struct Account:                   # 64 bytes: one cache line
     uint32_t cross_positions           # how many cross positions are open
     int64_t credit_atoms               # surely available (credit.pxd)
     uint64_t credit_epoch              # known if this is the core's; 0: unknown
-    uint32_t unused[4]
+    int64_t collateral_atoms           # what its assets count; 0 while they do not (collateral.pxd)
+    uint8_t multi_asset                # they count
+    uint8_t may_owe                    # its wallet is looked at when the command ends
+    uint8_t unused[6]
     PoolState pool                     # the cross pool
 
 cdef struct AccountMore:               # the cold record of an account
@@ -205,6 +208,17 @@ cdef struct AccountMore:               # the cold record of an account
     uint32_t oldest                    # its remembered client order ids
     uint32_t newest
     uint32_t remembered
+    uint32_t holdings                  # slot of what it holds of collateral assets; 0: none
+
+cdef struct Asset:                     # a collateral asset (COLL-01)
+    char name[16]
+    int64_t unit_parts                 # 0: not listed
+    int64_t price_atoms                # of one unit; 0: none yet
+    int64_t held_parts                 # by all accounts
+    uint32_t haircut_ppm
+
+cdef struct Holdings:                  # parts of each asset, by number
+    int64_t parts[17]
 
 cdef struct Remembered:                # an accepted client order id and what it was for (MATCH-08)
     uint32_t newer                     # of the account; also the slab's free list
@@ -317,6 +331,11 @@ cdef struct Core:
     uint64_t timers_bytes
     int64_t timer_count
     int64_t timer_live                 # those that still mean something
+    Asset assets[17]                   # by number
+    Slab holdings
+    uint64_t* holders                  # a bit for each account that ever held an asset
+    uint64_t holders_bytes
+    IdQueue debtors                    # accounts whose wallet is looked at when the command ends
     FundState* funds
     int64_t fund_count
     int64_t fund_capacity

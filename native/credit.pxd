@@ -111,7 +111,7 @@ cdef inline apart_int credit_measure(
     `changed` need not be among the account's entries yet.
     """
     cdef Account* owner = account_at(core, account)
-    cdef int64_t spare = owner.wallet_atoms - loss_atoms
+    cdef int64_t spare = owner.wallet_atoms + owner.collateral_atoms - loss_atoms
     cdef uint32_t slot = owner.first_position
     cdef Position* position
     cdef Symbol* symbol

@@ -4,7 +4,8 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> states, lists, pocket -> canonical -> triggers -> liquidation, amend, operations, listing -> orders, auction -> checks
+    engine -> pocket, states, lists -> canonical, policies -> triggers -> liquidation, amend, operations, listing -> orders, auction
+           -> checks
            -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
            -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
@@ -21,9 +22,12 @@ from native.book cimport book_level, book_next_price
 from native.canonical cimport (
     Writer, account_is_default, order_record, position_is_default, state_order, write_state,
 )
+from native.collateral cimport (
+    asset_at, change_collateral, counted_parts, holdings_of, list_asset, set_asset_price, set_multi_asset, settle_debts,
+)
 from native.core cimport (
-    WAITING, Account, BookSide, Core, Position, Symbol, account_at, account_more, is_large, order_at, pool_of, position_at,
-    symbol_at,
+    WAITING, Account, BookSide, Core, Holdings, Position, Symbol, account_at, account_more, is_large, order_at, pool_of,
+    position_at, symbol_at,
 )
 from native.events cimport event_rejected
 from native.ledger cimport fund_balance
@@ -43,7 +47,8 @@ from native.operations cimport (
 )
 from native.orders cimport cancel_all, cancel_order, place_order, set_countdown, set_stp_group
 from native.own_orders cimport own_sort
-from native.pocket cimport Pocket, carry_exposure, gather_orders, gather_symbols, pocket_close, write_pocket
+from native.pocket cimport Pocket, carry_totals, gather_orders, gather_symbols, pocket_close, write_pocket
+from native.policies cimport set_brackets
 from native.restore cimport Reader, read_state
 from native.states cimport advance_time, set_symbol_state
 from native.timers cimport timer_due
@@ -52,7 +57,9 @@ from native.units cimport apart, apart_int, rarely, usually
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
-from exchange.protocol.views import AccountView, BookView, LevelView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import (
+    AccountView, AssetView, BookView, CollateralView, LevelView, OrderView, PositionView, SymbolView,
+)
 
 cdef enum:
     EVENTS_KEPT = 1 << 24              # bytes of the event buffer that stay in memory between batches
@@ -70,7 +77,8 @@ FAULTS = {
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
-            or kind == COMMAND_SET_STP_GROUP)
+            or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS
+            or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
 cdef inline uint32_t head_of(uint32_t kind, uint32_t size) noexcept nogil:
     """The first four bytes of a command's record: its type and its size."""
@@ -101,8 +109,18 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_symbol_state(core, <wire_set_symbol_state*>record)
     if head == head_of(COMMAND_SET_STP_GROUP, sizeof(wire_set_stp_group)):
         return set_stp_group(core, <wire_set_stp_group*>record)
+    if head == head_of(COMMAND_SET_BRACKETS, sizeof(wire_set_brackets)):
+        return set_brackets(core, <wire_set_brackets*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
         return advance_time(core)
+    if head == head_of(COMMAND_LIST_ASSET, sizeof(wire_list_asset)):
+        return list_asset(core, <wire_list_asset*>record)
+    if head == head_of(COMMAND_SET_ASSET_PRICE, sizeof(wire_set_asset_price)):
+        return set_asset_price(core, <wire_set_asset_price*>record)
+    if head == head_of(COMMAND_CHANGE_COLLATERAL, sizeof(wire_change_collateral)):
+        return change_collateral(core, <wire_change_collateral*>record)
+    if head == head_of(COMMAND_SET_MULTI_ASSET, sizeof(wire_set_multi_asset)):
+        return set_multi_asset(core, <wire_set_multi_asset*>record)
     if head & 0xffff == COMMAND_PLACE_ORDERS and head >> 16 >= sizeof(wire_place_orders_head) and head >> 16 \
             == sizeof(wire_place_orders_head) + (<wire_place_orders_head*>record).order_count * sizeof(wire_order):
         return place_orders(core, <wire_place_orders*>record, refused)
@@ -165,6 +183,8 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
         result_first(expired, result)
     if rarely(core.touched != NULL):
         triggers_drain(core)
+    if rarely(core.debtors.first != core.debtors.end):
+        settle_debts(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
     """Where a batch stops being whole records with consecutive sequence numbers; -1: nowhere."""
@@ -318,7 +338,7 @@ cdef class Engine:
             reader.at = writer.to
             reader.left = writer.size
             read_state(&copy.core, &reader)
-            carry_exposure(&self.core, &copy.core, &pocket)
+            carry_totals(&self.core, &copy.core, &pocket)
             cut = [(pocket.symbols[i].symbol, side)
                    for i in range(pocket.symbol_count) for side in range(2) if pocket.symbols[i].cut[side]]
         finally:
@@ -379,7 +399,40 @@ cdef class Engine:
             open_orders=open_orders,
             stp_group=account_more(core, account).stp_group,
             countdown_ns=account_more(core, account).countdown_ns,
+            multi_asset=bool(owner.multi_asset),
+            collateral_atoms=owner.collateral_atoms,
         )
+
+    def collateral(self, uint32_t account):
+        """What the account holds of collateral assets, by asset."""
+        cdef Holdings* held
+        cdef uint32_t number
+        found = []
+        self.owner(account)
+        held = holdings_of(&self.core, account)
+        if held == NULL:
+            return found
+        for number in range(1, MAX_ASSETS + 1):
+            if held.parts[number]:
+                found.append(CollateralView(
+                    account=account, asset=number, parts=held.parts[number],
+                    counted_atoms=counted_parts(&self.core.assets[number], held.parts[number])))
+        return found
+
+    def assets(self):
+        """The listed collateral assets, by number."""
+        cdef uint32_t number
+        return [
+            AssetView(
+                asset=number,
+                name=(<bytes>self.core.assets[number].name[:MAX_NAME_BYTES]).rstrip(b"\0").decode("utf-8", "replace"),
+                unit_parts=self.core.assets[number].unit_parts,
+                haircut_ppm=self.core.assets[number].haircut_ppm,
+                price_atoms=self.core.assets[number].price_atoms,
+                held_parts=self.core.assets[number].held_parts,
+            )
+            for number in range(1, MAX_ASSETS + 1) if asset_at(&self.core, number) != NULL
+        ]
 
     def accounts(self):
         """Numbers of the accounts that have something, ascending."""
@@ -387,7 +440,7 @@ cdef class Engine:
         cdef uint32_t number, slot
         found = []
         for number in range(1, core.highest_account + 1):
-            if not account_is_default(core, number):
+            if not account_is_default(core, number) or account_at(core, number).multi_asset or self.collateral(number):
                 found.append(number)
                 continue
             slot = account_at(core, number).first_position

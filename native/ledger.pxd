@@ -13,6 +13,7 @@ from native.core cimport (
 from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
+from native.memory cimport ids_add
 from native.units cimport apart_int64, iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
 from native.wire cimport *
 
@@ -101,6 +102,11 @@ cdef inline bint open_chunk_new(Symbol* symbol) noexcept nogil:
     symbol.open_chunk_count += 1
     return True
 
+cdef inline void note_debt(Core* core, Account* owner, uint32_t account) noexcept nogil:
+    """The wallet may be below zero with no cross position left: assets that count fill it when the command ends (COLL-04)."""
+    if rarely(owner.collateral_atoms != 0) and not owner.may_owe:
+        owner.may_owe = ids_add(&core.debtors, account)
+
 cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
     if symbol.open_count == symbol.open_chunk_count * OPEN_CHUNK and not open_chunk_new(symbol):
         ensure(core, False, FAULT_NO_MEMORY)
@@ -120,6 +126,7 @@ cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noe
     position.open_place = 0
     if not position.isolated:
         account_at(core, position.account).cross_positions -= 1
+        note_debt(core, account_at(core, position.account), position.account)
 
 # ----------------------------------------------------------------------------------------- open orders
 
@@ -157,10 +164,12 @@ cdef inline int64_t reduce_position(
     elif liquidated:
         position.margin_atoms += realised
     elif lots == size:
+        note_debt(core, owner, position.account)       # the fee is still to come
         owner.wallet_atoms += position.margin_atoms + realised
         ensure(core, position.margin_atoms + realised >= 0, FAULT_NEGATIVE_MARGIN)
         position.margin_atoms = 0
     else:
+        note_debt(core, owner, position.account)
         share = share_floor(position.margin_atoms, lots, size)
         net = share + realised
         if net >= 0:
@@ -189,6 +198,7 @@ cdef inline void open_position(
         moved = wallet_pays(core, position.account, want, 0)
         owner.wallet_atoms -= moved
         position.margin_atoms += moved
+        note_debt(core, owner, position.account)
 
 cdef inline int64_t payable_fee(
     Core* core, Symbol* symbol, Position* position, int side, int64_t fee_atoms, int64_t kept_atoms

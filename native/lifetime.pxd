@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from native.book cimport side_close
 from native.core cimport (
-    Account, AccountMore, Block, Core, Order, OrderMore, Position, QueuedPool, Remembered, Symbol, Timer,
+    Account, AccountMore, Block, Core, Holdings, Order, OrderMore, Position, QueuedPool, Remembered, Symbol, Timer,
 )
 from native.events cimport EVENTS_MARGIN
 from native.memory cimport ids_close, ids_open, memory_release, memory_reserve, slab_close, slab_open
@@ -22,12 +22,14 @@ cdef inline void release_growing(Core* core) noexcept nogil:
     slab_close(&core.orders_more)
     slab_close(&core.positions)
     slab_close(&core.remembered)
+    slab_close(&core.holdings)
     buckets_close(&core.order_index)
     buckets_close(&core.client_index)
     buckets_close(&core.position_index)
     buckets_close(&core.remembered_index)
     ids_close(&core.triggered)
     ids_close(&core.beginning)
+    ids_close(&core.debtors)
     memory_release(core.timers, core.timers_bytes)
     memory_release(core.queue, core.queue_bytes)
     memory_release(core.events, core.events_bytes)
@@ -52,11 +54,13 @@ cdef inline bint reserve_growing(Core* core) noexcept nogil:
                 and slab_open(&core.orders_more, sizeof(OrderMore), orders) \
                 and slab_open(&core.positions, sizeof(Position), positions) \
                 and slab_open(&core.remembered, sizeof(Remembered), orders) \
+                and slab_open(&core.holdings, sizeof(Holdings), (MAX_ACCOUNT + 1) >> halvings) \
                 and buckets_open(&core.order_index, FIRST_BUCKETS, 2 * orders) \
                 and buckets_open(&core.client_index, FIRST_BUCKETS, orders) \
                 and buckets_open(&core.position_index, FIRST_BUCKETS, positions) \
                 and buckets_open(&core.remembered_index, FIRST_BUCKETS, orders) \
                 and ids_open(&core.triggered, orders) and ids_open(&core.beginning, orders) \
+                and ids_open(&core.debtors, MAX_ACCOUNT + 1) \
                 and core.events != NULL and core.queue != NULL and core.timers != NULL:
             core.events_full = core.events + core.events_bytes - EVENTS_MARGIN
             return True
@@ -73,8 +77,11 @@ cdef inline bint core_open(Core* core) noexcept nogil:
     core.accounts = <char*>memory_reserve(core.accounts_bytes)
     core.accounts_more_bytes = (<uint64_t>MAX_ACCOUNT + 1) * sizeof(AccountMore)
     core.accounts_more = <char*>memory_reserve(core.accounts_more_bytes)
+    core.holders_bytes = (MAX_ACCOUNT + 1) // 8
+    core.holders = <uint64_t*>memory_reserve(core.holders_bytes)
     core.symbols = <Symbol**>calloc(MAX_SYMBOL + 1, sizeof(Symbol*))
-    return core.accounts != NULL and core.accounts_more != NULL and core.symbols != NULL and reserve_growing(core)
+    return core.accounts != NULL and core.accounts_more != NULL and core.holders != NULL and core.symbols != NULL \
+        and reserve_growing(core)
 
 cdef inline void close_symbol(Symbol* symbol) noexcept nogil:
     cdef int64_t i
@@ -102,3 +109,4 @@ cdef inline void core_close(Core* core) noexcept nogil:
     release_growing(core)
     memory_release(core.accounts, core.accounts_bytes)
     memory_release(core.accounts_more, core.accounts_more_bytes)
+    memory_release(core.holders, core.holders_bytes)

@@ -8,7 +8,7 @@ pays what it may and the rest of each position is handed to the counterparties t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from native.bankruptcy cimport (
-    bankruptcy_value, fund_budget, fund_pays, liquidation_limit, liquidation_lots, pool_share, value_of,
+    ClosingOrder, bankruptcy_value, fund_budget, fund_pays, limit_closing, pool_share, size_closing, value_of,
 )
 from native.core cimport (
     Account, Core, PoolState, Position, QueuedPool, Symbol, account_at, ensure, open_position_at, position_at, symbol_of,
@@ -20,6 +20,7 @@ from native.margin cimport PoolValue, below_maintenance, notional, pool_value, p
 from native.matching cimport match
 from native.order_life cimport LIQUIDATION, Taker, UNFOLLOWED, cancel_own, cancel_useless_reduce_only
 from native.queue cimport pool_check, pool_state, position_check, queue_pop
+from native.telling cimport tell_closing, tell_position, tell_share
 from native.units cimport apart, compare_products, div_ceil, div_floor, iabs, imax, imin, wide
 from native.wire cimport *
 
@@ -69,6 +70,14 @@ cdef inline Position* largest_position(Core* core, QueuedPool* pool) noexcept no
         entry = next_entry(core, pool, entry)
     return best
 
+cdef inline void tell_positions(Core* core, QueuedPool* pool) noexcept nogil:
+    """LIQ-10: the positions of a pool whose liquidation is taken up, by symbol."""
+    cdef Position* entry = first_entry(core, pool)
+    while entry != NULL:
+        if entry.position_lots != 0 and in_pool(pool, entry):
+            tell_position(core, symbol_of(core, entry), entry, pool.symbol)
+        entry = next_entry(core, pool, entry)
+
 cdef inline void cancel_orders(Core* core, QueuedPool* pool) noexcept nogil:
     """LIQ-02: the pool's orders go first."""
     cdef Position* entry = first_entry(core, pool)
@@ -83,24 +92,24 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     """One closing order (LIQ-04..07); whether another for the same position may follow in this round."""
     cdef Symbol* symbol = symbol_of(core, position)
     cdef PoolValue value = value_of(core, position)
-    cdef bint cut
-    cdef int64_t lots = liquidation_lots(symbol, position, &value, &cut)
     cdef int64_t worth = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
+    cdef ClosingOrder closing
     cdef Taker taker
     cdef wire_liquidation_order* e
-    if symbol.state != SYMBOL_STATE_OPEN:      # nothing trades there: the position waits
+    size_closing(symbol, position, &value, &closing)
+    limit_closing(core, symbol, position, worth, &closing)
+    tell_closing(core, symbol, position, &value, &closing)
+    if symbol.state != SYMBOL_STATE_OPEN or closing.limit_ticks < 1:     # nothing trades there, or at no price: it waits
         return False
-    taker.limit_ticks = liquidation_limit(core, symbol, position, worth)
-    if taker.limit_ticks < 1:
-        return False
+    taker.limit_ticks = closing.limit_ticks
     taker.position = position
     taker.slot = 0
     taker.order_id = core.next_order_id
     taker.client_order_id = 0
     taker.shown_ticks = taker.limit_ticks
-    taker.open_lots = lots
+    taker.open_lots = closing.lots
     taker.filled_lots = 0
-    taker.reach_lots = lots
+    taker.reach_lots = closing.lots
     taker.side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
     taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
     taker.flags = ORDER_FLAG_REDUCE_ONLY
@@ -113,14 +122,14 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     e.side = <unsigned char>taker.side
     e.order_id = taker.order_id
     e.price_ticks = taker.limit_ticks
-    e.qty_lots = lots
+    e.qty_lots = closing.lots
     e.mark_ticks = symbol.mark_ticks
     e.bankruptcy_value_atoms = worth
     e.equity_atoms = value.equity_atoms
     e.maintenance_atoms = value.maintenance_atoms
     match(core, symbol, &taker)
     return (symbol.liquidation_mode == LIQUIDATION_MODE_TARGET and value.equity_atoms > 0
-            and not cut and taker.open_lots == 0)
+            and closing.sized_by != CLOSING_SIZE_MOST and taker.open_lots == 0)
 
 cdef inline void book_stage(Core* core, QueuedPool* pool) noexcept nogil:
     cdef PoolValue value
@@ -241,17 +250,19 @@ cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* po
     """FUND-02 for one position: the fund pays what it may of its share of the deficit, then ADL."""
     cdef Symbol* symbol = symbol_of(core, position)
     cdef int64_t share = pool_share(core, symbol, position)
-    cdef int64_t paid = imin(fund_budget(core, symbol, position), -share)
+    cdef int64_t budget = fund_budget(core, symbol, position)
+    cdef int64_t paid = imax(0, imin(budget, -share))
+    cdef int64_t worth = bankruptcy_value(core, symbol, position, share + paid)
     cdef PoolState* state
     cdef PoolValue value
     cdef wire_deficit_uncovered* e
+    tell_share(core, symbol, position, share, budget, paid, worth)
     if paid > 0:
         fund_pays(core, symbol, position, FUND_CAUSE_DEFICIT_COVER, paid)
         event_balance_changed(core, position.account, position.symbol, BALANCE_CAUSE_FUND_COVER,
                               0 if position.isolated else paid, paid if position.isolated else 0,
                               position.margin_atoms)
-        share += paid
-    deleverage(core, symbol, position, bankruptcy_value(core, symbol, position, share))
+    deleverage(core, symbol, position, worth)
     if position.position_lots == 0:
         return
     value = value_of(core, position)
@@ -309,6 +320,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
         value = pool_value(core, pool.account_number, pool.position)
         event_pool(core, EVENT_LIQUIDATION_STARTED, pool.account_number, pool.symbol,
                    value.equity_atoms, value.maintenance_atoms)
+    tell_positions(core, pool)
     book_stage(core, pool)
     value = pool_value(core, pool.account_number, pool.position)
     if value.position_count != 0 and value.equity_atoms < 0:

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from native.core cimport Core, Symbol, symbol_at
 from native.events cimport event_accepted, event_new
 from native.units cimport i128, wide
@@ -11,18 +11,18 @@ from native.wire cimport *
 cdef inline bint within(int64_t value, int64_t low, int64_t high) noexcept nogil:
     return low <= value <= high
 
-cdef inline bint read_brackets(wire_list_symbol* c, Symbol* symbol) noexcept nogil:
+cdef inline bint read_brackets(wire_bracket* rows, int count, Symbol* symbol) noexcept nogil:
     """Fills in the bracket table with its deductions; False if it is not one (MARGIN-03)."""
     cdef int k
     cdef int64_t floor, rate, initial
     cdef i128 step
-    if not within(c.bracket_count, 1, MAX_BRACKETS):
+    if not within(count, 1, MAX_BRACKETS):
         return False
-    symbol.bracket_count = c.bracket_count
+    symbol.bracket_count = count
     for k in range(symbol.bracket_count):
-        floor = c.brackets[k].floor_atoms
-        rate = c.brackets[k].maintenance_ppm
-        initial = c.brackets[k].initial_ppm if c.brackets[k].initial_ppm else rate
+        floor = rows[k].floor_atoms
+        rate = rows[k].maintenance_ppm
+        initial = rows[k].initial_ppm if rows[k].initial_ppm else rate
         if not (within(rate, 1, PPM) and within(initial, rate, PPM)):
             return False
         symbol.brackets[k].floor_atoms = floor
@@ -41,6 +41,15 @@ cdef inline bint read_brackets(wire_list_symbol* c, Symbol* symbol) noexcept nog
             return False
         symbol.brackets[k].deduction_atoms = symbol.brackets[k - 1].deduction_atoms + <int64_t>(step // PPM)
     return True
+
+cdef inline void brackets_in_force(Symbol* symbol, wire_bracket* rows) noexcept nogil:
+    """The bracket table as records show it: with the initial rates that hold, and zeros behind its end."""
+    cdef int k
+    memset(rows, 0, MAX_BRACKETS * sizeof(wire_bracket))
+    for k in range(symbol.bracket_count):
+        rows[k].floor_atoms = symbol.brackets[k].floor_atoms
+        rows[k].maintenance_ppm = <uint32_t>symbol.brackets[k].maintenance_ppm
+        rows[k].initial_ppm = <uint32_t>symbol.brackets[k].initial_ppm
 
 cdef inline bint valid_policy(wire_list_symbol* c) noexcept nogil:
     return (c.tick_size_e12 >= 1 and c.lot_size_e12 >= 1 and within(c.atoms_per_tick_lot, 1, 1000000000000)
@@ -64,7 +73,7 @@ cdef inline int check_listing(Core* core, wire_list_symbol* c, Symbol* symbol) n
         return REJECT_REASON_INVALID_SYMBOL
     if symbol_at(core, c.symbol) != NULL:
         return REJECT_REASON_SYMBOL_EXISTS
-    if not read_brackets(c, symbol):
+    if not read_brackets(c.brackets, c.bracket_count, symbol):
         return REJECT_REASON_INVALID_BRACKETS
     if not valid_policy(c):
         return REJECT_REASON_INVALID_POLICY
@@ -118,7 +127,7 @@ cdef inline int list_symbol(Core* core, wire_list_symbol* c) noexcept nogil:
     symbol = <Symbol*>calloc(1, sizeof(Symbol))
     if symbol == NULL:
         return REJECT_REASON_OUT_OF_CAPACITY
-    read_brackets(c, symbol)
+    read_brackets(c.brackets, c.bracket_count, symbol)
     read_policy(c, symbol)
     adopt_symbol(core, symbol)
     event_accepted(core, 0, COMMAND_LIST_SYMBOL, 0, 0)

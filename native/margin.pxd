@@ -157,7 +157,7 @@ cdef inline int64_t entry_available(
 cdef inline int64_t available_with(Core* core, uint32_t account, Extra* extra, bint weightless) noexcept nogil:
     """What is available to the account, with an order added or left out (MARGIN-06)."""
     cdef Account* owner = account_at(core, account)
-    cdef int64_t total = owner.wallet_atoms
+    cdef int64_t total = owner.wallet_atoms + owner.collateral_atoms
     cdef uint32_t slot = owner.first_position
     cdef Position* position
     cdef bint seen = extra == NULL or extra.position == NULL
@@ -174,7 +174,7 @@ cdef inline int64_t available_with(Core* core, uint32_t account, Extra* extra, b
 cdef inline int64_t cross_equity(Core* core, uint32_t account) noexcept nogil:
     """Equity of the cross pool (MARGIN-02)."""
     cdef Account* owner = account_at(core, account)
-    cdef int64_t equity = owner.wallet_atoms
+    cdef int64_t equity = owner.wallet_atoms + owner.collateral_atoms
     cdef uint32_t slot = owner.first_position
     cdef uint32_t left = owner.cross_positions
     cdef Position* position
@@ -193,7 +193,7 @@ cdef inline PoolValue cross_value(Core* core, uint32_t account) noexcept nogil:
     cdef uint32_t slot = owner.first_position
     cdef Position* position
     cdef Symbol* symbol
-    value.equity_atoms = owner.wallet_atoms
+    value.equity_atoms = owner.wallet_atoms + owner.collateral_atoms
     value.maintenance_atoms = 0
     value.position_count = owner.cross_positions
     if value.position_count == 0:

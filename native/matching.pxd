@@ -287,7 +287,7 @@ cdef inline apart match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil
                 order_cancel(core, symbol, slot, CANCEL_REASON_INSUFFICIENT_MARGIN)
                 continue
         if rarely(taker.special & LIQUIDATION):
-            lots = affordable_lots(core, symbol, taker.position, lots, maker.price_ticks)
+            lots = affordable_lots(core, symbol, taker.position, taker.order_id, lots, maker.price_ticks)
             if lots == 0:
                 break
         fill(core, symbol, taker, level, maker, maker_position, lots)

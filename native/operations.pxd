@@ -11,7 +11,7 @@ from native.core cimport (
 )
 from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
-from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool
+from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool, note_debt
 from native.margin cimport available_with, base_rate, position_initial, removable, unrealised, withdrawable
 from native.memory cimport slab_has_room
 from native.positions cimport position_ensure, position_find
@@ -90,6 +90,7 @@ cdef inline void change_settings(
     position.own_rate_ppm = rate_ppm
     position.margin_atoms += margin_change
     owner.wallet_atoms -= margin_change
+    note_debt(core, owner, position.account)
 
 cdef inline int64_t margin_wanted(Symbol* symbol, Position* position, bint isolated, uint32_t rate_ppm) noexcept nogil:
     """What the isolated pool gets (or gives back) when the position changes its mode or rate (ACCT-01)."""
@@ -153,6 +154,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
     e.symbol = c.symbol
     e.margin_mode = c.margin_mode
     e.initial_margin_ppm = <uint32_t>base_rate(symbol, position)
+    e.own_rate_ppm = position.own_rate_ppm
     if change:
         event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_MARGIN_MODE, -change, change,
                               position.margin_atoms)
@@ -188,6 +190,7 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     position.margin_atoms += c.change_atoms
     owner.wallet_atoms -= c.change_atoms
     credit_forget(owner)
+    note_debt(core, owner, c.account)
     event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_ISOLATED_MARGIN,
                           -c.change_atoms, c.change_atoms, position.margin_atoms)
     pool_check(core, c.account, position)

@@ -22,7 +22,7 @@ from native.core cimport (
 from native.own_orders cimport own_sort
 from native.positions cimport position_find
 from native.units cimport iabs
-from native.wire cimport MAX_SYMBOL, ORDER_FLAG_REDUCE_ONLY
+from native.wire cimport MAX_ASSETS, MAX_SYMBOL, ORDER_FLAG_REDUCE_ONLY
 
 cdef enum:
     LEAST_ORDERS = 24                  # of others that are copied from each side, be there ever so little to fill
@@ -308,9 +308,10 @@ cdef inline void write_pocket(Core* core, Writer* writer, Pocket* pocket) noexce
     write_pocket_orders(core, writer, pocket)
     write_after_orders(core, writer)
 
-cdef inline void carry_exposure(Core* core, Core* into, Pocket* pocket) noexcept nogil:
-    """UNITS-01 is asked about all that is held and open: the sums are those of the whole venue."""
+cdef inline void carry_totals(Core* core, Core* into, Pocket* pocket) noexcept nogil:
+    """UNITS-01 and COLL-01 are asked about all that is held and open: the sums are those of the whole venue."""
     cdef int64_t i
+    cdef uint32_t number
     cdef Symbol* symbol
     cdef Symbol* copy
     for i in range(pocket.symbol_count):
@@ -321,3 +322,5 @@ cdef inline void carry_exposure(Core* core, Core* into, Pocket* pocket) noexcept
         if pocket.liquidity:
             copy.resting_lots = symbol.resting_lots
             copy.resting_value_tick_lots = symbol.resting_value_tick_lots
+    for number in range(1, MAX_ASSETS + 1):
+        into.assets[number].held_parts = core.assets[number].held_parts

@@ -5,11 +5,14 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_fund, state_head, state_order, state_position, state_remembered,
+    state_account, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order, state_position,
+    state_remembered,
 )
+from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
-    ARMED, Account, Core, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered, Symbol, TIMED, TRIGGER_TYPE,
-    account_at, account_more, ensure, more_at, order_at, position_at, slot_of, symbol_at, symbol_of,
+    ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
+    Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
+    symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, open_add, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
@@ -45,7 +48,8 @@ cdef inline int read_symbol(Core* core, Reader* reader) except -1:
     take(reader, &symbol.mark_ticks, 8)
     take(reader, &symbol.last_ticks, 8)
     take(reader, &symbol.state, 1)
-    if listing.symbol == 0 or listing.symbol > 65535 or not read_brackets(&listing, symbol):
+    if listing.symbol == 0 or listing.symbol > 65535 or not read_brackets(
+            listing.brackets, listing.bracket_count, symbol):
         raise ValueError("the state lists a symbol that could not have been listed")
     read_policy(&listing, symbol)
     adopt_symbol(core, symbol)
@@ -267,17 +271,62 @@ cdef inline int read_remembered(Core* core, Reader* reader) except -1:
     core.highest_account = max(core.highest_account, record.account)
     return 0
 
+cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
+    cdef state_brackets record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL or not read_brackets(record.brackets, record.bracket_count, symbol):
+        raise ValueError(f"the state gives symbol {record.symbol} brackets that it cannot have")
+    symbol.initial_margin_ppm = record.initial_margin_ppm
+    return 0
+
 cdef inline uint32_t read_count(Reader* reader) except? 0:
     cdef uint32_t count = 0
     take(reader, &count, 4)
     return count
 
+cdef inline int read_asset(Core* core, Reader* reader) except -1:
+    cdef state_asset record
+    cdef Asset* asset
+    take(reader, &record, sizeof(record))
+    if record.asset == 0 or record.asset > MAX_ASSETS or record.unit_parts < 1:
+        raise ValueError(f"the state lists asset {record.asset}, which could not have been listed")
+    asset = &core.assets[record.asset]
+    memcpy(asset.name, record.name, MAX_NAME_BYTES)
+    asset.unit_parts = record.unit_parts
+    asset.haircut_ppm = record.haircut_ppm
+    asset.price_atoms = record.price_atoms
+    return 0
+
+cdef inline int read_counting(Core* core, Reader* reader) except -1:
+    cdef uint32_t account = read_count(reader)
+    if account == 0 or account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {account}")
+    account_at(core, account).multi_asset = True
+    core.highest_account = max(core.highest_account, account)
+    return 0
+
+cdef inline int read_holding(Core* core, Reader* reader) except -1:
+    cdef state_collateral record
+    cdef Holdings* held
+    take(reader, &record, sizeof(record))
+    if asset_at(core, record.asset) == NULL or record.account == 0 or record.account > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {record.account} with asset {record.asset}, which is not there")
+    held = holdings_ensure(core, record.account)
+    if held == NULL:
+        raise MemoryError("no room for another holder of collateral assets")
+    held.parts[record.asset] = record.parts
+    core.assets[record.asset].held_parts += record.parts
+    recount(core, record.account)
+    return 0
+
 cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
     cdef uint32_t _i, resting, waiting
     take(reader, &head, sizeof(head))
-    if head.magic[:4] != b"PXS2":
-        raise ValueError("this is no engine state: it should begin with PXS2")
+    if head.magic[:4] != b"PXS3":
+        raise ValueError("this is no engine state: it should begin with PXS3")
     core.next_order_id = head.next_order_id
     core.next_trade_id = head.next_trade_id
     core.fee_atoms = head.fee_atoms
@@ -298,6 +347,14 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     restore_links(core)
     for _i in range(read_count(reader)):
         read_remembered(core, reader)
+    for _i in range(read_count(reader)):
+        read_changed_brackets(core, reader)
+    for _i in range(read_count(reader)):
+        read_asset(core, reader)
+    for _i in range(read_count(reader)):
+        read_counting(core, reader)
+    for _i in range(read_count(reader)):
+        read_holding(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     return 0

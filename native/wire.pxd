@@ -20,6 +20,7 @@ cdef extern from *:
     const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
 
 cdef enum:
+    MAX_ASSETS = 16
     MAX_BRACKETS = 16
     MAX_LIST_ORDERS = 64
     MAX_NAME_BYTES = 16
@@ -48,6 +49,11 @@ cdef enum:
     COMMAND_SET_SYMBOL_STATE = 15
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
+    COMMAND_SET_BRACKETS = 18
+    COMMAND_LIST_ASSET = 31
+    COMMAND_SET_ASSET_PRICE = 32
+    COMMAND_CHANGE_COLLATERAL = 33
+    COMMAND_SET_MULTI_ASSET = 34
 
 cdef enum:
     EVENT_ACCEPTED = 128
@@ -78,6 +84,15 @@ cdef enum:
     EVENT_AUCTION_UNCROSSED = 153
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
+    EVENT_BRACKETS_CHANGED = 156
+    EVENT_LIQUIDATION_POSITION = 171
+    EVENT_LIQUIDATION_SIZED = 172
+    EVENT_LIQUIDATION_SHRUNK = 173
+    EVENT_DEFICIT_SHARED = 174
+    EVENT_ASSET_LISTED = 176
+    EVENT_ASSET_PRICE_CHANGED = 177
+    EVENT_COLLATERAL_CHANGED = 178
+    EVENT_MULTI_ASSET_SET = 179
 
 cdef enum:
     SIDE_BUY = 0
@@ -137,6 +152,24 @@ cdef enum:
     LIQUIDATION_MODE_TARGET = 2
 
 cdef enum:
+    CLOSING_SIZE_EQUITY_GONE = 1
+    CLOSING_SIZE_FULL = 2
+    CLOSING_SIZE_FRACTION = 3
+    CLOSING_SIZE_TARGET = 4
+    CLOSING_SIZE_NO_GAIN = 5
+    CLOSING_SIZE_LEAST = 6
+    CLOSING_SIZE_WHOLE = 7
+    CLOSING_SIZE_REST = 8
+    CLOSING_SIZE_MOST = 9
+
+cdef enum:
+    CLOSING_LIMIT_NO_TRADING = 0
+    CLOSING_LIMIT_BANKRUPTCY = 1
+    CLOSING_LIMIT_FUND = 2
+    CLOSING_LIMIT_SLIPPAGE_CAP = 3
+    CLOSING_LIMIT_PRICE_RANGE = 4
+
+cdef enum:
     FILL_ROLE_MAKER = 0
     FILL_ROLE_TAKER = 1
     FILL_ROLE_LIQUIDATED = 2
@@ -169,6 +202,7 @@ cdef enum:
     BALANCE_CAUSE_MARGIN_MODE = 4
     BALANCE_CAUSE_FUNDING = 5
     BALANCE_CAUSE_FUND_COVER = 6
+    BALANCE_CAUSE_CONVERSION = 9
 
 cdef enum:
     FUND_CAUSE_DEPOSIT = 1
@@ -176,6 +210,11 @@ cdef enum:
     FUND_CAUSE_LIQUIDATION_DEFICIT = 3
     FUND_CAUSE_DEFICIT_COVER = 4
     FUND_CAUSE_FUNDING_RESIDUE = 5
+
+cdef enum:
+    COLLATERAL_CAUSE_DEPOSIT = 1
+    COLLATERAL_CAUSE_WITHDRAWAL = 2
+    COLLATERAL_CAUSE_CONVERSION = 3
 
 cdef enum:
     ORDER_FLAG_POST_ONLY = 1
@@ -232,6 +271,9 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_INVALID_ASSET = 60
+    REJECT_REASON_UNKNOWN_ASSET = 61
+    REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
@@ -476,6 +518,54 @@ cdef packed struct wire_set_stp_group:
     uint32_t member_account
     uint32_t stp_group
 
+cdef packed struct wire_set_brackets:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint32_t initial_margin_ppm
+    uint8_t bracket_count
+    wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_list_asset:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t asset
+    char name[MAX_NAME_BYTES]
+    int64_t unit_parts
+    uint32_t haircut_ppm
+
+cdef packed struct wire_set_asset_price:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t asset
+    int64_t price_atoms
+
+cdef packed struct wire_change_collateral:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t asset
+    int64_t change_parts
+
+cdef packed struct wire_set_multi_asset:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint8_t enabled
+
 cdef packed struct wire_accepted:
     uint16_t type
     uint16_t size
@@ -645,6 +735,7 @@ cdef packed struct wire_margin_mode_changed:
     uint32_t symbol
     uint8_t margin_mode
     uint32_t initial_margin_ppm
+    uint32_t own_rate_ppm
 
 cdef packed struct wire_liquidation_started:
     uint16_t type
@@ -789,3 +880,119 @@ cdef packed struct wire_stp_group_set:
     uint32_t account
     uint64_t sequence
     uint32_t stp_group
+
+cdef packed struct wire_brackets_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t initial_margin_ppm
+    uint8_t bracket_count
+    wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_liquidation_position:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t pool_symbol
+    uint8_t bracket
+    int64_t position_lots
+    int64_t entry_value_atoms
+    int64_t mark_ticks
+    int64_t notional_atoms
+    int64_t unrealised_atoms
+    int64_t maintenance_atoms
+    int64_t share_atoms
+    int64_t bankruptcy_value_atoms
+
+cdef packed struct wire_liquidation_sized:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t fund
+    uint8_t mode
+    uint8_t sized_by
+    uint8_t limited_by
+    int64_t position_lots
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+    int64_t missing_atoms
+    int64_t gain_atoms_per_lot
+    int64_t asked_lots
+    int64_t least_lots
+    int64_t most_lots
+    int64_t qty_lots
+    int64_t lot_value_atoms
+    int64_t budget_atoms
+    int64_t bankruptcy_ticks
+    int64_t fund_ticks
+    int64_t cap_ticks
+    int64_t price_ticks
+
+cdef packed struct wire_liquidation_shrunk:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint64_t order_id
+    int64_t price_ticks
+    int64_t offered_lots
+    int64_t qty_lots
+    int64_t budget_atoms
+    int64_t shortfall_atoms
+
+cdef packed struct wire_deficit_shared:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint32_t fund
+    int64_t position_lots
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+    int64_t share_atoms
+    int64_t budget_atoms
+    int64_t paid_atoms
+    int64_t bankruptcy_value_atoms
+
+cdef packed struct wire_asset_listed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t asset
+    char name[MAX_NAME_BYTES]
+    int64_t unit_parts
+    uint32_t haircut_ppm
+
+cdef packed struct wire_asset_price_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t asset
+    int64_t price_atoms
+
+cdef packed struct wire_collateral_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t asset
+    uint8_t cause
+    int64_t change_parts
+    int64_t parts
+
+cdef packed struct wire_multi_asset_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint8_t enabled

@@ -32,6 +32,7 @@ I29   what rounding leaves never comes out of a fund
 I30   sequences follow each other, and every command has one result, first
 I32   no liquidation begins twice
 I34   open orders per account and the symbol's exposure stay within their caps
+I35   another bracket table holds at once, for every pool, and moves no money but by the liquidations that follow
 ====  ==============================================================================================
 
 And by the ids of the rules (docs/reference), where the commands are fed, too:

@@ -14,13 +14,16 @@ from typing import Any
 
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
+from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
+from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
+from exchange.audit.policies import PolicyAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
 from exchange.audit.waiting import WaitingAudit
@@ -89,8 +92,10 @@ class Auditor:
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
-        self._liquidations = LiquidationAudit(self._context)
-        self._balances = BalanceAudit(self._context, self._liquidations)
+        self._collateral = CollateralAudit(self._context)
+        self._decisions = DecisionAudit(self._context)
+        self._liquidations = LiquidationAudit(self._context, self._decisions)
+        self._balances = BalanceAudit(self._context, self._liquidations, self._collateral)
         self._fills = FillAudit(
             self._context,
             self._orders,
@@ -99,6 +104,7 @@ class Auditor:
             self._auctions,
             self._liquidations,
         )
+        self._policies_audit = PolicyAudit(self._context)
         self._is_open = False  # whether a command is being read
         self._refused_alone = False  # whether it has no event but its rejection
         self._handlers = self._make_handlers()
@@ -119,6 +125,11 @@ class Auditor:
             "auction_uncrossed": self._auctions.on_uncrossed,
             "countdown_set": self._expiry.on_countdown,
             "stp_group_set": self._on_stp_group,
+            "brackets_changed": self._policies_audit.on_brackets,
+            "asset_listed": self._collateral.on_asset,
+            "asset_price_changed": self._collateral.on_price,
+            "collateral_changed": self._collateral.on_collateral,
+            "multi_asset_set": self._collateral.on_multi_asset,
             "fill": self._fills.on_fill,
             "liquidation_settled": self._liquidations.on_settled,
             "balance_changed": self._balances.on_balance,
@@ -131,6 +142,10 @@ class Auditor:
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,
             "deficit_uncovered": self._liquidations.on_uncovered,
+            "liquidation_position": self._decisions.on_position,
+            "liquidation_sized": self._decisions.on_sized,
+            "liquidation_shrunk": self._decisions.on_shrunk,
+            "deficit_shared": self._decisions.on_share,
             "accepted": self._on_accepted,
             "rejected": self._on_rejected,
         }
@@ -195,6 +210,7 @@ class Auditor:
                 context.report("MATCH-01", "a second result event")
             elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
                 self._begin_effect(number)
+            self._policies_audit.before(number)
             try:
                 self._handlers[number](account, *fields)
             except KeyError as error:
@@ -256,8 +272,10 @@ class Auditor:
             return  # nothing was touched
         self._waiting.finish()
         self._fills.finish()
+        self._decisions.finish()
         self._liquidations.finish()
         self._balances.finish()
+        self._collateral.finish()
         self._auctions.finish()
         self._lists.finish()
         self._orders.finish()
@@ -425,6 +443,11 @@ class Auditor:
         context = self._context
         if pool in context.state.flagged:
             context.report("I7", f"pool {pool} is flagged without a position")
+        owner = context.state.accounts[pool[0]]
+        if not pool[1] and owner.wallet < 0 < owner.counted:
+            context.report(
+                "COLL-04", f"account {owner.number} owes {-owner.wallet} beside assets that count"
+            )
         if balance < 0:
             context.report("I4", f"pool {pool} holds {balance} without a position")
         if balance and pool[1]:

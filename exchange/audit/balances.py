@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.requirement import available, initial_of, notional_of
@@ -14,10 +15,13 @@ Q32 = 1 << 32
 class BalanceAudit:
     """Every change of a balance has one entry, and the entries add up."""
 
-    def __init__(self, context: Context, liquidations: LiquidationAudit) -> None:
+    def __init__(
+        self, context: Context, liquidations: LiquidationAudit, collateral: CollateralAudit
+    ) -> None:
         self.context = context
         self.state = context.state
         self.liquidations = liquidations
+        self.collateral = collateral
         self.funding_due: dict[
             int, int
         ] = {}  # what each account still has to pay for the funding under way
@@ -63,6 +67,9 @@ class BalanceAudit:
             self.state.paid_in += wallet_change
             is_right = holding is None and wallet_change < 0
             self.check_withdrawal(owner)
+        elif cause == BalanceCause.CONVERSION:
+            self.state.paid_in += wallet_change
+            is_right = holding is None and self.collateral.on_brought(wallet_change)
         elif cause == BalanceCause.ISOLATED_MARGIN:
             is_right = (
                 holding is not None and holding.isolated and wallet_change + margin_change == 0
@@ -157,12 +164,17 @@ class BalanceAudit:
         for holding in self.state.symbols[symbol].holders.values():
             self.context.touch(holding)
 
-    def on_margin_mode(self, account: int, symbol: int, mode: int, initial_margin_ppm: int) -> None:
+    def on_margin_mode(
+        self, account: int, symbol: int, mode: int, initial_margin_ppm: int, own_rate_ppm: int
+    ) -> None:
         holding = self.state.holding(account, symbol)
         if (holding.isolated, holding.rate_ppm) != (bool(mode), initial_margin_ppm):
             self.switched = holding
         holding.isolated = bool(mode)
-        holding.rate_ppm = initial_margin_ppm
+        holding.own_rate_ppm = own_rate_ppm
+        self.context.expect(
+            "ACCT-01", f"rate of account {account}", holding.rate_ppm, initial_margin_ppm
+        )
         self.state.sort_holding(holding)
         self.context.touch(holding)
         self.context.pools.add((account, symbol))

@@ -51,6 +51,8 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
         (account.number, 0) in state.flagged,
         sum(len(h.orders) + len(h.waiting) for h in account.holdings.values()),
         account.stp_group,
+        (account.counting, account.counted),
+        account.parts,
     )
     came = (
         view.wallet_atoms,
@@ -61,10 +63,10 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
         view.liquidating,
         view.open_orders,
         view.stp_group,
+        (view.multi_asset, view.collateral_atoms),
+        {held.asset: held.parts for held in engine.collateral(account.number)},
     )
-    names = (
-        "wallet, equity, maintenance, available, withdrawable, liquidating, open orders, stp group"
-    )
+    names = "wallet, equity, maintenance, available, withdrawable, liquidating, open orders, stp group, collateral"
     yield from _compare(f"({names}) of account {account.number}", wanted, came)
     shown = {position.symbol: position for position in engine.positions(account.number)}
     for number, holding in account.holdings.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from exchange.audit.context import Context
+from exchange.audit.decisions import DecisionAudit, Sent
 from exchange.audit.requirement import (
     bankruptcy_value,
     ceil_ppm,
@@ -51,9 +52,10 @@ class Stage:
 class LiquidationAudit:
     """Follows each liquidation: why it began, what it cost whom, and in which order."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, decisions: DecisionAudit) -> None:
         self.context = context
         self.state = context.state
+        self.decisions = decisions
         self.closing: dict[int, Closing] = {}
         self.offered: set[Holding] = set()  # positions that had a closing order in this command
         self.bankruptcy_part = 0  # of the liquidated fill that waits for its settlement
@@ -110,6 +112,7 @@ class LiquidationAudit:
             context.report("LIQ-06", f"closing order {order_id} has an id that was given before")
         self.state.last_order_id = max(order_id, self.state.last_order_id)
         self.offered.add(holding)
+        self.decisions.on_order(Sent(order_id, holding, side, limit, lots))
         if holding.pool not in self.state.flagged:
             context.report("I7", f"pool {holding.pool} is closed without being flagged")
         self.expect_standing(holding.pool, equity, maintenance)
@@ -148,6 +151,7 @@ class LiquidationAudit:
 
     def on_ended(self, account: int, symbol: int, equity: int, maintenance: int) -> None:
         context, pool = self.context, (account, symbol)
+        self.decisions.order_over()
         self.expect_standing(pool, equity, maintenance)
         if pool not in self.state.flagged:
             context.report("I7", f"the liquidation of pool {pool} ends without having begun")
@@ -216,6 +220,7 @@ class LiquidationAudit:
                 "LIQ-06", f"trade {trade_id} at {price} is beyond the closing limit {order.limit}"
             )
         order.lots -= lots
+        self.decisions.on_fill(order_id, lots)
         context.expect("LIQ-06", f"lots left of closing order {order_id}", order.lots, open_lots)
         is_long = holding.lots > 0
         equity, _, _ = pool_standing(self.state, holding.pool)
@@ -372,7 +377,9 @@ class LiquidationAudit:
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged without having asked the book"
             )
-        return Stage(holding, bankruptcy_value(holding, share + paid), self.rank(holding))
+        value = bankruptcy_value(holding, share + paid)
+        self.decisions.on_stage(holding, value)
+        return Stage(holding, value, self.rank(holding))
 
     def rank(self, holding: Holding) -> list[Ranked]:
         """ADL-01: profit first, by score, ties by account."""

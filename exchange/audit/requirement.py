@@ -51,7 +51,7 @@ def pool_standing(state: State, pool: PoolKey) -> tuple[int, int, bool]:
         if not holding.lots or not holding.isolated:
             return holding.margin, 0, False
         return holding.margin + holding.unrealised, maintenance_of_holding(holding), True
-    equity = owner.wallet
+    equity = owner.wallet + owner.counted
     for holding in owner.cross.values():
         equity += holding.unrealised
         maintenance += maintenance_of_holding(holding)
@@ -107,7 +107,7 @@ def symbol_initial(holding: Holding, extra: Extra | None = None) -> tuple[int, i
 
 def available(owner: Account, extra: Extra | None = None, weight_ppm: int | None = None) -> int:
     """MARGIN-06; with ``weight_ppm`` in place of the symbols' weights of positive unrealised profit."""
-    total = owner.wallet
+    total = owner.wallet + owner.counted
     for holding in owner.holdings.values():
         if not holding.lots and not holding.orders and (extra is None or extra[0] is not holding):
             continue

@@ -6,11 +6,12 @@ Plain objects and integers.  Nothing here decides anything: the checks do.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from exchange.audit.live_orders import Order, Placed, Waiting
-from exchange.protocol.messages import ListSymbol
+from exchange.protocol.messages import Bracket, ListSymbol
 from exchange.protocol.schema import (
+    PPM,
     Side,
     SymbolState,
     TriggerBy,
@@ -30,8 +31,8 @@ class Holding:
         "lots",
         "margin",
         "orders",
+        "own_rate_ppm",
         "owner",
-        "rate_ppm",
         "symbol",
         "waiting",
     )
@@ -44,9 +45,14 @@ class Holding:
         self.entry = 0
         self.margin = 0
         self.isolated = False
-        self.rate_ppm = symbol.policy.initial_margin_ppm
+        self.own_rate_ppm = 0  # 0: the symbol's
         self.orders: dict[int, Order] = {}
         self.waiting: dict[int, Waiting] = {}
+
+    @property
+    def rate_ppm(self) -> int:
+        """The initial margin rate in force, the bracket's own floor apart (ACCT-01)."""
+        return self.own_rate_ppm or self.symbol.initial_margin_ppm
 
     @property
     def unrealised(self) -> int:
@@ -58,10 +64,37 @@ class Holding:
         return (self.account, self.symbol.number if self.isolated else 0)
 
 
+class Asset:
+    """A collateral asset (COLL-01)."""
+
+    __slots__ = ("haircut_ppm", "number", "price", "unit_parts")
+
+    def __init__(self, number: int, unit_parts: int) -> None:
+        self.number = number
+        self.unit_parts = unit_parts
+        self.haircut_ppm = 0
+        self.price = 0  # of one unit
+
+    def counted(self, parts: int) -> int:
+        """COLL-02: the value rounded down, and what the haircut leaves of it rounded down."""
+        worth = parts * self.price // self.unit_parts
+        return worth - -(-worth * self.haircut_ppm // PPM)
+
+
 class Account:
     """A wallet and the holdings of its owner."""
 
-    __slots__ = ("countdown_ns", "cross", "holdings", "number", "stp_group", "wallet")
+    __slots__ = (
+        "assets",
+        "countdown_ns",
+        "counting",
+        "cross",
+        "holdings",
+        "number",
+        "parts",
+        "stp_group",
+        "wallet",
+    )
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -70,6 +103,16 @@ class Account:
         self.cross: dict[int, Holding] = {}  # those with a position in cross mode
         self.stp_group = 0
         self.countdown_ns = 0  # when its orders are cancelled; 0: never
+        self.parts: dict[int, int] = {}  # of each collateral asset; none is 0
+        self.assets: dict[int, Asset] = {}  # those that it ever held
+        self.counting = False  # whether they count for the cross pool
+
+    @property
+    def counted(self) -> int:
+        """COLL-02: what the assets count."""
+        if not (self.counting and self.parts):
+            return 0
+        return sum(self.assets[number].counted(parts) for number, parts in self.parts.items())
 
     def is_own(self, other: Account) -> bool:
         """MATCH-06: the same account, or one of its group."""
@@ -128,6 +171,7 @@ class Symbol:
         "gross_entry",
         "gross_lots",
         "holders",
+        "initial_margin_ppm",
         "initials",
         "last",
         "m",
@@ -163,9 +207,14 @@ class Symbol:
         #: Heaps of (trigger, order id), by what is watched and whether a rising price sets them off; those that fall
         #: are negative.  Entries of orders that are gone or changed are passed over when they come up.
         self.triggers: dict[tuple[int, bool], list[tuple[int, int]]] = {}
-        self.floors = [floor for floor, _, _ in policy.brackets]
-        self.rates = [rate for _, rate, _ in policy.brackets]
-        self.initials = [initial or rate for _, rate, initial in policy.brackets]
+        self.set_brackets(policy.initial_margin_ppm, policy.brackets)
+
+    def set_brackets(self, initial_margin_ppm: int, brackets: Sequence[Bracket]) -> None:
+        """The bracket table and the default rate that are in force from now on."""
+        self.initial_margin_ppm = initial_margin_ppm
+        self.floors = [floor for floor, _, _ in brackets]
+        self.rates = [rate for _, rate, _ in brackets]
+        self.initials = [initial or rate for _, rate, initial in brackets]
         self.cums = [0]
         for k in range(1, len(self.floors)):
             step = self.floors[k] * (self.rates[k] - self.rates[k - 1])
@@ -191,6 +240,7 @@ class State:
         self.terms: dict[int, Placed] = {}  # of live orders, where commands are fed
         self.last_order_id = 0
         self.last_turn = 0
+        self.assets: dict[int, Asset] = {}
         self.funds: dict[int, int] = {}
         self.fees = 0
         self.paid_in = 0  # deposits less withdrawals, funds included

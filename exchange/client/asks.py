@@ -29,9 +29,16 @@ from exchange.protocol import messages
 from exchange.protocol.messages import Command, Fill, ListSymbol
 from exchange.protocol.preview import PreviewView
 from exchange.protocol.schema import MarginMode, SymbolState
-from exchange.protocol.views import AccountView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    CollateralView,
+    OrderView,
+    PositionView,
+    SymbolView,
+)
 from exchange.protocol.wire import encode_command_wire
-from exchange.units import Number, leverage_to_ppm, to_atoms, to_decimal
+from exchange.units import Number, leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 __all__ = [
     "Asks",
@@ -52,6 +59,16 @@ class Funds(msgspec.Struct, frozen=True):
     funds: dict[int, int]  # number -> balance_atoms
     fees_atoms: int
     uncovered: bool
+
+
+def to_bracket(row: Sequence[Number]) -> messages.Bracket:
+    """[notional floor, maintenance rate, initial rate (optional)] in the engine's integers.
+
+    >>> to_bracket([1_000, "0.05"])
+    (100000000000, 50000, 0)
+    """
+    floor, maintenance, *initial = row
+    return to_atoms(floor), to_ppm(maintenance), to_ppm(initial[0]) if initial else 0
 
 
 class Asks(OrderAsks):
@@ -82,6 +99,12 @@ class Asks(OrderAsks):
             messages.ChangeIsolatedMargin(symbol=number, change_atoms=to_atoms(change))
         )
 
+    def change_collateral(self, asset: int, change_parts: int) -> Ask[CommandResult]:
+        return self.command(messages.ChangeCollateral(asset=asset, change_parts=change_parts))
+
+    def set_multi_asset(self, enabled: bool) -> Ask[CommandResult]:
+        return self.command(messages.SetMultiAsset(enabled=int(enabled)))
+
     # ---- questions
 
     def login(self, account: int) -> Ask[dict[str, Any]]:
@@ -104,6 +127,15 @@ class Asks(OrderAsks):
     def get_positions(self, account: int) -> Ask[list[PositionView]]:
         question = Question("get_positions", {"account": account})
         return ask_one(question, lambda reply: views_of(reply, "positions", list[PositionView]))
+
+    def get_collateral(self, account: int) -> Ask[list[CollateralView]]:
+        question = Question("get_collateral", {"account": account})
+        return ask_one(question, lambda reply: views_of(reply, "collateral", list[CollateralView]))
+
+    def get_assets(self) -> Ask[list[AssetView]]:
+        return ask_one(
+            Question("get_assets", {}), lambda reply: views_of(reply, "assets", list[AssetView])
+        )
 
     def get_open_orders(
         self, account: int, symbol: SymbolLike | None = None
@@ -177,8 +209,34 @@ class Asks(OrderAsks):
             )
         )
 
+    def set_brackets(
+        self,
+        symbol: SymbolLike,
+        initial_margin: Number,
+        brackets: Sequence[Sequence[Number]],
+    ) -> Ask[CommandResult]:
+        return self.command(
+            messages.SetBrackets(
+                symbol=self.number_of(symbol),
+                initial_margin_ppm=to_ppm(initial_margin),
+                brackets=tuple(map(to_bracket, brackets)),
+            )
+        )
+
     def set_stp_group(self, account: int, group: int) -> Ask[CommandResult]:
         return self.command(messages.SetStpGroup(member_account=account, stp_group=group))
+
+    def list_asset(
+        self, asset: int, name: str, unit_parts: int, haircut: Number
+    ) -> Ask[CommandResult]:
+        return self.command(
+            messages.ListAsset(
+                asset=asset, name=name, unit_parts=unit_parts, haircut_ppm=to_ppm(haircut)
+            )
+        )
+
+    def set_asset_price(self, asset: int, price: Number) -> Ask[CommandResult]:
+        return self.command(messages.SetAssetPrice(asset=asset, price_atoms=to_atoms(price)))
 
     def deposit_fund(self, fund: int, amount: Number) -> Ask[CommandResult]:
         return self.command(messages.DepositFund(fund=fund, amount_atoms=to_atoms(amount)))

@@ -15,7 +15,7 @@ A client belongs to one thread.  Methods raise ``Rejected`` (the engine refused,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
@@ -41,7 +41,13 @@ from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.preview import PreviewView
 from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
-from exchange.protocol.views import AccountView, OrderView, PositionView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    CollateralView,
+    OrderView,
+    PositionView,
+)
 from exchange.units import Number, to_decimal
 
 P = ParamSpec("P")
@@ -182,6 +188,14 @@ class BaseClient:
     def funds(self) -> Funds:
         """The insurance funds, the fees taken in, and whether a deficit is uncovered."""
         return self._do(self._ask.get_funds)
+
+    def collateral(self, account: int | None = None) -> list[CollateralView]:
+        """What an account holds of collateral assets, and what that counts (COLL-02)."""
+        return self._do(self._ask.get_collateral, account or self.account_number)
+
+    def assets(self) -> list[AssetView]:
+        """The collateral assets that are listed."""
+        return self._do(self._ask.get_assets)
 
     def positions(self, account: int | None = None) -> list[PositionView]:
         """Positions, margin settings and symbols with orders."""
@@ -367,6 +381,14 @@ class Client(StepBuilders, BaseClient):
         """Cross or isolated; without a leverage the rate stays as it is."""
         return self._do(self._ask.set_margin_mode, symbol, mode, leverage)
 
+    def change_collateral(self, asset: int, change_parts: int) -> CommandResult:
+        """Brings parts of a collateral asset in, or, below 0, takes them out (COLL-03)."""
+        return self._do(self._ask.change_collateral, asset, change_parts)
+
+    def set_multi_asset(self, enabled: bool = True) -> CommandResult:
+        """Whether the account's collateral assets count for its cross pool (COLL-02)."""
+        return self._do(self._ask.set_multi_asset, enabled)
+
     def set_leverage(self, symbol: SymbolLike, leverage: Number) -> CommandResult:
         """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
         number = self._listed(symbol).view.symbol
@@ -446,9 +468,29 @@ class AdminClient(BaseClient):
         """Opens, halts or closes a symbol, calls an auction, or settles it at a final mark."""
         return self._do(self._ask.set_symbol_state, symbol, state, price)
 
+    def set_brackets(
+        self,
+        symbol: SymbolLike,
+        initial_margin: Number,
+        brackets: Sequence[Sequence[Number]],
+    ) -> CommandResult:
+        """Puts another bracket table in force: rows of notional floor, maintenance and initial rate (optional).
+
+        It holds at once, for what is open, too: whoever is below maintenance by it is liquidated before this returns.
+        """
+        return self._do(self._ask.set_brackets, symbol, initial_margin, brackets)
+
     def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return self._do(self._ask.set_stp_group, account, group)
+
+    def list_asset(self, asset: int, name: str, unit_parts: int, haircut: Number) -> CommandResult:
+        """Lists a collateral asset, 1 .. 16, or gives a listed one another haircut (COLL-01)."""
+        return self._do(self._ask.list_asset, asset, name, unit_parts, haircut)
+
+    def set_asset_price(self, asset: int, price: Number) -> CommandResult:
+        """The price of one unit of a collateral asset; whoever counts on it is checked (COLL-02)."""
+        return self._do(self._ask.set_asset_price, asset, price)
 
     def deposit_fund(self, fund: int, amount: Number) -> CommandResult:
         return self._do(self._ask.deposit_fund, fund, amount)

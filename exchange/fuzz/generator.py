@@ -17,8 +17,8 @@ import msgspec
 
 from exchange.audit.requirement import available, pool_standing
 from exchange.audit.state import State
-from exchange.fuzz.order_recipes import OrderRecipes
-from exchange.fuzz.worlds import MAX_REPLACED
+from exchange.fuzz.collateral_recipes import CollateralRecipes
+from exchange.fuzz.worlds import MAX_REPLACED, make_brackets
 from exchange.protocol.layout import integer_range
 from exchange.protocol.messages import (
     AdvanceTime,
@@ -28,6 +28,7 @@ from exchange.protocol.messages import (
     DepositFund,
     ListSymbol,
     PlaceOrders,
+    SetBrackets,
     SetMarginMode,
     SetMark,
     SetStpGroup,
@@ -67,7 +68,7 @@ EDGES = (
 CLOSED = (SymbolState.PRE_OPEN, SymbolState.AUCTION, SymbolState.CANCEL_ONLY, SymbolState.HALTED)
 
 
-class Generator(OrderRecipes):
+class Generator(CollateralRecipes):
     """Makes one command after the other, looking at the state that the ones before have led to."""
 
     def __init__(self, seed: int, state: State) -> None:
@@ -118,6 +119,11 @@ class Generator(OrderRecipes):
             (self.funding, 2),
             (self.symbol_state, 4),
             (self.stp_group, 2),
+            (self.brackets, 2),
+            (self.list_asset, 1),
+            (self.asset_price, 5),
+            (self.change_collateral, 7),
+            (self.multi_asset, 4),
             (self.time, 2),
             (self.nonsense, 6),
             (self.list_again, 2),
@@ -210,6 +216,21 @@ class Generator(OrderRecipes):
         return SetStpGroup(
             member_account=self.pick_account(), stp_group=self.random.choice((0, 1, 1, 2))
         )
+
+    def brackets(self) -> Command:
+        """Another table while positions are open: harder, milder, the listed one again, or one that may not be."""
+        random = self.random
+        listing = self.pick_symbol()
+        rows, rate = listing.brackets, listing.initial_margin_ppm
+        choice = random.random()
+        if choice < 0.1:
+            rows = random.choice(WRONG_BRACKETS)
+        elif choice < 0.75:
+            rows = make_brackets(random, self.world.stake_atoms)
+            rate = random.choice((rate, 10_000, 50_000, 333_334, 1_000_000))
+            if random.random() < 0.9:
+                rate = max(rate, rows[0][2] or rows[0][1])
+        return SetBrackets(symbol=listing.symbol, initial_margin_ppm=rate, brackets=rows)
 
     # -------------------------------------------------------------------------------------------- money
 
@@ -355,7 +376,8 @@ class Generator(OrderRecipes):
             (self.order, self.order, self.conditional, self.conditional, self.amend, self.mark)
             + (self.list_of_orders, self.list_of_orders, self.symbol_state, self.countdown)
             + (self.deposit, self.withdraw, self.margin_mode, self.isolated_margin, self.funding)
-            + (self.deposit_fund, self.stp_group, self.time)
+            + (self.deposit_fund, self.stp_group, self.time, self.brackets)
+            + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )
         command = recipe()
         if isinstance(command, PlaceOrders) and command.orders and random.random() < 0.7:

@@ -15,6 +15,7 @@ from exchange.fuzz.choices import STEP_NS
 from exchange.protocol.messages import (
     AdvanceTime,
     AmendOrder,
+    Bracket,
     CancelAll,
     CancelOrder,
     ChangeIsolatedMargin,
@@ -25,6 +26,7 @@ from exchange.protocol.messages import (
     OrderEntry,
     PlaceOrder,
     PlaceOrders,
+    SetBrackets,
     SetCountdown,
     SetMarginMode,
     SetMark,
@@ -164,16 +166,12 @@ def fund_name(number: int) -> str:
 
 def symbol_line(listing: ListSymbol, listed: Listed) -> str:
     """The symbol's line, every key said: a scenario's own defaults are others."""
-    brackets = ", ".join(
-        f"[{atoms(floor)}, {rate(maintenance)}{f', {rate(initial)}' if initial else ''}]"
-        for floor, maintenance, initial in listing.brackets
-    )
     keys = [
         f"symbol: {listing.symbol}",
         f"tick: {show(listed.tick)}",
         f"lot: {show(listed.lot)}",
         f"initial_margin: {rate(listing.initial_margin_ppm)}",
-        f"brackets: [{brackets}]",
+        f"brackets: [{bracket_rows(listing.brackets)}]",
         f"taker_fee: {rate(listing.taker_fee_ppm)}",
         f"maker_fee: {rate(listing.maker_fee_ppm)}",
         f"upnl_weight: {rate(listing.upnl_weight_ppm)}",
@@ -190,6 +188,13 @@ def symbol_line(listing: ListSymbol, listed: Listed) -> str:
         keys.append(f"slippage_cap: {rate(listing.slippage_cap_ppm)}")
     return (
         f"  {listed.name}: {{{', '.join(keys)},\n    liquidation: {{{liquidation_keys(listing)}}}}}"
+    )
+
+
+def bracket_rows(brackets: Sequence[Bracket]) -> str:
+    return ", ".join(
+        f"[{atoms(floor)}, {rate(maintenance)}{f', {rate(initial)}' if initial else ''}]"
+        for floor, maintenance, initial in brackets
     )
 
 
@@ -244,6 +249,9 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             if not 1 <= number <= MAX_ACCOUNT:
                 return None
             return f"stp_group account: a{number}, group: {group}"
+        case SetBrackets(symbol=symbol, initial_margin_ppm=ppm, brackets=rows):
+            table = f"initial_margin: {rate(ppm)}, brackets: [{bracket_rows(rows)}]"
+            return f"brackets symbol: {listed[symbol].name}, {table}"
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
             final = f", price: {listed[symbol].price(price)}" if price else ""
             name = SymbolState(state).name.lower()

@@ -112,10 +112,18 @@ class Door(msgspec.Struct, frozen=True):
 
 
 PUBLIC_QUERIES = frozenset(
-    {"ping", "get_symbols", "get_book", "get_book_orders", "get_statistics", "get_funds"}
+    {
+        "ping",
+        "get_symbols",
+        "get_book",
+        "get_book_orders",
+        "get_statistics",
+        "get_funds",
+        "get_assets",
+    }
 )
 ACCOUNT_QUERIES = frozenset(
-    {"get_account", "get_positions", "get_open_orders", "get_fills", "preview"}
+    {"get_account", "get_positions", "get_collateral", "get_open_orders", "get_fills", "preview"}
 )
 TRADERS_DOOR = Door("orders", "trader", True, PUBLIC_QUERIES, ACCOUNT_QUERIES)
 

@@ -95,6 +95,8 @@ class Queries:
             "get_funds": self._get_funds,
             "get_account": self._get_account,
             "get_positions": self._get_positions,
+            "get_collateral": self._get_collateral,
+            "get_assets": self._get_assets,
             "get_open_orders": self._get_open_orders,
             "get_fills": self._get_fills,
             "preview": self._preview,
@@ -172,6 +174,14 @@ class Queries:
                 account_of(session, read_arguments(OfAccount, arguments))
             )
         }
+
+    def _get_collateral(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        account = account_of(session, read_arguments(OfAccount, arguments))
+        return {"collateral": self._engine.collateral(account)}
+
+    def _get_assets(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        read_arguments(NoArguments, arguments)
+        return {"assets": self._engine.assets()}
 
     def _get_open_orders(self, session: Session, arguments: dict[str, Any]) -> Answer:
         wanted = read_arguments(OfOpenOrders, arguments)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, OrderFlag
 
-MAGIC = b"PXS2"
+MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
 COUNTS = struct.Struct("<II")  # of orders: those that rest, those that wait

@@ -95,6 +95,30 @@ class LiquidationMode(IntEnum):
     TARGET = 2
 
 
+class ClosingSize(IntEnum):
+    """What decided how many lots a closing order has (LIQ-04)."""
+
+    EQUITY_GONE = 1
+    FULL = 2
+    FRACTION = 3
+    TARGET = 4
+    NO_GAIN = 5
+    LEAST = 6
+    WHOLE = 7
+    REST = 8
+    MOST = 9
+
+
+class ClosingLimit(IntEnum):
+    """What decided the limit of a closing order (LIQ-06)."""
+
+    NO_TRADING = 0
+    BANKRUPTCY = 1
+    FUND = 2
+    SLIPPAGE_CAP = 3
+    PRICE_RANGE = 4
+
+
 class FillRole(IntEnum):
     """The part an account played in a fill."""
 
@@ -136,6 +160,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    CONVERSION = 9
 
 
 class FundCause(IntEnum):
@@ -146,6 +171,14 @@ class FundCause(IntEnum):
     LIQUIDATION_DEFICIT = 3
     DEFICIT_COVER = 4
     FUNDING_RESIDUE = 5
+
+
+class CollateralCause(IntEnum):
+    """Why an account's holding of a collateral asset changed."""
+
+    DEPOSIT = 1
+    WITHDRAWAL = 2
+    CONVERSION = 3
 
 
 class OrderFlag(IntEnum):
@@ -208,6 +241,9 @@ class RejectReason(IntEnum):
     LEVERAGE_TOO_HIGH = 44
     WITHDRAWALS_STOPPED = 45
     INSUFFICIENT_MARGIN = 46
+    INVALID_ASSET = 60
+    UNKNOWN_ASSET = 61
+    INSUFFICIENT_COLLATERAL = 62
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -257,6 +293,9 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
     RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
+    RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
+    RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
+    RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -270,10 +309,13 @@ ENUMS: tuple[type[IntEnum], ...] = (
     SelfTradePrevention,
     MarginMode,
     LiquidationMode,
+    ClosingSize,
+    ClosingLimit,
     FillRole,
     CancelReason,
     BalanceCause,
     FundCause,
+    CollateralCause,
     OrderFlag,
     RejectReason,
 )

@@ -38,6 +38,7 @@ WIDE_BOUNDS = (
 )
 #: Bounds that may be the length of a C array.
 NARROW_BOUNDS = (
+    "MAX_ASSETS",
     "MAX_BRACKETS",
     "MAX_LIST_ORDERS",
     "MAX_NAME_BYTES",
@@ -221,7 +222,8 @@ def command_fields(message: Message) -> list[Field]:
 
 def event_fields(message: Message) -> list[Field]:
     _, _, account, sequence = schema.EVENT_HEADER.fields
-    return [zero_default(account), zero_default(sequence), *message.fields]
+    fields = [f for f in message.fields if f.name not in COUNTED]
+    return [zero_default(account), zero_default(sequence), *fields]
 
 
 def zero_default(field: Field) -> Field:

@@ -18,6 +18,9 @@ import msgspec
 from exchange.protocol.schema import (
     BalanceCause,
     CancelReason,
+    ClosingLimit,
+    ClosingSize,
+    CollateralCause,
     FillRole,
     FundCause,
     LiquidationMode,
@@ -300,6 +303,67 @@ class SetStpGroup(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
+    """Puts another bracket table and default initial margin rate in force, whatever is open
+    (MARGIN-03, MARGIN-04).
+    """
+
+    number: ClassVar[int] = 18
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    initial_margin_ppm: int  # default initial margin rate from now on
+    brackets: tuple[Bracket, ...]  # as in list_symbol
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ListAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Lists an asset that may back cross positions, or gives a listed one another haircut
+    (COLL-01).
+    """
+
+    number: ClassVar[int] = 31
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    name: str  # up to 16 bytes of UTF-8, for people
+    unit_parts: int  # parts in one unit, 10^8 for bitcoin in satoshi; cannot change
+    haircut_ppm: int  # of its value, what does not count
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAssetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """Moves the price of a collateral asset and checks whoever counts on it (COLL-02)."""
+
+    number: ClassVar[int] = 32
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms of the settlement asset for one unit
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class ChangeCollateral(Message, frozen=True, kw_only=True, gc=False):
+    """Brings a collateral asset in, or takes it out (COLL-03)."""
+
+    number: ClassVar[int] = 33
+    account: int = 0  # the account that acts; 0 for the operator
+    asset: int  # number of the collateral asset
+    change_parts: int  # positive: in; negative: out
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetMultiAsset(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count for its cross pool (COLL-02)."""
+
+    number: ClassVar[int] = 34
+    account: int = 0  # the account that acts; 0 for the operator
+    enabled: int  # 1: they count; 0: they only lie there
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class Accepted(Message, frozen=True, kw_only=True, gc=False):
     """The one result of a command that was carried out; the events that follow say what it did."""
 
@@ -502,6 +566,7 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int  # in force, the bracket's own floor apart
+    own_rate_ppm: int  # the account's own rate; 0: the symbol's default, and any that follows it
 
 
 class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
@@ -684,6 +749,143 @@ class StpGroupSet(Message, frozen=True, kw_only=True, gc=False):
     stp_group: int  # number of the group; 0: none
 
 
+class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
+    """A symbol's bracket table and default initial margin rate from now on; whoever is below
+    maintenance by it is liquidated.
+    """
+
+    number: ClassVar[int] = 156
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    initial_margin_ppm: int  # default initial margin rate
+    brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
+
+
+class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
+    """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
+
+    number: ClassVar[int] = 171
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    pool_symbol: int  # the isolated position; 0 for the cross pool
+    bracket: int  # index of the bracket that its notional is in, from 0
+    position_lots: int  # signed position
+    entry_value_atoms: int  # signed entry value
+    mark_ticks: int  # mark of the symbol
+    notional_atoms: int  # its value at the mark
+    unrealised_atoms: int  # profit or loss at the mark
+    maintenance_atoms: int  # what it needs
+    share_atoms: int  # the part of the pool's equity that stands for it
+    bankruptcy_value_atoms: int  # what it must bring (long) or may cost (short)
+
+
+class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
+    """Why a closing order has this size and this limit, before it is sent (LIQ-04, LIQ-06)."""
+
+    number: ClassVar[int] = 172
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    fund: int  # number of the fund
+    mode: int  # full, fraction or target
+    sized_by: int  # what decided the quantity
+    limited_by: int  # what decided the limit
+    position_lots: int  # signed position
+    equity_atoms: int  # of the pool
+    maintenance_atoms: int  # of the pool
+    missing_atoms: int  # target: what the pool is short of maintenance and buffer, rounded up
+    gain_atoms_per_lot: int  # target: what closing a lot at the mark brings it nearer, rounded down
+    asked_lots: int  # what the mode alone asks for, at most the position
+    least_lots: int  # lots worth the smallest notional of a piece
+    most_lots: int  # lots worth the largest notional of a piece; 0: no bound
+    qty_lots: int  # quantity
+    lot_value_atoms: int  # bankruptcy value of one lot
+    budget_atoms: int  # what the fund may still pay for this pool in this liquidation
+    bankruptcy_ticks: int  # the limit without the fund
+    fund_ticks: int  # the limit with the fund's budget
+    cap_ticks: int  # the limit of the slippage cap; 0: no cap
+    price_ticks: int  # the limit; 0: no order is sent
+
+
+class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
+    """The fund cannot bear all lots that a maker would give a closing order (LIQ-07)."""
+
+    number: ClassVar[int] = 173
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    order_id: int  # given by the engine, rising from 1
+    price_ticks: int  # the maker's price
+    offered_lots: int  # what the maker would give
+    qty_lots: int  # what the fund bears; 0: the order ends
+    budget_atoms: int  # what the fund may still pay
+    shortfall_atoms: int  # what the whole position would be short of bankruptcy at that price
+
+
+class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
+    """A position of a pool below zero: what stands for it, what the fund pays, at what value it
+    is deleveraged (FUND-02).
+    """
+
+    number: ClassVar[int] = 174
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    fund: int  # number of the fund
+    position_lots: int  # signed position
+    equity_atoms: int  # of the pool, below zero
+    maintenance_atoms: int  # of the pool
+    share_atoms: int  # the part of the equity that stands for the position, below zero
+    budget_atoms: int  # what the fund may still pay
+    paid_atoms: int  # what it pays
+    bankruptcy_value_atoms: int  # what the whole position goes for
+
+
+class AssetListed(Message, frozen=True, kw_only=True, gc=False):
+    """A collateral asset as it counts from now on."""
+
+    number: ClassVar[int] = 176
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    name: str  # as listed
+    unit_parts: int  # parts in one unit
+    haircut_ppm: int  # of its value, what does not count
+
+
+class AssetPriceChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The price of a collateral asset moved."""
+
+    number: ClassVar[int] = 177
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    price_atoms: int  # atoms for one unit
+
+
+class CollateralChanged(Message, frozen=True, kw_only=True, gc=False):
+    """What the account holds of a collateral asset changed."""
+
+    number: ClassVar[int] = 178
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    asset: int  # number of the collateral asset
+    cause: int  # why
+    change_parts: int  # signed
+    parts: int  # what is held afterwards
+
+
+class MultiAssetSet(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account's collateral assets count from now on."""
+
+    number: ClassVar[int] = 179
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    enabled: int  # 1: they count
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -702,6 +904,11 @@ Command: TypeAlias = (
     | SetSymbolState
     | SetCountdown
     | SetStpGroup
+    | SetBrackets
+    | ListAsset
+    | SetAssetPrice
+    | ChangeCollateral
+    | SetMultiAsset
 )
 
 
@@ -734,6 +941,15 @@ Event: TypeAlias = (
     | AuctionUncrossed
     | CountdownSet
     | StpGroupSet
+    | BracketsChanged
+    | LiquidationPosition
+    | LiquidationSized
+    | LiquidationShrunk
+    | DeficitShared
+    | AssetListed
+    | AssetPriceChanged
+    | CollateralChanged
+    | MultiAssetSet
 )
 
 
@@ -755,6 +971,11 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     15: SetSymbolState,
     16: SetCountdown,
     17: SetStpGroup,
+    18: SetBrackets,
+    31: ListAsset,
+    32: SetAssetPrice,
+    33: ChangeCollateral,
+    34: SetMultiAsset,
 }
 EVENT_CLASSES: dict[int, type[Event]] = {
     128: Accepted,
@@ -785,6 +1006,15 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     153: AuctionUncrossed,
     154: CountdownSet,
     155: StpGroupSet,
+    156: BracketsChanged,
+    171: LiquidationPosition,
+    172: LiquidationSized,
+    173: LiquidationShrunk,
+    174: DeficitShared,
+    176: AssetListed,
+    177: AssetPriceChanged,
+    178: CollateralChanged,
+    179: MultiAssetSet,
 }
 
 __all__ = [
@@ -793,17 +1023,26 @@ __all__ = [
     "Accepted",
     "AdvanceTime",
     "AmendOrder",
+    "AssetListed",
+    "AssetPriceChanged",
     "AuctionIndicated",
     "AuctionUncrossed",
     "BalanceCause",
     "BalanceChanged",
     "Bracket",
+    "BracketsChanged",
     "CancelAll",
     "CancelOrder",
     "CancelReason",
+    "ChangeCollateral",
     "ChangeIsolatedMargin",
+    "ClosingLimit",
+    "ClosingSize",
+    "CollateralCause",
+    "CollateralChanged",
     "Command",
     "CountdownSet",
+    "DeficitShared",
     "DeficitUncovered",
     "Deposit",
     "DepositFund",
@@ -818,14 +1057,19 @@ __all__ = [
     "LiquidationEnded",
     "LiquidationMode",
     "LiquidationOrder",
+    "LiquidationPosition",
     "LiquidationSettled",
+    "LiquidationShrunk",
+    "LiquidationSized",
     "LiquidationStarted",
+    "ListAsset",
     "ListMode",
     "ListSymbol",
     "MarginMode",
     "MarginModeChanged",
     "MarkChanged",
     "Message",
+    "MultiAssetSet",
     "OrderAmended",
     "OrderCancelled",
     "OrderEntry",
@@ -842,9 +1086,12 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetAssetPrice",
+    "SetBrackets",
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetMultiAsset",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

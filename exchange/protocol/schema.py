@@ -25,6 +25,9 @@ from exchange.protocol.codes import ENUMS as ENUMS
 from exchange.protocol.codes import REJECT_PROSE as REJECT_PROSE
 from exchange.protocol.codes import BalanceCause as BalanceCause
 from exchange.protocol.codes import CancelReason as CancelReason
+from exchange.protocol.codes import ClosingLimit as ClosingLimit
+from exchange.protocol.codes import ClosingSize as ClosingSize
+from exchange.protocol.codes import CollateralCause as CollateralCause
 from exchange.protocol.codes import FillRole as FillRole
 from exchange.protocol.codes import FundCause as FundCause
 from exchange.protocol.codes import LiquidationMode as LiquidationMode
@@ -40,6 +43,7 @@ from exchange.protocol.codes import SymbolState as SymbolState
 from exchange.protocol.codes import TimeInForce as TimeInForce
 from exchange.protocol.codes import TriggerBy as TriggerBy
 
+MAX_ASSETS = 16
 MAX_BRACKETS = 16
 MAX_LIST_ORDERS = 64
 MAX_NAME_BYTES = 16
@@ -132,6 +136,7 @@ _SYMBOL = Field("symbol", "u32", "number of the symbol")
 _ORDER_ID = Field("order_id", "u64", "given by the engine, rising from 1")
 _CLIENT_ORDER_ID = Field("client_order_id", "u64", "the account's own number for the order; 0: none", default=0)
 _SIDE = Field("side", "u8", "buy or sell", Side)
+_ASSET = Field("asset", "u32", "number of the collateral asset")
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
 
@@ -323,6 +328,49 @@ COMMANDS: tuple[Message, ...] = (
         ),
         sender="admin",
     ),
+    Message(
+        18,
+        "set_brackets",
+        "Puts another bracket table and default initial margin rate in force, whatever is open (MARGIN-03, MARGIN-04).",
+        (
+            _SYMBOL,
+            Field("initial_margin_ppm", "u32", "default initial margin rate from now on"),
+            Field("bracket_count", "u8", "brackets used, 1 .. 16"),
+            Field("brackets", "brackets", "as in list_symbol"),
+        ),
+        sender="admin",
+    ),
+    Message(
+        31,
+        "list_asset",
+        "Lists an asset that may back cross positions, or gives a listed one another haircut (COLL-01).",
+        (
+            _ASSET,
+            Field("name", "name", "up to 16 bytes of UTF-8, for people"),
+            Field("unit_parts", "i64", "parts in one unit, 10^8 for bitcoin in satoshi; cannot change"),
+            Field("haircut_ppm", "u32", "of its value, what does not count"),
+        ),
+        sender="admin",
+    ),
+    Message(
+        32,
+        "set_asset_price",
+        "Moves the price of a collateral asset and checks whoever counts on it (COLL-02).",
+        (_ASSET, Field("price_atoms", "i64", "atoms of the settlement asset for one unit")),
+        sender="admin",
+    ),
+    Message(
+        33,
+        "change_collateral",
+        "Brings a collateral asset in, or takes it out (COLL-03).",
+        (_ASSET, Field("change_parts", "i64", "positive: in; negative: out")),
+    ),
+    Message(
+        34,
+        "set_multi_asset",
+        "Whether the account's collateral assets count for its cross pool (COLL-02).",
+        (Field("enabled", "u8", "1: they count; 0: they only lie there"),),
+    ),
 )
 
 # ----------------------------------------------------------------------------------------------- events
@@ -508,6 +556,7 @@ EVENTS: tuple[Message, ...] = (
             _SYMBOL,
             Field("margin_mode", "u8", "cross or isolated", MarginMode),
             Field("initial_margin_ppm", "u32", "in force, the bracket's own floor apart"),
+            Field("own_rate_ppm", "u32", "the account's own rate; 0: the symbol's default, and any that follows it"),
         ),
     ),
     Message(
@@ -663,6 +712,129 @@ EVENTS: tuple[Message, ...] = (
         "stp_group_set",
         "The group of accounts that an account does not trade with.",
         (Field("stp_group", "u32", "number of the group; 0: none"),),
+    ),
+    Message(
+        156,
+        "brackets_changed",
+        "A symbol's bracket table and default initial margin rate from now on; whoever is below maintenance by it is liquidated.",
+        (
+            _SYMBOL,
+            Field("initial_margin_ppm", "u32", "default initial margin rate"),
+            Field("bracket_count", "u8", "brackets used"),
+            Field("brackets", "brackets", "as in set_brackets, with the initial rates that hold"),
+        ),
+        public=True,
+    ),
+    Message(
+        171,
+        "liquidation_position",
+        "A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05).",
+        (
+            _SYMBOL,
+            Field("pool_symbol", "u32", "the isolated position; 0 for the cross pool"),
+            Field("bracket", "u8", "index of the bracket that its notional is in, from 0"),
+            Field("position_lots", "i64", "signed position"),
+            Field("entry_value_atoms", "i64", "signed entry value"),
+            Field("mark_ticks", "i64", "mark of the symbol"),
+            Field("notional_atoms", "i64", "its value at the mark"),
+            Field("unrealised_atoms", "i64", "profit or loss at the mark"),
+            Field("maintenance_atoms", "i64", "what it needs"),
+            Field("share_atoms", "i64", "the part of the pool's equity that stands for it"),
+            Field("bankruptcy_value_atoms", "i64", "what it must bring (long) or may cost (short)"),
+        ),
+    ),
+    Message(
+        172,
+        "liquidation_sized",
+        "Why a closing order has this size and this limit, before it is sent (LIQ-04, LIQ-06).",
+        (
+            _SYMBOL,
+            Field("fund", "u32", "number of the fund"),
+            Field("mode", "u8", "full, fraction or target", LiquidationMode),
+            Field("sized_by", "u8", "what decided the quantity", ClosingSize),
+            Field("limited_by", "u8", "what decided the limit", ClosingLimit),
+            Field("position_lots", "i64", "signed position"),
+            Field("equity_atoms", "i64", "of the pool"),
+            Field("maintenance_atoms", "i64", "of the pool"),
+            Field("missing_atoms", "i64", "target: what the pool is short of maintenance and buffer, rounded up"),
+            Field("gain_atoms_per_lot", "i64", "target: what closing a lot at the mark brings it nearer, rounded down"),
+            Field("asked_lots", "i64", "what the mode alone asks for, at most the position"),
+            Field("least_lots", "i64", "lots worth the smallest notional of a piece"),
+            Field("most_lots", "i64", "lots worth the largest notional of a piece; 0: no bound"),
+            Field("qty_lots", "i64", "quantity"),
+            Field("lot_value_atoms", "i64", "bankruptcy value of one lot"),
+            Field("budget_atoms", "i64", "what the fund may still pay for this pool in this liquidation"),
+            Field("bankruptcy_ticks", "i64", "the limit without the fund"),
+            Field("fund_ticks", "i64", "the limit with the fund's budget"),
+            Field("cap_ticks", "i64", "the limit of the slippage cap; 0: no cap"),
+            Field("price_ticks", "i64", "the limit; 0: no order is sent"),
+        ),
+    ),
+    Message(
+        173,
+        "liquidation_shrunk",
+        "The fund cannot bear all lots that a maker would give a closing order (LIQ-07).",
+        (
+            _SYMBOL,
+            _ORDER_ID,
+            Field("price_ticks", "i64", "the maker's price"),
+            Field("offered_lots", "i64", "what the maker would give"),
+            Field("qty_lots", "i64", "what the fund bears; 0: the order ends"),
+            Field("budget_atoms", "i64", "what the fund may still pay"),
+            Field("shortfall_atoms", "i64", "what the whole position would be short of bankruptcy at that price"),
+        ),
+    ),
+    Message(
+        174,
+        "deficit_shared",
+        "A position of a pool below zero: what stands for it, what the fund pays, at what value it is deleveraged (FUND-02).",
+        (
+            _SYMBOL,
+            Field("fund", "u32", "number of the fund"),
+            Field("position_lots", "i64", "signed position"),
+            Field("equity_atoms", "i64", "of the pool, below zero"),
+            Field("maintenance_atoms", "i64", "of the pool"),
+            Field("share_atoms", "i64", "the part of the equity that stands for the position, below zero"),
+            Field("budget_atoms", "i64", "what the fund may still pay"),
+            Field("paid_atoms", "i64", "what it pays"),
+            Field("bankruptcy_value_atoms", "i64", "what the whole position goes for"),
+        ),
+    ),
+    Message(
+        176,
+        "asset_listed",
+        "A collateral asset as it counts from now on.",
+        (
+            _ASSET,
+            Field("name", "name", "as listed"),
+            Field("unit_parts", "i64", "parts in one unit"),
+            Field("haircut_ppm", "u32", "of its value, what does not count"),
+        ),
+        public=True,
+    ),
+    Message(
+        177,
+        "asset_price_changed",
+        "The price of a collateral asset moved.",
+        (_ASSET, Field("price_atoms", "i64", "atoms for one unit")),
+        public=True,
+    ),
+    Message(
+        178,
+        "collateral_changed",
+        "What the account holds of a collateral asset changed.",
+        (
+            _ASSET,
+            Field("cause", "u8", "why", CollateralCause),
+            Field("change_parts", "i64", "signed"),
+            Field("parts", "i64", "what is held afterwards"),
+        ),
+    ),
+    Message(
+        179,
+        "multi_asset_set",
+        "Whether the account's collateral assets count from now on.",
+        (Field("enabled", "u8", "1: they count"),),
     ),
 )
 

@@ -25,6 +25,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: int
     stp_group: int = 0  # self-trade prevention group; 0: none
     countdown_ns: int = 0  # when its orders are cancelled; 0: never
+    multi_asset: bool = False  # whether its collateral assets count
+    collateral_atoms: int = 0  # what they count for the cross pool
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,26 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     armed: bool = False  # it waits and may go off: an exit only when its entry has filled
     link_group: int = 0  # order id of the first of its list; 0: not linked
     link_role: int = 0  # 0 none, 1 one-cancels-other, 2 entry, 3 exit
+
+
+class CollateralView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account holds of a collateral asset, and what that counts where its assets count (COLL-02)."""
+
+    account: int
+    asset: int
+    parts: int
+    counted_atoms: int
+
+
+class AssetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A collateral asset: its unit, haircut and price."""
+
+    asset: int
+    name: str
+    unit_parts: int
+    haircut_ppm: int
+    price_atoms: int  # of one unit; 0: none yet
+    held_parts: int  # by all accounts
 
 
 class LevelView(msgspec.Struct, frozen=True, array_like=True):

@@ -94,6 +94,7 @@ def set_margin_mode(ctx: Context, command: SetMarginMode) -> None:
         symbol=command.symbol,
         margin_mode=position.mode,
         initial_margin_ppm=position.rate_ppm,
+        own_rate_ppm=position.own_rate_ppm,
     )
     if moved:
         ledger.move_margin(ctx, position, moved, BalanceCause.MARGIN_MODE)

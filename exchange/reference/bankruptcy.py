@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from exchange.protocol.schema import MAX_PRICE_TICKS, PPM, LiquidationMode
+from dataclasses import dataclass
+
+from exchange.protocol.schema import (
+    MAX_PRICE_TICKS,
+    PPM,
+    ClosingLimit,
+    ClosingSize,
+    LiquidationMode,
+)
 from exchange.reference.arithmetic import ceil_div, floor_div, ppm_ceil
 from exchange.reference.margin import (
     equity_atoms,
@@ -55,45 +63,95 @@ def budget_atoms(state: State, position: Position) -> int:
     return max(0, budget)
 
 
-def closing_lots(state: State, position: Position, pool: Pool) -> tuple[int, bool]:
-    """LIQ-04: (lots of the closing order, whether max_notional cut it)."""
-    whole, equity, symbol = abs(position.lots), equity_atoms(state, pool), position.symbol
-    if equity <= 0:
-        return whole, False
-    lots = whole
-    if symbol.liquidation_mode == LiquidationMode.FRACTION:
-        lots = max(ppm_ceil(whole, symbol.liquidation_fraction_ppm), smallest_lots(position))
-    elif symbol.liquidation_mode == LiquidationMode.TARGET:
-        lots = target_lots(state, position, pool)
-    lots = min(lots, whole)
-    if symbol.notional_atoms(whole - lots) < symbol.liquidation_min_notional_atoms:
-        lots = whole
-    if symbol.liquidation_max_notional_atoms < 0:
-        return lots, False
-    most = max(1, symbol.liquidation_max_notional_atoms // symbol.notional_atoms(1))
-    return min(lots, most), most < lots
+@dataclass(slots=True, frozen=True)
+class Size:
+    """LIQ-04: the lots of a closing order, and how they came about."""
+
+    lots: int
+    sized_by: ClosingSize
+    asked_lots: int  # what the mode alone asks for, at most the position
+    least_lots: int
+    most_lots: int  # 0: no bound
+    missing_atoms: int = 0  # mode target alone has these two
+    gain_atoms_per_lot: int = 0
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether max_notional lowered it."""
+        return self.sized_by == ClosingSize.MOST
 
 
-def smallest_lots(position: Position) -> int:
-    """LIQ-04: the lots that are worth the smallest notional of a closing order."""
-    symbol = position.symbol
-    return ceil_div(symbol.liquidation_min_notional_atoms, symbol.notional_atoms(1))
+def closing_size(state: State, position: Position, pool: Pool) -> Size:
+    """LIQ-04: what the mode asks for, inside what may be closed at once and what may be left."""
+    symbol, whole, equity = position.symbol, abs(position.lots), equity_atoms(state, pool)
+    unit = symbol.notional_atoms(1)
+    least = ceil_div(symbol.liquidation_min_notional_atoms, unit)
+    most = symbol.liquidation_max_notional_atoms
+    most = max(1, most // unit) if most >= 0 else 0
+    wish = Wish(whole, ClosingSize.EQUITY_GONE) if equity <= 0 else wished(state, position, pool)
+    lots, sized_by = wish.lots, wish.sized_by
+    if equity > 0:
+        if lots < least:
+            lots, sized_by = least, ClosingSize.LEAST
+        if lots > whole:
+            lots, sized_by = whole, ClosingSize.WHOLE
+        if lots < whole and (whole - lots) * unit < symbol.liquidation_min_notional_atoms:
+            lots, sized_by = whole, ClosingSize.REST
+        if 0 < most < lots:
+            lots, sized_by = most, ClosingSize.MOST
+    asked = min(wish.lots, whole)
+    return Size(lots, sized_by, asked, least, most, wish.missing_atoms, wish.gain_atoms_per_lot)
 
 
-def target_lots(state: State, position: Position, pool: Pool) -> int:
+@dataclass(slots=True, frozen=True)
+class Wish:
+    """LIQ-04: what the mode alone asks for."""
+
+    lots: int
+    sized_by: ClosingSize
+    missing_atoms: int = 0
+    gain_atoms_per_lot: int = 0
+
+
+def wished(state: State, position: Position, pool: Pool) -> Wish:
+    """LIQ-04: the lots that the symbol's mode asks for."""
+    whole, symbol = abs(position.lots), position.symbol
+    match symbol.liquidation_mode:
+        case LiquidationMode.FRACTION:
+            return Wish(ppm_ceil(whole, symbol.liquidation_fraction_ppm), ClosingSize.FRACTION)
+        case LiquidationMode.TARGET:
+            return targeted(state, position, pool)
+    return Wish(whole, ClosingSize.FULL)
+
+
+def targeted(state: State, position: Position, pool: Pool) -> Wish:
     """LIQ-04: the fewest lots whose closing at the mark restores maintenance and its buffer."""
     symbol = position.symbol
     buffered = PPM + symbol.liquidation_buffer_ppm
     rate = symbol.bracket_of(symbol.notional_atoms(position.lots)).maintenance_ppm
     gain = symbol.notional_atoms(1) * (buffered * rate - symbol.liquidation_fee_ppm * PPM)
-    if gain <= 0:
-        return abs(position.lots)
     missing = buffered * maintenance_atoms(state, pool) - equity_atoms(state, pool) * PPM
-    return max(1, ceil_div(missing * PPM, gain), smallest_lots(position))
+    told = ceil_div(missing, PPM), floor_div(gain, PPM * PPM)
+    if gain <= 0:
+        return Wish(abs(position.lots), ClosingSize.NO_GAIN, *told)
+    return Wish(max(1, ceil_div(missing * PPM, gain)), ClosingSize.TARGET, *told)
 
 
-def closing_limit_ticks(state: State, position: Position, value: int) -> int:
-    """LIQ-06: the worst price that bankruptcy value, fund and slippage cap allow; 0: there is none."""
+@dataclass(slots=True, frozen=True)
+class Limit:
+    """LIQ-06: the limit of a closing order, and how it came about."""
+
+    price_ticks: int  # below 1: there is none
+    limited_by: ClosingLimit
+    lot_value_atoms: int
+    budget_atoms: int
+    bankruptcy_ticks: int
+    fund_ticks: int
+    cap_ticks: int  # 0: no cap
+
+
+def closing_limit(state: State, position: Position, value: int) -> Limit:
+    """LIQ-06: the worst price that bankruptcy value, fund and slippage cap allow."""
     symbol = position.symbol
     m, cap, budget = (
         symbol.atoms_per_tick_lot,
@@ -103,9 +161,18 @@ def closing_limit_ticks(state: State, position: Position, value: int) -> int:
     is_long = position.lots > 0
     one = part_of_value(value, 1, abs(position.lots), is_long=is_long)
     if is_long:
-        limit = max(1, ceil_div(one - budget, m))
-        return max(limit, symbol.lowest_sell_ticks(cap)) if cap >= 0 else limit
-    limit = min(floor_div(one + budget, m), MAX_PRICE_TICKS)
-    if cap >= 0:
-        limit = min(limit, symbol.highest_buy_ticks(cap))
-    return max(0, limit)
+        alone, funded = ceil_div(one, m), ceil_div(one - budget, m)
+        price = max(1, funded)
+        capped = symbol.lowest_sell_ticks(cap) if cap >= 0 else 0
+        is_capped = cap >= 0 and capped > price
+    else:
+        alone, funded = floor_div(one, m), floor_div(one + budget, m)
+        price = min(funded, MAX_PRICE_TICKS)
+        capped = symbol.highest_buy_ticks(cap) if cap >= 0 else 0
+        is_capped = cap >= 0 and capped < price
+    limited_by = ClosingLimit.FUND if budget else ClosingLimit.BANKRUPTCY
+    if is_capped:
+        price, limited_by = capped, ClosingLimit.SLIPPAGE_CAP
+    elif price != funded:
+        limited_by = ClosingLimit.PRICE_RANGE
+    return Limit(max(0, price), limited_by, one, budget, alone, funded, capped)

@@ -1,6 +1,6 @@
 """The canonical state: one sequence of bytes for one state, out (snapshot) and in (restore).
 
-The layout is that of ``docs/reference/state.md``, seven parts packed little-endian.  Default accounts and
+The layout is that of ``docs/reference/state.md``, eight parts packed little-endian.  Default accounts and
 settings are left out, so that two engines that know the same agree, whatever they have been asked before.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT
-from exchange.reference.listing import Policy
+from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT, MAX_BRACKETS
+from exchange.reference.assets import Asset, Holding
+from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
-MAGIC = b"PXS2"
+MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
 SYMBOL = struct.Struct("<qqB")
@@ -23,6 +24,9 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
 ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
+ASSET = struct.Struct("<I16sqIq")
+COLLATERAL = struct.Struct("<IIq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -54,7 +58,30 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(resting)), COUNT.pack(len(waiting)), *resting, *waiting]
     remembered = [REMEMBERED.pack(a.number, *order) for a in accounts for order in a.remembered]
     parts += [COUNT.pack(len(remembered)), *remembered]
+    changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
+    parts += [COUNT.pack(len(changed)), *changed]
+    parts += pack_collateral(state)
     return b"".join(parts)
+
+
+def pack_collateral(state: State) -> list[bytes]:
+    """Part 12: the assets, who counts on them, and who holds what."""
+    assets = [
+        ASSET.pack(a.number, a.name, a.unit_parts, a.haircut_ppm, a.price_atoms)
+        for a in state.assets.values()
+    ]
+    accounts = state.accounts.values()
+    counting = [COUNT.pack(account.number) for account in accounts if account.multi_asset]
+    held = [
+        COLLATERAL.pack(account.number, number, holding.parts)
+        for account in accounts
+        for number, holding in account.holdings.items()
+    ]
+    return [
+        part
+        for records in (assets, counting, held)
+        for part in (COUNT.pack(len(records)), *records)
+    ]
 
 
 def is_noted(state: State, account: Account) -> bool:
@@ -134,6 +161,24 @@ def pack_order(order: Order, is_waiting: bool) -> bytes:
     )
 
 
+def has_listed_brackets(symbol: Symbol) -> bool:
+    """Whether the brackets and the default rate in force are those of the listing."""
+    listed = Policy(symbol.listing).symbol()
+    return (symbol.brackets, symbol.initial_margin_ppm) == (
+        listed.brackets,
+        listed.initial_margin_ppm,
+    )
+
+
+def pack_brackets(symbol: Symbol) -> bytes:
+    return BRACKETS.pack(
+        symbol.number,
+        symbol.initial_margin_ppm,
+        len(symbol.brackets),
+        *bracket_numbers(symbol.brackets),
+    )
+
+
 # ------------------------------------------------------------------------------------------------- restore
 
 
@@ -183,12 +228,28 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         account, *known = reader.unpack(REMEMBERED)
         state.account(account).remembered.append(Remembered(*known))
+    for _ in reader.repeat():
+        restore_brackets(state, reader.unpack(BRACKETS))
+    restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
             "the snapshot is not of this exchange, or damaged"
         )
     return state
+
+
+def restore_collateral(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, name, unit_parts, haircut_ppm, price_atoms = ASSET.unpack(reader.take(ASSET.size))
+        state.assets[number] = Asset(number, name, unit_parts, haircut_ppm, price_atoms)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).multi_asset = True
+    for _ in reader.repeat():
+        account, number, parts = reader.unpack(COLLATERAL)
+        asset = state.assets[number]
+        asset.held_parts += parts
+        state.account(account).holdings[number] = Holding(asset, parts)
 
 
 def restore_account(state: State, values: tuple[int, ...]) -> None:
@@ -225,6 +286,16 @@ def restore_orders(state: State, reader: Reader) -> None:
         order.shown_lots = shown  # of a slice some may be gone
     for _ in waiting:
         state.wait(unpack_order(reader.unpack(ORDER)))
+
+
+def restore_brackets(state: State, values: tuple[int, ...]) -> None:
+    number, rate, count, *rows = values
+    entries = list(zip(rows[0::3], rows[1::3], rows[2::3], strict=True))
+    brackets = make_brackets(entries[:count])
+    if number not in state.symbols or not brackets:
+        raise ValueError(f"symbol {number} cannot have the brackets {entries[:count]}")
+    state.symbols[number].brackets = brackets
+    state.symbols[number].initial_margin_ppm = rate
 
 
 def unpack_order(values: tuple[int, ...]) -> Order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from exchange.protocol.schema import BalanceCause, FillRole, FundCause
-from exchange.reference import ledger, margin
+from exchange.reference import ledger, margin, telling
 from exchange.reference.bankruptcy import bankruptcy_value, budget_atoms, part_of_value, share_atoms
 from exchange.reference.context import Context
 from exchange.reference.matching import cancel_spent_reduce_only
@@ -22,10 +22,13 @@ def cover_deficit(ctx: Context, pool: Pool) -> None:
         position = max(untried, key=margin.maintenance_of_position)
         tried.add(position.symbol.number)
         share = share_atoms(ctx.state, position)
-        paid = min(budget_atoms(ctx.state, position), -share)
+        budget = budget_atoms(ctx.state, position)
+        paid = max(0, min(budget, -share))
+        value = bankruptcy_value(position, share + paid)
+        telling.write_share(ctx, position, share=share, budget=budget, paid=paid, value=value)
         if paid > 0:
             pay_from_fund(ctx, position, paid)
-        deleverage(ctx, position, bankruptcy_value(position, share + max(0, paid)))
+        deleverage(ctx, position, value)
 
 
 def pay_from_fund(ctx: Context, position: Position, paid: int) -> None:

@@ -23,15 +23,25 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     RejectReason,
 )
-from exchange.protocol.views import AccountView, BookView, OrderView, PositionView, SymbolView
+from exchange.protocol.views import (
+    AccountView,
+    AssetView,
+    BookView,
+    CollateralView,
+    OrderView,
+    PositionView,
+    SymbolView,
+)
 from exchange.reference import (
     accounts,
     amending,
     canonical,
+    collateral,
     lists,
     operations,
     orders,
     placing,
+    policies,
     states,
     times,
     triggers,
@@ -44,7 +54,6 @@ from exchange.whatif import preview
 
 HEADER = struct.Struct("<" + COMMAND_HEADER.body_format)
 
-LIST_SYMBOL = operations.LIST_SYMBOL
 COMMAND_BY_NUMBER = {message.number: message for message in COMMANDS}
 
 Handler = Callable[[Context, Any], None]
@@ -67,9 +76,18 @@ HANDLERS: dict[str, Handler] = {
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
     "advance_time": operations.advance_time,
+    "set_asset_price": collateral.set_asset_price,
+    "change_collateral": collateral.change_collateral,
+    "set_multi_asset": collateral.set_multi_asset,
 }
 
 
+#: Commands whose body is part of the canonical state as given, or is read where its brackets are.
+READ_RAW: dict[int, Callable[[Context, bytes], None]] = {
+    operations.LIST_SYMBOL: operations.list_symbol,
+    policies.SET_BRACKETS: policies.set_brackets,
+    collateral.LIST_ASSET: collateral.list_asset,
+}
 HANDLER_BY_NUMBER = {COMMAND_BY_NAME[name].number: handle for name, handle in HANDLERS.items()}
 
 
@@ -139,12 +157,12 @@ class ReferenceEngine:
             account = 0  # the operator's commands are nobody's
         if message is None or not is_right_size(number, record):
             ctx.reject(number, account, RejectReason.MALFORMED_COMMAND)
-        elif number == LIST_SYMBOL:
-            # Its body is part of the canonical state as given, so it is read there.
-            operations.list_symbol(ctx, record[HEADER.size :])
+        elif number in READ_RAW:
+            READ_RAW[number](ctx, record[HEADER.size :])
         else:
             HANDLER_BY_NUMBER[number](ctx, COMMAND_CODECS[number].unpack(record))
         triggers.settle_down(ctx)
+        collateral.settle_debts(ctx)
 
     # ------------------------------------------------------------------------------------------ state
 
@@ -204,6 +222,15 @@ class ReferenceEngine:
     def book(self, symbol: int, depth: int = 0) -> BookView:
         """The price levels of a symbol, best first; raises ``KeyError`` if it is not listed."""
         return views.book_view(self._ctx.state.symbols[symbol], depth)
+
+    def collateral(self, account: int) -> list[CollateralView]:
+        """What the account holds of collateral assets, by asset."""
+        _require_account(account)
+        return views.collateral_views(self._ctx.state, account)
+
+    def assets(self) -> list[AssetView]:
+        """The listed collateral assets, by number."""
+        return [views.asset_view(asset) for asset in self._ctx.state.assets.values()]
 
     def symbols(self) -> list[SymbolView]:
         """The listed symbols, by number."""

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import TypeAlias
 
 from exchange.protocol.schema import EVENT_HEADER, EVENTS
 
-_Packer = Callable[[int, int, dict[str, int | bytes]], bytes]
+#: What stands in a field; of a field of many numbers (brackets) all of them, one after the other.
+Value: TypeAlias = int | bytes | tuple[int, ...]
+_Packer = Callable[[int, int, dict[str, Value]], bytes]
 
 
 def _make_packer(number: int, size: int, body_format: str, names: list[str]) -> _Packer:
     """A function (account, sequence, fields) -> record bytes for one type of event."""
     pack = struct.Struct("<" + EVENT_HEADER.body_format + body_format).pack
 
-    def packer(account: int, sequence: int, fields: dict[str, int | bytes]) -> bytes:
+    def packer(account: int, sequence: int, fields: dict[str, Value]) -> bytes:
         assert len(fields) == len(names), (names, fields)
         return pack(number, size, account, sequence, *[fields[name] for name in names])
 
-    return packer
+    def wide_packer(account: int, sequence: int, fields: dict[str, Value]) -> bytes:
+        assert len(fields) == len(names), (names, fields)
+        values: list[int | bytes] = []
+        for name in names:
+            value = fields[name]
+            values.extend(value if isinstance(value, tuple) else (value,))
+        return pack(number, size, account, sequence, *values)
+
+    return wide_packer if "brackets" in names else packer
 
 
 PACKERS: dict[str, _Packer] = {
@@ -43,7 +54,7 @@ class EventWriter:
         self.sequence = sequence
         self._command_from = len(self._records)
 
-    def write(self, name: str, account: int, /, **fields: int | bytes) -> None:
+    def write(self, name: str, account: int, /, **fields: Value) -> None:
         """Appends one event; every field of its type must be named."""
         self._records.append(PACKERS[name](account, self.sequence, fields))
 
@@ -52,7 +63,7 @@ class EventWriter:
         self._aside = self._records[self._command_from :]
         del self._records[self._command_from :]
 
-    def write_result(self, name: str, account: int, /, **fields: int | bytes) -> None:
+    def write_result(self, name: str, account: int, /, **fields: Value) -> None:
         """Appends the one result of the command, and then what was set aside."""
         assert len(self._records) == self._command_from, name
         self.write(name, account, **fields)

@@ -106,8 +106,10 @@ def book_isolated_opening(position: Position, opened_value: int) -> None:
 
 def cross_worth_atoms(account: Account) -> int:
     """Q of ACCT-04: the equity of the account's cross pool."""
-    return account.cross.balance_atoms + sum(
-        unrealised_atoms(p) for p in account.positions.values() if p.lots and p.mode == CROSS
+    return (
+        account.cross.balance_atoms
+        + account.counted_atoms
+        + sum(unrealised_atoms(p) for p in account.positions.values() if p.lots and p.mode == CROSS)
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exchange.protocol.schema import CancelReason, FillRole, FundCause, LiquidationMode
-from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching
+from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching, telling
 from exchange.reference.arithmetic import ppm_ceil
 from exchange.reference.cancelling import cancel_each
 from exchange.reference.context import Context, shown_margin_atoms
@@ -59,6 +59,7 @@ def liquidate(ctx: Context, pool: Pool) -> None:
         return
     if not pool.liquidating:
         start(ctx, pool)
+    telling.write_positions(ctx, pool)
     close_through_book(ctx, pool)
     if margin.equity_atoms(ctx.state, pool) < 0 and margin.positions_of(ctx.state, pool):
         deleveraging.cover_deficit(ctx, pool)
@@ -118,31 +119,33 @@ def largest_position(state: State, pool: Pool, spent: set[int]) -> Position | No
 def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
     """One closing order, where the symbol trades; whether the position may be given another in this turn."""
     state, symbol = ctx.state, position.symbol
-    if symbol.state != OPEN:
-        return False
     equity = margin.equity_atoms(state, pool)
-    lots, was_cut = bankruptcy.closing_lots(state, position, pool)
+    size = bankruptcy.closing_size(state, position, pool)
+    lots = size.lots
     value = bankruptcy.bankruptcy_value(position, bankruptcy.share_atoms(state, position))
-    limit = bankruptcy.closing_limit_ticks(state, position, value)
-    if limit < 1:
+    limit = bankruptcy.closing_limit(state, position, value)
+    telling.write_sized(ctx, position, size, limit)
+    if symbol.state != OPEN or limit.price_ticks < 1:
         return False
     order = Order(
         account=pool.account,
         symbol=symbol.number,
         side=position.closing_side,
-        price_ticks=limit,
+        price_ticks=limit.price_ticks,
         open_lots=lots,
         order_id=state.take_order_id(),
         time_in_force=IOC,
         flags=REDUCE_ONLY,
     )
     write_closing_order(ctx, pool, order, value)
-    matching.match(ctx, matching.Taker(order, limit, ClosingOrder(state, position)))
+    matching.match(
+        ctx, matching.Taker(order, limit.price_ticks, ClosingOrder(ctx, position, order.order_id))
+    )
     is_whole = order.filled_lots == lots
     return (
         symbol.liquidation_mode == LiquidationMode.TARGET
         and equity > 0
-        and not was_cut
+        and not size.was_cut
         and is_whole
     )
 
@@ -167,13 +170,14 @@ def write_closing_order(ctx: Context, pool: Pool, order: Order, value: int) -> N
 class ClosingOrder:
     """LIQ-07: what a fill of the closing order costs against bankruptcy, and who pays."""
 
-    state: State
+    ctx: Context
     position: Position
+    order_id: int
 
     def value(self) -> int:
         """V of this moment."""
         return bankruptcy.bankruptcy_value(
-            self.position, bankruptcy.share_atoms(self.state, self.position)
+            self.position, bankruptcy.share_atoms(self.ctx.state, self.position)
         )
 
     def affordable_lots(self, lots: int, price_ticks: int) -> int:
@@ -184,7 +188,21 @@ class ClosingOrder:
         shortfall = self.value() - proceeds if position.lots > 0 else proceeds - self.value()
         if shortfall <= 0:
             return lots
-        return min(lots, bankruptcy.budget_atoms(self.state, position) * whole // shortfall)
+        budget = bankruptcy.budget_atoms(self.ctx.state, position)
+        affordable = budget * whole // shortfall
+        if affordable >= lots:
+            return lots
+        telling.write_shrunk(
+            self.ctx,
+            position,
+            order_id=self.order_id,
+            price_ticks=price_ticks,
+            offered_lots=lots,
+            qty_lots=affordable,
+            budget_atoms=budget,
+            shortfall_atoms=shortfall,
+        )
+        return affordable
 
     def settle(
         self, ctx: Context, taker: Order, lots: int, price_ticks: int, trade_id: int

@@ -89,6 +89,13 @@ def make_brackets(entries: Sequence[tuple[int, int, int]]) -> tuple[Bracket, ...
     return tuple(brackets)
 
 
+def bracket_numbers(brackets: Sequence[Bracket]) -> tuple[int, ...]:
+    """The table as records show it: floor, maintenance and initial rate of each, and zeros behind its end."""
+    rows = [(b.floor_atoms, b.maintenance_ppm, b.initial_ppm) for b in brackets]
+    rows += [(0, 0, 0)] * (MAX_BRACKETS - len(rows))
+    return tuple(number for row in rows for number in row)
+
+
 def check_listing(state: State, policy: Policy) -> RejectReason | None:
     """Listing: the first reason, in order of number, why the symbol may not be listed."""
     number = policy.number

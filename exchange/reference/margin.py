@@ -54,9 +54,16 @@ def positions_of(state: State, pool: Pool) -> list[Position]:
     return [p for p in owner.positions.values() if p.lots and p.mode == CROSS]
 
 
+def backing_atoms(state: State, pool: Pool) -> int:
+    """MARGIN-02: the pool's balance, and for a cross pool what collateral assets count (COLL-02)."""
+    if pool.symbol:
+        return pool.balance_atoms
+    return pool.balance_atoms + state.accounts[pool.account].counted_atoms
+
+
 def equity_atoms(state: State, pool: Pool) -> int:
-    """MARGIN-02: the pool's balance with the unrealised profit of what it backs."""
-    return pool.balance_atoms + sum(unrealised_atoms(p) for p in positions_of(state, pool))
+    """MARGIN-02: what backs the pool with the unrealised profit of its positions."""
+    return backing_atoms(state, pool) + sum(unrealised_atoms(p) for p in positions_of(state, pool))
 
 
 def maintenance_of_notional(symbol: Symbol, notional_atoms: int) -> int:
@@ -80,7 +87,7 @@ def is_below_maintenance(state: State, pool: Pool) -> bool:
     positions = positions_of(state, pool)
     if not positions:
         return False
-    equity = pool.balance_atoms + sum(unrealised_atoms(p) for p in positions)
+    equity = backing_atoms(state, pool) + sum(unrealised_atoms(p) for p in positions)
     return equity < sum(maintenance_of_position(p) for p in positions)
 
 
@@ -163,7 +170,7 @@ def available_atoms(
     account: Account, trial: Trial | None = None, *, weigh_profit: bool = True
 ) -> int:
     """MARGIN-06: what the wallet has free for new risk; without weighing, no unrealised profit counts (ACCT-07)."""
-    total = account.cross.balance_atoms
+    total = account.cross.balance_atoms + account.counted_atoms
     for position in account.positions.values():
         tried = trial if trial and trial.position is position else None
         if position.mode == ISOLATED:
@@ -331,7 +338,7 @@ def liquidation_price_ticks(state: State, position: Position) -> int:
     mark = symbol.mark_ticks
     pool = position.pool
     others = [p for p in positions_of(state, pool) if p is not position]
-    balance = pool.balance_atoms + sum(unrealised_atoms(p) for p in others)
+    balance = backing_atoms(state, pool) + sum(unrealised_atoms(p) for p in others)
     needed = sum(maintenance_of_position(p) for p in others)
 
     def is_below(price: int) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exchange.protocol.schema import PPM, MarginMode, SymbolState
+from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
 
@@ -38,7 +39,7 @@ class Bracket:
 
 @dataclass(slots=True, eq=False)
 class Symbol:
-    """A listed perpetual: its policy as listed, its state and prices, its book and its open positions."""
+    """A listed perpetual: its policy in force, its state and prices, its book and its open positions."""
 
     number: int
     name: bytes
@@ -73,14 +74,11 @@ class Symbol:
     positions: SortedDict[int, Position] = field(
         default_factory=SortedDict
     )  # open ones, by account
-    bracket_floors: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.bracket_floors = tuple(bracket.floor_atoms for bracket in self.brackets)
 
     def bracket_of(self, notional_atoms: int) -> Bracket:
         """The last bracket whose floor is not above the notional (MARGIN-03)."""
-        return self.brackets[bisect_right(self.bracket_floors, notional_atoms) - 1]
+        after = bisect_right(self.brackets, notional_atoms, key=lambda b: b.floor_atoms)
+        return self.brackets[after - 1]
 
     def value_atoms(self, lots: int, price_ticks: int) -> int:
         """What so many lots are worth at a price, exactly."""
@@ -194,6 +192,17 @@ class Account:
     positions: SortedDict[int, Position] = field(default_factory=SortedDict)
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
+    multi_asset: bool = False  # whether its collateral assets count (COLL-02)
+    holdings: SortedDict[int, Holding] = field(
+        default_factory=SortedDict
+    )  # by asset; none is empty
+
+    @property
+    def counted_atoms(self) -> int:
+        """COLL-02: what the account's collateral assets count for its cross pool."""
+        if not self.multi_asset:
+            return 0
+        return sum(holding.counted_atoms for holding in self.holdings.values())
 
     def orders(self) -> list[Order]:
         """MATCH-07, canonical order of the live orders: of each symbol those that rest, then those that wait."""
@@ -211,6 +220,8 @@ class Account:
             or pool.drawn_atoms
             or pool.flags
             or self.stp_group
+            or self.multi_asset
+            or self.holdings
             or any(not p.is_default or p.order_count for p in self.positions.values())
         )
 
@@ -220,6 +231,7 @@ class State:
 
     def __init__(self) -> None:
         self.symbols: SortedDict[int, Symbol] = SortedDict()
+        self.assets: SortedDict[int, Asset] = SortedDict()
         self.accounts: SortedDict[int, Account] = SortedDict()
         self.orders: dict[int, Order] = {}  # resting, by order id
         self.waiting: SortedDict[int, Order] = SortedDict()  # for their trigger, by order id

@@ -6,13 +6,16 @@ from itertools import groupby, islice
 
 from exchange.protocol.views import (
     AccountView,
+    AssetView,
     BookView,
+    CollateralView,
     LevelView,
     OrderView,
     PositionView,
     SymbolView,
 )
 from exchange.reference import bankruptcy, margin
+from exchange.reference.assets import Asset
 from exchange.reference.context import shown_margin_atoms
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.state import Account, Pool, Position, State, Symbol
@@ -39,6 +42,8 @@ def account_view(state: State, number: int) -> AccountView:
         open_orders=sum(p.order_count for p in account.positions.values()),
         stp_group=account.stp_group,
         countdown_ns=state.countdowns.get(number, 0),
+        multi_asset=account.multi_asset,
+        collateral_atoms=account.counted_atoms,
     )
 
 
@@ -125,6 +130,31 @@ def order_view(state: State, order: Order) -> OrderView:
         armed=order.armed,
         link_group=order.link_group,
         link_role=order.link_role,
+    )
+
+
+def collateral_views(state: State, number: int) -> list[CollateralView]:
+    """COLL-02: what an account holds of collateral assets, by asset, and what it counts if it counts."""
+    account = state.accounts.get(number)
+    return [
+        CollateralView(
+            account=number,
+            asset=held.asset.number,
+            parts=held.parts,
+            counted_atoms=held.counted_atoms,
+        )
+        for held in (account.holdings.values() if account else ())
+    ]
+
+
+def asset_view(asset: Asset) -> AssetView:
+    return AssetView(
+        asset=asset.number,
+        name=asset.name.partition(b"\0")[0].decode("utf-8", "replace"),
+        unit_parts=asset.unit_parts,
+        haircut_ppm=asset.haircut_ppm,
+        price_atoms=asset.price_atoms,
+        held_parts=asset.held_parts,
     )
 
 

@@ -187,6 +187,14 @@ def _account_atoms(field: str) -> Reader:
     )
 
 
+def _assets(desk: Desk, key: str) -> Value:
+    """Units that an account holds of a collateral asset."""
+    account, asset = desk.names.asset_holding(key)
+    number, parts = desk.names.asset(asset)
+    held = {view.asset: view.parts for view in desk.engine.collateral(account)}
+    return Decimal(held.get(number, 0)) / parts
+
+
 def _cash(desk: Desk, key: str) -> Value:
     account = desk.names.account(key)
     view = desk.engine.account(account)
@@ -284,6 +292,8 @@ READERS: dict[str, Reader] = {
     "initial_margin": _account_atoms("initial_margin_atoms"),
     "available": _account_atoms("available_atoms"),
     "withdrawable": _account_atoms("withdrawable_atoms"),
+    "collateral": _account_atoms("collateral_atoms"),
+    "assets": _assets,
     "liquidating": _liquidating,
     "countdowns": _countdown,
     "stp_groups": lambda desk, key: Decimal(desk.engine.account(desk.names.account(key)).stp_group),

@@ -10,11 +10,15 @@ from exchange.protocol.messages import (
     Accepted,
     AuctionIndicated,
     AuctionUncrossed,
+    DeficitShared,
     DeficitUncovered,
     EntryAccepted,
     EntryRejected,
     Fill,
     LiquidationOrder,
+    LiquidationPosition,
+    LiquidationShrunk,
+    LiquidationSized,
     OrderCancelled,
     OrderShown,
     OrderTriggered,
@@ -22,6 +26,8 @@ from exchange.protocol.messages import (
 from exchange.protocol.schema import (
     MESSAGE_BY_NUMBER,
     CancelReason,
+    ClosingLimit,
+    ClosingSize,
     FillRole,
     RejectReason,
     Side,
@@ -111,6 +117,67 @@ def _liquidation_orders(desk: Desk) -> Value:
     return orders
 
 
+def _sized(desk: Desk) -> Value:
+    """[account, symbol, quantity, what decided it, limit, what decided that] of each closing order that was decided."""
+    return [
+        [
+            desk.names.account_name(event.account),
+            desk.names.symbol_name(event.symbol),
+            _quantity(desk, event.symbol, event.qty_lots),
+            ClosingSize(event.sized_by).name.lower(),
+            _price(desk, event.symbol, event.price_ticks),
+            ClosingLimit(event.limited_by).name.lower(),
+        ]
+        for event in desk.recent
+        if isinstance(event, LiquidationSized)
+    ]
+
+
+def _shrunk(desk: Desk) -> Value:
+    """[account, symbol, price, quantity offered, quantity that the fund bears] where the fund could not bear all."""
+    return [
+        [
+            desk.names.account_name(event.account),
+            desk.names.symbol_name(event.symbol),
+            _price(desk, event.symbol, event.price_ticks),
+            _quantity(desk, event.symbol, event.offered_lots),
+            _quantity(desk, event.symbol, event.qty_lots),
+        ]
+        for event in desk.recent
+        if isinstance(event, LiquidationShrunk)
+    ]
+
+
+def _told(desk: Desk) -> Value:
+    """[account, symbol, position, share of equity, bankruptcy value] of each position of a pool that is liquidated."""
+    return [
+        [
+            desk.names.account_name(event.account),
+            desk.names.symbol_name(event.symbol),
+            _quantity(desk, event.symbol, event.position_lots),
+            from_atoms(event.share_atoms),
+            from_atoms(event.bankruptcy_value_atoms),
+        ]
+        for event in desk.recent
+        if isinstance(event, LiquidationPosition)
+    ]
+
+
+def _shares(desk: Desk) -> Value:
+    """[account, symbol, share of the deficit, what the fund pays, bankruptcy value] of each deficit stage."""
+    return [
+        [
+            desk.names.account_name(event.account),
+            desk.names.symbol_name(event.symbol),
+            from_atoms(event.share_atoms),
+            from_atoms(event.paid_atoms),
+            from_atoms(event.bankruptcy_value_atoms),
+        ]
+        for event in desk.recent
+        if isinstance(event, DeficitShared)
+    ]
+
+
 def _settled(desk: Desk) -> Value:
     """[account, symbol, side of the close, quantity, value] of each position that a settlement closed."""
     return [
@@ -157,6 +224,10 @@ def _slices(desk: Desk) -> Value:
 
 def _price(desk: Desk, symbol: int, ticks: int) -> Decimal:
     return desk.names.units(desk.names.symbol_name(symbol)).ticks_to_price(ticks)
+
+
+def _quantity(desk: Desk, symbol: int, lots: int) -> Decimal:
+    return desk.names.units(desk.names.symbol_name(symbol)).lots_to_qty(lots)
 
 
 def _auctions(kind: type[AuctionIndicated | AuctionUncrossed]) -> Callable[[Desk], Value]:
@@ -217,6 +288,10 @@ TOTALS: dict[str, Callable[[Desk], Value]] = {
     "deleveraged": _deleveraged,
     "cancelled": _cancelled,
     "liquidation_orders": _liquidation_orders,
+    "told": _told,
+    "sized": _sized,
+    "shrunk": _shrunk,
+    "shares": _shares,
     "deficits": _uncovered_pools,
     "triggered": _triggered,
     "slices": _slices,

@@ -238,6 +238,7 @@ def _paid_in(event: Event) -> int:
     if isinstance(event, BalanceChanged) and event.cause in (
         BalanceCause.DEPOSIT,
         BalanceCause.WITHDRAWAL,
+        BalanceCause.CONVERSION,
     ):
         return event.wallet_change_atoms
     if isinstance(event, FundChanged) and event.cause == FundCause.DEPOSIT:

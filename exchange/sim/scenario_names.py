@@ -39,6 +39,7 @@ class Names:
         self.funds = dict(scenario.funds)
         self.accounts = dict(scenario.accounts)
         self.account_names = {number: name for name, number in self.accounts.items()}
+        self.assets: dict[str, tuple[int, int]] = {}  # number and parts of a unit, as listed
         self.client_orders: dict[str, int] = {}
         self.order_symbols: dict[tuple[int, int], str] = {}  # by account and client order id
         self.now_ns = 0  # the time that the next command will have
@@ -79,6 +80,20 @@ class Names:
         raise ScenarioError(
             f"wanted account.symbol with a symbol of {', '.join(self.symbols)}, came {key}"
         )
+
+    def asset(self, name: object) -> tuple[int, int]:
+        """Number and parts of a unit of a collateral asset that a step has listed."""
+        text = self._text(name, "asset")
+        if text not in self.assets:
+            known = ", ".join(self.assets) or "none; an asset step lists one"
+            raise ScenarioError(f"unknown asset {text}; known are {known}")
+        return self.assets[text]
+
+    def asset_holding(self, key: str) -> tuple[int, str]:
+        """``account.asset`` taken apart."""
+        account, _, asset = key.rpartition(".")
+        self.asset(asset)
+        return self.account(account), asset
 
     def fund(self, name: object) -> int:
         """The fund's number; a new name gets the next free one."""

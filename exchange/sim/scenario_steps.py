@@ -18,6 +18,7 @@ from exchange.protocol.messages import (
     Deposit,
     DepositFund,
     OrderEntry,
+    SetBrackets,
     SetMarginMode,
     SetMark,
     SetStpGroup,
@@ -27,6 +28,12 @@ from exchange.protocol.messages import (
 )
 from exchange.protocol.records import encode_command
 from exchange.protocol.schema import ASSET_DECIMALS, COMMAND_BY_NAME, MarginMode, SymbolState
+from exchange.sim.scenario_collateral import (
+    plan_asset,
+    plan_asset_price,
+    plan_collateral,
+    plan_multi_asset,
+)
 from exchange.sim.scenario_file import parse_duration_ns, require_keys
 from exchange.sim.scenario_names import (
     Body,
@@ -152,6 +159,26 @@ def plan_state(body: Body, names: Names) -> Planned:
     )
 
 
+def plan_brackets(body: Body, names: Names) -> Planned:
+    """The operator puts another bracket table in force; rows and rate as in the symbol's own table."""
+    require_keys(body, ("symbol", "initial_margin", "brackets"), ("reject",))
+    rows = body["brackets"]
+    if not isinstance(rows, list) or not all(
+        isinstance(row, list) and len(row) in (2, 3) for row in rows
+    ):
+        raise ScenarioError("brackets: wanted [[floor, maintenance, initial (optional)], ...]")
+    return one(
+        SetBrackets(
+            symbol=names.symbol(body["symbol"]).symbol,
+            initial_margin_ppm=to_ppm(body["initial_margin"]),
+            brackets=tuple(
+                (to_atoms(row[0]), to_ppm(row[1]), to_ppm(row[2]) if len(row) == 3 else 0)
+                for row in rows
+            ),
+        )
+    )
+
+
 def plan_stp_group(body: Body, names: Names) -> Planned:
     """The operator puts an account into a group that does not trade with itself; 0 takes it out."""
     require_keys(body, ("account", "group"), ("reject",))
@@ -225,6 +252,11 @@ PLANNERS: dict[str, Planner] = {
     "funding": plan_funding,
     "state": plan_state,
     "stp_group": plan_stp_group,
+    "brackets": plan_brackets,
+    "asset": plan_asset,
+    "asset_price": plan_asset_price,
+    "collateral": plan_collateral,
+    "multi_asset": plan_multi_asset,
     "time": plan_time,
     "raw": plan_raw,
 }

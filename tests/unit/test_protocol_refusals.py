@@ -27,6 +27,9 @@ from exchange.protocol.messages import (
 
 native: Any = importlib.import_module("exchange._native.codec")
 
+COMMAND_RANGE = f"{schema.COMMANDS[0].number} .. {schema.COMMANDS[-1].number}"
+EVENT_RANGE = f"{schema.EVENTS[0].number} .. {schema.EVENTS[-1].number}"
+
 both_decoders = pytest.mark.parametrize(
     "decode", [native.decode_commands, wire.decode_commands_python], ids=["native", "python"]
 )
@@ -91,6 +94,7 @@ def listing_with(**changes: Any) -> bytes:
 
 # ----------------------------------------------------------------------------------------- what is said
 
+
 DEPOSIT_RANGE = "-9223372036854775808 .. 9223372036854775807"
 NAME_WANTED = "list_symbol.name, a string of at most 16 bytes of UTF-8 without zero bytes"
 WIRE_REFUSALS = {
@@ -109,19 +113,19 @@ WIRE_REFUSALS = {
     ),
     "an unknown type": (
         packed(99, 1, 1),
-        "byte 1: wanted the type of a command, 1 .. 17, came the integer 99",
+        f"byte 1: wanted the type of a command, {COMMAND_RANGE}, came the integer 99",
     ),
     "a negative type": (
         packed(-1, 1, 1),
-        "byte 1: wanted the type of a command, 1 .. 17, came the integer -1",
+        f"byte 1: wanted the type of a command, {COMMAND_RANGE}, came the integer -1",
     ),
     "a type beyond 16 bits": (
         packed(65_538, 1, 1, 5),
-        "byte 1: wanted the type of a command, 1 .. 17, came the integer 65538",
+        f"byte 1: wanted the type of a command, {COMMAND_RANGE}, came the integer 65538",
     ),
     "an event": (
         packed(139, 1, 0, 4, 1, 100),
-        "byte 1: wanted the type of a command, 1 .. 17, came the integer 139",
+        f"byte 1: wanted the type of a command, {COMMAND_RANGE}, came the integer 139",
     ),
     "too few elements": (
         packed(2, 1, 9),
@@ -268,7 +272,7 @@ def test_a_payload_of_more_commands_than_are_taken_is_refused_whole(decode: Any)
 
 
 def test_events_are_refused_in_the_words_of_events() -> None:
-    said = "byte 1: wanted the type of an event, 128 .. 155, came the integer 2"
+    said = f"byte 1: wanted the type of an event, {EVENT_RANGE}, came the integer 2"
     assert refusal_of(native.decode_events, packed(2, 1, 9, 5)) == said
     assert refusal_of(wire.decode_events_python, packed(2, 1, 9, 5)) == said
 
@@ -405,11 +409,11 @@ LISTED = records.encode_event(SymbolListed(sequence=1, symbol=1, name="BTC"))
 BROKEN_EVENTS = {
     "a command": (
         records.encode_command(AdvanceTime()),
-        "byte 0: wanted the number of an event, 128 .. 155",
+        f"byte 0: wanted the number of an event, {EVENT_RANGE}",
     ),
     "an unknown number": (
         b"\xff\x00\x10\x00" + bytes(12),
-        "byte 0: wanted the number of an event, 128 .. 155",
+        f"byte 0: wanted the number of an event, {EVENT_RANGE}",
     ),
     "an unknown number of no size": (
         b"\xff\x00\x00\x00" + bytes(12),
@@ -462,7 +466,7 @@ def test_only_whole_commands_are_stamped(stamp: Any, broken: bytes) -> None:
 def test_records_of_unknown_or_wrongly_sized_commands_are_refused_by_name() -> None:
     unknown = b"\x63\x00\x18\x00" + bytes(20)
     assert refusal_of(records.decode_commands, unknown) == (
-        "byte 0: wanted the number of a command, 1 .. 17, came 99"
+        f"byte 0: wanted the number of a command, {COMMAND_RANGE}, came 99"
     )
     bare_deposit = b"\x02\x00\x18\x00" + bytes(20)
     assert (

@@ -248,13 +248,19 @@ def test_both_codecs_agree_on_any_batch_of_events(
     assert [r[:3] for r in routed] == [(e.account, e.sequence, e.number) for e in batch]
 
 
+def as_arrays(value: object) -> object:
+    """A value as msgpack reads it back: tuples are arrays."""
+    return list(map(as_arrays, value)) if isinstance(value, tuple) else value
+
+
 @each_event
 def test_an_event_array_is_plain_msgpack_in_the_order_of_the_table(message: schema.Message) -> None:
     @settings(max_examples=5)
     @given(messages_of(message))
     def is_plain(event: Event) -> None:
         payload = native.encode_events(records.encode_event(event), event.sequence, [77])
-        fields = [getattr(event, f.name) for f in message.fields]
+        names = [f.name for f in message.fields if f.name not in COUNTED]
+        fields = [as_arrays(getattr(event, name)) for name in names]
         assert msgspec.msgpack.decode(payload) == [
             event.number,
             77,

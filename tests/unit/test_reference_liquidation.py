@@ -82,6 +82,8 @@ def test_target_restores_maintenance_exactly() -> None:
     assert names(events) == [
         "MarkChanged",
         "LiquidationStarted",
+        "LiquidationPosition",
+        "LiquidationSized",
         "LiquidationOrder",
         "Fill",
         "Fill",
@@ -213,7 +215,9 @@ def test_orders_of_the_pool_are_cancelled_before_it_is_flagged() -> None:
     assert [o.order_id for o in desk.engine.open_orders(1)] == [5]
     assert desk.refuse(order(1, SELL, 1, 93)) == "pool_liquidating"
     # A pool that is flagged already is looked at again, without being announced again.
-    assert names(desk.mark(93)) == ["MarkChanged", "LiquidationOrder"]
+    assert names(desk.mark(93)) == [
+        *("MarkChanged", "LiquidationPosition", "LiquidationSized", "LiquidationOrder")
+    ]
     assert "LiquidationEnded" in names(desk.deposit(1, 1_000))
 
 

@@ -105,9 +105,9 @@ def test_damaged_snapshots_are_refused() -> None:
 
 
 def test_empty_state_is_this_long() -> None:
-    """Magic, two ids, two balances, seven counts."""
+    """Magic, two ids, two balances, eight counts."""
     engine = ReferenceEngine()
-    assert engine.snapshot() == struct.pack("<4sQQqq7I", b"PXS2", 1, 1, 0, 0, *[0] * 7)
+    assert engine.snapshot() == struct.pack("<4sQQqq11I", b"PXS3", 1, 1, 0, 0, *[0] * 11)
     assert len(engine.digest()) == 32
 
 

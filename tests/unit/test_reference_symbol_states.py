@@ -153,10 +153,14 @@ def test_nobody_is_closed_through_a_book_that_is_shut(desk: Desk) -> None:
     desk.trade(5, 2, 100, 100)
     desk.order(3, BUY, 100, 95)
     desk.state(HALTED)
-    assert names(desk.mark(94)) == ["MarkChanged", "LiquidationStarted"]
+    assert names(desk.mark(94)) == [
+        *("MarkChanged", "LiquidationStarted", "LiquidationPosition", "LiquidationSized")
+    ]
     assert desk.engine.account(5).liquidating
     events = desk.state(OPEN)
-    assert names(events)[:2] == ["SymbolStateChanged", "LiquidationOrder"]
+    assert names(events)[:4] == [
+        *("SymbolStateChanged", "LiquidationPosition", "LiquidationSized", "LiquidationOrder")
+    ]
     assert names(events)[-1] == "LiquidationEnded"
 
 
@@ -372,6 +376,7 @@ def test_settlement_ends_liquidations(desk: Desk) -> None:
     events = desk.state(SETTLED, price=92)
     assert names(events) == [
         *("SymbolStateChanged", "MarkChanged", "LiquidationStarted"),
+        *("LiquidationPosition", "LiquidationSized"),
         *("Fill", "Fill", "LiquidationEnded"),
     ]
     assert desk.wallet(5) == 200

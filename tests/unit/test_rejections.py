@@ -101,6 +101,9 @@ WORLD: list[m.Command] = [
     order(MAKER, HALTED, BUY, 1, 1),  # 16, for an atom of margin
     m.SetSymbolState(symbol=HALTED, state=4),
     m.SetSymbolState(symbol=SETTLED, state=5, price_ticks=100),
+    m.ListAsset(asset=1, name="A", unit_parts=10, haircut_ppm=0),
+    m.SetAssetPrice(asset=1, price_atoms=10**17),
+    m.ChangeCollateral(account=SKIPPED, asset=1, change_parts=20),
 ]
 
 Chain = tuple[m.Command, list[tuple[R, dict[str, Any]]]]
@@ -270,6 +273,16 @@ CHAINS: dict[str, Chain] = {
             (R.VALUE_OUT_OF_RANGE, {"price_ticks": 101}),
         ],
     ),
+    "set_brackets": (
+        m.SetBrackets(symbol=99, initial_margin_ppm=0, brackets=((0, 50_000, 40_000),)),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.INVALID_BRACKETS, {"brackets": ((0, 50_000, 80_000),)}),
+            (R.INVALID_POLICY, {"initial_margin_ppm": 79_999}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
+            (R.LEVERAGE_TOO_HIGH, {"initial_margin_ppm": 80_000}),
+        ],
+    ),
     "cancel_order": (
         m.CancelOrder(account=0, order_id=HALTED_ORDER),
         [
@@ -334,6 +347,33 @@ CHAINS: dict[str, Chain] = {
             (R.VALUE_OUT_OF_RANGE, {"payment_atoms_per_lot": 0}),
         ],
     ),
+    "list_asset": (
+        m.ListAsset(asset=17, name="B", unit_parts=10, haircut_ppm=0),
+        [(R.INVALID_ASSET, {"asset": 16})],
+    ),
+    "set_asset_price": (
+        m.SetAssetPrice(asset=2, price_atoms=0),
+        [
+            (R.INVALID_AMOUNT, {"price_atoms": 5 * 10**17 + 1}),
+            (R.UNKNOWN_ASSET, {"asset": 1, "price_atoms": 5 * 10**17}),
+        ],
+    ),
+    "change_collateral": (
+        m.ChangeCollateral(account=0, asset=2, change_parts=0),
+        [
+            (R.INVALID_ACCOUNT, {"account": POOR}),
+            (R.INVALID_AMOUNT, {"change_parts": 1}),
+            (R.UNKNOWN_ASSET, {"asset": 1}),
+        ],
+    ),
+    "set_multi_asset": (
+        m.SetMultiAsset(account=0, enabled=2),
+        [
+            (R.INVALID_ACCOUNT, {"account": FLAGGED}),
+            (R.INVALID_MARGIN_MODE, {"enabled": 1}),
+            (R.POOL_LIQUIDATING, {"account": POOR}),
+        ],
+    ),
     "withdraw": (
         m.Withdraw(account=0, amount_atoms=0),
         [
@@ -348,6 +388,7 @@ CHAINS: dict[str, Chain] = {
 ELSEWHERE = {
     R.MALFORMED_COMMAND: "test_malformed_command",
     R.OUT_OF_CAPACITY: "test_out_of_capacity",
+    R.INSUFFICIENT_COLLATERAL: "test_collateral_leaves_as_far_as_it_is_held",
     R.WITHDRAWALS_STOPPED: "test_withdrawals_stopped_comes_before_insufficient_margin",
 }
 
@@ -408,12 +449,24 @@ def test_withdrawals_stopped_comes_before_insufficient_margin(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ENGINE_KINDS)
+def test_collateral_leaves_as_far_as_it_is_held(kind: str) -> None:
+    """INSUFFICIENT_COLLATERAL: SKIPPED holds 20 parts, and takes them out when UNCOVERED's deficit is paid."""
+    engine = new_world(kind)
+    too_much = encode_command(m.ChangeCollateral(account=SKIPPED, asset=1, change_parts=-21))
+    assert refusal(engine, too_much) is R.WITHDRAWALS_STOPPED
+    assert refusal(engine, encode_command(m.Deposit(account=UNCOVERED, amount_atoms=70))) is None
+    assert refusal(engine, too_much) is R.INSUFFICIENT_COLLATERAL
+    all_of_it = m.ChangeCollateral(account=SKIPPED, asset=1, change_parts=-20)
+    assert refusal(engine, encode_command(all_of_it)) is None
+
+
+@pytest.mark.parametrize("kind", ENGINE_KINDS)
 def test_malformed_command(kind: str) -> None:
     """MALFORMED_COMMAND: an unknown type or a wrong size is told before anything in the record is read."""
     engine = new_world(kind)
     wrong = encode_command(m.PlaceOrder(account=0, symbol=99, side=2))
     assert refusal(engine, wrong) is R.INVALID_ACCOUNT
-    for type_number in (0, 14, 18, 127, 128, 0xFFFF):
+    for type_number in (0, 14, 126, 127, 128, 0xFFFF):
         record = type_number.to_bytes(2, "little") + wrong[2:]
         assert refusal(engine, record) is R.MALFORMED_COMMAND
     for size in (len(wrong) - 8, len(wrong) + 8):

@@ -18,7 +18,7 @@ from exchange.sim.scenario import load_scenario
 ROOT = Path(__file__).parents[2]
 STORIES = [load_scenario(path) for path in sorted((ROOT / "tests" / "scenarios").glob("*.yaml"))]
 
-FAMILIES = ("UNITS", "MATCH", "ACCT", "MARGIN", "LIQ", "FUND", "ADL", "FUNDING", "MARK")
+FAMILIES = ("UNITS", "MATCH", "ACCT", "MARGIN", "LIQ", "FUND", "ADL", "FUNDING", "MARK", "COLL")
 RULE = re.compile(rf"\b(?:{'|'.join(FAMILIES)})-\d\d[a-z]?\b")
 
 #: Told by tests/unit/test_rejections.py alone: it takes a machine without memory.
