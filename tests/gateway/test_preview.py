@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from decimal import Decimal
 
 import msgspec
 import pytest
 
+from exchange.cli import main
 from exchange.client import AsyncClient, RequestRefused
 from exchange.client.results import OrderResult
 from exchange.protocol.messages import DepositFund
@@ -107,3 +109,32 @@ def test_what_cannot_be_tried_is_refused(market) -> None:
         trader.preview(account=1)
     with pytest.raises(RequestRefused, match="commands"):
         trader.preview([trader.deposit_step(1)] * 65)
+
+
+def test_the_calculator_asks_a_node(market, capsys: pytest.CaptureFixture[str]) -> None:
+    node, _, trader = market
+    trader.market("TEST", "buy", 1)
+    arguments = ["margin", "--connect", node.orders, "--account", "2"]
+    assert (
+        main(
+            [
+                *arguments,
+                "--order",
+                "TEST buy 1 100",
+                "--order",
+                "TEST sell 1",
+                "--then-mark",
+                "TEST=95",
+                "--json",
+            ]
+        )
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert [step["accepted"] for step in found["steps"]] == [True, True, True]
+    (position,) = found["now"]["positions"]
+    assert (position["size"], position["mark"], position["initial_margin"]) == ("1", "100", "10")
+    assert position["fee_opened_as_taker"] is None  # a node does not tell its fees
+    assert Decimal(found["fees"]) == Decimal("0.1")
+    assert main(arguments) == 0
+    assert "liquidation price" in capsys.readouterr().out
