@@ -61,6 +61,7 @@ def missing_commands(config: Config, engine: Engine) -> Missing:
                 commands.append(
                     SetMark(symbol=policy.symbol, price_ticks=config.mark_ticks[policy.symbol])
                 )
+            commands += policy.policy_commands()
         elif body_of(listing) != listed[policy.symbol]:
             notes.append(
                 f"{policy.name}: the configuration differs from what symbol {policy.symbol} was listed "

@@ -1,5 +1,5 @@
-"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``replay-l3``, ``inspect``, ``scenario run``,
-``fuzz``, ``bench``.
+"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``explain``, ``replay-l3``, ``inspect``,
+``scenario run``, ``fuzz``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -25,6 +25,10 @@ PASSED_ON = {
     "demo": (
         "exchange.sim.demo",
         "a real crash day with bots on a real node: a table and a picture",
+    ),
+    "explain": (
+        "exchange.explain.command_line",
+        "why a liquidation went as it did, and every change of an account's money",
     ),
     "fuzz": ("exchange.fuzz", "random commands through both engines until they differ"),
     "margin": (

@@ -123,7 +123,17 @@ def lots_of(steps: Sequence[Command]) -> dict[int, int]:
 
 
 def apply(pocket: Venue, step: Command, timestamp_ns: int) -> list[Event]:
-    record = stamp(encode_command(step), pocket.sequence + 1, timestamp_ns)
+    """The events of a step; a mark that is composite (MARK-02) is first put into the hand of who asks."""
+    events = send(pocket, step, timestamp_ns)
+    refused = getattr(events[0], "reason", 0)
+    if isinstance(step, m.SetMark) and refused == RejectReason.MARK_IS_COMPOSITE:
+        send(pocket, m.SetMarkPolicy(symbol=step.symbol, enabled=0), timestamp_ns)
+        return send(pocket, step, timestamp_ns)
+    return events
+
+
+def send(pocket: Venue, command: Command, timestamp_ns: int) -> list[Event]:
+    record = stamp(encode_command(command), pocket.sequence + 1, timestamp_ns)
     return decode_events(pocket.apply(record))
 
 

@@ -6,7 +6,7 @@ waits goes on waiting.
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_reduce, crosses
-from native.checks cimport FOLLOWED, REFUSED, bears, collects, out_of_band, outside, over_exposed, slid
+from native.checks cimport FOLLOWED, REFUSED, bears, collects, may_not_open, out_of_band, outside, over_exposed, slid
 from native.core cimport (
     ARMED, Core, LINK_EXIT, Order, OrderMore, Position, Symbol, TIMED, Trails, WAITING, client_id_of, more_at, order_at,
     position_at, symbol_of,
@@ -169,7 +169,11 @@ cdef inline int check_replacing(Core* core, Amended* new) noexcept nogil:
     borne = bears(core, new.symbol, new.position, side, new.open_lots, new.price_ticks,
                   new.flags & ORDER_FLAG_REDUCE_ONLY, new.slot)
     new.followed = borne == FOLLOWED
-    return REJECT_REASON_INSUFFICIENT_MARGIN if borne == REFUSED else 0
+    if borne == REFUSED:
+        return REJECT_REASON_INSUFFICIENT_MARGIN
+    if rarely(new.symbol.held) and may_not_open(new.symbol, new.position, side, new.open_lots, new.flags, new.order):
+        return REJECT_REASON_MARK_HELD
+    return 0
 
 cdef inline bint trigger_is_reached(wire_amend_order* c, Amended* new) noexcept nogil:
     """Whether the new trigger of an order that waits would set it off at once."""

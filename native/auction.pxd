@@ -181,7 +181,7 @@ cdef inline void auction_fill(
     core.next_trade_id += 1
     auction_settle(core, symbol, buy, lots, price_ticks, trade_id)
     auction_settle(core, symbol, sell, lots, price_ticks, trade_id)
-    print_trade(core, symbol, price_ticks)
+    print_trade(core, symbol, price_ticks, False)
     if order_at(core, buy).flags & ORDER_FLAG_ICEBERG:
         slice_taken(core, symbol, buyer, buy, lots)
     if order_at(core, sell).flags & ORDER_FLAG_ICEBERG:

@@ -98,6 +98,17 @@ cdef packed struct state_brackets:
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
 
+cdef packed struct state_pricing:
+    uint32_t symbol
+    uint8_t composite
+    uint8_t max_feeds
+    uint8_t held
+    int64_t max_age_ns
+    int64_t ema_ns
+    int64_t basis_q20
+    int64_t basis_at_ns
+    int64_t market_last_ticks
+
 cdef packed struct state_asset:
     uint32_t asset
     char name[16]
@@ -395,6 +406,31 @@ cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nog
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
+    """How marks come about, of symbols where they are not set by hand."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_pricing record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or not writes_symbol(writer, number) or symbol.pricing == NULL:
+            continue
+        record.symbol = number
+        record.composite = symbol.pricing.composite
+        record.max_feeds = symbol.pricing.max_feeds
+        record.held = symbol.held
+        record.max_age_ns = symbol.pricing.max_age_ns
+        record.ema_ns = symbol.pricing.ema_ns
+        record.basis_q20 = symbol.pricing.basis_q20
+        record.basis_at_ns = symbol.pricing.basis_at_ns
+        record.market_last_ticks = symbol.market_last_ticks
+        put(writer, &record, sizeof(record))
+        put(writer, &symbol.pricing.prices[0], sizeof(symbol.pricing.prices))
+        count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_assets(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
@@ -453,6 +489,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     """Part 7 and those that follow: in all of them a writer of one account writes no other."""
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
+    write_pricing(core, writer)
     write_assets(core, writer)
     write_counting(core, writer)
     write_holdings(core, writer)

@@ -302,6 +302,17 @@ cdef inline int bears(
         return FOLLOWED
     return bears_exactly(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
+cdef inline apart_int may_not_open(
+    Symbol* symbol, Position* position, int side, int64_t lots, uint32_t flags, Order* without
+) noexcept nogil:
+    """MARK-03: whether an order would take to open while the mark is held, in place of the order `without`."""
+    cdef int64_t others = position.order_lots[side]
+    if flags & (ORDER_FLAG_REDUCE_ONLY | ORDER_FLAG_POST_ONLY) or symbol.state != SYMBOL_STATE_OPEN:
+        return False
+    if without != NULL:
+        others -= without.open_lots    # it is not reduce-only, for what replaces it is not
+    return others + lots > reducible_lots(position, side)
+
 cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexcept nogil:
     """What is asked of an order that acts at once, at the end."""
     cdef Symbol* symbol = placing.symbol
@@ -316,6 +327,8 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         borne = bears(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0)
         if borne == REFUSED:
             return REJECT_REASON_INSUFFICIENT_MARGIN
+        if rarely(symbol.held) and may_not_open(symbol, position, c.side, placing.reach_lots, c.flags, NULL):
+            return REJECT_REASON_MARK_HELD
         placing.followed = borne == FOLLOWED
     return 0
 

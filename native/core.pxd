@@ -8,7 +8,7 @@ ever moves, so a pointer taken in a command stays valid through it.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
 from native.memory cimport IdQueue, Slab, prefetch
 from native.units cimport imax
-from native.wire cimport wire_list_symbol, MAX_SYMBOL
+from native.wire cimport wire_list_symbol, MAX_FEEDS, MAX_SYMBOL
 
 cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
@@ -137,15 +137,30 @@ cdef struct Triggers:                  # the orders of a symbol that wait, by wh
     BookSide rising[2]                 # go off when it rises to it: lowest first
     Trails trails[8]
 
+cdef struct PriceInput:                # a price from outside (MARK-02)
+    int64_t price_ticks                # 0: none
+    int64_t received_ns
+
+cdef struct Pricing:                   # how a symbol's mark comes about where it is not set by hand (pricing.pxd)
+    uint8_t composite
+    uint8_t max_feeds
+    int64_t max_age_ns
+    int64_t ema_ns                     # time constant
+    int64_t basis_q20                  # average distance of the mid from the index, ticks x 2^20
+    int64_t basis_at_ns                # when it was averaged last
+    PriceInput prices[MAX_FEEDS + 1]   # the index, then the feeds
+
 cdef struct Symbol:
     int64_t mark_ticks                 # 0: none yet
     int64_t m                          # atoms per tick and lot
     int64_t last_ticks                 # the last trade; 0: none yet
+    int64_t market_last_ticks          # the last one that no liquidation made, since the mark is composite
     int64_t room_tick_lots             # of further orders before exposure need be summed again (checks.pxd)
     Triggers* triggers                 # NULL until an order waits
     Symbol* next_touched               # triggers are to be looked at
     uint8_t touched
     uint8_t state
+    uint8_t held                       # the mark is held: nothing may be opened (MARK-03)
     BookSide sides[2]
     # exposure (UNITS-01)
     int64_t gross_lots
@@ -176,6 +191,7 @@ cdef struct Symbol:
     int64_t liquidation_max_notional_atoms
     int64_t draw_cap_atoms
     wire_list_symbol listing           # as commanded, for the snapshot
+    Pricing* pricing                   # NULL: the mark is set by hand
     # open positions, in no order
     uint32_t** open_chunks             # slots, OPEN_CHUNK to a chunk
     int64_t open_count
@@ -323,6 +339,7 @@ cdef struct Core:
     Buckets remembered_index           # the same -> slot of what is remembered
     bint stp_groups                    # whether any account ever was in a group
     int64_t auctions                   # symbols in auction
+    int64_t composites                 # symbols whose mark is composite
     Symbol* touched                    # symbols whose triggers are to be looked at
     IdQueue triggered                  # orders that go off next
     IdQueue beginning                  # trailing stops that watch from the next look at triggers on

@@ -4,9 +4,8 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> pocket, states, lists -> canonical, policies -> triggers -> liquidation, amend, operations, listing -> orders, auction
-           -> checks
-           -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
+    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation, amend, pricing, operations, listing -> orders,
+           auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
            -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
 
@@ -49,6 +48,7 @@ from native.orders cimport cancel_all, cancel_order, place_order, set_countdown,
 from native.own_orders cimport own_sort
 from native.pocket cimport Pocket, carry_totals, gather_orders, gather_symbols, pocket_close, write_pocket
 from native.policies cimport set_brackets
+from native.pricing cimport set_mark_policy, set_price
 from native.restore cimport Reader, read_state
 from native.states cimport advance_time, set_symbol_state
 from native.timers cimport timer_due
@@ -58,7 +58,8 @@ from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
 from exchange.protocol.views import (
-    AccountView, AssetView, BookView, CollateralView, LevelView, OrderView, PositionView, SymbolView,
+    AccountView, AssetView, BookView, CollateralView, LevelView, OrderView, PositionView, PriceView,
+    SymbolView,
 )
 
 cdef enum:
@@ -78,6 +79,7 @@ cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS
+            or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
 cdef inline uint32_t head_of(uint32_t kind, uint32_t size) noexcept nogil:
@@ -109,6 +111,10 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_symbol_state(core, <wire_set_symbol_state*>record)
     if head == head_of(COMMAND_SET_STP_GROUP, sizeof(wire_set_stp_group)):
         return set_stp_group(core, <wire_set_stp_group*>record)
+    if head == head_of(COMMAND_SET_PRICE, sizeof(wire_set_price)):
+        return set_price(core, <wire_set_price*>record)
+    if head == head_of(COMMAND_SET_MARK_POLICY, sizeof(wire_set_mark_policy)):
+        return set_mark_policy(core, <wire_set_mark_policy*>record)
     if head == head_of(COMMAND_SET_BRACKETS, sizeof(wire_set_brackets)):
         return set_brackets(core, <wire_set_brackets*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
@@ -568,6 +574,14 @@ cdef class Engine:
         return BookView(
             symbol=symbol, bids=self.levels(&found.sides[0], depth), asks=self.levels(&found.sides[1], depth))
 
+    cdef list price_views(self, Symbol* symbol):
+        """The prices from outside that came, by source."""
+        cdef int source
+        if symbol.pricing == NULL:
+            return []
+        return [PriceView(source, symbol.pricing.prices[source].price_ticks, symbol.pricing.prices[source].received_ns)
+                for source in range(MAX_FEEDS + 1) if symbol.pricing.prices[source].price_ticks]
+
     def symbols(self):
         """The listed symbols by number."""
         cdef uint32_t number
@@ -587,6 +601,8 @@ cdef class Engine:
                     fund=symbol.fund,
                     state=symbol.state,
                     last_ticks=symbol.last_ticks,
+                    prices=self.price_views(symbol),
+                    mark_held=bool(symbol.held),
                 ))
         return found
 

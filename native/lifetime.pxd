@@ -91,6 +91,7 @@ cdef inline void close_symbol(Symbol* symbol) noexcept nogil:
     for i in range(symbol.open_chunk_count):
         free(symbol.open_chunks[i])
     free(symbol.open_chunks)
+    free(symbol.pricing)
     free(symbol)
 
 cdef inline void core_close(Core* core) noexcept nogil:

@@ -168,9 +168,11 @@ cdef inline void prefetch_front(Core* core, BookSide* side) noexcept nogil:
         prefetch_position(position_at(core, front.position))
         prefetch(order_at(core, front.next))
 
-cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
-    """The last trade, which triggers may watch."""
+cdef inline void print_trade(Core* core, Symbol* symbol, int64_t price_ticks, bint liquidation) noexcept nogil:
+    """The last trade, which triggers may watch; a liquidation's does not count for the mark (LIQ-09, MARK-02)."""
     symbol.last_ticks = price_ticks
+    if usually(not liquidation):
+        symbol.market_last_ticks = price_ticks
     if rarely(symbol.triggers != NULL):
         touch(core, symbol)
 
@@ -239,7 +241,7 @@ cdef inline void fill(
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &taken)
     if rarely(taker.special & LIQUIDATION):
         settle_liquidation(core, symbol, position, trade_id, part - value if side == SIDE_BUY else value - part, part, value)
-    print_trade(core, symbol, price)
+    print_trade(core, symbol, price, taker.special & LIQUIDATION)
     if rarely(maker.flags & ORDER_FLAG_ICEBERG):
         slice_taken(core, symbol, maker_position, slot, lots)
     follow_fill(core, symbol, maker_position, slot, lots)

@@ -232,6 +232,8 @@ cdef inline int set_mark(Core* core, wire_set_mark* c) noexcept nogil:
         return REJECT_REASON_SYMBOL_STATE_FORBIDS
     if mark_out_of_range(symbol, c.price_ticks):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
+    if symbol.pricing != NULL and symbol.pricing.composite:
+        return REJECT_REASON_MARK_IS_COMPOSITE
     event_accepted(core, 0, COMMAND_SET_MARK, 0, 0)
     change_mark(core, symbol, c.price_ticks)
     if symbol.state == SYMBOL_STATE_AUCTION:

@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
     state_account, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order, state_position,
-    state_remembered,
+    state_pricing, state_remembered,
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
@@ -20,6 +20,7 @@ from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
 from native.own_orders cimport own_link
 from native.positions cimport position_ensure
+from native.pricing cimport pricing_ensure
 from native.remembered cimport remember_new
 from native.timers cimport countdown_key, timer_add
 from native.trailing cimport trail_begin, trail_number
@@ -281,6 +282,25 @@ cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
     symbol.initial_margin_ppm = record.initial_margin_ppm
     return 0
 
+cdef inline int read_pricing(Core* core, Reader* reader) except -1:
+    cdef state_pricing record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL or not pricing_ensure(symbol):
+        raise ValueError(f"the state has prices of symbol {record.symbol}, which is not there")
+    symbol.held = record.held
+    symbol.market_last_ticks = record.market_last_ticks
+    symbol.pricing.composite = record.composite
+    symbol.pricing.max_feeds = record.max_feeds
+    symbol.pricing.max_age_ns = record.max_age_ns
+    symbol.pricing.ema_ns = record.ema_ns
+    symbol.pricing.basis_q20 = record.basis_q20
+    symbol.pricing.basis_at_ns = record.basis_at_ns
+    take(reader, &symbol.pricing.prices[0], sizeof(symbol.pricing.prices))
+    core.composites += record.composite
+    return 0
+
 cdef inline uint32_t read_count(Reader* reader) except? 0:
     cdef uint32_t count = 0
     take(reader, &count, 4)
@@ -349,6 +369,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_remembered(core, reader)
     for _i in range(read_count(reader)):
         read_changed_brackets(core, reader)
+    for _i in range(read_count(reader)):
+        read_pricing(core, reader)
     for _i in range(read_count(reader)):
         read_asset(core, reader)
     for _i in range(read_count(reader)):

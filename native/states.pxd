@@ -15,6 +15,7 @@ from native.liquidation cimport liquidation_drain
 from native.operations cimport by_account, change_mark, check_holders, mark_out_of_range
 from native.order_index cimport order_index_find
 from native.order_life cimport order_cancel
+from native.pricing cimport compute_marks, pricing_drop
 from native.queue cimport position_check
 from native.triggers cimport by_id
 from native.units cimport iabs
@@ -98,7 +99,9 @@ cdef inline void close_all_at_mark(Core* core, Symbol* symbol) noexcept nogil:
     free(holders)
 
 cdef inline void settle_symbol(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
-    """All orders go, deficits are covered, positions are closed at the final mark."""
+    """All orders go, deficits are covered, positions are closed at the final mark.  No policy of prices outlives it."""
+    pricing_drop(core, symbol)
+    symbol.held = False
     change_mark(core, symbol, price_ticks)
     cancel_symbol(core, symbol)
     check_holders(core, symbol)
@@ -149,10 +152,12 @@ cdef inline int set_symbol_state(Core* core, wire_set_symbol_state* c) noexcept 
     return 0
 
 cdef inline int advance_time(Core* core) noexcept nogil:
-    """Symbols in auction tell what it would give."""
+    """Composite marks are computed anew; symbols in auction tell what it would give."""
     cdef uint32_t number
     cdef Symbol* symbol
     event_accepted(core, 0, COMMAND_ADVANCE_TIME, 0, 0)
+    if core.composites:
+        compute_marks(core)
     if core.auctions == 0:
         return 0
     for number in range(1, core.highest_symbol + 1):

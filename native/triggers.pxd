@@ -9,7 +9,7 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 from native.amend cimport taker_from
 from native.book cimport crosses
-from native.checks cimport FOLLOWED, REFUSED, bears, market_edge, out_of_band, over_exposed, slid
+from native.checks cimport FOLLOWED, REFUSED, bears, market_edge, may_not_open, out_of_band, over_exposed, slid
 from native.core cimport (
     ARMED, Core, Order, OrderMore, Position, Symbol, TRIGGERED, Timer, WAITING, account_more, more_at, order_at,
     position_at, reducible_lots, symbol_of,
@@ -72,7 +72,11 @@ cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint 
     borne = bears(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
                   taker.flags & ORDER_FLAG_REDUCE_ONLY, 0)
     taker.special = 0 if borne == FOLLOWED else UNFOLLOWED
-    return CANCEL_REASON_INSUFFICIENT_MARGIN if borne == REFUSED else 0
+    if borne == REFUSED:
+        return CANCEL_REASON_INSUFFICIENT_MARGIN
+    if symbol.held and may_not_open(symbol, taker.position, taker.side, taker.reach_lots, taker.flags, NULL):
+        return CANCEL_REASON_MARK_HELD
+    return 0
 
 cdef inline void go_off(Core* core, uint32_t slot) noexcept nogil:
     """An order whose trigger was reached stops waiting and acts (MATCH-10)."""

@@ -11,6 +11,7 @@ cdef extern from *:
     #define WIRE_MAX_AMOUNT_ATOMS ((int64_t)1000000000000000000LL)
     #define WIRE_MAX_TIMEOUT_MS ((int64_t)86400000LL)
     #define WIRE_MAX_EXPOSURE_ATOMS ((int64_t)1152921504606846976LL)
+    #define WIRE_MAX_POLICY_NS ((int64_t)1000000000000000LL)
     """
     const int64_t PPM "WIRE_PPM"
     const int64_t MAX_PRICE_TICKS "WIRE_MAX_PRICE_TICKS"
@@ -18,12 +19,14 @@ cdef extern from *:
     const int64_t MAX_AMOUNT_ATOMS "WIRE_MAX_AMOUNT_ATOMS"
     const int64_t MAX_TIMEOUT_MS "WIRE_MAX_TIMEOUT_MS"
     const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
+    const int64_t MAX_POLICY_NS "WIRE_MAX_POLICY_NS"
 
 cdef enum:
     MAX_ASSETS = 16
     MAX_BRACKETS = 16
     MAX_LIST_ORDERS = 64
     MAX_NAME_BYTES = 16
+    MAX_FEEDS = 16
     MAX_ACCOUNT = 16777215
     MAX_SYMBOL = 65535
     MAX_MARKET_LEVELS = 1000
@@ -50,6 +53,8 @@ cdef enum:
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
+    COMMAND_SET_MARK_POLICY = 25
+    COMMAND_SET_PRICE = 26
     COMMAND_LIST_ASSET = 31
     COMMAND_SET_ASSET_PRICE = 32
     COMMAND_CHANGE_COLLATERAL = 33
@@ -85,6 +90,9 @@ cdef enum:
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
+    EVENT_MARK_POLICY_SET = 164
+    EVENT_PRICE_SET = 165
+    EVENT_MARK_HOLD_CHANGED = 166
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
     EVENT_LIQUIDATION_SHRUNK = 173
@@ -194,6 +202,7 @@ cdef enum:
     CANCEL_REASON_PRICE_OUT_OF_BAND = 13
     CANCEL_REASON_VALUE_OUT_OF_RANGE = 14
     CANCEL_REASON_SYMBOL_SETTLED = 15
+    CANCEL_REASON_MARK_HELD = 19
 
 cdef enum:
     BALANCE_CAUSE_DEPOSIT = 1
@@ -271,6 +280,9 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_MARK_HELD = 53
+    REJECT_REASON_MARK_IS_COMPOSITE = 54
+    REJECT_REASON_UNKNOWN_PRICE_SOURCE = 55
     REJECT_REASON_INVALID_ASSET = 60
     REJECT_REASON_UNKNOWN_ASSET = 61
     REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
@@ -528,6 +540,28 @@ cdef packed struct wire_set_brackets:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_set_mark_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t enabled
+    uint8_t max_feeds
+    int64_t max_age_ns
+    int64_t ema_ns
+
+cdef packed struct wire_set_price:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t source
+    int64_t price_ticks
 
 cdef packed struct wire_list_asset:
     uint16_t type
@@ -890,6 +924,35 @@ cdef packed struct wire_brackets_changed:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_mark_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t enabled
+    uint8_t max_feeds
+    int64_t max_age_ns
+    int64_t ema_ns
+
+cdef packed struct wire_price_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t source
+    int64_t price_ticks
+
+cdef packed struct wire_mark_hold_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t held
+    uint8_t inputs
 
 cdef packed struct wire_liquidation_position:
     uint16_t type

@@ -173,6 +173,7 @@ ROOMS = [
         "auction",
         "amend",
         "operations",
+        "pricing",
         "collateral",
     ),
     *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),

@@ -13,6 +13,7 @@ from exchange.protocol.schema import COMMAND_BY_NAME, MAX_PRICE_TICKS, Side, Sym
 
 SET_STATE = COMMAND_BY_NAME["set_symbol_state"].number
 SET_MARK = COMMAND_BY_NAME["set_mark"].number
+SET_PRICE = COMMAND_BY_NAME["set_price"].number
 ADVANCE_TIME = COMMAND_BY_NAME["advance_time"].number
 
 #: (price, lots, imbalance); price 0: nothing would trade.
@@ -123,7 +124,7 @@ class AuctionAudit:
         command = self.context.command
         if command == ADVANCE_TIME:
             wanted = sorted(self.in_auction)
-        elif command == SET_MARK:
+        elif command in (SET_MARK, SET_PRICE):
             wanted = [self.marked] if self.marked in self.in_auction else []
         elif command == SET_STATE:
             wanted = [self.called] if self.called else []

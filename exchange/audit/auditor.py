@@ -24,6 +24,7 @@ from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
 from exchange.audit.orders import OrderAudit
 from exchange.audit.policies import PolicyAudit
+from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol
 from exchange.audit.waiting import WaitingAudit
@@ -92,6 +93,7 @@ class Auditor:
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
+        self._prices = PriceAudit(self._context)
         self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
         self._liquidations = LiquidationAudit(self._context, self._decisions)
@@ -103,6 +105,7 @@ class Auditor:
             self._lists,
             self._auctions,
             self._liquidations,
+            self._prices,
         )
         self._policies_audit = PolicyAudit(self._context)
         self._is_open = False  # whether a command is being read
@@ -136,6 +139,9 @@ class Auditor:
             "fund_changed": lambda account, *fields: self._balances.on_fund(*fields),
             "symbol_listed": self._on_listed,
             "mark_changed": self._on_mark,
+            "mark_policy_set": self._prices.on_policy,
+            "price_set": self._prices.on_price,
+            "mark_hold_changed": self._prices.on_hold,
             "funding_settled": lambda account, *fields: self._balances.on_funding(*fields),
             "margin_mode_changed": self._balances.on_margin_mode,
             "liquidation_started": self._liquidations.on_started,
@@ -257,6 +263,7 @@ class Auditor:
         """The first event of what the command itself does: what time does is over."""
         context = self._context
         self._expiry.settle()
+        self._prices.pass_time()
         if context.command < 0:
             context.report("I18", f"a rejected command has an event of type {number}")
             self._refused_alone = False
@@ -275,6 +282,7 @@ class Auditor:
         self._decisions.finish()
         self._liquidations.finish()
         self._balances.finish()
+        self._prices.finish()
         self._collateral.finish()
         self._auctions.finish()
         self._lists.finish()
@@ -403,6 +411,7 @@ class Auditor:
         if context.liquidating:
             context.report("LIQ-09", f"the mark of symbol {number} moves within a liquidation")
         symbol = context.state.symbols[number]
+        self._prices.on_mark(symbol, price)
         symbol.mark = price
         symbol.mark_value = price * symbol.m
         self._auctions.on_mark(number)

@@ -7,6 +7,7 @@ from exchange.audit.context import Context, PlacedList
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
 from exchange.audit.orders import OrderAudit
+from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import (
     available,
     ceil_ppm,
@@ -57,6 +58,7 @@ class FillAudit:
         lists: ListAudit,
         auctions: AuctionAudit,
         liquidations: LiquidationAudit,
+        prices: PriceAudit,
     ) -> None:
         self.context = context
         self.state = context.state
@@ -65,6 +67,7 @@ class FillAudit:
         self.lists = lists
         self.auctions = auctions
         self.liquidations = liquidations
+        self.prices = prices
         self.last_trade_id = 0
         self.first: tuple[Terms, int, int, int] | None = (
             None  # terms, side, role, account of the first side
@@ -110,10 +113,15 @@ class FillAudit:
         if role in ORDERLY:
             self.check_enlarging(holding, signed, role)
         came = (position, entry, realised, fee, wallet, margin)
+        lots_before = holding.lots
         self.settle(holding, signed, role, value, came, unfinished=open_lots > 0)
+        if role == TAKER:
+            self.prices.on_taker(holding, lots_before)
         context.touch(holding)
         if role in TRADES:
             self.waiting.on_last(holding.symbol, price)
+            if role in (TAKER, AUCTION):
+                holding.symbol.market_last = price
             self.lists.on_fill(order_id, lots, role)
         elif role == COUNTERPARTY:
             self.liquidations.after_counterparty(holding)

@@ -162,10 +162,32 @@ class BookSide:
             del self.levels[order.price]
 
 
+class Composite:
+    """What a composite mark is made of: the policy's numbers, prices from outside, the average distance (MARK-02)."""
+
+    __slots__ = ("basis", "basis_at_ns", "ema_ns", "max_age_ns", "max_feeds", "prices")
+
+    def __init__(self, now_ns: int) -> None:
+        self.max_feeds = self.max_age_ns = self.ema_ns = 0
+        self.prices: dict[int, tuple[int, int]] = {}  # by source: price, and when it came
+        self.basis = 0  # ticks x 2^20
+        self.basis_at_ns = now_ns
+
+    def average(self, sample: int, now_ns: int) -> None:
+        """A sample counts with the time since the last one, beside the time constant."""
+        elapsed = now_ns - self.basis_at_ns
+        whole = elapsed + self.ema_ns
+        if elapsed:
+            # basis x ema_ns / whole + sample x elapsed / whole, as one quotient that is rounded down
+            self.basis = (self.basis * self.ema_ns + sample * elapsed) // whole
+        self.basis_at_ns = now_ns
+
+
 class Symbol:
     """A listed symbol: its policy, mark, book, holders and the sums over them."""
 
     __slots__ = (
+        "composite",
         "cums",
         "floors",
         "gross_entry",
@@ -173,10 +195,12 @@ class Symbol:
         "holders",
         "initial_margin_ppm",
         "initials",
+        "is_held",
         "last",
         "m",
         "mark",
         "mark_value",
+        "market_last",
         "net_lots",
         "number",
         "open_lots",
@@ -202,6 +226,9 @@ class Symbol:
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
         self.state = SymbolState.OPEN
         self.last = 0  # price of the last trade
+        self.market_last = 0  # of the last one that no liquidation made
+        self.composite: Composite | None = None  # None: the mark is set by hand
+        self.is_held = False
         self.waiting_count = 0
         self.trailing: dict[int, Waiting] = {}
         #: Heaps of (trigger, order id), by what is watched and whether a rising price sets them off; those that fall

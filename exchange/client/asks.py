@@ -183,6 +183,16 @@ class Asks(OrderAsks):
         ticks = listed.units.price_to_ticks(price)
         return self.command(messages.SetMark(symbol=listed.view.symbol, price_ticks=ticks))
 
+    def set_mark_policy(self, symbol: SymbolLike, **policy: int) -> Ask[CommandResult]:
+        return self.command(messages.SetMarkPolicy(symbol=self.number_of(symbol), **policy))
+
+    def set_price(self, symbol: SymbolLike, price: Number, source: int) -> Ask[CommandResult]:
+        listed = self.listed(symbol)
+        ticks = listed.units.price_to_ticks(price)
+        return self.command(
+            messages.SetPrice(symbol=listed.view.symbol, source=source, price_ticks=ticks)
+        )
+
     def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> Ask[CommandResult]:
         """Longs pay ``per_unit`` for each unit of the base asset; what is below 2^-32 atom a lot is rounded down."""
         listed = self.listed(symbol)

@@ -458,6 +458,14 @@ class AdminClient(BaseClient):
         """Moves the mark price; whoever is below maintenance then is liquidated before this returns."""
         return self._do(self._ask.set_mark, symbol, price)
 
+    def set_mark_policy(self, symbol: SymbolLike, **policy: int) -> CommandResult:
+        """A composite mark from now on; fields as in the command, ``enabled=0`` for one that is set by hand again."""
+        return self._do(self._ask.set_mark_policy, symbol, **policy)
+
+    def set_price(self, symbol: SymbolLike, price: Number, *, source: int = 0) -> CommandResult:
+        """A price from outside, the index (0) or of a feed (1 and up); a composite mark follows before this returns."""
+        return self._do(self._ask.set_price, symbol, price, source)
+
     def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
         """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
         return self._do(self._ask.settle_funding, symbol, per_unit)

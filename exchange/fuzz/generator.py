@@ -17,6 +17,7 @@ import msgspec
 
 from exchange.audit.requirement import available, pool_standing
 from exchange.audit.state import State
+from exchange.fuzz.choices import STEP_NS
 from exchange.fuzz.collateral_recipes import CollateralRecipes
 from exchange.fuzz.worlds import MAX_REPLACED, make_brackets
 from exchange.protocol.layout import integer_range
@@ -31,6 +32,8 @@ from exchange.protocol.messages import (
     SetBrackets,
     SetMarginMode,
     SetMark,
+    SetMarkPolicy,
+    SetPrice,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -94,6 +97,8 @@ class Generator(CollateralRecipes):
                 for fund in sorted({listing.fund for listing in world.listings})
             ]
         if self.random.random() < 0.3:
+            opening += [self.mark_policy_of(listing.symbol) for listing in world.listings]
+        if self.random.random() < 0.3:
             self.random.shuffle(opening)  # some will act before a mark, or before a listing
         opening.reverse()
         return opening
@@ -117,6 +122,7 @@ class Generator(CollateralRecipes):
             (self.margin_mode, 8),
             (self.isolated_margin, 6),
             (self.funding, 2),
+            (self.mark_policy, 2),
             (self.symbol_state, 4),
             (self.stp_group, 2),
             (self.brackets, 2),
@@ -324,9 +330,21 @@ class Generator(CollateralRecipes):
     # -------------------------------------------------------------------------------- marks and funding
 
     def mark(self) -> Command:
-        """A step, a leap, a crash, or to just where somebody's margin ends."""
+        """The mark set by hand; or, of a composite one, a price from outside."""
         random = self.random
         listing = self.pick_symbol()
+        price = self.next_mark(listing)
+        known = self.state.symbols.get(listing.symbol)
+        composite = known.composite if known else None
+        if random.random() < (0.03 if composite else 0.97):
+            return SetMark(symbol=listing.symbol, price_ticks=price)
+        feeds = composite.max_feeds if composite else 1
+        source = random.choice((0, random.randint(0, feeds), min(feeds + 1, 255)))
+        return SetPrice(symbol=listing.symbol, source=source, price_ticks=price)
+
+    def next_mark(self, listing: ListSymbol) -> int:
+        """A step, a leap, a crash, or to just where somebody's margin ends."""
+        random = self.random
         mark = self.mark_of(listing.symbol)
         if random.random() < self.world.calm:
             change = random.randint(-30, 30)
@@ -343,7 +361,24 @@ class Generator(CollateralRecipes):
             price = random.choice((0, -1, 1, MAX_PRICE_TICKS, MAX_PRICE_TICKS + 1))
         elif random.random() < 0.98:
             price = max(1, min(price, MAX_PRICE_TICKS))
-        return SetMark(symbol=listing.symbol, price_ticks=price)
+        return max(-(2**63), min(price, 2**63 - 1))
+
+    def mark_policy(self) -> Command:
+        """Composite from now on, with other numbers, or by hand again."""
+        command = self.mark_policy_of(self.pick_symbol().symbol)
+        if self.random.random() < 0.3:
+            return msgspec.structs.replace(command, enabled=0)
+        return command
+
+    def mark_policy_of(self, symbol: int) -> SetMarkPolicy:
+        """Prices that grow old within a few commands, or hardly ever."""
+        random = self.random
+        return SetMarkPolicy(
+            symbol=symbol,
+            max_feeds=random.choice((0, 1, 1, 3, 16)),
+            max_age_ns=random.choice((1, 20, 100, 1_000, 100_000)) * STEP_NS,
+            ema_ns=random.choice((0, 1, 10 * STEP_NS, 1_000 * STEP_NS, 10**15)),
+        )
 
     def ruin_price(self, number: int, otherwise: int) -> int:
         """Where some holder's isolated margin, or a part of its wallet, is used up."""
@@ -376,7 +411,7 @@ class Generator(CollateralRecipes):
             (self.order, self.order, self.conditional, self.conditional, self.amend, self.mark)
             + (self.list_of_orders, self.list_of_orders, self.symbol_state, self.countdown)
             + (self.deposit, self.withdraw, self.margin_mode, self.isolated_margin, self.funding)
-            + (self.deposit_fund, self.stp_group, self.time, self.brackets)
+            + (self.deposit_fund, self.stp_group, self.time, self.brackets, self.mark_policy)
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )
         command = recipe()

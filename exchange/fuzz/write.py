@@ -30,6 +30,8 @@ from exchange.protocol.messages import (
     SetCountdown,
     SetMarginMode,
     SetMark,
+    SetMarkPolicy,
+    SetPrice,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -228,6 +230,13 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return f"fund name: {fund_name(fund)}, amount: {atoms(amount)}"
         case SetMark(symbol=symbol, price_ticks=price):
             return f"mark symbol: {listed[symbol].name}, price: {listed[symbol].price(price)}"
+        case SetPrice(symbol=symbol, source=source, price_ticks=price):
+            where = f", source: {source}" if source else ""
+            return (
+                f"price symbol: {listed[symbol].name}, price: {listed[symbol].price(price)}{where}"
+            )
+        case SetMarkPolicy():
+            return mark_policy_step(command, listed[command.symbol])
         case SettleFunding():
             return funding_step(command, listed[command.symbol])
         case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm):
@@ -269,6 +278,16 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return amend_step(account, command, symbol_listed)
         case _:
             return None  # an amend does not say whose steps its numbers are
+
+
+def mark_policy_step(command: SetMarkPolicy, listed: Listed) -> str | None:
+    numbers = (command.max_age_ns, command.ema_ns)
+    if command.enabled > 1 or min(numbers) < 0:
+        return None
+    keys = [f"symbol: {listed.name}", f"max_feeds: {command.max_feeds}"]
+    keys += [f"max_age: {duration(command.max_age_ns)}", f"ema: {duration(command.ema_ns)}"]
+    keys += [] if command.enabled else ["enabled: false"]
+    return f"mark_policy {', '.join(keys)}"
 
 
 def funding_step(command: SettleFunding, listed: Listed) -> str:

@@ -13,7 +13,7 @@ command up to which it tells.  The sequence of a topic rises by one with each of
 | ``auction.<SYMBOL>`` | PublicEvent | auction_indicated, auction_uncrossed |
 | ``state.<SYMBOL>`` | PublicEvent | symbol_state_changed |
 | ``statistics.<SYMBOL>`` | Statistics | the last 24 hours, open interest, mark |
-| ``mark.<SYMBOL>`` | PublicEvent | mark_changed |
+| ``mark.<SYMBOL>`` | PublicEvent | mark_changed, mark_hold_changed, price_set, mark_policy_set |
 | ``funding.<SYMBOL>`` | PublicEvent | funding_settled |
 | ``liquidations`` | PublicEvent | liquidation_started, liquidation_order, liquidation_ended, deficit_uncovered |
 | ``funds`` | PublicEvent | fund_changed |
@@ -31,7 +31,7 @@ from typing import ClassVar
 
 import msgspec
 
-from exchange.protocol.views import LevelView
+from exchange.protocol.views import LevelView, PriceView
 
 NOBODY = 2  # in the place of a side where there is no aggressor: an auction
 
@@ -158,6 +158,10 @@ class Statistics(Published, frozen=True, kw_only=True):
     trade_count: int
     open_interest_lots: int  # sum of the long positions
     mark_ticks: int
+    mark_held: bool = False  # for want of prices: nothing may be opened
+    prices: list[
+        PriceView
+    ] = []  # of a composite mark: index and feeds, [source, price_ticks, received_ns]
 
 
 class PublicEvent(Published, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ from exchange.protocol.schema import (
     Side,
     SymbolState,
 )
-from exchange.protocol.views import LevelView, SymbolView
+from exchange.protocol.views import LevelView, PriceView, SymbolView
 from exchange.sequencer import Batch
 
 Publication = tuple[bytes, bytes]  # topic, payload
@@ -68,6 +68,10 @@ read_fill = field_reader(
 )
 read_listed = field_reader("symbol_listed", "symbol", "name")
 read_mark = field_reader("mark_changed", "symbol", "price_ticks")
+read_held = field_reader("mark_hold_changed", "symbol", "held")
+read_price = field_reader("price_set", "symbol", "source", "price_ticks")
+read_policy = field_reader("mark_policy_set", "symbol", "enabled", "max_feeds")
+read_state = field_reader("symbol_state_changed", "symbol", "state")
 #: The start of every public event that is told of one symbol.
 SYMBOL_START = struct.Struct("<" + EVENT_HEADER.body_format + "I")
 
@@ -79,14 +83,21 @@ REDUCED = event_number("order_reduced")
 FILL = event_number("fill")
 LISTED = event_number("symbol_listed")
 MARK = event_number("mark_changed")
+HELD = event_number("mark_hold_changed")
+PRICE = event_number("price_set")
+POLICY = event_number("mark_policy_set")
+STATE = event_number("symbol_state_changed")
 
 #: Public events that are told of one symbol: number -> kind of the topic.
 SYMBOL_EVENTS: dict[int, str] = {
     MARK: "mark",
+    HELD: "mark",
+    PRICE: "mark",
+    POLICY: "mark",
     event_number("funding_settled"): "funding",
     event_number("auction_indicated"): "auction",
     event_number("auction_uncrossed"): "auction",
-    event_number("symbol_state_changed"): "state",
+    STATE: "state",
 }
 #: Public events whose topic is the same for every symbol.
 TOPICS: dict[int, str] = {
@@ -134,6 +145,10 @@ class Publisher:
             FILL: self._filled,
             LISTED: self._listed,
             MARK: self._marked,
+            HELD: self._held,
+            PRICE: self._priced,
+            POLICY: self._policy_set,
+            STATE: self._state_changed,
         }
 
     def load(self, engine: BookSource, sequence: int, timestamp_ns: int = 0) -> None:
@@ -322,6 +337,32 @@ class Publisher:
         symbol, price_ticks = read_mark(events, offset)
         self._statistics[symbol].move_mark(price_ticks)
         self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
+
+    def _held(self, events: bytes, offset: int) -> None:
+        symbol, held = read_held(events, offset)
+        self._statistics[symbol].hold_mark(bool(held))
+        self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
+
+    def _priced(self, events: bytes, offset: int) -> None:
+        symbol, source, price_ticks = read_price(events, offset)
+        self._statistics[symbol].set_price(PriceView(source, price_ticks, self._timestamp_ns))
+        self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
+
+    def _policy_set(self, events: bytes, offset: int) -> None:
+        symbol, enabled, max_feeds = read_policy(events, offset)
+        self._statistics[symbol].keep_feeds(max_feeds if enabled else -1)
+        self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
+
+    def _state_changed(self, events: bytes, offset: int) -> None:
+        symbol, state = read_state(events, offset)
+        if state == SymbolState.SETTLED:  # no policy of prices outlives it
+            self._statistics[symbol].keep_feeds(-1)
+            self._statistics[symbol].hold_mark(False)
+            self._touched[symbol] = None
         self._publish_of_symbol(events, offset)
 
     # ------------------------------------------------------------------------------ joining, and snapshots

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from exchange.gateway import feed as market
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol.schema import FillRole, Side
-from exchange.protocol.views import SymbolView
+from exchange.protocol.views import PriceView, SymbolView
 
 read_accepted = field_reader("accepted", "timestamp_ns")
 read_fill = field_reader("fill", "symbol", "side", "role", "price_ticks", "qty_lots", "value_atoms")
@@ -53,6 +53,8 @@ class RollingStatistics:
         self.changed = False
         self.last_ticks = 0
         self.mark_ticks = 0
+        self.mark_held = False
+        self.prices: dict[int, PriceView] = {}  # by source
         self.open_interest_lots = 0
         self.high_ticks = 0
         self.low_ticks = 0
@@ -115,6 +117,19 @@ class RollingStatistics:
         self.mark_ticks = price_ticks
         self.changed = True
 
+    def set_price(self, price: PriceView) -> None:
+        self.prices[price.source] = price
+        self.changed = True
+
+    def keep_feeds(self, max_feeds: int) -> None:
+        """What a mark policy leaves of the prices from outside; -1: none, the mark is set by hand."""
+        self.prices = {s: price for s, price in self.prices.items() if s <= max_feeds}
+        self.changed = True
+
+    def hold_mark(self, held: bool) -> None:
+        self.mark_held = held
+        self.changed = True
+
     def _drop_before(self, oldest: int) -> None:
         left_high = left_low = False
         while self._minutes and self._minutes[0].number < oldest:
@@ -150,6 +165,8 @@ class RollingStatistics:
             trade_count=self.trade_count,
             open_interest_lots=self.open_interest_lots,
             mark_ticks=self.mark_ticks,
+            mark_held=self.mark_held,
+            prices=[self.prices[source] for source in sorted(self.prices)],
         )
 
 
@@ -181,6 +198,8 @@ class StatisticsDesk:
             statistics = self._symbols[view.symbol]
             statistics.open_interest_lots = view.open_interest_lots
             statistics.mark_ticks = view.mark_ticks
+            statistics.mark_held = view.mark_held
+            statistics.prices = {price.source: price for price in view.prices}
             statistics.changed = False
 
     def pass_time(self, timestamp_ns: int) -> list[int]:

@@ -35,6 +35,7 @@ WIDE_BOUNDS = (
     "MAX_AMOUNT_ATOMS",
     "MAX_TIMEOUT_MS",
     "MAX_EXPOSURE_ATOMS",
+    "MAX_POLICY_NS",
 )
 #: Bounds that may be the length of a C array.
 NARROW_BOUNDS = (
@@ -42,6 +43,7 @@ NARROW_BOUNDS = (
     "MAX_BRACKETS",
     "MAX_LIST_ORDERS",
     "MAX_NAME_BYTES",
+    "MAX_FEEDS",
     "MAX_ACCOUNT",
     "MAX_SYMBOL",
     "MAX_MARKET_LEVELS",

@@ -141,6 +141,7 @@ CHANGES: tuple[Change, ...] = (
         CancelReason.POST_ONLY,
         CancelReason.PRICE_OUT_OF_BAND,
         CancelReason.VALUE_OUT_OF_RANGE,
+        CancelReason.MARK_HELD,
     ),
     Change(State.HELD, "order_waiting", AMENDED, State.HELD, "new fields"),
     Change(State.HELD, "order_waiting", ARMED, State.WAITING, "its entry has filled something"),

@@ -317,6 +317,37 @@ class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetMarkPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set
+    by hand again.
+    """
+
+    number: ClassVar[int] = 25
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    enabled: int = 1  # 1: composite; 0: set by set_mark
+    max_feeds: int = 16  # external feeds there may be, 0 .. 16
+    max_age_ns: int = 10000000000  # an older price drops out, 1 .. 10^15
+    # time constant of the average distance between mid and index, 0 .. 10^15:
+    ema_ns: int = 150000000000
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetPrice(Message, frozen=True, kw_only=True, gc=False):
+    """A price from outside: the index, or an external feed; the composite mark is computed anew
+    (MARK-02).
+    """
+
+    number: ClassVar[int] = 26
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    source: int = 0  # 0: the index; from 1: an external feed
+    price_ticks: int  # 1 .. 10^12
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class ListAsset(Message, frozen=True, kw_only=True, gc=False):
     """Lists an asset that may back cross positions, or gives a listed one another haircut
     (COLL-01).
@@ -762,6 +793,43 @@ class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
     brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
 
 
+class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How the mark of a symbol comes about from now on (MARK-02)."""
+
+    number: ClassVar[int] = 164
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    enabled: int  # 1: composite; 0: set by set_mark
+    max_feeds: int  # external feeds there may be, 0 .. 16
+    max_age_ns: int  # an older price drops out, 1 .. 10^15
+    ema_ns: int  # time constant of the average distance between mid and index, 0 .. 10^15
+
+
+class PriceSet(Message, frozen=True, kw_only=True, gc=False):
+    """A price from outside came in (MARK-02)."""
+
+    number: ClassVar[int] = 165
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    source: int  # 0: the index; from 1: an external feed
+    price_ticks: int  # the price
+
+
+class MarkHoldChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The mark is held where it is, and nothing may be opened, or it is computed again
+    (MARK-03).
+    """
+
+    number: ClassVar[int] = 166
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    held: int  # 1: held; 0: computed
+    inputs: int  # prices that there are for it, own book and index included
+
+
 class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
 
@@ -905,6 +973,8 @@ Command: TypeAlias = (
     | SetCountdown
     | SetStpGroup
     | SetBrackets
+    | SetMarkPolicy
+    | SetPrice
     | ListAsset
     | SetAssetPrice
     | ChangeCollateral
@@ -942,6 +1012,9 @@ Event: TypeAlias = (
     | CountdownSet
     | StpGroupSet
     | BracketsChanged
+    | MarkPolicySet
+    | PriceSet
+    | MarkHoldChanged
     | LiquidationPosition
     | LiquidationSized
     | LiquidationShrunk
@@ -972,6 +1045,8 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     16: SetCountdown,
     17: SetStpGroup,
     18: SetBrackets,
+    25: SetMarkPolicy,
+    26: SetPrice,
     31: ListAsset,
     32: SetAssetPrice,
     33: ChangeCollateral,
@@ -1007,6 +1082,9 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     154: CountdownSet,
     155: StpGroupSet,
     156: BracketsChanged,
+    164: MarkPolicySet,
+    165: PriceSet,
+    166: MarkHoldChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
     173: LiquidationShrunk,
@@ -1068,6 +1146,8 @@ __all__ = [
     "MarginMode",
     "MarginModeChanged",
     "MarkChanged",
+    "MarkHoldChanged",
+    "MarkPolicySet",
     "Message",
     "MultiAssetSet",
     "OrderAmended",
@@ -1083,6 +1163,7 @@ __all__ = [
     "OrderWaiting",
     "PlaceOrder",
     "PlaceOrders",
+    "PriceSet",
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
@@ -1091,7 +1172,9 @@ __all__ = [
     "SetCountdown",
     "SetMarginMode",
     "SetMark",
+    "SetMarkPolicy",
     "SetMultiAsset",
+    "SetPrice",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

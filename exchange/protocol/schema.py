@@ -43,6 +43,7 @@ from exchange.protocol.codes import SymbolState as SymbolState
 from exchange.protocol.codes import TimeInForce as TimeInForce
 from exchange.protocol.codes import TriggerBy as TriggerBy
 
+MAX_FEEDS = 16  # external feeds of a symbol's composite mark (MARK-02)
 MAX_ASSETS = 16
 MAX_BRACKETS = 16
 MAX_LIST_ORDERS = 64
@@ -139,6 +140,13 @@ _SIDE = Field("side", "u8", "buy or sell", Side)
 _ASSET = Field("asset", "u32", "number of the collateral asset")
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
+
+_MARK_POLICY = (
+    Field("enabled", "u8", "1: composite; 0: set by set_mark", default=1),
+    Field("max_feeds", "u8", "external feeds there may be, 0 .. 16", default=MAX_FEEDS),
+    Field("max_age_ns", "i64", "an older price drops out, 1 .. 10^15", default=10_000_000_000),
+    Field("ema_ns", "i64", "time constant of the average distance between mid and index, 0 .. 10^15", default=150_000_000_000),
+)
 
 #: What an order is; the body of ``place_order`` and of each entry of ``place_orders``.
 ORDER_FIELDS: tuple[Field, ...] = (
@@ -337,6 +345,27 @@ COMMANDS: tuple[Message, ...] = (
             Field("initial_margin_ppm", "u32", "default initial margin rate from now on"),
             Field("bracket_count", "u8", "brackets used, 1 .. 16"),
             Field("brackets", "brackets", "as in list_symbol"),
+        ),
+        sender="admin",
+    ),
+    Message(
+        25,
+        "set_mark_policy",
+        "From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set by hand again.",
+        (
+            _SYMBOL,
+            *_MARK_POLICY,
+        ),
+        sender="admin",
+    ),
+    Message(
+        26,
+        "set_price",
+        "A price from outside: the index, or an external feed; the composite mark is computed anew (MARK-02).",
+        (
+            _SYMBOL,
+            Field("source", "u8", "0: the index; from 1: an external feed", default=0),
+            Field("price_ticks", "i64", "1 .. 10^12"),
         ),
         sender="admin",
     ),
@@ -726,6 +755,38 @@ EVENTS: tuple[Message, ...] = (
         public=True,
     ),
     Message(
+        164,
+        "mark_policy_set",
+        "How the mark of a symbol comes about from now on (MARK-02).",
+        (
+            _SYMBOL,
+            *(Field(f.name, f.kind, f.prose) for f in _MARK_POLICY),
+        ),
+        public=True,
+    ),
+    Message(
+        165,
+        "price_set",
+        "A price from outside came in (MARK-02).",
+        (
+            _SYMBOL,
+            Field("source", "u8", "0: the index; from 1: an external feed"),
+            Field("price_ticks", "i64", "the price"),
+        ),
+        public=True,
+    ),
+    Message(
+        166,
+        "mark_hold_changed",
+        "The mark is held where it is, and nothing may be opened, or it is computed again (MARK-03).",
+        (
+            _SYMBOL,
+            Field("held", "u8", "1: held; 0: computed"),
+            Field("inputs", "u8", "prices that there are for it, own book and index included"),
+        ),
+        public=True,
+    ),
+    Message(
         171,
         "liquidation_position",
         "A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05).",
@@ -850,6 +911,7 @@ MAX_PRICE_TICKS = 10**12
 MAX_QTY_LOTS = 10**12
 MAX_AMOUNT_ATOMS = 10**18  # of one payment, and of all deposits less withdrawals
 MAX_TIMEOUT_MS = 86_400_000  # of a countdown
+MAX_POLICY_NS = 10**15  # of an age or a time constant: eleven days and a half (MARK-02)
 MAX_MARKET_LEVELS = 1_000  # price levels that a market order can reach (MATCH-02)
 MAX_FOK_ORDERS = 4_096  # orders that fill or kill looks at (MATCH-03)
 REMEMBERED_ORDERS = 128  # client order ids that are remembered of each account (MATCH-08)

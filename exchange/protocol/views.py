@@ -116,6 +116,14 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     asks: list[LevelView]
 
 
+class PriceView(msgspec.Struct, frozen=True, array_like=True):
+    """A price from outside, as it came last (MARK-02)."""
+
+    source: int  # 0: the index; from 1: an external feed
+    price_ticks: int
+    received_ns: int
+
+
 class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
     """A listed symbol: its number, name, steps, state and open interest.  The full policy is its ListSymbol."""
 
@@ -129,3 +137,5 @@ class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
     fund: int
     state: int = 0
     last_ticks: int = 0  # price of the last trade; 0: none yet
+    prices: list[PriceView] = []  # of a composite mark: the index and the feeds as they came last
+    mark_held: bool = False  # for want of prices: nothing may be opened (MARK-03)

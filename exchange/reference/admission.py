@@ -23,7 +23,7 @@ from exchange.protocol.schema import (
     TriggerBy,
 )
 from exchange.reference.client_ids import is_taken
-from exchange.reference.margin import Trial, admits
+from exchange.reference.margin import Trial, admits, other_lots
 from exchange.reference.order import (
     CLOSE_POSITION,
     FOK,
@@ -293,7 +293,28 @@ def check_risk(
         return None
     if order.flags & POST_ONLY and would_trade(symbol, order.side, order.price_ticks):
         return RejectReason.POST_ONLY_WOULD_TAKE
-    return None if has_margin(state, order) else RejectReason.INSUFFICIENT_MARGIN
+    if not has_margin(state, order):
+        return RejectReason.INSUFFICIENT_MARGIN
+    return RejectReason.MARK_HELD if takes_to_open(state, order) else None
+
+
+def takes_to_open(state: State, order: Order) -> bool:
+    """MARK-03 of an order that is about to act while the mark is held; one with nothing to trade is not asked."""
+    position = state.position_of(order)
+    if not position.symbol.is_held:
+        return False
+    limit, lots = effective_terms(state, order)
+    return bool(lots) and would_open(
+        Trial(position, order.side, lots, limit, order.reduce_only), order.flags
+    )
+
+
+def would_open(trial: Trial, flags: int) -> bool:
+    """MARK-03: in an open symbol an order takes to open, unless it is post-only or all of it can only reduce."""
+    position = trial.position
+    if trial.reduce_only or flags & POST_ONLY or position.symbol.state != SymbolState.OPEN:
+        return False
+    return other_lots(trial) + trial.lots > position.reducible_lots(trial.side)
 
 
 def is_reached_at_entry(symbol: Symbol, order: Order) -> bool:

@@ -11,6 +11,7 @@ from exchange.reference.admission import (
     exceeds_exposure,
     find_order,
     is_account,
+    would_open,
 )
 from exchange.reference.context import Context
 from exchange.reference.links import write_waiting
@@ -193,7 +194,10 @@ def check_risk(state: State, order: Order, after: Terms) -> RejectReason | None:
     ):
         return RejectReason.POST_ONLY_WOULD_TAKE
     trial = Trial(position, side, lots, price, order.reduce_only, removed=order)
-    return None if admits(state, trial) else RejectReason.INSUFFICIENT_MARGIN
+    if not admits(state, trial):
+        return RejectReason.INSUFFICIENT_MARGIN
+    is_forbidden = symbol.is_held and would_open(trial, order.flags)
+    return RejectReason.MARK_HELD if is_forbidden else None
 
 
 def check_trigger(state: State, order: Order, after: Terms) -> RejectReason | None:

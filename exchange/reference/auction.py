@@ -113,6 +113,7 @@ def meet(ctx: Context, buy: Order, sell: Order, price_ticks: int) -> None:
             cancel(ctx, order, CancelReason.INSUFFICIENT_MARGIN)
             return
     trade_id = take_trade(ctx, buy, sell, lots, price_ticks)
+    ctx.state.symbols[buy.symbol].market_last_ticks = price_ticks
     for order in (buy, sell):
         settle_order(ctx, order, lots, price_ticks, trade_id, FillRole.AUCTION, kept_atoms=0)
     follow_fill(ctx, buy, sell, lots)

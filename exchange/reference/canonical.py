@@ -1,6 +1,6 @@
 """The canonical state: one sequence of bytes for one state, out (snapshot) and in (restore).
 
-The layout is that of ``docs/reference/state.md``, eight parts packed little-endian.  Default accounts and
+The layout is that of ``docs/reference/state.md``, parts packed little-endian.  Default accounts and
 settings are left out, so that two engines that know the same agree, whatever they have been asked before.
 """
 
@@ -13,6 +13,7 @@ from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUN
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
+from exchange.reference.quotes import MarkPolicy, Price
 from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
 
 MAGIC = b"PXS3"
@@ -24,6 +25,8 @@ ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIqqqqIBB")
 ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
+PRICING = struct.Struct("<IBBBqqqqq")
+PRICE = struct.Struct("<qq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
 ASSET = struct.Struct("<I16sqIq")
 COLLATERAL = struct.Struct("<IIq")
@@ -60,6 +63,8 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(remembered)), *remembered]
     changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
     parts += [COUNT.pack(len(changed)), *changed]
+    pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
+    parts += [COUNT.pack(len(pricing)), *pricing]
     parts += pack_collateral(state)
     return b"".join(parts)
 
@@ -179,6 +184,22 @@ def pack_brackets(symbol: Symbol) -> bytes:
     )
 
 
+def pack_pricing(symbol: Symbol, policy: MarkPolicy) -> bytes:
+    """MARK-02: how the mark comes about, and the prices that came last."""
+    head = PRICING.pack(
+        symbol.number,
+        True,
+        policy.max_feeds,
+        symbol.is_held,
+        policy.max_age_ns,
+        policy.ema_ns,
+        policy.basis_q20,
+        policy.basis_at_ns,
+        symbol.market_last_ticks,
+    )
+    return head + b"".join(PRICE.pack(*price) for price in policy.prices)
+
+
 # ------------------------------------------------------------------------------------------------- restore
 
 
@@ -230,6 +251,8 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
+    for _ in reader.repeat():
+        restore_pricing(state, reader)
     restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(
@@ -250,6 +273,16 @@ def restore_collateral(state: State, reader: Reader) -> None:
         asset = state.assets[number]
         asset.held_parts += parts
         state.account(account).holdings[number] = Holding(asset, parts)
+
+
+def restore_pricing(state: State, reader: Reader) -> None:
+    number, _, feeds, held, age, ema, basis, basis_at, last = reader.unpack(PRICING)
+    symbol = state.symbols[number]
+    symbol.is_held, symbol.market_last_ticks = bool(held), last
+    symbol.composite = MarkPolicy(
+        max_feeds=feeds, max_age_ns=age, ema_ns=ema, basis_q20=basis, basis_at_ns=basis_at
+    )
+    symbol.composite.prices = [Price(*reader.unpack(PRICE)) for _ in symbol.composite.prices]
 
 
 def restore_account(state: State, values: tuple[int, ...]) -> None:

@@ -103,6 +103,8 @@ def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
     """Step 5 of the loop: the maker is settled, then the taker, and then what follows from it."""
     order, price = taker.order, maker.price_ticks
     trade_id = take_trade(ctx, maker, order, lots, price)
+    if taker.closing is None:
+        ctx.state.symbols[order.symbol].market_last_ticks = price
     settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, kept_atoms=0)
     if taker.closing is not None:
         taker.closing.settle(ctx, order, lots, price, trade_id)

@@ -1,11 +1,11 @@
-"""The commands of the operator: list a symbol, fill a fund, move a mark, settle funding, let time pass.
+"""The commands of the operator: list a symbol, fill a fund, move a mark, settle funding.
 
 They carry no account.
 """
 
 from __future__ import annotations
 
-from exchange.protocol.messages import AdvanceTime, DepositFund, SetMark, SettleFunding
+from exchange.protocol.messages import DepositFund, SetMark, SettleFunding
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     MAX_PRICE_TICKS,
@@ -76,6 +76,8 @@ def check_mark(state: State, command: SetMark) -> RejectReason | None:
         return RejectReason.SYMBOL_STATE_FORBIDS
     if exceeds_exposure_at(symbol, command.price_ticks):
         return RejectReason.VALUE_OUT_OF_RANGE
+    if symbol.composite is not None:
+        return RejectReason.MARK_IS_COMPOSITE
     return None
 
 
@@ -117,14 +119,6 @@ def check_funding(state: State, command: SettleFunding) -> RejectReason | None:
     if gross_lots(symbol) * (abs(command.payment_atoms_per_lot) + 1) > symbol.exposure_limit_atoms:
         return RejectReason.VALUE_OUT_OF_RANGE
     return None
-
-
-def advance_time(ctx: Context, command: AdvanceTime) -> None:
-    """MATCH-12: time passes; a symbol in auction tells its indication."""
-    ctx.accept(command.number, 0)
-    for symbol in ctx.state.symbols.values():
-        if symbol.state == SymbolState.AUCTION:
-            auction.indicate(ctx, symbol)
 
 
 def gross_lots(symbol: Symbol) -> int:

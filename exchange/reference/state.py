@@ -21,6 +21,7 @@ from exchange.protocol.schema import PPM, MarginMode, SymbolState
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
+from exchange.reference.quotes import MarkPolicy
 
 CROSS = int(MarginMode.CROSS)
 ISOLATED = int(MarginMode.ISOLATED)
@@ -69,6 +70,9 @@ class Symbol:
     listing: bytes  # body of the list_symbol record, as given
     mark_ticks: int = 0  # 0: none yet
     last_ticks: int = 0  # the last trade (MATCH-10); 0: none yet
+    market_last_ticks: int = 0  # the last one that no liquidation made (MARK-02)
+    composite: MarkPolicy | None = None  # None: the mark is set by hand
+    is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
     state: int = OPEN
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[int, Position] = field(

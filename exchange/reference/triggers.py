@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exchange.protocol.schema import CancelReason
 from exchange.reference import liquidation
-from exchange.reference.admission import has_margin, is_beyond_exposure
+from exchange.reference.admission import has_margin, is_beyond_exposure, takes_to_open
 from exchange.reference.cancelling import cancel_taker
 from exchange.reference.context import Context
 from exchange.reference.links import after_going_off
@@ -87,6 +87,8 @@ def what_forbids(ctx: Context, order: Order) -> CancelReason | None:
         return CancelReason.VALUE_OUT_OF_RANGE
     if not has_margin(state, order):
         return CancelReason.INSUFFICIENT_MARGIN
+    if takes_to_open(state, order):
+        return CancelReason.MARK_HELD
     return None
 
 

@@ -12,6 +12,7 @@ from exchange.protocol.views import (
     LevelView,
     OrderView,
     PositionView,
+    PriceView,
     SymbolView,
 )
 from exchange.reference import bankruptcy, margin
@@ -177,6 +178,12 @@ def level_views(symbol: Symbol, side: int, depth: int) -> list[LevelView]:
     return views
 
 
+def price_views(symbol: Symbol) -> list[PriceView]:
+    """MARK-02: the prices from outside that came, by source."""
+    prices = symbol.composite.prices if symbol.composite else []
+    return [PriceView(source, *price) for source, price in enumerate(prices) if price.price_ticks]
+
+
 def symbol_view(symbol: Symbol) -> SymbolView:
     """A symbol, its steps, its state, its prices and its open interest."""
     return SymbolView(
@@ -190,4 +197,6 @@ def symbol_view(symbol: Symbol) -> SymbolView:
         fund=symbol.fund,
         state=symbol.state,
         last_ticks=symbol.last_ticks,
+        prices=price_views(symbol),
+        mark_held=symbol.is_held,
     )

@@ -2,5 +2,13 @@
 
 from exchange.risk.load import FundNumbers, load_policy
 from exchange.risk.policy import BracketPolicy, LiquidationPolicy, SymbolPolicy
+from exchange.risk.prices import MarkPolicy
 
-__all__ = ["BracketPolicy", "FundNumbers", "LiquidationPolicy", "SymbolPolicy", "load_policy"]
+__all__ = [
+    "BracketPolicy",
+    "FundNumbers",
+    "LiquidationPolicy",
+    "MarkPolicy",
+    "SymbolPolicy",
+    "load_policy",
+]

@@ -11,6 +11,7 @@
     taker_fee = 0.0005
     fund = "majors"                                 # "shared" by default
     liquidation = { mode = "target", fee = 0.005, buffer = 0.1 }
+    mark = { max_feeds = 3, max_age = 10, ema = 150 } # a composite mark (MARK-02), times in seconds
 
 Numbers have to be exact: read the file with ``tomllib.load(file, parse_float=Decimal)``.
 """
@@ -29,6 +30,7 @@ from exchange.risk.policy import (
     SymbolPolicy,
     total_exposure_atoms,
 )
+from exchange.risk.prices import MarkPolicy
 from exchange.units import to_decimal
 
 SHARED_FUND = "shared"
@@ -49,8 +51,18 @@ DECIMALS = {
     "exposure_limit": "exposure_limit",
     "slippage_cap": "slippage_cap",
 }
-SYMBOL_KEYS = ("name", "symbol", *DECIMALS, "max_open_orders", "brackets", "fund", "liquidation")
+SYMBOL_KEYS = (
+    "name",
+    "symbol",
+    *DECIMALS,
+    "max_open_orders",
+    "brackets",
+    "fund",
+    "liquidation",
+    "mark",
+)
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
+MARK_KEYS = ("max_feeds", "max_age", "ema")
 LIQUIDATION_KEYS = ("mode", *LIQUIDATION_DECIMALS)
 REQUIRED = ("tick", "lot", "brackets")
 
@@ -124,6 +136,7 @@ def symbol_policy(
         brackets=_brackets(table["brackets"], name),
         fund=funds.number(fund) if isinstance(fund, str) else _integer(fund, "fund", name),
         liquidation=_liquidation(table.get("liquidation", {}), name),
+        mark=_mark(table["mark"], name) if "mark" in table else None,
         **fields,
     )
 
@@ -186,6 +199,23 @@ def _liquidation(table: Any, where: str) -> LiquidationPolicy:
     if "mode" in table:
         fields["mode"] = str(table["mode"])
     return LiquidationPolicy(**fields)
+
+
+def _mark(table: Any, where: str) -> MarkPolicy:
+    if not isinstance(table, Mapping):
+        raise PolicyError(f"{where}: mark is {table!r}; wanted {{max_feeds = 3, max_age = 10}}")
+    require_known(table, MARK_KEYS, f"{where}: mark")
+    fields: dict[str, Any] = {
+        key: _decimal(table[key], f"mark.{key}", where)
+        for key in ("max_age", "ema")
+        if key in table
+    }
+    if "max_feeds" in table:
+        fields["max_feeds"] = _integer(table["max_feeds"], "mark.max_feeds", where)
+    try:
+        return MarkPolicy(**fields)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
 
 
 def _decimal(value: Any, field: str, where: str) -> Decimal:

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeAlias
 import msgspec
 
 from exchange.errors import PolicyError, UnitsError
-from exchange.protocol.messages import Bracket, ListSymbol
+from exchange.protocol.messages import Bracket, Command, ListSymbol
 from exchange.protocol.schema import (
     MAX_BRACKETS,
     MAX_EXPOSURE_ATOMS,
@@ -24,6 +24,7 @@ from exchange.protocol.schema import (
     PPM,
     LiquidationMode,
 )
+from exchange.risk.prices import MarkPolicy
 from exchange.units import SymbolUnits, leverage_to_ppm, to_atoms, to_e12, to_ppm
 
 #: What turns a decimal into the engine's integer.
@@ -88,6 +89,7 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     fund: int = 0
     slippage_cap: Decimal | None = None  # None: a liquidation may trade anywhere
     liquidation: LiquidationPolicy = LiquidationPolicy()
+    mark: MarkPolicy | None = None  # None: the mark is set by hand
 
     def __post_init__(self) -> None:
         self._check_identity()
@@ -163,6 +165,10 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 )
             ),
         )
+
+    def policy_commands(self) -> list[Command]:
+        """What an operator sends beside the listing, when the symbol has its first mark."""
+        return [self.mark.to_command(self.symbol)] if self.mark is not None else []
 
     # ------------------------------------------------------------------------------------------ checks
 

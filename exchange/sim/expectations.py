@@ -237,6 +237,12 @@ def _price_of(field: str) -> Reader:
     return read
 
 
+def _prices(desk: Desk, key: str) -> Value:
+    """[source, price] of each price from outside; source 0 is the index."""
+    to_price = desk.names.units(key).ticks_to_price
+    return [[p.source, to_price(p.price_ticks)] for p in _symbol_view(desk, key).prices]
+
+
 def _state(desk: Desk, key: str) -> Value:
     return SymbolState(_symbol_view(desk, key).state).name.lower()
 
@@ -300,6 +306,8 @@ READERS: dict[str, Reader] = {
     "best": _best,
     "marks": _price_of("mark_ticks"),
     "last": _price_of("last_ticks"),
+    "prices": _prices,
+    "held": lambda desk, key: _symbol_view(desk, key).mark_held,
     "states": _state,
     "open_interest": _open_interest,
     "levels": _levels,

@@ -30,8 +30,8 @@ from exchange.audit import Auditor
 from exchange.engine import Engine, create_engine
 from exchange.errors import ExchangeError, ScenarioError
 from exchange.protocol.messages import (
-    AdvanceTime,
     BalanceChanged,
+    Deposit,
     Event,
     FundChanged,
     OrderCancelled,
@@ -54,6 +54,10 @@ __all__ = [
     "parse_scenario",
     "run_scenario",
 ]
+
+
+#: A command that is always refused: nothing happens but what is due by its time.
+NOTHING = encode_command(Deposit(account=0, amount_atoms=1))
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -141,7 +145,8 @@ class _Run:
     def _list_symbols(self) -> None:
         listing = Step(number=0, line=1, kind="symbols", body={})
         for policy in self.scenario.symbols.values():
-            self._send(listing, encode_command(policy.to_command()), None)
+            for command in (policy.to_command(), *policy.policy_commands()):
+                self._send(listing, encode_command(command), None)
 
     def _play_step(self, step: Step) -> None:
         if step.kind == "expect":
@@ -185,7 +190,7 @@ class _Run:
             return False
         twin = create_engine(self.engine_kind)
         twin.restore(before, self.engine.sequence - 1, 0)
-        twin.apply(stamp(encode_command(AdvanceTime()), twin.sequence + 1, self.timestamp_ns))
+        twin.apply(stamp(NOTHING, twin.sequence + 1, self.timestamp_ns))
         return twin.snapshot() != self.engine.snapshot()
 
     def _sums(self) -> Iterable[str]:

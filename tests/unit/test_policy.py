@@ -93,6 +93,38 @@ def test_a_file_becomes_listings_field_by_field() -> None:
     assert (thin.min_qty_lots, thin.max_qty_lots, thin.draw_cap_atoms) == (1, 10**12, -1)
 
 
+def test_a_mark_policy_is_read_in_seconds() -> None:
+    """MARK-02: a table of its own under the symbol, and a command beside the listing."""
+    text = TOML.replace(
+        "[symbols.liquidation]", "mark = {max_feeds = 3, max_age = 2.5}\n\n[symbols.liquidation]"
+    )
+    bitcoin, thin = load(text)
+    assert bitcoin.policy_commands() == [
+        m.SetMarkPolicy(symbol=1, max_feeds=3, max_age_ns=2_500_000_000, ema_ns=150 * 10**9)
+    ]
+    assert thin.policy_commands() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("{max_feeds = 17}", "BTC-PERP: mark.max_feeds is 17; wanted 0 .. 16"),
+        (
+            "{max_age = 0}",
+            "BTC-PERP: mark.max_age is 0 s; wanted whole nanoseconds, 1 .. 1000000000000000",
+        ),
+        ("{ema = 0.0000000001}", "BTC-PERP: mark.ema is 1E-10 s; wanted whole nanoseconds, 0 .."),
+        ("{age = 1}", "BTC-PERP: mark: unknown key age"),
+        ("5", "BTC-PERP: mark is 5; wanted"),
+    ],
+)
+def test_a_wrong_mark_policy_says_what_was_wanted(table: str, said: str) -> None:
+    text = TOML.replace("[symbols.liquidation]", f"mark = {table}\n\n[symbols.liquidation]")
+    with pytest.raises(PolicyError) as error:
+        load(text)
+    assert str(error.value).startswith(said)
+
+
 def test_engines_list_what_was_loaded(engine: Engine) -> None:
     for sequence, policy in enumerate(load(TOML), start=1):
         raw = engine.apply(stamp(encode_command(policy.to_command()), sequence, 0))

@@ -25,6 +25,7 @@ CROSS, ISOLATED = 0, 1
 POST_ONLY, REDUCE_ONLY = 1, 2
 
 PLAIN, UNMARKED, BOUNDED, HEDGE, CRASHED, HALTED, QUIET, SETTLED = 1, 2, 3, 4, 5, 6, 7, 8  # symbols
+COMPOSITE = 20  # a symbol whose mark is held
 MAKER, RICH, BIDDER, FLAGGED, POOR, UNCOVERED, SKIPPED, ALONE = 1, 2, 3, 5, 6, 7, 8, 10  # accounts
 MAKER_ORDER, HALTED_ORDER = 13, 16  # the order ids that MAKER's bids get in `WORLD`
 STOP_MARKET = 2
@@ -101,6 +102,10 @@ WORLD: list[m.Command] = [
     order(MAKER, HALTED, BUY, 1, 1),  # 16, for an atom of margin
     m.SetSymbolState(symbol=HALTED, state=4),
     m.SetSymbolState(symbol=SETTLED, state=5, price_ticks=100),
+    listing(COMPOSITE),
+    mark(COMPOSITE, 100),
+    m.SetMarkPolicy(symbol=COMPOSITE, max_feeds=1),
+    m.SetPrice(symbol=COMPOSITE, price_ticks=100),
     m.ListAsset(asset=1, name="A", unit_parts=10, haircut_ppm=0),
     m.SetAssetPrice(asset=1, price_atoms=10**17),
     m.ChangeCollateral(account=SKIPPED, asset=1, change_parts=20),
@@ -336,6 +341,37 @@ CHAINS: dict[str, Chain] = {
             (R.INVALID_PRICE, {"price_ticks": 1_000}),
             (R.SYMBOL_STATE_FORBIDS, {"symbol": BOUNDED}),
             (R.VALUE_OUT_OF_RANGE, {"price_ticks": 101}),
+        ],
+    ),
+    "set_mark of a composite mark": (
+        mark(COMPOSITE, 0),
+        [
+            (R.INVALID_PRICE, {"price_ticks": 1}),
+            (R.MARK_IS_COMPOSITE, {"symbol": PLAIN}),
+        ],
+    ),
+    "set_mark_policy": (
+        m.SetMarkPolicy(symbol=99, enabled=2),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.INVALID_POLICY, {"enabled": 1}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": PLAIN}),
+        ],
+    ),
+    "set_price": (
+        m.SetPrice(symbol=99, source=1, price_ticks=0),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.INVALID_PRICE, {"price_ticks": 100}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": PLAIN}),
+            (R.UNKNOWN_PRICE_SOURCE, {"symbol": COMPOSITE}),
+        ],
+    ),
+    "place_order while the mark is held": (
+        order(POOR, COMPOSITE, BUY, 10, 100),
+        [
+            (R.INSUFFICIENT_MARGIN, {"account": RICH}),
+            (R.MARK_HELD, {"flags": POST_ONLY}),
         ],
     ),
     "settle_funding": (

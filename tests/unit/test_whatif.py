@@ -229,3 +229,12 @@ def test_what_cannot_be_tried(desk: Engine, steps: list[m.Command], message: str
 def test_an_account_that_cannot_be(desk: Engine) -> None:
     with pytest.raises(KeyError):
         desk.preview(0, [])
+
+
+def test_a_composite_mark_can_be_thought_elsewhere(desk: Engine) -> None:
+    """MARK-02, MARK-03: the real one stays composite, and held."""
+    do(desk, m.SetMarkPolicy(symbol=1), order(BUY, 1, 90, account=TRADER))
+    told = desk.preview(TRADER, [order(BUY, 5, 102), m.SetMark(symbol=1, price_ticks=95)])
+    assert told.steps[1].accepted and told.after.positions[0].mark_ticks == 95
+    (real,) = desk.symbols()
+    assert real.mark_ticks == 100

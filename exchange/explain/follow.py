@@ -1,0 +1,357 @@
+"""Follows one account through a journal: the path of its pools, its liquidations, and every change of its money."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from exchange.engine import Engine
+from exchange.explain.books import LIST_SYMBOL, Books, Standing
+from exchange.explain.cases import Case, CaseFinder, Pool, Turn, decode_step, has_turns, split_turns
+from exchange.explain.proof import Before, Sums
+from exchange.explain.source import Names, Source, Step
+from exchange.peek import EVENT_START, event_number
+from exchange.protocol.messages import (
+    AssetPriceChanged,
+    BalanceChanged,
+    BracketsChanged,
+    CollateralChanged,
+    DeficitShared,
+    Event,
+    Fill,
+    FundingSettled,
+    LiquidationEnded,
+    LiquidationSettled,
+    LiquidationSized,
+    LiquidationStarted,
+    MarginModeChanged,
+    MarkChanged,
+)
+from exchange.protocol.schema import MarginMode
+from exchange.recovery import Say
+
+#: Events that are nobody's and move pools.
+MOVES_POOLS = {
+    event_number(name) for name in ("mark_changed", "brackets_changed", "asset_price_changed")
+}
+#: Events of a symbol that are nobody's and move the pools that hold it.
+OF_SYMBOLS = (MarkChanged, FundingSettled, BracketsChanged)
+#: Events in which the engine says what a pool is worth and needs.
+WEIGHING = (LiquidationStarted, LiquidationSized, DeficitShared, LiquidationEnded)
+#: Events of an account that move its money, its positions or its flags.
+MOVING = (
+    Fill,
+    BalanceChanged,
+    LiquidationSettled,
+    CollateralChanged,
+    MarginModeChanged,
+    LiquidationStarted,
+    LiquidationEnded,
+)
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool at one moment."""
+
+    sequence: int
+    timestamp_ns: int
+    command: str
+    causes: tuple[Event, ...]  # what moved it there
+    marks: dict[int, int]  # of the symbols it holds
+    equity_atoms: int
+    maintenance_atoms: int
+
+
+class Told(msgspec.Struct, kw_only=True):
+    """One turn of a liquidation: its command and its events."""
+
+    sequence: int
+    timestamp_ns: int
+    command: str
+    events: list[Event]
+    others: list[Case]  # pools that had their turn in the same command, after this one
+    after: Standing
+
+
+class Story(msgspec.Struct, kw_only=True):
+    """A liquidation with everything that is needed to tell it."""
+
+    case: Case
+    path: list[Point]  # from when the pool had its first position to the last turn
+    turns: list[Told]
+    sums: Sums
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that moved an account's money, and what it left behind."""
+
+    sequence: int
+    timestamp_ns: int
+    command: str
+    event: Event
+    partner: int  # the other side of a deleveraging; 0: none
+    pool: int
+    wallet_atoms: int
+    margin_atoms: int
+    position_lots: int
+    equity_atoms: int
+    maintenance_atoms: int
+
+
+class Follower:
+    """Reads commands in order and keeps what belongs to one account.
+
+    Attributes:
+        stories: the account's liquidations, in the order in which they began.
+        rows: every event that moved its money, with what it left.
+    """
+
+    def __init__(self, account: int, names: Names) -> None:
+        self.account = account
+        self.names = names
+        self.books = Books()
+        names.assets = self.books.assets
+        self.finder = CaseFinder()
+        self.stories: list[Story] = []
+        self.rows: list[Row] = []
+        self._open: dict[Pool, Story] = {}
+        self._paths: dict[int, list[Point]] = {}  # by pool of the account
+        self._has_collateral = False
+        #: What the engine knows more of a pool than the books.
+        self._offsets: dict[int, Standing] = {}
+
+    def feed(self, engine: Engine, step: Step) -> None:
+        """One command with its events."""
+        if (
+            step.number == LIST_SYMBOL
+            and step.events
+            and len(engine.symbols()) > len(self.books.symbols)
+        ):
+            self.books.list_symbol(step.record)
+            self.names.learn(engine)
+        turns = has_turns(step.events)
+        if not turns and not self._concerns(step.events):
+            self.books.feed_raw(step.events)
+            return
+        events = decode_step(step)
+        self._read(engine, step, events, split_turns(events) if turns else [])
+        self._note_pools(engine, step, events)
+
+    def _concerns(self, events: bytes) -> bool:
+        """Whether an event is the account's, or moves the mark of something that it holds."""
+        offset = 0
+        while offset < len(events):
+            number, size, account, _ = EVENT_START.unpack_from(events, offset)
+            if account == self.account or (number in MOVES_POOLS and self._paths):
+                return True
+            offset += size
+        return False
+
+    # -------------------------------------------------------------------------------- one command
+
+    def _read(
+        self, engine: Engine, step: Step, events: Sequence[Event], turns: Sequence[Turn]
+    ) -> None:
+        """Feeds the books event by event, so that every row and every turn sees them as they were."""
+        cases = self.finder.feed(step.sequence, step.timestamp_ns, turns)
+        starting = {
+            turn.first: (turn, case, cases[index + 1 :])
+            for index, (turn, case) in enumerate(zip(turns, cases, strict=True))
+            if case.account == self.account
+        }
+        story: Story | None = None
+        before: Before | None = None
+        left = 0
+        for index, event in enumerate(events):
+            if index in starting:
+                turn, case, others = starting[index]
+                story = self._story_of(case, step, events[: turn.first])
+                others = [other for other in others if other.pool != case.pool]
+                story.turns.append(self._told(step, turn, others))
+                before, left = story.sums.begin(turn.events, self.books), len(turn.events)
+            self.books.feed(event)
+            self._weigh(event, story)
+            if story is not None and before is not None:
+                story.sums.add(event, self.books)
+                left -= 1
+                if left == 0:
+                    story.sums.finish(before, self.books)
+                    story.turns[-1].after = self._standing(story.case.symbol)
+                    self._close(story)
+                    story = before = None
+            self._add_row(step, events, index)
+
+    def _weigh(self, event: Event, story: Story | None) -> None:
+        """Where the engine says what a pool is worth, that holds."""
+        if isinstance(event, CollateralChanged) and event.account == self.account:
+            self._has_collateral = True
+        if story is None or event.account != self.account or not isinstance(event, WEIGHING):
+            return
+        said = Standing(event.equity_atoms, event.maintenance_atoms)
+        self._offsets[story.case.symbol] = said.less(
+            self.books.standing(self.account, story.case.symbol)
+        )
+
+    def _told(self, step: Step, turn: Turn, others: list[Case]) -> Told:
+        return Told(
+            sequence=step.sequence,
+            timestamp_ns=step.timestamp_ns,
+            command=step.command,
+            events=turn.events,
+            others=others,
+            after=Standing(0, 0),
+        )
+
+    def _story_of(self, case: Case, step: Step, events: Sequence[Event]) -> Story:
+        story = self._open.get(case.pool)
+        held = {h.symbol for h in self.books.positions(self.account, case.symbol)}
+        if story is not None:
+            if held:
+                causes = self._causes(events, held)
+                self._note_point(step, case.symbol, causes, self._standing(case.symbol), held)
+            return story
+        standing = Standing(case.equity_atoms, case.maintenance_atoms)
+        self._note_point(step, case.symbol, self._causes(events, held), standing, held)
+        story = Story(
+            case=case, path=list(self._paths[case.symbol]), turns=[], sums=Sums(case.account)
+        )
+        self._open[case.pool] = story
+        self.stories.append(story)
+        return story
+
+    def _close(self, story: Story) -> None:
+        if isinstance(story.turns[-1].events[-1], LiquidationEnded):
+            del self._open[story.case.pool]
+
+    # ------------------------------------------------------------------------------- pools and rows
+
+    def _standing(self, pool: int) -> Standing:
+        """A pool as the books say it, with what the engine said more of it after the last command."""
+        standing = self.books.standing(self.account, pool)
+        offset = self._offsets.get(pool)
+        return standing if offset is None else standing.plus(offset)
+
+    def _note_pools(self, engine: Engine, step: Step, events: Sequence[Event]) -> None:
+        """After a command: what each pool of the account is worth and needs, as the engine says it."""
+        for pool in self._pools():
+            standing = engine_standing(engine, self.account, pool)
+            books = self.books.standing(self.account, pool)
+            self._offsets[pool] = standing.less(books)
+            self._weigh_last_row(step, pool, standing)
+            held = {h.symbol for h in self.books.positions(self.account, pool)}
+            if not held:
+                if (self.account, pool) not in self._open:
+                    self._paths.pop(pool, None)
+                continue
+            causes = self._causes(events, held)
+            if causes:
+                self._note_point(step, pool, causes, standing, held)
+
+    def _weigh_last_row(self, step: Step, pool: int, standing: Standing) -> None:
+        """What a command leaves of a pool is what the engine says."""
+        for index in range(len(self.rows) - 1, -1, -1):
+            row = self.rows[index]
+            if row.sequence != step.sequence:
+                return
+            if row.pool == pool:
+                self.rows[index] = msgspec.structs.replace(
+                    row,
+                    equity_atoms=standing.equity_atoms,
+                    maintenance_atoms=standing.maintenance_atoms,
+                )
+                return
+
+    def _causes(self, events: Sequence[Event], held: set[int]) -> tuple[Event, ...]:
+        """What moved a pool that holds these symbols."""
+        return tuple(
+            e
+            for e in events
+            if (isinstance(e, MOVING) and e.account == self.account)
+            or (isinstance(e, OF_SYMBOLS) and e.symbol in held)
+            or (isinstance(e, AssetPriceChanged) and self._has_collateral)
+        )
+
+    def _note_point(
+        self,
+        step: Step,
+        pool: int,
+        causes: tuple[Event, ...],
+        standing: Standing,
+        held: set[int],
+    ) -> None:
+        point = Point(
+            sequence=step.sequence,
+            timestamp_ns=step.timestamp_ns,
+            command=step.command,
+            causes=causes,
+            marks={symbol: self.books.symbols[symbol].mark for symbol in sorted(held)},
+            equity_atoms=standing.equity_atoms,
+            maintenance_atoms=standing.maintenance_atoms,
+        )
+        self._paths.setdefault(pool, []).append(point)
+        story = self._open.get((self.account, pool))
+        if story is not None:
+            story.path.append(point)
+
+    def _pools(self) -> list[int]:
+        """The pools in which the account has, or just had, something."""
+        owned = self.books.holdings.get(self.account, {}).values()
+        return sorted({0, *self._paths, *(h.symbol for h in owned if h.isolated)})
+
+    def _add_row(self, step: Step, events: Sequence[Event], index: int) -> None:
+        event = events[index]
+        if event.account != self.account or not isinstance(event, MOVING):
+            return
+        symbol = getattr(event, "symbol", 0)
+        leg = getattr(event, "leg", 0)
+        holding = self.books.holding(self.account, symbol, leg) if symbol else None
+        pool = symbol if holding is not None and holding.isolated else 0
+        standing = self._standing(pool)
+        self.rows.append(
+            Row(
+                sequence=step.sequence,
+                timestamp_ns=step.timestamp_ns,
+                command=step.command,
+                event=event,
+                partner=partner_of(events, index),
+                pool=pool,
+                wallet_atoms=self.books.wallets.get(self.account, 0),
+                margin_atoms=holding.margin_atoms if holding else 0,
+                position_lots=holding.lots if holding else 0,
+                equity_atoms=standing.equity_atoms,
+                maintenance_atoms=standing.maintenance_atoms,
+            )
+        )
+
+
+def engine_standing(engine: Engine, account: int, pool: int) -> Standing:
+    """Equity and maintenance of a pool, as the engine answers it."""
+    if pool == 0:
+        view = engine.account(account)
+        return Standing(view.equity_atoms, view.maintenance_atoms)
+    for position in engine.positions(account):
+        if position.symbol == pool and position.margin_mode == MarginMode.ISOLATED:
+            return Standing(position.equity_atoms, position.maintenance_atoms)
+    return Standing(0, 0)
+
+
+def partner_of(events: Sequence[Event], index: int) -> int:
+    """The account on the other side of a fill: the two have one trade id and stand side by side."""
+    event = events[index]
+    if not isinstance(event, Fill):
+        return 0
+    for other in (*events[max(0, index - 1) : index], *events[index + 1 : index + 2]):
+        if isinstance(other, Fill) and other.trade_id == event.trade_id:
+            return other.account
+    return 0
+
+
+def follow(source: Source, account: int, say: Say, until: int = 0) -> Follower:
+    """Follows an account through a whole journal, or up to and including a command."""
+    follower = Follower(account, Names(source))
+    for engine, step in source.replay(say):
+        follower.feed(engine, step)
+        if step.sequence == until:
+            break
+    return follower
