@@ -182,6 +182,7 @@ cdef inline int64_t affordable_lots(
     e = <wire_liquidation_shrunk*>event_new(
         core, EVENT_LIQUIDATION_SHRUNK, sizeof(wire_liquidation_shrunk), position.account)
     e.symbol = position.symbol
+    e.leg = <unsigned char>position.leg
     e.order_id = order_id
     e.price_ticks = price_ticks
     e.offered_lots = lots
@@ -209,6 +210,7 @@ cdef inline void settle_liquidation(
     e = <wire_liquidation_settled*>event_new(
         core, EVENT_LIQUIDATION_SETTLED, sizeof(wire_liquidation_settled), position.account)
     e.symbol = position.symbol
+    e.leg = <unsigned char>position.leg
     e.fund = symbol.fund
     e.trade_id = trade_id
     e.bankruptcy_value_atoms = part_atoms

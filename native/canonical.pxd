@@ -47,6 +47,7 @@ cdef packed struct state_account:
 cdef packed struct state_position:
     uint32_t account
     uint32_t symbol
+    uint8_t leg
     int64_t position_lots
     int64_t entry_value_atoms
     int64_t margin_atoms
@@ -57,6 +58,7 @@ cdef packed struct state_position:
 
 cdef packed struct state_order:
     uint32_t symbol
+    uint8_t leg
     uint8_t side
     uint8_t order_type
     uint8_t time_in_force
@@ -231,6 +233,7 @@ cdef inline uint32_t put_positions(Core* core, Writer* writer) noexcept nogil:
                 continue
             record.account = position.account
             record.symbol = position.symbol
+            record.leg = <uint8_t>position.leg
             record.position_lots = position.position_lots
             record.entry_value_atoms = position.entry_value_atoms
             record.margin_atoms = position.margin_atoms
@@ -255,6 +258,7 @@ cdef inline state_order order_record(Core* core, uint32_t slot) noexcept nogil:
     cdef state_order record
     memset(&record, 0, sizeof(record))
     record.symbol = position.symbol
+    record.leg = <uint8_t>position.leg
     record.side = order.side
     record.self_trade = order.self_trade
     record.flags = order.flags & ORDER_FLAGS

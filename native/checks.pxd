@@ -3,7 +3,7 @@
 Nothing here changes anything.  Each function returns 0 or the reject reason.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from native.book cimport crosses
 from native.core cimport (
@@ -243,12 +243,13 @@ cdef inline void find_entry(Core* core, uint32_t account, wire_order* c, Placing
     Orders that are taken together are of one symbol: the blank entry keeps what the first one was measured with.
     """
     placing.symbol = symbol_at(core, c.symbol)
-    placing.position = position_find(core, account, c.symbol)
+    placing.position = position_find(core, account, c.symbol, LEG_NET)
     if rarely(placing.position == NULL):
         if placing.orders_before == 0:
             core.blank = position_at(core, 0)[0]
             core.blank.account = account
-            core.blank.symbol = c.symbol
+            core.blank.symbol = <uint16_t>c.symbol
+            core.blank.leg = LEG_NET
         placing.position = &core.blank
 
 cdef inline void find_limit(wire_order* c, Placing* placing) noexcept nogil:

@@ -263,7 +263,7 @@ cdef inline void settle_debt(Core* core, uint32_t account) noexcept nogil:
         move_collateral(core, held, account, number, -parts, COLLATERAL_CAUSE_CONVERSION)
         core.net_deposits_atoms += counted
         owner.wallet_atoms += counted
-        event_balance_changed(core, account, 0, BALANCE_CAUSE_CONVERSION, counted, 0, 0)
+        event_balance_changed(core, account, NULL, BALANCE_CAUSE_CONVERSION, counted, 0)
 
 cdef inline int by_number(const void* left, const void* right) noexcept nogil:
     cdef uint64_t a = (<uint64_t*>left)[0]

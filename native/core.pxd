@@ -208,7 +208,7 @@ cdef struct PoolState:                 # what liquidation knows of a collateral 
 
 cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
-    uint32_t first_position            # its account-symbol entries by symbol number
+    uint32_t first_position            # its entries by symbol number, then leg
     uint32_t cross_positions           # how many cross positions are open
     int64_t credit_atoms               # surely available (credit.pxd)
     uint64_t credit_epoch              # known if this is the core's; 0: unknown
@@ -253,13 +253,14 @@ cdef struct Timer:                     # when an order expires or a countdown en
     int64_t time_ns
     uint64_t key                       # an order id; from COUNTDOWNS on: an account
 
-cdef struct Position:                  # an account-symbol entry: three cache lines
+cdef struct Position:                  # the entry of an account on a symbol, in hedge mode of one leg: three cache lines
     # what every placement and every fill looks at
     int64_t position_lots
     int64_t entry_value_atoms
     int64_t margin_atoms               # isolated pool
     uint32_t account
-    uint32_t symbol
+    uint16_t symbol                    # with the leg one key (positions.pxd)
+    uint16_t leg
     uint32_t next                      # next entry of the account
     uint32_t own_rate_ppm              # 0: the symbol's
     uint32_t order_count
@@ -296,7 +297,8 @@ cdef struct QueuedPool:                # LIQ-01
     Account* account
     Position* position                 # NULL: the cross pool
     uint32_t account_number
-    uint32_t symbol
+    uint16_t symbol
+    uint16_t leg
 
 cdef struct Buckets:                   # a hash table that grows by one bucket at a time (order_index.pxd)
     uint32_t* heads                    # first slot of each chain; 0: empty
@@ -335,7 +337,7 @@ cdef struct Core:
     Block* free_blocks
     Buckets order_index                # order id -> slot
     Buckets client_index               # (account, client order id) -> slot
-    Buckets position_index             # (account, symbol) -> slot of the entry
+    Buckets position_index             # (account, symbol and leg) -> slot of the entry
     Buckets remembered_index           # the same -> slot of what is remembered
     bint stp_groups                    # whether any account ever was in a group
     int64_t auctions                   # symbols in auction

@@ -458,7 +458,7 @@ cdef class Engine:
         return found
 
     def positions(self, uint32_t account):
-        """The account's entries by symbol: positions, settings, and symbols with resting orders."""
+        """The account's entries by symbol and leg: positions, settings, and symbols with resting orders."""
         cdef Core* core = &self.core
         cdef Position* position
         cdef Symbol* symbol
@@ -476,6 +476,7 @@ cdef class Engine:
             found.append(PositionView(
                 account=account,
                 symbol=position.symbol,
+                leg=position.leg,
                 margin_mode=position.isolated,
                 initial_margin_ppm=base_rate(symbol, position),
                 position_lots=position.position_lots,
@@ -521,6 +522,7 @@ cdef class Engine:
         return OrderView(
             account=record.account,
             symbol=record.symbol,
+            leg=record.leg,
             order_id=record.order_id,
             client_order_id=record.client_order_id,
             side=record.side,

@@ -5,7 +5,7 @@ fill it (gigabytes of events) is a fault.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from native.core cimport ORDER_FLAGS, Core, Position, account_at, ensure
+from native.core cimport ORDER_FLAGS, Core, Position, QueuedPool, account_at, ensure
 from native.units cimport rarely
 from native.wire cimport *
 
@@ -53,6 +53,7 @@ cdef inline void event_order_rested(
         core, EVENT_ORDER_RESTED, sizeof(wire_order_rested), position.account)
     e.symbol = position.symbol
     e.side = <uint8_t>side
+    e.leg = <uint8_t>position.leg
     e.flags = flags & ORDER_FLAGS
     e.order_id = order_id
     e.client_order_id = client_order_id
@@ -90,24 +91,26 @@ cdef inline void event_order_reduced(
     e.open_lots = open_lots
 
 cdef inline void event_balance_changed(
-    Core* core, uint32_t account, uint32_t symbol, int cause,
-    int64_t wallet_change_atoms, int64_t margin_change_atoms, int64_t margin_atoms
+    Core* core, uint32_t account, Position* position, int cause, int64_t wallet_change_atoms, int64_t margin_change_atoms
 ) noexcept nogil:
+    """Money of an account moved, and has moved already; `position` is NULL where only the wallet is concerned."""
     cdef wire_balance_changed* e = <wire_balance_changed*>event_new(
         core, EVENT_BALANCE_CHANGED, sizeof(wire_balance_changed), account)
-    e.symbol = symbol
+    e.symbol = position.symbol if position != NULL else 0
+    e.leg = <uint8_t>position.leg if position != NULL else 0
     e.cause = <uint8_t>cause
     e.wallet_change_atoms = wallet_change_atoms
     e.margin_change_atoms = margin_change_atoms
     e.wallet_atoms = account_at(core, account).wallet_atoms
-    e.margin_atoms = margin_atoms
+    e.margin_atoms = position.margin_atoms if position != NULL else 0
 
 cdef inline void event_pool(
-    Core* core, uint16_t kind, uint32_t account, uint32_t symbol, int64_t equity_atoms, int64_t maintenance_atoms
+    Core* core, uint16_t kind, QueuedPool* pool, int64_t equity_atoms, int64_t maintenance_atoms
 ) noexcept nogil:
     """liquidation_started or liquidation_ended: their records are alike."""
     cdef wire_liquidation_started* e = <wire_liquidation_started*>event_new(
-        core, kind, sizeof(wire_liquidation_started), account)
-    e.symbol = symbol
+        core, kind, sizeof(wire_liquidation_started), pool.account_number)
+    e.symbol = pool.symbol
+    e.leg = <uint8_t>pool.leg
     e.equity_atoms = equity_atoms
     e.maintenance_atoms = maintenance_atoms

@@ -271,6 +271,7 @@ cdef inline void event_fill(
     e.side = <unsigned char>side
     e.role = <unsigned char>role
     e.margin_mode = position.isolated
+    e.leg = <unsigned char>position.leg
     e.trade_id = trade_id
     e.order_id = order_id
     e.client_order_id = client_order_id

@@ -42,7 +42,7 @@ cdef inline Position* first_entry(Core* core, QueuedPool* pool) noexcept nogil:
     return position_at(core, slot) if slot else NULL
 
 cdef inline Position* next_entry(Core* core, QueuedPool* pool, Position* entry) noexcept nogil:
-    """The pool's account-symbol entries by symbol (for a cross pool the isolated ones are passed over by callers)."""
+    """The pool's entries by symbol and leg (for a cross pool the isolated ones are passed over by callers)."""
     if pool.position != NULL or entry.next == 0:
         return NULL
     return position_at(core, entry.next)
@@ -57,7 +57,7 @@ cdef inline void forget_visits(Core* core, QueuedPool* pool) noexcept nogil:
         entry = next_entry(core, pool, entry)
 
 cdef inline Position* largest_position(Core* core, QueuedPool* pool) noexcept nogil:
-    """LIQ-03: the position not yet visited with the largest maintenance, ties to the smaller symbol; NULL: none."""
+    """LIQ-03: the position not yet visited with the largest maintenance, ties to the smaller symbol, then leg; NULL: none."""
     cdef Position* entry = first_entry(core, pool)
     cdef Position* best = NULL
     cdef int64_t most = -1
@@ -120,6 +120,7 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
         core, EVENT_LIQUIDATION_ORDER, sizeof(wire_liquidation_order), position.account)
     e.symbol = position.symbol
     e.side = <unsigned char>taker.side
+    e.leg = <unsigned char>position.leg
     e.order_id = taker.order_id
     e.price_ticks = taker.limit_ticks
     e.qty_lots = closing.lots
@@ -259,9 +260,8 @@ cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* po
     tell_share(core, symbol, position, share, budget, paid, worth)
     if paid > 0:
         fund_pays(core, symbol, position, FUND_CAUSE_DEFICIT_COVER, paid)
-        event_balance_changed(core, position.account, position.symbol, BALANCE_CAUSE_FUND_COVER,
-                              0 if position.isolated else paid, paid if position.isolated else 0,
-                              position.margin_atoms)
+        event_balance_changed(core, position.account, position, BALANCE_CAUSE_FUND_COVER,
+                              0 if position.isolated else paid, paid if position.isolated else 0)
     deleverage(core, symbol, position, worth)
     if position.position_lots == 0:
         return
@@ -273,6 +273,7 @@ cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* po
     e = <wire_deficit_uncovered*>event_new(
         core, EVENT_DEFICIT_UNCOVERED, sizeof(wire_deficit_uncovered), position.account)
     e.symbol = position.symbol
+    e.leg = <unsigned char>position.leg
     e.remaining_lots = position.position_lots
     e.shortfall_atoms = imax(0, -value.equity_atoms)
 
@@ -304,8 +305,7 @@ cdef inline bint pool_is_well(Core* core, QueuedPool* pool) noexcept nogil:
         state.liquidating = False
         state.uncovered = False
         state.drawn_atoms = 0
-        event_pool(core, EVENT_LIQUIDATION_ENDED, pool.account_number, pool.symbol,
-                   value.equity_atoms, value.maintenance_atoms)
+        event_pool(core, EVENT_LIQUIDATION_ENDED, pool, value.equity_atoms, value.maintenance_atoms)
     return True
 
 cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
@@ -318,8 +318,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
         cancel_orders(core, pool)
         state.liquidating = True
         value = pool_value(core, pool.account_number, pool.position)
-        event_pool(core, EVENT_LIQUIDATION_STARTED, pool.account_number, pool.symbol,
-                   value.equity_atoms, value.maintenance_atoms)
+        event_pool(core, EVENT_LIQUIDATION_STARTED, pool, value.equity_atoms, value.maintenance_atoms)
     tell_positions(core, pool)
     book_stage(core, pool)
     value = pool_value(core, pool.account_number, pool.position)

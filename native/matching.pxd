@@ -33,11 +33,11 @@ cdef inline uint32_t stp_group_of(Core* core, uint32_t account) noexcept nogil:
     """The group of accounts that an account does not trade with; 0: it alone."""
     return account_more(core, account).stp_group if core.stp_groups else 0
 
-cdef inline bint is_own(Core* core, Taker* taker, Position* maker_position) noexcept nogil:
-    """Whether a maker's order belongs to the taker's account or its group (MATCH-06)."""
-    if maker_position == taker.position:
+cdef inline bint is_own(Core* core, Taker* taker, uint32_t account) noexcept nogil:
+    """Whether a maker's account is the taker's or of its group (MATCH-06)."""
+    if account == taker.position.account:
         return core.prevent_self_trade
-    return taker.stp_group != 0 and taker.stp_group == account_more(core, maker_position.account).stp_group
+    return taker.stp_group != 0 and taker.stp_group == account_more(core, account).stp_group
 
 cdef inline int64_t visible_lots(Core* core, uint32_t slot) noexcept nogil:
     """What a resting order has in the queue: all of it, or an iceberg's slice."""
@@ -265,10 +265,10 @@ cdef inline apart match(Core* core, Symbol* symbol, Taker* taker) noexcept nogil
         slot = level.head
         maker = order_at(core, slot)
         maker_position = position_at(core, maker.position)
-        if rarely(is_own(core, taker, maker_position)):
+        if rarely(is_own(core, taker, maker.account)):
             prevent_self_trade(core, symbol, taker, slot)
             continue
-        if rarely(maker_position == taker.position):
+        if rarely(maker.account == taker.position.account):
             taker.special |= UNFOLLOWED    # measuring the maker would lose sight of what the taker still has to do
         lots = imin(taker.open_lots, visible_lots(core, slot))
         if rarely(taker.flags & ORDER_FLAG_REDUCE_ONLY):
@@ -342,7 +342,7 @@ cdef inline bint fill_or_kill(Core* core, Symbol* symbol, Taker* taker, int64_t 
             looked_at += 1
             maker = order_at(core, slot)
             position = position_at(core, maker.position)
-            if is_own(core, taker, position):
+            if is_own(core, taker, maker.account):
                 if taker.self_trade != SELF_TRADE_PREVENTION_CANCEL_MAKER:
                     return False
             elif counts(core, symbol, taker, position, maker):

@@ -40,7 +40,7 @@ cdef inline int deposit(Core* core, wire_deposit* c) noexcept nogil:
     core.net_deposits_atoms += c.amount_atoms
     if c.account > core.highest_account:
         core.highest_account = c.account
-    event_balance_changed(core, c.account, 0, BALANCE_CAUSE_DEPOSIT, c.amount_atoms, 0, 0)
+    event_balance_changed(core, c.account, NULL, BALANCE_CAUSE_DEPOSIT, c.amount_atoms, 0)
     pool_check(core, c.account, NULL)
     return 0
 
@@ -59,7 +59,7 @@ cdef inline int withdraw(Core* core, wire_withdraw* c) noexcept nogil:
     account_at(core, c.account).wallet_atoms -= c.amount_atoms
     account_at(core, c.account).credit_atoms -= c.amount_atoms
     core.net_deposits_atoms -= c.amount_atoms
-    event_balance_changed(core, c.account, 0, BALANCE_CAUSE_WITHDRAWAL, -c.amount_atoms, 0, 0)
+    event_balance_changed(core, c.account, NULL, BALANCE_CAUSE_WITHDRAWAL, -c.amount_atoms, 0)
     return 0
 
 cdef inline int deposit_fund(Core* core, wire_deposit_fund* c) noexcept nogil:
@@ -124,7 +124,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
     if c.initial_margin_ppm > PPM:
         return REJECT_REASON_INVALID_MARGIN_RATE
     owner = account_at(core, c.account)
-    position = position_find(core, c.account, c.symbol)
+    position = position_find(core, c.account, c.symbol, LEG_NET)
     busy = position != NULL and (position.position_lots != 0 or position.own_head[0] != 0 or position.own_head[1] != 0)
     if busy and symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
@@ -135,7 +135,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
     if c.initial_margin_ppm and c.initial_margin_ppm < symbol.brackets[0].initial_ppm:
         return REJECT_REASON_LEVERAGE_TOO_HIGH
     if position == NULL:
-        position = position_ensure(core, c.account, c.symbol)
+        position = position_ensure(core, c.account, c.symbol, LEG_NET)
     rate = c.initial_margin_ppm if c.initial_margin_ppm else position.own_rate_ppm
     if busy:
         before = position[0]
@@ -152,12 +152,12 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
     e = <wire_margin_mode_changed*>event_new(
         core, EVENT_MARGIN_MODE_CHANGED, sizeof(wire_margin_mode_changed), c.account)
     e.symbol = c.symbol
+    e.leg = <unsigned char>position.leg
     e.margin_mode = c.margin_mode
     e.initial_margin_ppm = <uint32_t>base_rate(symbol, position)
     e.own_rate_ppm = position.own_rate_ppm
     if change:
-        event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_MARGIN_MODE, -change, change,
-                              position.margin_atoms)
+        event_balance_changed(core, c.account, position, BALANCE_CAUSE_MARGIN_MODE, -change, change)
     pool_check(core, c.account, NULL)
     if position.isolated:
         pool_check(core, c.account, position)
@@ -176,7 +176,7 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     if c.change_atoms == 0 or c.change_atoms > MAX_AMOUNT_ATOMS or c.change_atoms < -MAX_AMOUNT_ATOMS:
         return REJECT_REASON_INVALID_AMOUNT
     owner = account_at(core, c.account)
-    position = position_find(core, c.account, c.symbol)
+    position = position_find(core, c.account, c.symbol, LEG_NET)
     if owner.pool.liquidating or (position != NULL and c.change_atoms < 0 and position.pool.liquidating):
         return REJECT_REASON_POOL_LIQUIDATING
     if position == NULL or not position.isolated or position.position_lots == 0:
@@ -191,8 +191,7 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     owner.wallet_atoms -= c.change_atoms
     credit_forget(owner)
     note_debt(core, owner, c.account)
-    event_balance_changed(core, c.account, c.symbol, BALANCE_CAUSE_ISOLATED_MARGIN,
-                          -c.change_atoms, c.change_atoms, position.margin_atoms)
+    event_balance_changed(core, c.account, position, BALANCE_CAUSE_ISOLATED_MARGIN, -c.change_atoms, c.change_atoms)
     pool_check(core, c.account, position)
     return 0
 
@@ -242,13 +241,15 @@ cdef inline int set_mark(Core* core, wire_set_mark* c) noexcept nogil:
     check_holders(core, symbol)
     return 0
 
-cdef inline int by_account(const void* left, const void* right) noexcept nogil:
+cdef inline int by_holder(const void* left, const void* right) noexcept nogil:
     cdef Position* a = (<Position**>left)[0]
     cdef Position* b = (<Position**>right)[0]
-    return -1 if a.account < b.account else 1
+    if a.account != b.account:
+        return -1 if a.account < b.account else 1
+    return -1 if a.leg < b.leg else 1
 
 cdef inline void pay_funding(Core* core, Symbol* symbol, i128 per_lot_q32) noexcept nogil:
-    """FUNDING-01: by account, each position pays or receives; what rounding leaves goes to the fund."""
+    """FUNDING-01: by account and leg, each position pays or receives; what rounding leaves goes to the fund."""
     cdef Position** holders = <Position**>malloc((symbol.open_count + 1) * sizeof(Position*))
     cdef Position* position
     cdef i128 one = <i128>1 << 32
@@ -259,7 +260,7 @@ cdef inline void pay_funding(Core* core, Symbol* symbol, i128 per_lot_q32) noexc
         return
     for i in range(symbol.open_count):
         holders[i] = open_position_at(core, symbol, i)
-    qsort(holders, symbol.open_count, sizeof(Position*), &by_account)
+    qsort(holders, symbol.open_count, sizeof(Position*), &by_holder)
     for i in range(symbol.open_count):
         position = holders[i]
         payment = <int64_t>div_ceil(position.position_lots * per_lot_q32, one)
@@ -267,9 +268,8 @@ cdef inline void pay_funding(Core* core, Symbol* symbol, i128 per_lot_q32) noexc
             continue
         residue += payment
         move_to_pool(core, position, -payment)
-        event_balance_changed(core, position.account, symbol.symbol, BALANCE_CAUSE_FUNDING,
-                              0 if position.isolated else -payment, -payment if position.isolated else 0,
-                              position.margin_atoms)
+        event_balance_changed(core, position.account, position, BALANCE_CAUSE_FUNDING,
+                              0 if position.isolated else -payment, -payment if position.isolated else 0)
     free(holders)
     fund_move(core, symbol.fund, symbol.symbol, FUND_CAUSE_FUNDING_RESIDUE, residue)
 

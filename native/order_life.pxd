@@ -71,6 +71,7 @@ cdef inline void event_order_waiting(Core* core, uint32_t slot) noexcept nogil:
         core, EVENT_ORDER_WAITING, sizeof(wire_order_waiting), position.account)
     e.symbol = position.symbol
     e.side = order.side
+    e.leg = <uint8_t>position.leg
     e.order_type = more.order_type
     e.trigger_by = more.trigger_by
     e.flags = order.flags & ORDER_FLAGS

@@ -101,7 +101,7 @@ cdef inline Remembered* repeated(Core* core, uint32_t account, wire_order* c) no
 
 cdef inline Position* position_begin(Core* core) noexcept nogil:
     """The entry that the core's blank one stood for."""
-    cdef Position* position = position_ensure(core, core.blank.account, core.blank.symbol)
+    cdef Position* position = position_ensure(core, core.blank.account, core.blank.symbol, core.blank.leg)
     if core.blank.charge_q31:          # what was measured with the order counted in
         position.charge_q31 = core.blank.charge_q31
         position.room_atoms = core.blank.room_atoms

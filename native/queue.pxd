@@ -15,7 +15,7 @@ cdef inline PoolState* pool_state(Core* core, uint32_t account, Position* isolat
     return &isolated.pool if isolated != NULL else &account_at(core, account).pool
 
 cdef inline bint queued_before(QueuedPool* a, QueuedPool* b) noexcept nogil:
-    """Whether a is liquidated before b: smaller equity / maintenance, then account, then symbol."""
+    """Whether a is liquidated before b: smaller equity / maintenance, then account, symbol, leg."""
     cdef i128 left, right
     if (a.maintenance_atoms == 0) != (b.maintenance_atoms == 0):
         return b.maintenance_atoms == 0
@@ -26,7 +26,7 @@ cdef inline bint queued_before(QueuedPool* a, QueuedPool* b) noexcept nogil:
             return left < right
     if a.account_number != b.account_number:
         return a.account_number < b.account_number
-    return a.symbol < b.symbol
+    return a.symbol < b.symbol or (a.symbol == b.symbol and a.leg < b.leg)
 
 cdef inline void queue_set(Core* core, int64_t place, QueuedPool* pool) noexcept nogil:
     core.queue[place] = pool[0]
@@ -66,6 +66,7 @@ cdef inline apart pool_weigh(Core* core, uint32_t account, Position* isolated) n
     pool.position = isolated
     pool.account_number = account
     pool.symbol = isolated.symbol if isolated != NULL else 0
+    pool.leg = isolated.leg if isolated != NULL else 0
     credit_forget(pool.account)
     if state.heap_place:
         queue_sift(core, state.heap_place - 1, &pool)

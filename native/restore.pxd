@@ -87,11 +87,11 @@ cdef inline int read_account(Core* core, Reader* reader) except -1:
     core.highest_account = max(core.highest_account, record.account)
     return 0
 
-cdef inline Position* entry_for(Core* core, uint32_t account, uint32_t number) except NULL:
+cdef inline Position* entry_for(Core* core, uint32_t account, uint32_t number, uint32_t leg) except NULL:
     cdef Position* position
-    if symbol_at(core, number) == NULL or account == 0 or account > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {account} on symbol {number}, which is not there")
-    position = position_ensure(core, account, number)
+    if symbol_at(core, number) == NULL or account == 0 or account > MAX_ACCOUNT or leg > LEG_SHORT:
+        raise ValueError(f"the state names account {account} on symbol {number}, leg {leg}, which is not there")
+    position = position_ensure(core, account, number, leg)
     if position == NULL:
         raise MemoryError("no room for another position")
     return position
@@ -101,7 +101,7 @@ cdef inline int read_position(Core* core, Reader* reader) except -1:
     cdef Position* position
     cdef Symbol* symbol
     take(reader, &record, sizeof(record))
-    position = entry_for(core, record.account, record.symbol)
+    position = entry_for(core, record.account, record.symbol, record.leg)
     symbol = symbol_at(core, record.symbol)
     position.isolated = record.margin_mode
     position.own_rate_ppm = record.own_rate_ppm
@@ -133,7 +133,7 @@ cdef inline uint32_t read_order(Core* core, Reader* reader, state_order* record)
     order.price_ticks = record.price_ticks
     order.open_lots = record.open_lots
     order.filled_lots = record.filled_lots
-    order.position = slot_of(core, entry_for(core, record.account, record.symbol))
+    order.position = slot_of(core, entry_for(core, record.account, record.symbol, record.leg))
     order.side = record.side & 1
     order.self_trade = record.self_trade
     order.account = record.account

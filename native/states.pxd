@@ -12,7 +12,7 @@ from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_new
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, settle_position
 from native.liquidation cimport liquidation_drain
-from native.operations cimport by_account, change_mark, check_holders, mark_out_of_range
+from native.operations cimport by_holder, change_mark, check_holders, mark_out_of_range
 from native.order_index cimport order_index_find
 from native.order_life cimport order_cancel
 from native.pricing cimport compute_marks, pricing_drop
@@ -84,7 +84,7 @@ cdef inline void close_at_mark(Core* core, Symbol* symbol, Position* position) n
     position_check(core, position)
 
 cdef inline void close_all_at_mark(Core* core, Symbol* symbol) noexcept nogil:
-    """Closes every position of the symbol, by account."""
+    """Closes every position of the symbol, by account and leg."""
     cdef int64_t i
     cdef int64_t count = symbol.open_count
     cdef Position** holders = <Position**>malloc((count + 1) * sizeof(Position*))
@@ -93,7 +93,7 @@ cdef inline void close_all_at_mark(Core* core, Symbol* symbol) noexcept nogil:
         return
     for i in range(count):
         holders[i] = open_position_at(core, symbol, i)
-    qsort(holders, count, sizeof(Position*), &by_account)
+    qsort(holders, count, sizeof(Position*), &by_holder)
     for i in range(count):
         close_at_mark(core, symbol, holders[i])
     free(holders)

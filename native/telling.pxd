@@ -15,6 +15,7 @@ cdef inline void tell_position(Core* core, Symbol* symbol, Position* position, u
     cdef wire_liquidation_position* e = <wire_liquidation_position*>event_new(
         core, EVENT_LIQUIDATION_POSITION, sizeof(wire_liquidation_position), position.account)
     e.symbol = position.symbol
+    e.leg = <unsigned char>position.leg
     e.pool_symbol = pool_symbol
     e.position_lots = position.position_lots
     e.entry_value_atoms = position.entry_value_atoms
@@ -34,6 +35,7 @@ cdef inline void tell_closing(
     cdef wire_liquidation_sized* e = <wire_liquidation_sized*>event_new(
         core, EVENT_LIQUIDATION_SIZED, sizeof(wire_liquidation_sized), position.account)
     e.symbol = position.symbol
+    e.leg = <unsigned char>position.leg
     e.fund = symbol.fund
     e.mode = <unsigned char>symbol.liquidation_mode
     e.sized_by = closing.sized_by
@@ -62,6 +64,7 @@ cdef inline void tell_share(
     cdef wire_deficit_shared* e = <wire_deficit_shared*>event_new(
         core, EVENT_DEFICIT_SHARED, sizeof(wire_deficit_shared), position.account)
     e.symbol = position.symbol
+    e.leg = <unsigned char>position.leg
     e.fund = symbol.fund
     e.position_lots = position.position_lots
     e.equity_atoms = value.equity_atoms

@@ -151,6 +151,11 @@ cdef enum:
     SELF_TRADE_PREVENTION_DECREMENT = 3
 
 cdef enum:
+    LEG_NET = 0
+    LEG_LONG = 1
+    LEG_SHORT = 2
+
+cdef enum:
     MARGIN_MODE_CROSS = 0
     MARGIN_MODE_ISOLATED = 1
 
@@ -627,6 +632,7 @@ cdef packed struct wire_order_rested:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint32_t flags
     uint64_t order_id
     uint64_t client_order_id
@@ -685,6 +691,7 @@ cdef packed struct wire_fill:
     uint8_t side
     uint8_t role
     uint8_t margin_mode
+    uint8_t leg
     uint64_t trade_id
     uint64_t order_id
     uint64_t client_order_id
@@ -705,6 +712,7 @@ cdef packed struct wire_liquidation_settled:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     uint64_t trade_id
     int64_t bankruptcy_value_atoms
@@ -719,6 +727,7 @@ cdef packed struct wire_balance_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t cause
     int64_t wallet_change_atoms
     int64_t margin_change_atoms
@@ -767,6 +776,7 @@ cdef packed struct wire_margin_mode_changed:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint8_t margin_mode
     uint32_t initial_margin_ppm
     uint32_t own_rate_ppm
@@ -777,6 +787,7 @@ cdef packed struct wire_liquidation_started:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -787,6 +798,7 @@ cdef packed struct wire_liquidation_order:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint64_t order_id
     int64_t price_ticks
     int64_t qty_lots
@@ -801,6 +813,7 @@ cdef packed struct wire_liquidation_ended:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t equity_atoms
     int64_t maintenance_atoms
 
@@ -810,6 +823,7 @@ cdef packed struct wire_deficit_uncovered:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     int64_t remaining_lots
     int64_t shortfall_atoms
 
@@ -820,6 +834,7 @@ cdef packed struct wire_order_waiting:
     uint64_t sequence
     uint32_t symbol
     uint8_t side
+    uint8_t leg
     uint8_t order_type
     uint8_t trigger_by
     uint32_t flags
@@ -960,6 +975,7 @@ cdef packed struct wire_liquidation_position:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t pool_symbol
     uint8_t bracket
     int64_t position_lots
@@ -977,6 +993,7 @@ cdef packed struct wire_liquidation_sized:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     uint8_t mode
     uint8_t sized_by
@@ -1003,6 +1020,7 @@ cdef packed struct wire_liquidation_shrunk:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint64_t order_id
     int64_t price_ticks
     int64_t offered_lots
@@ -1016,6 +1034,7 @@ cdef packed struct wire_deficit_shared:
     uint32_t account
     uint64_t sequence
     uint32_t symbol
+    uint8_t leg
     uint32_t fund
     int64_t position_lots
     int64_t equity_atoms

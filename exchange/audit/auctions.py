@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 from exchange.audit.context import Context
 from exchange.audit.live_orders import Order
-from exchange.audit.state import BookSide, Symbol
+from exchange.audit.state import BookSide, Holding, Symbol
 from exchange.protocol.schema import COMMAND_BY_NAME, MAX_PRICE_TICKS, Side, SymbolState
 
 SET_STATE = COMMAND_BY_NAME["set_symbol_state"].number
@@ -32,7 +32,7 @@ class AuctionAudit:
         self.in_auction: set[int] = set()
         self.marked = 0  # the symbol whose mark this command moved
         self.called = 0  # the symbol that this command put into auction
-        self.settled_account = 0  # the last account that a settlement closed in this command
+        self.last_settled = (0, 0)  # account and leg of the last position that was settled
         self.settling = 0
 
     def on_state(self, account: int, number: int, state: int) -> None:
@@ -90,16 +90,15 @@ class AuctionAudit:
                 "MATCH-12", f"order {order.order_id} with limit {order.price} trades at {price}"
             )
 
-    def on_settlement(self, account: int, symbol: Symbol, position: int) -> None:
-        """One position after the other is closed, by account."""
+    def on_settlement(self, holding: Holding, position: int) -> None:
+        """One position after the other is closed, by account and leg."""
+        symbol, place = holding.symbol, (holding.account, holding.leg)
         number = symbol.number
         if symbol.state != SymbolState.SETTLED or self.context.command != SET_STATE:
             self.context.report("MATCH-12", f"a position of symbol {number} is settled")
-        if account <= self.settled_account or position:
-            self.context.report(
-                "MATCH-12", f"account {account} is settled after {self.settled_account}"
-            )
-        self.settled_account, self.settling = account, number
+        if place <= self.last_settled or position:
+            self.context.report("MATCH-12", f"{place} is settled after {self.last_settled}")
+        self.last_settled, self.settling = place, number
 
     def finish(self) -> None:
         context = self.context
@@ -117,7 +116,8 @@ class AuctionAudit:
         self.uncrossing = None
         self.opened.clear()
         self.indicated = []
-        self.marked = self.called = self.settled_account = self.settling = 0
+        self.marked = self.called = self.settling = 0
+        self.last_settled = (0, 0)
 
     def check_indications(self) -> None:
         """Calling an auction, each mark and each step of time tell what it would give."""

@@ -26,7 +26,7 @@ from exchange.audit.orders import OrderAudit
 from exchange.audit.policies import PolicyAudit
 from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import pool_standing
-from exchange.audit.state import PoolKey, State, Symbol
+from exchange.audit.state import PoolKey, State, Symbol, cross_pool
 from exchange.audit.waiting import WaitingAudit
 from exchange.errors import ProtocolError
 from exchange.protocol.messages import AmendOrder, Event, ListSymbol, OrderEntry, PlaceOrders
@@ -229,10 +229,8 @@ class Auditor:
         """Tests every pool, every sum and every book, whether touched or not."""
         context, state = self._context, self._context.state
         for account in state.accounts.values():
-            context.pools.add((account.number, 0))
-            context.pools.update(
-                (account.number, h.symbol.number) for h in account.holdings.values()
-            )
+            context.pools.add(cross_pool(account.number))
+            context.pools.update(holding.own_pool for holding in account.holdings.values())
             context.orders_touched.update(account.holdings.values())
         context.symbols.update(state.symbols)
         self._test_pools()

@@ -6,7 +6,7 @@ from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.requirement import available, initial_of, notional_of
-from exchange.audit.state import Account, Holding
+from exchange.audit.state import Account, Holding, cross_pool
 from exchange.protocol.schema import BalanceCause, FundCause, SymbolState
 
 Q32 = 1 << 32
@@ -22,9 +22,8 @@ class BalanceAudit:
         self.state = context.state
         self.liquidations = liquidations
         self.collateral = collateral
-        self.funding_due: dict[
-            int, int
-        ] = {}  # what each account still has to pay for the funding under way
+        #: What each position still has to pay for the funding under way.
+        self.funding_due: dict[Holding, int] = {}
         self.funding_paid = 0
         self.switched: Holding | None = None  # whose margin mode this command set
 
@@ -32,6 +31,7 @@ class BalanceAudit:
         self,
         account: int,
         symbol: int,
+        leg: int,
         cause: int,
         wallet_change: int,
         margin_change: int,
@@ -39,7 +39,7 @@ class BalanceAudit:
         margin: int,
     ) -> None:
         context, owner = self.context, self.state.account(account)
-        holding = self.state.holding(account, symbol) if symbol else None
+        holding = self.state.holding(account, symbol, leg) if symbol else None
         if cause == BalanceCause.FUND_COVER and holding is not None:
             self.liquidations.before_cover(holding, wallet_change, margin_change)
         wanted = (owner.wallet + wallet_change, (holding.margin if holding else 0) + margin_change)
@@ -79,7 +79,7 @@ class BalanceAudit:
             is_right = holding is not None and wallet_change + margin_change == 0
         elif cause == BalanceCause.FUNDING:
             is_right = self.pool_alone(holding, wallet_change, margin_change)
-            due = self.funding_due.pop(owner.number, 0)
+            due = self.funding_due.pop(holding, 0) if holding is not None else 0
             self.funding_paid -= wallet_change + margin_change
             context.expect(
                 "I17", f"funding of account {owner.number}", -due, wallet_change + margin_change
@@ -100,7 +100,7 @@ class BalanceAudit:
 
     def check_withdrawal(self, owner: Account) -> None:
         """ACCT-07: unrealised profit never leaves, and nobody leaves while a deficit is uncovered."""
-        context, pool = self.context, (owner.number, 0)
+        context, pool = self.context, cross_pool(owner.number)
         if self.state.uncovered:
             context.report(
                 "ADL-03",
@@ -156,8 +156,8 @@ class BalanceAudit:
             self.context.report("MATCH-12", f"funding of symbol {symbol}, which is settled")
         rate = atoms_per_lot * Q32 + fraction_q32
         self.funding_due = {
-            account: payment
-            for account, holding in self.state.symbols[symbol].holders.items()
+            holding: payment
+            for holding in self.state.symbols[symbol].holders.values()
             if (payment := -(-holding.lots * rate // Q32))
         }
         self.funding_paid = 0
@@ -165,9 +165,15 @@ class BalanceAudit:
             self.context.touch(holding)
 
     def on_margin_mode(
-        self, account: int, symbol: int, mode: int, initial_margin_ppm: int, own_rate_ppm: int
+        self,
+        account: int,
+        symbol: int,
+        leg: int,
+        mode: int,
+        initial_margin_ppm: int,
+        own_rate_ppm: int,
     ) -> None:
-        holding = self.state.holding(account, symbol)
+        holding = self.state.holding(account, symbol, leg)
         if (holding.isolated, holding.rate_ppm) != (bool(mode), initial_margin_ppm):
             self.switched = holding
         holding.isolated = bool(mode)
@@ -177,12 +183,12 @@ class BalanceAudit:
         )
         self.state.sort_holding(holding)
         self.context.touch(holding)
-        self.context.pools.add((account, symbol))
+        self.context.pools.add(holding.own_pool)
 
     def finish(self) -> None:
         context = self.context
-        for account, payment in self.funding_due.items():
-            context.report("FUNDING-01", f"account {account} does not pay its funding of {payment}")
+        for due, payment in self.funding_due.items():
+            context.report("FUNDING-01", f"{due.place} does not pay its funding of {payment}")
         if self.funding_paid:
             context.report("I29", f"{self.funding_paid} atoms of funding went nowhere")
         self.funding_due = {}

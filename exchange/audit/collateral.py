@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.audit.context import Context
 from exchange.audit.requirement import available
-from exchange.audit.state import Account, Asset
+from exchange.audit.state import Account, Asset, cross_pool
 from exchange.protocol.schema import CollateralCause
 
 
@@ -38,7 +38,7 @@ class CollateralAudit:
     def touch_holders(self, number: int) -> None:
         for owner in self.state.accounts.values():
             if owner.counting and number in owner.parts:
-                self.context.pools.add((owner.number, 0))
+                self.context.pools.add(cross_pool(owner.number))
 
     def on_collateral(self, account: int, number: int, cause: int, change: int, parts: int) -> None:
         context, owner, asset = self.context, self.state.account(account), self.state.assets[number]
@@ -52,7 +52,7 @@ class CollateralAudit:
         owner.parts[number] = parts
         if not parts:
             del owner.parts[number]
-        context.pools.add((account, 0))
+        context.pools.add(cross_pool(account))
         if cause == CollateralCause.WITHDRAWAL:
             self.check_withdrawal(owner)
 
@@ -87,7 +87,7 @@ class CollateralAudit:
         owner = self.state.account(account)
         gives_up = owner.counted if not enabled else 0
         owner.counting = bool(enabled)
-        self.context.pools.add((account, 0))
+        self.context.pools.add(cross_pool(account))
         short = -available(owner)
         if gives_up and short > 0:
             self.context.report(

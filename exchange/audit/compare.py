@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.requirement import available, maintenance_of_holding, pool_standing
-from exchange.audit.state import Account, Holding, State
+from exchange.audit.state import Account, Holding, State, cross_pool
 from exchange.protocol.views import OrderView
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ def _differences(state: State, engine: Engine) -> Iterator[str]:
 
 def _compare_account(state: State, account: Account, engine: Engine) -> Iterator[str]:
     view = engine.account(account.number)
-    equity, maintenance, _ = pool_standing(state, (account.number, 0))
+    equity, maintenance, _ = pool_standing(state, cross_pool(account.number))
     wanted = (
         account.wallet,
         equity,
         maintenance,
         available(account),
         max(0, min(account.wallet, available(account, weight_ppm=0))),
-        (account.number, 0) in state.flagged,
+        cross_pool(account.number) in state.flagged,
         sum(len(h.orders) + len(h.waiting) for h in account.holdings.values()),
         account.stp_group,
         (account.counting, account.counted),
@@ -68,9 +68,9 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
     )
     names = "wallet, equity, maintenance, available, withdrawable, liquidating, open orders, stp group, collateral"
     yield from _compare(f"({names}) of account {account.number}", wanted, came)
-    shown = {position.symbol: position for position in engine.positions(account.number)}
-    for number, holding in account.holdings.items():
-        position = shown.get(number)
+    shown = {(view.symbol, view.leg): view for view in engine.positions(account.number)}
+    for key, holding in account.holdings.items():
+        position = shown.get(key)
         if position is None:
             if (
                 holding.lots
@@ -79,7 +79,7 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
                 or holding.orders
                 or holding.waiting
             ):
-                yield f"position of account {account.number} on symbol {number} is not shown"
+                yield f"position of {holding.place} is not shown"
             continue
         came_position = (
             position.position_lots,
@@ -91,7 +91,7 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
             position.liquidating,
         )
         yield from _compare(
-            f"position of account {account.number} on symbol {number}",
+            f"position of {holding.place}",
             _wanted_position(state, holding),
             came_position,
         )

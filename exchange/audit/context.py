@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from exchange.audit.live_orders import Placed
-from exchange.audit.state import Account, Holding, PoolKey, State
+from exchange.audit.state import Account, Holding, PoolKey, State, cross_pool
 from exchange.protocol.messages import AmendOrder
 from exchange.protocol.schema import SymbolState
 
@@ -88,12 +88,10 @@ class Context:
             self.report("MATCH-12", f"{what}, though symbol {number} is {name}")
 
     def touch_wallet(self, owner: Account) -> None:
-        self.pools.add((owner.number, 0))
+        self.pools.add(cross_pool(owner.number))
 
     def touch(self, holding: Holding) -> None:
         """Position, margin or orders of a holding moved."""
         self.symbols.add(holding.symbol.number)
         self.orders_touched.add(holding)
-        self.pools.add((holding.account, 0))
-        if holding.isolated:
-            self.pools.add((holding.account, holding.symbol.number))
+        self.pools.update((cross_pool(holding.account), holding.pool))

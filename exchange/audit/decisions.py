@@ -44,8 +44,8 @@ class DecisionAudit:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.state = context.state
-        #: The size and limit that were told last: account, symbol, lots, limit; None once its order is sent.
-        self.told: tuple[int, int, int, int] | None = None
+        #: The size and limit that were told last: position, lots, limit; None once its order is sent.
+        self.told: tuple[str, int, int] | None = None
         self.sent: Sent | None = None  # until the engine's next decision
         self.positions: set[Holding] = set()  # told in this command
         self.shrunk: dict[
@@ -57,6 +57,7 @@ class DecisionAudit:
         self,
         account: int,
         symbol: int,
+        leg: int,
         pool_symbol: int,
         bracket: int,
         lots: int,
@@ -68,7 +69,7 @@ class DecisionAudit:
         share: int,
         value: int,
     ) -> None:
-        holding = self.state.holding(account, symbol)
+        holding = self.state.holding(account, symbol, leg)
         self.order_over()
         self.positions.add(holding)
         if holding.pool not in self.state.flagged:
@@ -92,23 +93,19 @@ class DecisionAudit:
             *(pool_symbol, bracket, lots, entry, mark, notional),
             *(unrealised, maintenance, share, value),
         )
-        self.context.expect(
-            "LIQ-10", f"position of account {account} on symbol {symbol}", wanted, came
-        )
+        self.context.expect("LIQ-10", f"position of {holding.place}", wanted, came)
 
-    def on_sized(self, account: int, symbol: int, *fields: int) -> None:
-        context, holding = self.context, self.state.holding(account, symbol)
+    def on_sized(self, account: int, symbol: int, leg: int, *fields: int) -> None:
+        context, holding = self.context, self.state.holding(account, symbol, leg)
         context.liquidating = context.is_engine_acting = True
         self.order_over()
-        self.told = (account, symbol, fields[12], fields[18])
+        self.told = (holding.place, fields[12], fields[18])
         if not holding.lots or not holding.symbol.mark:
-            context.report("LIQ-10", f"account {account} is closed on symbol {symbol} without need")
+            context.report("LIQ-10", f"{holding.place} is closed without need")
             return
         for other in self.state.pool_holdings(holding.pool):
             if other not in self.positions:
-                context.report(
-                    "LIQ-10", f"symbol {other.symbol.number} of pool {holding.pool} was not told"
-                )
+                context.report("LIQ-10", f"{other.place} was not told, of pool {holding.pool}")
         equity, maintenance, _ = pool_standing(self.state, holding.pool)
         policy = holding.symbol.policy
         limit = limit_of(self, holding, equity)
@@ -117,13 +114,11 @@ class DecisionAudit:
             *(policy.fund, policy.liquidation_mode, size[0], limit[0]),
             *(holding.lots, equity, maintenance, *size[1:], *limit[1:]),
         )
-        context.expect(
-            "LIQ-10", f"how account {account} is closed on symbol {symbol}", wanted, fields
-        )
+        context.expect("LIQ-10", f"how {holding.place} is closed", wanted, fields)
 
     def on_order(self, sent: Sent) -> None:
         """A closing order is sent: it is the one that was told last."""
-        came = (sent.holding.account, sent.holding.symbol.number, sent.lots, sent.limit)
+        came = (sent.holding.place, sent.lots, sent.limit)
         self.context.expect("LIQ-10", "the closing order", self.told, came)
         self.told, self.sent = None, sent
 
@@ -131,6 +126,7 @@ class DecisionAudit:
         self,
         account: int,
         symbol: int,
+        leg: int,
         order_id: int,
         price: int,
         offered: int,
@@ -140,7 +136,7 @@ class DecisionAudit:
     ) -> None:
         """LIQ-07: the fund bears the most lots that its budget covers, and fewer than were offered."""
         self.shrunk[order_id] = lots
-        holding = self.state.holding(account, symbol)
+        holding = self.state.holding(account, symbol, leg)
         equity, _, _ = pool_standing(self.state, holding.pool)
         value = bankruptcy_value(holding, share_of(self.state, holding, equity))
         proceeds = abs(holding.lots) * price * holding.symbol.m
@@ -181,6 +177,7 @@ class DecisionAudit:
         self,
         account: int,
         symbol: int,
+        leg: int,
         fund: int,
         lots: int,
         equity: int,
@@ -192,7 +189,7 @@ class DecisionAudit:
     ) -> None:
         """FUND-02: what stands for a position of a pool below zero, and what of that the fund pays."""
         self.order_over()
-        holding = self.state.holding(account, symbol)
+        holding = self.state.holding(account, symbol, leg)
         wanted_equity, wanted_maintenance, _ = pool_standing(self.state, holding.pool)
         if wanted_equity >= 0:
             self.context.report("FUND-02", f"pool {holding.pool} is not below zero")
@@ -206,18 +203,16 @@ class DecisionAudit:
         )
         came = (fund, lots, equity, maintenance, share, budget, paid, value)
         self.shares[holding] = value
-        self.context.expect(
-            "FUND-02", f"deficit of account {account} on symbol {symbol}", wanted, came
-        )
+        self.context.expect("FUND-02", f"deficit of {holding.place}", wanted, came)
 
     def on_stage(self, holding: Holding, value: int) -> None:
         """A position is deleveraged: at the value that was told."""
         told = self.shares.pop(holding, None)
-        self.context.expect("FUND-02", f"V of account {holding.account} as told", value, told)
+        self.context.expect("FUND-02", f"V of {holding.place} as told", value, told)
 
     def finish(self) -> None:
         """A size with a limit was told for an order that is then sent."""
-        if self.told is not None and self.told[3]:
+        if self.told is not None and self.told[2]:
             self.context.report("LIQ-10", f"the closing order {self.told} was told and not sent")
         self.told = self.sent = None
         self.positions.clear()

@@ -15,7 +15,7 @@ from exchange.audit.requirement import (
     notional_of,
     pool_standing,
 )
-from exchange.audit.state import Holding
+from exchange.audit.state import Holding, cross_pool
 from exchange.audit.waiting import WaitingAudit
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
@@ -80,6 +80,7 @@ class FillAudit:
         side: int,
         role: int,
         mode: int,
+        leg: int,
         trade_id: int,
         order_id: int,
         client_order_id: int,
@@ -94,7 +95,7 @@ class FillAudit:
         wallet: int,
         margin: int,
     ) -> None:
-        context, holding = self.context, self.state.holding(account, symbol)
+        context, holding = self.context, self.state.holding(account, symbol, leg)
         if role == SETTLEMENT:
             context.expect("MATCH-12", "(trade, order) settled", (0, 0), (trade_id, order_id))
             context.expect("MATCH-12", "value", lots * holding.symbol.mark_value, value)
@@ -105,9 +106,7 @@ class FillAudit:
                 "MATCH-01", f"value of trade {trade_id}", lots * price * holding.symbol.m, value
             )
         if mode != holding.isolated:
-            context.report(
-                "ACCT-01", f"account {account} trades symbol {symbol} in another mode than was set"
-            )
+            context.report("ACCT-01", f"{holding.place} trades in another mode than was set")
         self.before(holding, side, role, trade_id, order_id, price, lots, value, open_lots)
         signed = lots if side == Side.BUY else -lots
         if role in ORDERLY:
@@ -126,7 +125,7 @@ class FillAudit:
         elif role == COUNTERPARTY:
             self.liquidations.after_counterparty(holding)
         elif role == SETTLEMENT:
-            self.auctions.on_settlement(account, holding.symbol, position)
+            self.auctions.on_settlement(holding, position)
 
     def before(
         self,
@@ -206,8 +205,7 @@ class FillAudit:
         if short < 0:
             context.report(
                 "I19",
-                f"account {holding.account} enlarges its position on symbol {holding.symbol.number} "
-                f"to {after} lots though {-short} atoms are missing",
+                f"{holding.place} enlarges its position to {after} lots though {-short} atoms are missing",
             )
 
     def asked_before(self) -> bool:
@@ -244,7 +242,7 @@ class FillAudit:
             else:
                 entry = holding.entry + (piece_value if piece_lots > 0 else -piece_value)
                 state.set_position(holding, holding.lots + piece_lots, entry)
-                worth = pool_standing(state, (holding.account, 0))[0]
+                worth = pool_standing(state, cross_pool(holding.account))[0]
                 moved = opening_margin(holding, piece_value, worth)
                 wallet -= moved
                 margin += moved
@@ -256,7 +254,7 @@ class FillAudit:
         if wanted != came:
             context.report(
                 "I3",
-                f"a fill of account {holding.account} on symbol {holding.symbol.number} settles to "
+                f"a fill of {holding.place} settles to "
                 f"(position, entry value, realised, fee, wallet, margin) {wanted}, the event says {came}",
             )
             state.set_position(holding, came[0], came[1])
@@ -309,13 +307,13 @@ class FillAudit:
             return 0, 0
         if fee <= 0:
             return fee, 0
-        from_wallet = min(fee, max(0, pool_standing(self.state, (holding.account, 0))[0]))
+        from_wallet = min(fee, max(0, pool_standing(self.state, cross_pool(holding.account))[0]))
         believed = role == TAKER and came is not None and came >= 0
         if not holding.isolated:
             return (min(from_wallet, came) if believed and came is not None else from_wallet), 0
         if not holding.lots or (holding.lots > 0) != (signed > 0):
             return from_wallet, 0
-        worth = pool_standing(self.state, (holding.account, holding.symbol.number))[0]
+        worth = pool_standing(self.state, holding.own_pool)[0]
         from_margin = min(fee - from_wallet, max(0, worth))
         if believed and came is not None:
             from_margin = max(0, min(from_margin, came - from_wallet))

@@ -25,16 +25,10 @@ Ranked = tuple[Holding, int]
 class Closing:
     """A closing order of the engine."""
 
-    __slots__ = ("account", "limit", "lots", "side", "symbol")
+    __slots__ = ("holding", "limit", "lots", "side")
 
-    def __init__(self, account: int, symbol: int, side: int, limit: int, lots: int) -> None:
-        self.account, self.symbol, self.side, self.limit, self.lots = (
-            account,
-            symbol,
-            side,
-            limit,
-            lots,
-        )
+    def __init__(self, holding: Holding, side: int, limit: int, lots: int) -> None:
+        self.holding, self.side, self.limit, self.lots = holding, side, limit, lots
 
 
 class Stage:
@@ -71,8 +65,10 @@ class LiquidationAudit:
 
     # -------------------------------------------------------------------------------- begin and end
 
-    def on_started(self, account: int, symbol: int, equity: int, maintenance: int) -> None:
-        context, pool = self.context, (account, symbol)
+    def on_started(
+        self, account: int, symbol: int, leg: int, equity: int, maintenance: int
+    ) -> None:
+        context, pool = self.context, (account, symbol, leg)
         context.liquidating = context.is_engine_acting = True
         self.state.account(account)
         self.expect_standing(pool, equity, maintenance)
@@ -97,6 +93,7 @@ class LiquidationAudit:
         account: int,
         symbol: int,
         side: int,
+        leg: int,
         order_id: int,
         limit: int,
         lots: int,
@@ -105,7 +102,7 @@ class LiquidationAudit:
         equity: int,
         maintenance: int,
     ) -> None:
-        context, holding = self.context, self.state.holding(account, symbol)
+        context, holding = self.context, self.state.holding(account, symbol, leg)
         context.liquidating = context.is_engine_acting = True
         context.expect_state(symbol, (SymbolState.OPEN,), f"closing order {order_id} is sent")
         if order_id <= self.state.last_order_id:
@@ -128,11 +125,9 @@ class LiquidationAudit:
             )
             return
         wanted = bankruptcy_value(holding, share_of(self.state, holding, equity))
-        context.expect(
-            "LIQ-05", f"bankruptcy value of account {account}, symbol {symbol}", wanted, bankruptcy
-        )
+        context.expect("LIQ-05", f"bankruptcy value of {holding.place}", wanted, bankruptcy)
         self.check_slippage(holding, limit)
-        self.closing[order_id] = Closing(account, symbol, side, limit, lots)
+        self.closing[order_id] = Closing(holding, side, limit, lots)
 
     def check_slippage(self, holding: Holding, limit: int) -> None:
         cap, mark = holding.symbol.policy.slippage_cap_ppm, holding.symbol.mark
@@ -149,8 +144,8 @@ class LiquidationAudit:
                 f"a closing limit of {limit} is further from the mark {mark} than {cap} ppm",
             )
 
-    def on_ended(self, account: int, symbol: int, equity: int, maintenance: int) -> None:
-        context, pool = self.context, (account, symbol)
+    def on_ended(self, account: int, symbol: int, leg: int, equity: int, maintenance: int) -> None:
+        context, pool = self.context, (account, symbol, leg)
         self.decisions.order_over()
         self.expect_standing(pool, equity, maintenance)
         if pool not in self.state.flagged:
@@ -208,10 +203,7 @@ class LiquidationAudit:
         open_lots: int,
     ) -> None:
         context, order = self.context, self.closing.get(order_id)
-        if order is None or (order.account, order.symbol) != (
-            holding.account,
-            holding.symbol.number,
-        ):
+        if order is None or order.holding is not holding:
             context.report("LIQ-06", f"trade {trade_id} closes a position without a closing order")
             return
         beyond = price < order.limit if order.side == Side.SELL else price > order.limit
@@ -238,6 +230,7 @@ class LiquidationAudit:
         self,
         account: int,
         symbol: int,
+        leg: int,
         fund: int,
         trade_id: int,
         bankruptcy: int,
@@ -255,16 +248,10 @@ class LiquidationAudit:
         self.settling = None
         policy = holding.symbol.policy
         wanted_fee = max(0, min(ceil_ppm(value, policy.liquidation_fee_ppm), surplus))
-        came = (trade_id, account, symbol, fund, bankruptcy)
-        wanted = (
-            fill_trade_id,
-            holding.account,
-            holding.symbol.number,
-            policy.fund,
-            self.bankruptcy_part,
-        )
+        came = (trade_id, account, symbol, leg, fund, bankruptcy)
+        wanted = (fill_trade_id, *holding.own_pool, policy.fund, self.bankruptcy_part)
         context.expect(
-            "LIQ-07", "(trade, account, symbol, fund, bankruptcy value) settled", wanted, came
+            "LIQ-07", "(trade, account, symbol, leg, fund, bankruptcy value) settled", wanted, came
         )
         context.expect("I11", f"liquidation fee of trade {trade_id}", wanted_fee, fee)
         context.expect("I9", f"what the fund pays for trade {trade_id}", max(0, -surplus), paid)
@@ -439,9 +426,11 @@ class LiquidationAudit:
                 "I16", f"account {holding.account} is deleveraged to an equity of {equity}"
             )
 
-    def on_uncovered(self, account: int, symbol: int, remaining: int, shortfall: int) -> None:
+    def on_uncovered(
+        self, account: int, symbol: int, leg: int, remaining: int, shortfall: int
+    ) -> None:
         """ADL-03: nobody is left who could have taken the rest."""
-        context, holding = self.context, self.state.holding(account, symbol)
+        context, holding = self.context, self.state.holding(account, symbol, leg)
         equity, _, _ = pool_standing(self.state, holding.pool)
         context.expect("ADL-03", f"position left of account {account}", holding.lots, remaining)
         context.expect("ADL-03", f"shortfall of account {account}", max(0, -equity), shortfall)

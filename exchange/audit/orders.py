@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from exchange.audit.context import Context
 from exchange.audit.live_orders import Order, Waiting
-from exchange.audit.state import Holding
+from exchange.audit.state import Holding, HoldingKey
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     CancelReason,
@@ -34,21 +34,22 @@ class OrderAudit:
         self.moving: dict[int, Order] = {}
         #: Lots of the order that acts, which have to be filled, taken off, cancelled or rested: none vanishes.
         self.floating: dict[int, int] = {}
-        #: Where the last order of a group of cancellations stood, by account, symbol and reason.
-        self.last_cancelled: dict[tuple[int, int, int], tuple[int, ...]] = {}
+        #: Where the last order of a group of cancellations stood, by account, symbol, leg and reason.
+        self.last_cancelled: dict[tuple[int, int, int, int], tuple[int, ...]] = {}
 
     def on_rested(
         self,
         account: int,
         symbol: int,
         side: int,
+        leg: int,
         flags: int,
         order_id: int,
         client_order_id: int,
         price: int,
         open_lots: int,
     ) -> None:
-        context, holding = self.context, self.state.holding(account, symbol)
+        context, holding = self.context, self.state.holding(account, symbol, leg)
         self.land(order_id, open_lots)
         order = self.moving.pop(order_id, None)
         if order is not None:
@@ -153,9 +154,9 @@ class OrderAudit:
     def check_turn(self, order: Order | Waiting, reason: int) -> None:
         """Where several are cancelled: bids before offers, best price first, then time; then those that wait."""
         if reason == CancelReason.SYMBOL_SETTLED:
-            key = (0, order.holding.symbol.number, reason)
+            key = (0, order.holding.symbol.number, 0, reason)
         else:
-            key = (order.account, order.holding.symbol.number, reason)
+            key = (*order.holding.own_pool, reason)
         if isinstance(order, Waiting):
             rank: tuple[int, ...] = (1, order.order_id)
         else:
@@ -358,7 +359,7 @@ class OrderAudit:
         return lots < 0 if order.side == Side.BUY else lots > 0
 
 
-def all_orders(holdings: dict[int, Holding]) -> Iterator[Order | Waiting]:
+def all_orders(holdings: dict[HoldingKey, Holding]) -> Iterator[Order | Waiting]:
     """Every live order of an account."""
     for holding in holdings.values():
         yield from holding.orders.values()

@@ -43,11 +43,11 @@ def maintenance_of_holding(holding: Holding) -> int:
 
 def pool_standing(state: State, pool: PoolKey) -> tuple[int, int, bool]:
     """(equity, maintenance, whether it has a position) of a pool (MARGIN-02, MARGIN-03)."""
-    account, number = pool
+    account, number, leg = pool
     owner = state.accounts[account]
     maintenance = 0
     if number:
-        holding = owner.holdings[number]
+        holding = owner.holdings[number, leg]
         if not holding.lots or not holding.isolated:
             return holding.margin, 0, False
         return holding.margin + holding.unrealised, maintenance_of_holding(holding), True

@@ -12,22 +12,32 @@ from exchange.audit.live_orders import Order, Placed, Waiting
 from exchange.protocol.messages import Bracket, ListSymbol
 from exchange.protocol.schema import (
     PPM,
+    Leg,
     Side,
     SymbolState,
     TriggerBy,
 )
 
-#: (account, symbol); symbol 0 is the cross pool.
-PoolKey = tuple[int, int]
+#: (account, symbol, leg); the cross pool is on symbol 0.
+PoolKey = tuple[int, int, int]
+
+
+#: (symbol, leg), of one account.
+HoldingKey = tuple[int, int]
+
+
+def cross_pool(account: int) -> PoolKey:
+    return (account, 0, Leg.NET)
 
 
 class Holding:
-    """An account's position, settings and orders on one symbol."""
+    """An account's position, settings and orders on one symbol, in hedge mode of one leg there."""
 
     __slots__ = (
         "account",
         "entry",
         "isolated",
+        "leg",
         "lots",
         "margin",
         "orders",
@@ -37,10 +47,11 @@ class Holding:
         "waiting",
     )
 
-    def __init__(self, owner: Account, symbol: Symbol) -> None:
+    def __init__(self, owner: Account, symbol: Symbol, leg: int) -> None:
         self.owner = owner
         self.account = owner.number
         self.symbol = symbol
+        self.leg = leg
         self.lots = 0
         self.entry = 0
         self.margin = 0
@@ -61,7 +72,18 @@ class Holding:
 
     @property
     def pool(self) -> PoolKey:
-        return (self.account, self.symbol.number if self.isolated else 0)
+        return self.own_pool if self.isolated else cross_pool(self.account)
+
+    @property
+    def own_pool(self) -> PoolKey:
+        """Its isolated pool."""
+        return (self.account, self.symbol.number, self.leg)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        leg = f", {Leg(self.leg).name.lower()}" if self.leg else ""
+        return f"account {self.account} on symbol {self.symbol.number}{leg}"
 
 
 class Asset:
@@ -99,8 +121,8 @@ class Account:
     def __init__(self, number: int) -> None:
         self.number = number
         self.wallet = 0
-        self.holdings: dict[int, Holding] = {}
-        self.cross: dict[int, Holding] = {}  # those with a position in cross mode
+        self.holdings: dict[HoldingKey, Holding] = {}
+        self.cross: dict[HoldingKey, Holding] = {}  # those with a position in cross mode
         self.stp_group = 0
         self.countdown_ns = 0  # when its orders are cancelled; 0: never
         self.parts: dict[int, int] = {}  # of each collateral asset; none is 0
@@ -220,7 +242,7 @@ class Symbol:
         self.m = policy.atoms_per_tick_lot
         self.mark = 0
         self.mark_value = 0  # atoms of one lot at the mark
-        self.holders: dict[int, Holding] = {}  # by account, those with a position
+        self.holders: dict[tuple[int, int], Holding] = {}  # by account and leg, with a position
         self.net_lots = self.gross_lots = self.gross_entry = 0
         self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
@@ -282,11 +304,11 @@ class State:
             found = self.accounts[number] = Account(number)
         return found
 
-    def holding(self, account: int, symbol: int) -> Holding:
+    def holding(self, account: int, symbol: int, leg: int) -> Holding:
         owner = self.account(account)
-        found = owner.holdings.get(symbol)
+        found = owner.holdings.get((symbol, leg))
         if found is None:
-            found = owner.holdings[symbol] = Holding(owner, self.symbols[symbol])
+            found = owner.holdings[symbol, leg] = Holding(owner, self.symbols[symbol], leg)
         return found
 
     def set_position(self, holding: Holding, lots: int, entry: int) -> None:
@@ -299,17 +321,17 @@ class State:
         holding.lots = lots
         holding.entry = entry
         if lots:
-            symbol.holders[holding.account] = holding
+            symbol.holders[holding.account, holding.leg] = holding
         else:
-            symbol.holders.pop(holding.account, None)
+            symbol.holders.pop((holding.account, holding.leg), None)
         self.sort_holding(holding)
 
     def sort_holding(self, holding: Holding) -> None:
         """Puts a holding among its owner's cross positions, or takes it out."""
         if holding.lots and not holding.isolated:
-            holding.owner.cross[holding.symbol.number] = holding
+            holding.owner.cross[holding.symbol.number, holding.leg] = holding
         else:
-            holding.owner.cross.pop(holding.symbol.number, None)
+            holding.owner.cross.pop((holding.symbol.number, holding.leg), None)
 
     def set_money(self, holding: Holding | None, owner: Account, wallet: int, margin: int) -> None:
         """Sets wallet and, where a holding is concerned, its isolated margin."""
@@ -321,12 +343,12 @@ class State:
 
     def pool_holdings(self, pool: PoolKey) -> Iterator[Holding]:
         """The positions that a pool backs."""
-        account, number = pool
+        account, number, leg = pool
         owner = self.accounts[account]
         if number == 0:
             yield from owner.cross.values()
-        elif number in owner.holdings:
-            holding = owner.holdings[number]
+        elif (number, leg) in owner.holdings:
+            holding = owner.holdings[number, leg]
             if holding.isolated and holding.lots:
                 yield holding
 

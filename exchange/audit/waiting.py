@@ -42,6 +42,7 @@ class WaitingAudit:
         account: int,
         symbol: int,
         side: int,
+        leg: int,
         order_type: int,
         trigger_by: int,
         flags: int,
@@ -52,9 +53,9 @@ class WaitingAudit:
         open_lots: int,
     ) -> None:
         order = self.state.waiting.get(order_id)
-        kind = (account, symbol, side, order_type, trigger_by, flags, client_order_id)
+        kind = (account, symbol, leg, side, order_type, trigger_by, flags, client_order_id)
         if order is None:
-            holding = self.state.holding(account, symbol)
+            holding = self.state.holding(account, symbol, leg)
             order = Waiting(holding, side, order_id, client_order_id, order_type, trigger_by, flags)
             order.trigger, order.price, order.open_lots = trigger, price, open_lots
             self.begin(order)
@@ -94,7 +95,8 @@ class WaitingAudit:
     ) -> None:
         """An order that waits was amended, or an exit was armed."""
         was = (
-            *(order.account, order.holding.symbol.number, order.side, order.order_type),
+            *order.holding.own_pool,
+            *(order.side, order.order_type),
             *(order.trigger_by, order.flags, order.client_order_id),
         )
         self.context.expect(

@@ -13,7 +13,7 @@ from exchange.audit.requirement import available
 from exchange.audit.state import Holding, State
 from exchange.fuzz.worlds import World, make_world
 from exchange.protocol.messages import ListSymbol
-from exchange.protocol.schema import MAX_PRICE_TICKS, MAX_QTY_LOTS
+from exchange.protocol.schema import MAX_PRICE_TICKS, MAX_QTY_LOTS, Leg
 
 #: Each command comes so much later than the one before.
 STEP_NS = 1_000_000
@@ -66,9 +66,9 @@ class Chooser:
     def pick_symbol(self) -> ListSymbol:
         return self.random.choice(self.listings)
 
-    def holding(self, account: int, symbol: int) -> Holding | None:
+    def holding(self, account: int, symbol: int, leg: int = Leg.NET) -> Holding | None:
         owner = self.state.accounts.get(account)
-        return owner.holdings.get(symbol) if owner else None
+        return owner.holdings.get((symbol, leg)) if owner else None
 
     def wallet(self, account: int) -> int:
         owner = self.state.accounts.get(account)
@@ -165,7 +165,7 @@ class Chooser:
         if owner is None or symbol is None or not symbol.mark:
             return 0
         free = max(0, available(owner))
-        holding = owner.holdings.get(listing.symbol)
+        holding = owner.holdings.get((listing.symbol, Leg.NET))
         least = holding.rate_ppm if holding else listing.initial_margin_ppm
         lots = 0
         for initial, floor in zip(symbol.initials, symbol.floors, strict=True):

@@ -258,7 +258,7 @@ class Generator(CollateralRecipes):
         missing = maintenance - equity + self.random.choice((0, 0, -1, 1))
         if missing <= 0 or missing > MAX_AMOUNT_ATOMS:
             return self.mark()
-        account, symbol = pool
+        account, symbol, _ = pool
         if symbol:
             return ChangeIsolatedMargin(account=account, symbol=symbol, change_atoms=missing)
         return Deposit(account=account, amount_atoms=missing)

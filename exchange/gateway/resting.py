@@ -37,10 +37,10 @@ ENTRY_BYTES = (
     LISTING_BYTES + struct.calcsize("<qqB"),
     struct.calcsize("<Iq"),
     struct.calcsize("<IqqBIq"),
-    struct.calcsize("<IIqqqqIBB"),
+    struct.calcsize("<IIBqqqqIBB"),
 )
 #: Of an order: symbol, side, flags, order id, limit, open and shown lots; the rest is stepped over.
-ORDER = struct.Struct("<IB3xIQ4xqq8x8x8xq8x8x3x8x8x4x8x8x")
+ORDER = struct.Struct("<IxB3xIQ4xqq8x8x8xq8x8x3x8x8x4x8x8x")
 
 
 def resting_orders(state: bytes) -> Iterator[RestingOrder]:

@@ -80,6 +80,14 @@ class SelfTradePrevention(IntEnum):
     DECREMENT = 3
 
 
+class Leg(IntEnum):
+    """Which of an account's positions on a symbol: the one of one-way mode, or the long or short one of hedge mode."""
+
+    NET = 0
+    LONG = 1
+    SHORT = 2
+
+
 class MarginMode(IntEnum):
     """Which collateral pool backs a position: the account's wallet, or a pool of its own (ACCT-01)."""
 
@@ -314,6 +322,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     SymbolState,
     OrderPlace,
     SelfTradePrevention,
+    Leg,
     MarginMode,
     LiquidationMode,
     ClosingSize,

@@ -23,6 +23,7 @@ from exchange.protocol.schema import (
     CollateralCause,
     FillRole,
     FundCause,
+    Leg,
     LiquidationMode,
     ListMode,
     MarginMode,
@@ -427,6 +428,7 @@ class OrderRested(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
+    leg: int = 0  # which position of the account on the symbol
     flags: int  # sum of order flags
     order_id: int  # given by the engine, rising from 1
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -497,6 +499,7 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
     side: int  # buy or sell
     role: int  # the part played in it
     margin_mode: int  # of the position
+    leg: int = 0  # which position of the account on the symbol
     trade_id: int  # rising from 1; 0 in settlement
     order_id: int  # 0 in auto-deleveraging and settlement
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -521,6 +524,7 @@ class LiquidationSettled(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     fund: int  # number of the fund
     trade_id: int  # of the fill
     bankruptcy_value_atoms: int  # of the lots filled
@@ -537,6 +541,7 @@ class BalanceChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the position concerned; 0 for the wallet alone
+    leg: int = 0  # which position of the account on the symbol
     cause: int  # why
     wallet_change_atoms: int  # signed
     margin_change_atoms: int  # signed, of the isolated pool
@@ -595,6 +600,7 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int  # in force, the bracket's own floor apart
     own_rate_ppm: int  # the account's own rate; 0: the symbol's default, and any that follows it
@@ -609,6 +615,7 @@ class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
+    leg: int = 0  # which position of the account on the symbol
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -621,6 +628,7 @@ class LiquidationOrder(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
+    leg: int = 0  # which position of the account on the symbol
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # limit
     qty_lots: int  # quantity
@@ -637,6 +645,7 @@ class LiquidationEnded(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
+    leg: int = 0  # which position of the account on the symbol
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -650,6 +659,7 @@ class DeficitUncovered(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     remaining_lots: int  # signed position that is left
     shortfall_atoms: int  # by which the pool is below zero
 
@@ -664,6 +674,7 @@ class OrderWaiting(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
+    leg: int = 0  # which position of the account on the symbol
     order_type: int  # its type
     trigger_by: int  # what it watches
     flags: int  # sum of order flags
@@ -837,6 +848,7 @@ class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     pool_symbol: int  # the isolated position; 0 for the cross pool
     bracket: int  # index of the bracket that its notional is in, from 0
     position_lots: int  # signed position
@@ -856,6 +868,7 @@ class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     fund: int  # number of the fund
     mode: int  # full, fraction or target
     sized_by: int  # what decided the quantity
@@ -884,6 +897,7 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # the maker's price
     offered_lots: int  # what the maker would give
@@ -901,6 +915,7 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
     fund: int  # number of the fund
     position_lots: int  # signed position
     equity_atoms: int  # of the pool, below zero
@@ -1132,6 +1147,7 @@ __all__ = [
     "FundCause",
     "FundChanged",
     "FundingSettled",
+    "Leg",
     "LiquidationEnded",
     "LiquidationMode",
     "LiquidationOrder",

@@ -30,6 +30,7 @@ from exchange.protocol.codes import ClosingSize as ClosingSize
 from exchange.protocol.codes import CollateralCause as CollateralCause
 from exchange.protocol.codes import FillRole as FillRole
 from exchange.protocol.codes import FundCause as FundCause
+from exchange.protocol.codes import Leg as Leg
 from exchange.protocol.codes import LiquidationMode as LiquidationMode
 from exchange.protocol.codes import ListMode as ListMode
 from exchange.protocol.codes import MarginMode as MarginMode
@@ -137,6 +138,7 @@ _SYMBOL = Field("symbol", "u32", "number of the symbol")
 _ORDER_ID = Field("order_id", "u64", "given by the engine, rising from 1")
 _CLIENT_ORDER_ID = Field("client_order_id", "u64", "the account's own number for the order; 0: none", default=0)
 _SIDE = Field("side", "u8", "buy or sell", Side)
+_LEG = Field("leg", "u8", "which position of the account on the symbol", Leg, default=0)
 _ASSET = Field("asset", "u32", "number of the collateral asset")
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
@@ -434,6 +436,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
+            _LEG,
             Field("flags", "u32", "sum of order flags"),
             _ORDER_ID,
             _CLIENT_ORDER_ID,
@@ -496,6 +499,7 @@ EVENTS: tuple[Message, ...] = (
             _SIDE,
             Field("role", "u8", "the part played in it", FillRole),
             Field("margin_mode", "u8", "of the position", MarginMode),
+            _LEG,
             Field("trade_id", "u64", "rising from 1; 0 in settlement"),
             Field("order_id", "u64", "0 in auto-deleveraging and settlement"),
             _CLIENT_ORDER_ID,
@@ -517,6 +521,7 @@ EVENTS: tuple[Message, ...] = (
         "Follows the fill of a liquidated account: what the fill was worth against bankruptcy, and who paid (LIQ-07).",
         (
             _SYMBOL,
+            _LEG,
             Field("fund", "u32", "number of the fund"),
             Field("trade_id", "u64", "of the fill"),
             Field("bankruptcy_value_atoms", "i64", "of the lots filled"),
@@ -532,6 +537,7 @@ EVENTS: tuple[Message, ...] = (
         "Money of an account moved other than by a fill.",
         (
             Field("symbol", "u32", "the position concerned; 0 for the wallet alone"),
+            _LEG,
             Field("cause", "u8", "why", BalanceCause),
             Field("wallet_change_atoms", "i64", "signed"),
             Field("margin_change_atoms", "i64", "signed, of the isolated pool"),
@@ -583,6 +589,7 @@ EVENTS: tuple[Message, ...] = (
         "Mode and initial margin rate of account and symbol from now on.",
         (
             _SYMBOL,
+            _LEG,
             Field("margin_mode", "u8", "cross or isolated", MarginMode),
             Field("initial_margin_ppm", "u32", "in force, the bracket's own floor apart"),
             Field("own_rate_ppm", "u32", "the account's own rate; 0: the symbol's default, and any that follows it"),
@@ -594,6 +601,7 @@ EVENTS: tuple[Message, ...] = (
         "A collateral pool is below maintenance: its orders are cancelled and only the engine trades for it.",
         (
             Field("symbol", "u32", "the isolated position; 0 for the cross pool"),
+            _LEG,
             Field("equity_atoms", "i64", "of the pool"),
             Field("maintenance_atoms", "i64", "of the pool"),
         ),
@@ -606,6 +614,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
+            _LEG,
             _ORDER_ID,
             Field("price_ticks", "i64", "limit"),
             Field("qty_lots", "i64", "quantity"),
@@ -622,6 +631,7 @@ EVENTS: tuple[Message, ...] = (
         "The pool is at or above maintenance again, or has no position left.",
         (
             Field("symbol", "u32", "the isolated position; 0 for the cross pool"),
+            _LEG,
             Field("equity_atoms", "i64", "of the pool"),
             Field("maintenance_atoms", "i64", "of the pool"),
         ),
@@ -633,6 +643,7 @@ EVENTS: tuple[Message, ...] = (
         "Nobody is left to deleverage against (ADL-03): withdrawals stop until the pool is no longer below zero.",
         (
             _SYMBOL,
+            _LEG,
             Field("remaining_lots", "i64", "signed position that is left"),
             Field("shortfall_atoms", "i64", "by which the pool is below zero"),
         ),
@@ -645,6 +656,7 @@ EVENTS: tuple[Message, ...] = (
         (
             _SYMBOL,
             _SIDE,
+            _LEG,
             Field("order_type", "u8", "its type", OrderType),
             Field("trigger_by", "u8", "what it watches", TriggerBy),
             Field("flags", "u32", "sum of order flags"),
@@ -792,6 +804,7 @@ EVENTS: tuple[Message, ...] = (
         "A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05).",
         (
             _SYMBOL,
+            _LEG,
             Field("pool_symbol", "u32", "the isolated position; 0 for the cross pool"),
             Field("bracket", "u8", "index of the bracket that its notional is in, from 0"),
             Field("position_lots", "i64", "signed position"),
@@ -810,6 +823,7 @@ EVENTS: tuple[Message, ...] = (
         "Why a closing order has this size and this limit, before it is sent (LIQ-04, LIQ-06).",
         (
             _SYMBOL,
+            _LEG,
             Field("fund", "u32", "number of the fund"),
             Field("mode", "u8", "full, fraction or target", LiquidationMode),
             Field("sized_by", "u8", "what decided the quantity", ClosingSize),
@@ -837,6 +851,7 @@ EVENTS: tuple[Message, ...] = (
         "The fund cannot bear all lots that a maker would give a closing order (LIQ-07).",
         (
             _SYMBOL,
+            _LEG,
             _ORDER_ID,
             Field("price_ticks", "i64", "the maker's price"),
             Field("offered_lots", "i64", "what the maker would give"),
@@ -851,6 +866,7 @@ EVENTS: tuple[Message, ...] = (
         "A position of a pool below zero: what stands for it, what the fund pays, at what value it is deleveraged (FUND-02).",
         (
             _SYMBOL,
+            _LEG,
             Field("fund", "u32", "number of the fund"),
             Field("position_lots", "i64", "signed position"),
             Field("equity_atoms", "i64", "of the pool, below zero"),

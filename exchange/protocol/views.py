@@ -34,6 +34,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
 
     account: int
     symbol: int
+    leg: int
     margin_mode: int
     initial_margin_ppm: int  # rate in force before the bracket's own floor
     position_lots: int
@@ -56,6 +57,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
     account: int
     symbol: int
+    leg: int
     order_id: int
     client_order_id: int
     side: int

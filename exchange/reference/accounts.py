@@ -7,7 +7,7 @@ from exchange.protocol.schema import MAX_AMOUNT_ATOMS, PPM, BalanceCause, Reject
 from exchange.reference import ledger, margin
 from exchange.reference.admission import is_account
 from exchange.reference.context import Context
-from exchange.reference.state import ISOLATED, Position, State
+from exchange.reference.state import ISOLATED, NET, Position, State
 
 # ------------------------------------------------------------------------------------------- the wallet
 
@@ -84,7 +84,7 @@ def set_margin_mode(ctx: Context, command: SetMarginMode) -> None:
         return
     moved = plan_margin_mode(state, command)
     assert moved is not None, command
-    position = state.position(command.account, command.symbol)
+    position = state.position(command.account, command.symbol, NET)
     position.mode = command.margin_mode
     position.own_rate_ppm = command.initial_margin_ppm or position.own_rate_ppm
     ctx.accept(command.number, command.account)
@@ -92,6 +92,7 @@ def set_margin_mode(ctx: Context, command: SetMarginMode) -> None:
         "margin_mode_changed",
         command.account,
         symbol=command.symbol,
+        leg=position.leg,
         margin_mode=position.mode,
         initial_margin_ppm=position.rate_ppm,
         own_rate_ppm=position.own_rate_ppm,
@@ -112,7 +113,7 @@ def check_margin_mode(state: State, command: SetMarginMode) -> RejectReason | No
         return RejectReason.INVALID_MARGIN_MODE
     if command.initial_margin_ppm > PPM:
         return RejectReason.INVALID_MARGIN_RATE
-    position = state.position(command.account, command.symbol)
+    position = state.position(command.account, command.symbol, NET)
     if not position.symbol.mark_ticks and has_business(position):
         return RejectReason.NO_MARK_PRICE
     if position.owner.cross.liquidating or position.isolated.liquidating:
@@ -132,7 +133,7 @@ def plan_margin_mode(state: State, command: SetMarginMode) -> int | None:
 
     The change is made, looked at and taken back, so that the margin is that of the one place that computes it.
     """
-    position = state.position(command.account, command.symbol)
+    position = state.position(command.account, command.symbol, NET)
     if not has_business(position):
         return 0
     wallet, pool = position.owner.cross, position.isolated
@@ -163,7 +164,7 @@ def change_isolated_margin(ctx: Context, command: ChangeIsolatedMargin) -> None:
         ctx.reject(command.number, command.account, reason)
         return
     ctx.accept(command.number, command.account)
-    position = ctx.state.position(command.account, command.symbol)
+    position = ctx.state.position(command.account, command.symbol, NET)
     ledger.move_margin(ctx, position, command.change_atoms, BalanceCause.ISOLATED_MARGIN)
     ctx.check(position.isolated)
 
@@ -177,7 +178,7 @@ def check_isolated_margin(state: State, command: ChangeIsolatedMargin) -> Reject
         return RejectReason.UNKNOWN_SYMBOL
     if not 1 <= abs(change) <= MAX_AMOUNT_ATOMS:
         return RejectReason.INVALID_AMOUNT
-    position = state.position(command.account, command.symbol)
+    position = state.position(command.account, command.symbol, NET)
     if position.owner.cross.liquidating or (change < 0 and position.isolated.liquidating):
         return RejectReason.POOL_LIQUIDATING
     if position.mode != ISOLATED or not position.lots:

@@ -41,7 +41,7 @@ from exchange.reference.order import (
     Order,
 )
 from exchange.reference.prices import effective_terms, is_in_band, slid_ticks, would_trade
-from exchange.reference.state import Position, State, Symbol
+from exchange.reference.state import NET, Position, State, Symbol
 from exchange.reference.watching import is_reached, watched_ticks
 
 #: An order as it was given, alone or in a list.
@@ -88,6 +88,7 @@ def new_order(state: State, account: int, terms: Terms) -> Order:
     return Order(
         account=account,
         symbol=terms.symbol,
+        leg=NET,
         side=terms.side,
         price_ticks=price,
         open_lots=terms.qty_lots,
@@ -223,7 +224,7 @@ def check_place(
     state: State, account: int, terms: Terms, beside: Beside = ALONE
 ) -> RejectReason | None:
     """Place order, after its form and MATCH-08: the symbol's state and filters, then what it would risk."""
-    position = state.position(account, terms.symbol)
+    position = state.position(account, terms.symbol, NET)
     return (
         check_state(position.symbol, terms)
         or check_prices(position.symbol, terms)

@@ -9,7 +9,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, MAX_ACCOUNT, MAX_BRACKETS
+from exchange.protocol.schema import (
+    COMMAND_BY_NAME,
+    COMMAND_HEADER,
+    MAX_ACCOUNT,
+    MAX_BRACKETS,
+    Leg,
+)
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
@@ -22,8 +28,8 @@ COUNT = struct.Struct("<I")
 SYMBOL = struct.Struct("<qqB")
 FUND = struct.Struct("<Iq")
 ACCOUNT = struct.Struct("<IqqBIq")
-POSITION = struct.Struct("<IIqqqqIBB")
-ORDER = struct.Struct("<IBBBBIQIqqqQqqqQBBBqqIqq")
+POSITION = struct.Struct("<IIBqqqqIBB")
+ORDER = struct.Struct("<IBBBBBIQIqqqQqqqQBBBqqIqq")
 REMEMBERED = struct.Struct("<IQQIBBqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
@@ -105,7 +111,7 @@ def pack_symbol(symbol: Symbol) -> bytes:
 
 
 def positions(state: State) -> Iterator[Position]:
-    """Every account on every symbol it has met, by account, then symbol."""
+    """Every account on every symbol it has met, by account, then symbol, then leg."""
     for account in state.accounts.values():
         yield from account.positions.values()
 
@@ -127,6 +133,7 @@ def pack_position(position: Position) -> bytes:
     return POSITION.pack(
         position.owner.number,
         position.symbol.number,
+        position.leg,
         position.lots,
         position.entry_value_atoms,
         pool.balance_atoms,
@@ -140,6 +147,7 @@ def pack_position(position: Position) -> bytes:
 def pack_order(order: Order, is_waiting: bool) -> bytes:
     return ORDER.pack(
         order.symbol,
+        order.leg,
         order.side,
         order.order_type,
         order.time_in_force,
@@ -300,10 +308,10 @@ def restore_pool(pool: Pool, balance: int, drawn: int, flags: int) -> None:
 
 
 def restore_position(state: State, values: tuple[int, ...]) -> None:
-    account, symbol, lots, entry_value, margin, drawn, own_rate, mode, flags = values
-    if symbol not in state.symbols or not 1 <= account <= MAX_ACCOUNT:
-        raise ValueError(f"account {account} on symbol {symbol}: there is no such place")
-    position = state.position(account, symbol)
+    account, symbol, leg, lots, entry_value, margin, drawn, own_rate, mode, flags = values
+    if symbol not in state.symbols or not 1 <= account <= MAX_ACCOUNT or leg > max(Leg):
+        raise ValueError(f"account {account} on symbol {symbol}, leg {leg}: there is no such place")
+    position = state.position(account, symbol, leg)
     state.move_position(position, lots, entry_value)
     position.own_rate_ppm, position.mode = own_rate, mode
     restore_pool(position.isolated, margin, drawn, flags)
@@ -332,12 +340,14 @@ def restore_brackets(state: State, values: tuple[int, ...]) -> None:
 
 
 def unpack_order(values: tuple[int, ...]) -> Order:
-    symbol, side, order_type, time_in_force, self_trade, flags, order_id, account, *rest = values
+    symbol, leg, side, order_type, time_in_force, self_trade, flags, order_id, *rest = values
+    account, *rest = rest
     price, open_lots, filled, client, display, shown, expires, group, role, armed, *trigger = rest
     trigger_by, trigger_ticks, callback_ticks, callback_ppm, best, given = trigger
     return Order(
         account=account,
         symbol=symbol,
+        leg=leg,
         side=side,
         price_ticks=price,
         open_lots=open_lots,

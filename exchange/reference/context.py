@@ -9,7 +9,7 @@ from exchange.reference.containers import SortedDict
 from exchange.reference.events import EventWriter
 from exchange.reference.margin import is_below_maintenance
 from exchange.reference.order import Order
-from exchange.reference.state import ISOLATED, Pool, Position, State
+from exchange.reference.state import ISOLATED, NET, Pool, PoolKey, Position, State
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Context:
 
     state: State = field(default_factory=State)
     events: EventWriter = field(default_factory=EventWriter)
-    queue: SortedDict[tuple[int, int], Pool] = field(default_factory=SortedDict)
+    queue: SortedDict[PoolKey, Pool] = field(default_factory=SortedDict)
     timestamp_ns: int = 0  # of the command that is being carried out
 
     def accept(
@@ -83,6 +83,7 @@ class Context:
             "balance_changed",
             account,
             symbol=position.symbol.number if position else 0,
+            leg=position.leg if position else NET,
             cause=cause,
             wallet_change_atoms=wallet_change,
             margin_change_atoms=margin_change,

@@ -14,13 +14,13 @@ from exchange.reference.state import Pool, Position, State
 
 def cover_deficit(ctx: Context, pool: Pool) -> None:
     """FUND-02: position by position, largest MM first: the fund pays what it may, the other side bears the rest."""
-    tried: set[int] = set()
+    tried: list[Position] = []
     while margin.equity_atoms(ctx.state, pool) < 0:
-        untried = [p for p in margin.positions_of(ctx.state, pool) if p.symbol.number not in tried]
+        untried = [p for p in margin.positions_of(ctx.state, pool) if p not in tried]
         if not untried:
             return
         position = max(untried, key=margin.maintenance_of_position)
-        tried.add(position.symbol.number)
+        tried.append(position)
         share = share_atoms(ctx.state, position)
         budget = budget_atoms(ctx.state, position)
         paid = max(0, min(budget, -share))
@@ -126,6 +126,7 @@ def report_uncovered(ctx: Context, position: Position) -> None:
         "deficit_uncovered",
         pool.account,
         symbol=position.symbol.number,
+        leg=position.leg,
         remaining_lots=position.lots,
         shortfall_atoms=max(0, -equity),
     )

@@ -228,6 +228,7 @@ def write_fill(
         side=side,
         role=role,
         margin_mode=position.mode,
+        leg=position.leg,
         trade_id=trade_id,
         order_id=order_id,
         client_order_id=client_order_id,

@@ -48,6 +48,7 @@ def write_waiting(ctx: Context, order: Order) -> None:
         order.account,
         symbol=order.symbol,
         side=order.side,
+        leg=order.leg,
         order_type=order.order_type,
         trigger_by=order.trigger_by,
         flags=order.flags,

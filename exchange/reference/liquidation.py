@@ -28,9 +28,9 @@ def drain(ctx: Context) -> None:
 
 
 def next_pool(ctx: Context) -> Pool:
-    """LIQ-01: the smallest equity / MM, cross-multiplied; ties by account, then symbol."""
+    """LIQ-01: the smallest equity / MM, cross-multiplied; ties by account, then symbol, then leg."""
     state = ctx.state
-    pools = iter(ctx.queue.values())  # by account, then symbol
+    pools = iter(ctx.queue.values())  # by account, symbol, leg
     first = next(pools)
     equity, maintenance = margin.equity_atoms(state, first), margin.maintenance_atoms(state, first)
     for pool in pools:
@@ -91,6 +91,7 @@ def write_stage(ctx: Context, pool: Pool, name: str) -> None:
         name,
         pool.account,
         symbol=pool.symbol,
+        leg=pool.leg,
         equity_atoms=margin.equity_atoms(ctx.state, pool),
         maintenance_atoms=margin.maintenance_atoms(ctx.state, pool),
     )
@@ -101,18 +102,18 @@ def write_stage(ctx: Context, pool: Pool, name: str) -> None:
 
 def close_through_book(ctx: Context, pool: Pool) -> None:
     """LIQ-02, LIQ-03: closing orders, for the eligible position with the largest MM, while there is one."""
-    spent: set[int] = set()  # symbols that are no longer eligible
+    spent: list[Position] = []  # those that are no longer eligible
     while not is_safe(ctx.state, pool):
         position = largest_position(ctx.state, pool, spent)
         if position is None:
             return
         if not close_some(ctx, pool, position):
-            spent.add(position.symbol.number)
+            spent.append(position)
 
 
-def largest_position(state: State, pool: Pool, spent: set[int]) -> Position | None:
-    """LIQ-03: the position with the largest MM; of equals the smaller symbol."""
-    eligible = [p for p in margin.positions_of(state, pool) if p.symbol.number not in spent]
+def largest_position(state: State, pool: Pool, spent: list[Position]) -> Position | None:
+    """LIQ-03: the position with the largest MM; of equals the smaller symbol, then leg."""
+    eligible = [p for p in margin.positions_of(state, pool) if p not in spent]
     return max(eligible, key=margin.maintenance_of_position, default=None)
 
 
@@ -130,6 +131,7 @@ def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
     order = Order(
         account=pool.account,
         symbol=symbol.number,
+        leg=position.leg,
         side=position.closing_side,
         price_ticks=limit.price_ticks,
         open_lots=lots,
@@ -156,6 +158,7 @@ def write_closing_order(ctx: Context, pool: Pool, order: Order, value: int) -> N
         pool.account,
         symbol=order.symbol,
         side=order.side,
+        leg=order.leg,
         order_id=order.order_id,
         price_ticks=order.price_ticks,
         qty_lots=order.open_lots,
@@ -235,6 +238,7 @@ class ClosingOrder:
             "liquidation_settled",
             position.owner.number,
             symbol=symbol.number,
+            leg=position.leg,
             fund=symbol.fund,
             trade_id=trade_id,
             bankruptcy_value_atoms=part,

@@ -46,10 +46,10 @@ def unrealised_atoms(position: Position) -> int:
 
 
 def positions_of(state: State, pool: Pool) -> list[Position]:
-    """The open positions that a pool backs, by symbol."""
+    """The open positions that a pool backs, by symbol and leg."""
     owner = state.accounts[pool.account]
     if pool.symbol:
-        position = owner.positions[pool.symbol]
+        position = owner.positions[pool.symbol, pool.leg]
         return [position] if position.lots and position.mode == ISOLATED else []
     return [p for p in owner.positions.values() if p.lots and p.mode == CROSS]
 

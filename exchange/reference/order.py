@@ -57,6 +57,7 @@ class Order:
 
     account: int
     symbol: int
+    leg: int
     side: int
     price_ticks: int  # limit; of a market type the worst price it may have, 0: none
     open_lots: int  # of an exit that waits: what is armed

@@ -18,6 +18,7 @@ def write_rested(ctx: Context, order: Order) -> None:
         order.account,
         symbol=order.symbol,
         side=order.side,
+        leg=order.leg,
         flags=order.flags,
         order_id=order.order_id,
         client_order_id=order.client_order_id,

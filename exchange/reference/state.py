@@ -17,15 +17,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exchange.protocol.schema import PPM, MarginMode, SymbolState
+from exchange.protocol.schema import PPM, Leg, MarginMode, SymbolState
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
 from exchange.reference.quotes import MarkPolicy
 
+NET = int(Leg.NET)
 CROSS = int(MarginMode.CROSS)
 ISOLATED = int(MarginMode.ISOLATED)
 OPEN = int(SymbolState.OPEN)
+
+#: (account, symbol, leg) of a collateral pool; the cross pool of an account is on symbol 0.
+PoolKey = tuple[int, int, int]
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,9 +79,9 @@ class Symbol:
     is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
     state: int = OPEN
     book: Orders = field(default_factory=Orders)
-    positions: SortedDict[int, Position] = field(
+    positions: SortedDict[tuple[int, int], Position] = field(
         default_factory=SortedDict
-    )  # open ones, by account
+    )  # open ones, by account, then leg
 
     def bracket_of(self, notional_atoms: int) -> Bracket:
         """The last bracket whose floor is not above the notional (MARGIN-03)."""
@@ -103,18 +107,19 @@ class Symbol:
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """A collateral pool: symbol 0 is the cross pool of the account, else the isolated pool of that symbol."""
+    """A collateral pool: symbol 0 is the cross pool of the account, else the isolated pool of that symbol and leg."""
 
     account: int
     symbol: int
+    leg: int = NET
     balance_atoms: int = 0
     drawn_atoms: int = 0  # taken from funds in the present liquidation
     liquidating: bool = False
     uncovered: bool = False
 
     @property
-    def key(self) -> tuple[int, int]:
-        return (self.account, self.symbol)
+    def key(self) -> PoolKey:
+        return (self.account, self.symbol, self.leg)
 
     @property
     def flags(self) -> int:
@@ -123,10 +128,11 @@ class Pool:
 
 @dataclass(slots=True, eq=False)
 class Position:
-    """An account on a symbol: signed lots and entry value (ACCT-02), settings (ACCT-01), orders."""
+    """An account on a symbol, in hedge mode one leg of it: signed lots and entry value (ACCT-02), settings, orders."""
 
     owner: Account
     symbol: Symbol
+    leg: int
     isolated: Pool
     lots: int = 0
     entry_value_atoms: int = 0
@@ -189,11 +195,11 @@ class Remembered(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """An account: its cross pool, whose balance is the wallet, and its positions by symbol."""
+    """An account: its cross pool, whose balance is the wallet, and its positions by symbol, then leg."""
 
     number: int
     cross: Pool
-    positions: SortedDict[int, Position] = field(default_factory=SortedDict)
+    positions: SortedDict[tuple[int, int], Position] = field(default_factory=SortedDict)
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
     multi_asset: bool = False  # whether its collateral assets count (COLL-02)
@@ -209,7 +215,7 @@ class Account:
         return sum(holding.counted_atoms for holding in self.holdings.values())
 
     def orders(self) -> list[Order]:
-        """MATCH-07, canonical order of the live orders: of each symbol those that rest, then those that wait."""
+        """MATCH-07, canonical order of the live orders: of each symbol and leg what rests, then what waits."""
         return [
             order
             for position in self.positions.values()
@@ -255,17 +261,17 @@ class State:
             found = self.accounts[number] = Account(number, Pool(number, 0))
         return found
 
-    def position(self, account: int, symbol: int) -> Position:
+    def position(self, account: int, symbol: int, leg: int) -> Position:
         """The account on the symbol; with no position and the default settings if it never traded there."""
         owner = self.account(account)
-        found: Position | None = owner.positions.get(symbol)
+        found: Position | None = owner.positions.get((symbol, leg))
         if found is None:
-            found = Position(owner, self.symbols[symbol], Pool(account, symbol))
-            owner.positions[symbol] = found
+            found = Position(owner, self.symbols[symbol], leg, Pool(account, symbol, leg))
+            owner.positions[symbol, leg] = found
         return found
 
     def position_of(self, order: Order) -> Position:
-        return self.position(order.account, order.symbol)
+        return self.position(order.account, order.symbol, order.leg)
 
     def pools(self) -> Iterator[Pool]:
         """Every pool, by account, the cross pool first."""
@@ -331,10 +337,11 @@ class State:
         """Sets what an account holds of a symbol, and keeps the symbol's list of open positions true."""
         position.lots = lots
         position.entry_value_atoms = entry_value_atoms
+        key = (position.owner.number, position.leg)
         if lots:
-            position.symbol.positions[position.owner.number] = position
+            position.symbol.positions[key] = position
         else:
-            position.symbol.positions.pop(position.owner.number, None)
+            position.symbol.positions.pop(key, None)
 
     def change_fund(self, fund: int, change_atoms: int) -> int:
         """Moves an insurance fund and says what it holds then; it is never negative (FUND-01)."""

@@ -24,6 +24,7 @@ def write_positions(ctx: Context, pool: Pool) -> None:
             "liquidation_position",
             pool.account,
             symbol=symbol.number,
+            leg=position.leg,
             pool_symbol=pool.symbol,
             bracket=symbol.brackets.index(symbol.bracket_of(notional)),
             position_lots=position.lots,
@@ -47,6 +48,7 @@ def write_sized(ctx: Context, position: Position, size: Size, limit: Limit) -> N
         "liquidation_sized",
         pool.account,
         symbol=symbol.number,
+        leg=position.leg,
         fund=symbol.fund,
         mode=symbol.liquidation_mode,
         sized_by=size.sized_by,
@@ -66,7 +68,11 @@ def write_sized(ctx: Context, position: Position, size: Size, limit: Limit) -> N
 def write_shrunk(ctx: Context, position: Position, /, **fields: int) -> None:
     """LIQ-10: the fund bears fewer lots of a closing order than a maker would give."""
     ctx.events.write(
-        "liquidation_shrunk", position.owner.number, symbol=position.symbol.number, **fields
+        "liquidation_shrunk",
+        position.owner.number,
+        symbol=position.symbol.number,
+        leg=position.leg,
+        **fields,
     )
 
 
@@ -78,6 +84,7 @@ def write_share(
         "deficit_shared",
         position.owner.number,
         symbol=position.symbol.number,
+        leg=position.leg,
         fund=position.symbol.fund,
         position_lots=position.lots,
         equity_atoms=margin.equity_atoms(ctx.state, position.pool),

@@ -65,7 +65,7 @@ def account_numbers(state: State) -> list[int]:
 
 
 def position_views(state: State, number: int) -> list[PositionView]:
-    """The account on each symbol where something is set, held or open, by symbol."""
+    """The account on each symbol where something is set, held or open, by symbol and leg."""
     account = state.accounts.get(number)
     if account is None:
         return []
@@ -81,6 +81,7 @@ def position_view(state: State, position: Position) -> PositionView:
     return PositionView(
         account=position.owner.number,
         symbol=position.symbol.number,
+        leg=position.leg,
         margin_mode=position.mode,
         initial_margin_ppm=position.rate_ppm,
         position_lots=position.lots,
@@ -109,6 +110,7 @@ def order_view(state: State, order: Order) -> OrderView:
     return OrderView(
         account=order.account,
         symbol=order.symbol,
+        leg=order.leg,
         order_id=order.order_id,
         client_order_id=order.client_order_id,
         side=order.side,

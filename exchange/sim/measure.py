@@ -155,7 +155,7 @@ class Recorder:
         self._fund_atoms = 0
         self._traded: list[int] = []
         self._uncovered: dict[tuple[int, int], int] = {}
-        self._open_pools: set[tuple[int, int]] = set()
+        self._open_pools: set[tuple[int, int, int]] = set()
         self.totals = Totals()
         self.samples: list[Sample] = []
         self.closings: list[Closing] = []
@@ -221,7 +221,7 @@ class Recorder:
                 if event.account in self.fates:
                     self.fates[event.account].put_in_atoms += event.wallet_change_atoms
             case LiquidationStarted():
-                self._open_pools.add((event.account, event.symbol))
+                self._open_pools.add((event.account, event.symbol, event.leg))
                 if event.account in self.fates:
                     self.fates[event.account].liquidations += 1
             case LiquidationEnded():
@@ -293,7 +293,7 @@ class Recorder:
         )
 
     def _take_end(self, event: LiquidationEnded) -> None:
-        self._open_pools.discard((event.account, event.symbol))
+        self._open_pools.discard((event.account, event.symbol, event.leg))
         self._uncovered.pop((event.account, event.symbol or self._symbol), None)
         # A pool with nothing left to maintain has no position left.
         if event.maintenance_atoms:

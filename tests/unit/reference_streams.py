@@ -122,7 +122,7 @@ class Stream:
         side = forced.get("side", draw.randrange(2))
         flags = 0
         if draw.random() < 0.3:  # what reduces, where there is something to reduce
-            held = self.state.position(account, symbol).lots if symbol in SYMBOLS else 0
+            held = self.state.position(account, symbol, 0).lots if symbol in SYMBOLS else 0
             side = forced.get("side", int(held > 0)) if held or draw.random() < 0.2 else side
             flags = REDUCE_ONLY if held else 0
         if rests:
