@@ -20,7 +20,6 @@ from native.core cimport (
     AccountMore, BookSide, Core, Order, Position, Symbol, account_at, account_more, order_at, position_at, symbol_at,
 )
 from native.own_orders cimport own_sort
-from native.positions cimport position_find
 from native.units cimport iabs
 from native.wire cimport MAX_ASSETS, MAX_SYMBOL, ORDER_FLAG_REDUCE_ONLY
 
@@ -88,6 +87,13 @@ cdef inline int64_t own_lots(Core* core, Position* position) noexcept nogil:
         slot = order_at(core, slot).own_next
     return lots
 
+cdef inline Position* own_entry(Core* core, Pocket* pocket, uint32_t symbol, Position* after) noexcept nogil:
+    """The account's first entry on a symbol, or the one of another leg that follows; NULL: there is none."""
+    cdef uint32_t slot = after.next if after != NULL else account_at(core, pocket.account).first_position
+    while slot and position_at(core, slot).symbol < symbol:
+        slot = position_at(core, slot).next
+    return position_at(core, slot) if slot and position_at(core, slot).symbol == symbol else NULL
+
 cdef inline int gather_symbols(Core* core, Pocket* pocket, dict lots) except -1:
     """The symbols of `lots` that are listed, and those on which the account holds, set or offers something."""
     cdef Position* position
@@ -115,9 +121,10 @@ cdef inline int gather_symbols(Core* core, Pocket* pocket, dict lots) except -1:
         if pocket.mask[number]:
             wanted.symbol = number
             wanted.lots = min(lots.get(number, 0) + lots.get(0, 0), <int64_t>1 << MOST_LOTS_BITS)
-            position = position_find(core, pocket.account, number)
-            if position != NULL:
+            position = own_entry(core, pocket, number, NULL)
+            while position != NULL:
                 wanted.lots += own_lots(core, position)
+                position = own_entry(core, pocket, number, position)
             wanted += 1
     return 0
 
@@ -168,20 +175,21 @@ cdef inline int64_t fillable_lots(Core* core, Pocket* pocket, Order* order) noex
 cdef inline int gather_side(Core* core, Pocket* pocket, Wanted* wanted, int side) except -1:
     """The front of one side, the account's orders in their places, and those that stand behind it."""
     cdef BookSide* book = &symbol_at(core, wanted.symbol).sides[side]
-    cdef Position* own = position_find(core, pocket.account, wanted.symbol)
     cdef int64_t price = book.best_ticks if pocket.liquidity else 0
     cdef int64_t lots = 0
     cdef int64_t count = 0
-    cdef int64_t own_count = 0
+    cdef int64_t[3] own_count          # in front, by leg
     cdef bint is_full = False
+    cdef Position* own
     cdef uint32_t slot, owner
+    own_count[:] = [0, 0, 0]
     wanted.cut[side] = False
     while price:
         slot = book_level(book, price).head
         while slot:
             if order_at(core, slot).account == pocket.account:
                 owner = 0
-                own_count += 1
+                own_count[position_at(core, order_at(core, slot).position).leg] += 1
             elif count >= MOST_ORDERS or (count >= LEAST_ORDERS and lots >= wanted.lots):
                 is_full = True
                 wanted.cut[side] = lots < wanted.lots
@@ -193,13 +201,16 @@ cdef inline int gather_side(Core* core, Pocket* pocket, Wanted* wanted, int side
             add_order(pocket, slot, owner)
             slot = order_at(core, slot).next
         price = 0 if is_full else book_next_price(book, price)
-    slot = own_sort(core, own, side) if own != NULL else 0
-    while slot:
-        if own_count > 0:              # it stands in front, and equals stand in the order of their queue
-            own_count -= 1
-        else:
-            add_order(pocket, slot, 0)
-        slot = order_at(core, slot).own_next
+    own = own_entry(core, pocket, wanted.symbol, NULL)
+    while own != NULL:
+        slot = own_sort(core, own, side)
+        while slot:
+            if own_count[own.leg] > 0:     # it stands in front: equals stand in the order of their queue
+                own_count[own.leg] -= 1
+            else:
+                add_order(pocket, slot, 0)
+            slot = order_at(core, slot).own_next
+        own = own_entry(core, pocket, wanted.symbol, own)
     return 0
 
 cdef inline int gather_orders(Core* core, Pocket* pocket) except -1:
@@ -247,7 +258,7 @@ cdef inline void write_pocket_accounts(Core* core, Writer* writer, Pocket* pocke
     put_count(writer, place, count + <uint32_t>pocket.maker_count + 1)
 
 cdef inline uint32_t put_held(
-    Writer* writer, uint32_t account, uint32_t symbol, int64_t lots, int64_t entry_value_atoms
+    Writer* writer, uint32_t account, uint32_t symbol, uint32_t leg, int64_t lots, int64_t entry_value_atoms
 ) noexcept nogil:
     """The position of a stand-in; 0 if it has none."""
     cdef state_position record
@@ -256,6 +267,7 @@ cdef inline uint32_t put_held(
     memset(&record, 0, sizeof(record))
     record.account = account
     record.symbol = symbol
+    record.leg = <uint8_t>leg
     record.position_lots = lots
     record.entry_value_atoms = entry_value_atoms
     put(writer, &record, sizeof(record))
@@ -264,16 +276,20 @@ cdef inline uint32_t put_held(
 cdef inline uint32_t put_stand_ins(Core* core, Writer* writer, Pocket* pocket, Wanted* wanted) noexcept nogil:
     """What the stand-ins of a symbol hold; with what the world holds the positions sum to zero."""
     cdef Symbol* symbol = symbol_at(core, wanted.symbol)
-    cdef Position* entry = position_find(core, pocket.account, wanted.symbol)
-    cdef int64_t left = -entry.position_lots if entry != NULL else 0
+    cdef Position* entry = own_entry(core, pocket, wanted.symbol, NULL)
+    cdef int64_t left = 0
     cdef uint32_t count = 0
     cdef int64_t i
+    while entry != NULL:
+        left -= entry.position_lots
+        entry = own_entry(core, pocket, wanted.symbol, entry)
     for i in range(wanted.first_maker, wanted.end_maker):
         entry = pocket.makers[i]
         left -= entry.position_lots
-        count += put_held(writer, stand_in(pocket, i), symbol.symbol, entry.position_lots, entry.entry_value_atoms)
+        count += put_held(
+            writer, stand_in(pocket, i), symbol.symbol, entry.leg, entry.position_lots, entry.entry_value_atoms)
     return count + put_held(
-        writer, stand_in(pocket, pocket.maker_count), symbol.symbol, left, left * symbol.mark_ticks * symbol.m)
+        writer, stand_in(pocket, pocket.maker_count), symbol.symbol, 0, left, left * symbol.mark_ticks * symbol.m)
 
 cdef inline void write_pocket_positions(Core* core, Writer* writer, Pocket* pocket) noexcept nogil:
     cdef int64_t place = leave_count(writer)

@@ -13,7 +13,7 @@ from exchange.errors import ConfigError, Rejected
 from exchange.protocol import messages as m
 from exchange.protocol.messages import Command
 from exchange.protocol.records import decode_events, encode_command, stamp
-from exchange.protocol.schema import OrderType, Side, TimeInForce
+from exchange.protocol.schema import Leg, OrderType, Side, TimeInForce
 from exchange.reference import canonical, ledger
 from exchange.reference.engine import ReferenceEngine
 from exchange.reference.state import ISOLATED, State
@@ -56,7 +56,7 @@ def mark_command(policy: SymbolPolicy, price: Decimal) -> m.SetMark:
 
 def hold(state: State, held: Held, policy: SymbolPolicy) -> None:
     """Gives the account the position, and the other side of it to the world."""
-    position = state.position(ACCOUNT, policy.symbol)
+    position = state.position(ACCOUNT, policy.symbol, Leg.NET)
     lots = policy.units.qty_to_lots(held.size) * (1 if held.side == "long" else -1)
     value = entry_value_atoms(held)
     if held.leverage is not None:
@@ -69,7 +69,7 @@ def hold(state: State, held: Held, policy: SymbolPolicy) -> None:
             )
     position.mode = ISOLATED if held.mode == "isolated" else position.mode
     state.move_position(position, lots, value)
-    other = state.position(WORLD, policy.symbol)
+    other = state.position(WORLD, policy.symbol, Leg.NET)
     state.move_position(other, other.lots - lots, other.entry_value_atoms - value)
     if held.mode == "isolated":
         set_aside(state, held, policy, abs(value))
@@ -83,7 +83,7 @@ def entry_value_atoms(held: Held) -> int:
 
 def set_aside(state: State, held: Held, policy: SymbolPolicy, value_atoms: int) -> None:
     """ACCT-05: the margin of an isolated position comes out of the wallet: as given, or as opening it asks."""
-    position = state.position(ACCOUNT, policy.symbol)
+    position = state.position(ACCOUNT, policy.symbol, Leg.NET)
     wallet, pool = position.owner.cross, position.isolated
     before = wallet.balance_atoms
     if held.margin is None:
