@@ -23,7 +23,8 @@ from exchange.protocol.schema import COMMAND_BY_NAME, COMMAND_HEADER, REJECT_PRO
 #: count.
 STATE_START = struct.Struct("<4sQQqq")
 COUNT = struct.Struct("<I")
-MARK = struct.Struct("<q")
+#: What follows a listing there: mark, last trade, state.
+AFTER_LISTING = struct.Struct("<qqB")
 COMMAND_HEADER_BYTES = struct.calcsize("<" + COMMAND_HEADER.body_format)
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - COMMAND_HEADER_BYTES
 SYMBOL = struct.Struct("<I")  # first field of a listing
@@ -86,5 +87,5 @@ def listings_in(state: bytes) -> dict[int, bytes]:
     for _ in range(count):
         body = state[at : at + LISTING_BYTES]
         listings[SYMBOL.unpack_from(body)[0]] = body
-        at += LISTING_BYTES + MARK.size
+        at += LISTING_BYTES + AFTER_LISTING.size
     return listings

@@ -68,7 +68,8 @@ def preview(
     steps = [own_step(step, account) for step in checked(steps)]
     lots = lots_of(steps)
     pocket, cut = engine.pocket(account, lots)
-    before = standing(engine, account)
+    # Of the pocket venue, too, where it is the same: the real one would rank every holder of a symbol for it (ADL-04).
+    before = unranked(standing(pocket, account))
     told = [apply(pocket, step, timestamp_ns) for step in steps]
     views = [step_view(step, account, events) for step, events in zip(steps, told, strict=True)]
     assumes = assumptions(steps, account, told, {symbol for symbol, _ in cut})
@@ -80,7 +81,7 @@ def preview(
         steps=views,
         before=before,
         open=untraded(engine, account, steps, views, timestamp_ns) if is_traded else None,
-        after=standing(pocket, account),
+        after=unranked(standing(pocket, account)),
         fees_atoms=sum(view.fees_atoms for view in views),
         assumes=assumes,
     )
@@ -149,7 +150,7 @@ def untraded(
     for step, view in zip(steps, views, strict=True):
         if view.accepted:
             apply(pocket, step, timestamp_ns)
-    return standing(pocket, account)
+    return unranked(standing(pocket, account))
 
 
 # ------------------------------------------------------------------------------------------------ the answer
@@ -161,6 +162,15 @@ def standing(venue: Venue, account: int) -> Standing:
     pools = [cross_pool(view)]
     pools += [isolated_pool(p) for p in positions if p.margin_mode and p.position_lots]
     return Standing(account=view, pools=pools, positions=positions)
+
+
+def unranked(there: Standing) -> Standing:
+    """Without places in the queue of deleveraging (ADL-04): in a pocket venue hardly anybody stands in it."""
+    positions = [
+        msgspec.structs.replace(view, adl_fifth=0, adl_place=0, adl_candidates=0)
+        for view in there.positions
+    ]
+    return msgspec.structs.replace(there, positions=positions)
 
 
 def cross_pool(view: AccountView) -> PoolView:

@@ -100,6 +100,10 @@ cdef packed struct state_brackets:
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
 
+cdef packed struct state_adl_policy:
+    uint32_t symbol
+    uint8_t policy
+
 cdef packed struct state_pricing:
     uint32_t symbol
     uint8_t composite
@@ -410,6 +414,22 @@ cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nog
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_adl_policies(Core* core, Writer* writer) noexcept nogil:
+    """Part 9: those that are not the default."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_adl_policy record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol != NULL and writes_symbol(writer, number) and symbol.adl_policy:
+            record.symbol = number
+            record.policy = symbol.adl_policy
+            put(writer, &record, sizeof(record))
+            count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
     """How marks come about, of symbols where they are not set by hand."""
     cdef int64_t place = leave_count(writer)
@@ -493,6 +513,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     """Part 7 and those that follow: in all of them a writer of one account writes no other."""
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
+    write_adl_policies(core, writer)
     write_pricing(core, writer)
     write_assets(core, writer)
     write_counting(core, writer)

@@ -160,6 +160,7 @@ cdef struct Symbol:
     Symbol* next_touched               # triggers are to be looked at
     uint8_t touched
     uint8_t state
+    uint8_t adl_policy                 # ADL-05
     uint8_t held                       # the mark is held: nothing may be opened (MARK-03)
     BookSide sides[2]
     # exposure (UNITS-01)

@@ -4,9 +4,10 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation, amend, pricing, operations, listing -> orders,
-           auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered -> queue, bankruptcy -> ledger
-           -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
+    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, amend, pricing, operations,
+           listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
+           -> queue, bankruptcy -> ledger -> credit -> margin -> events, book, order_index, own_orders -> core
+           -> memory, units, wire
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from native.core cimport (
     WAITING, Account, BookSide, Core, Holdings, Position, Symbol, account_at, account_more, is_large, order_at, pool_of,
     position_at, symbol_at,
 )
+from native.deleveraging cimport adl_place, set_adl_policy
 from native.events cimport event_rejected
 from native.ledger cimport fund_balance
 from native.lifetime cimport core_close, core_open
@@ -59,7 +61,7 @@ from native.wire cimport *
 from exchange.errors import CorruptionError, SequenceError
 from exchange.protocol.views import (
     AccountView, AssetView, BookView, CollateralView, LevelView, OrderView, PositionView, PriceView,
-    SymbolView,
+    SymbolView, fifth_of,
 )
 
 cdef enum:
@@ -78,7 +80,7 @@ FAULTS = {
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
-            or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS
+            or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS or kind == COMMAND_SET_ADL_POLICY
             or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
@@ -117,6 +119,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_mark_policy(core, <wire_set_mark_policy*>record)
     if head == head_of(COMMAND_SET_BRACKETS, sizeof(wire_set_brackets)):
         return set_brackets(core, <wire_set_brackets*>record)
+    if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
+        return set_adl_policy(core, <wire_set_adl_policy*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
         return advance_time(core)
     if head == head_of(COMMAND_LIST_ASSET, sizeof(wire_list_asset)):
@@ -464,6 +468,7 @@ cdef class Engine:
         cdef Symbol* symbol
         cdef uint32_t slot
         cdef PoolValue value
+        cdef int64_t place, candidates
         found = []
         slot = self.owner(account).first_position
         while slot:
@@ -473,6 +478,9 @@ cdef class Engine:
                 continue
             symbol = symbol_at(core, position.symbol)
             value = pool_value(core, account, position if position.isolated else NULL)
+            place = candidates = 0
+            if position.position_lots != 0:
+                place = adl_place(core, position, &candidates)
             found.append(PositionView(
                 account=account,
                 symbol=position.symbol,
@@ -492,6 +500,9 @@ cdef class Engine:
                 removable_atoms=removable(symbol, position),
                 liquidating=bool(pool_of(core, position).liquidating),
                 mark_ticks=symbol.mark_ticks,
+                adl_fifth=fifth_of(place, candidates) if place else 0,
+                adl_place=place,
+                adl_candidates=candidates,
             ))
         return found
 

@@ -1,36 +1,24 @@
-"""Liquidation: the queue, the closing orders, the insurance fund, and auto-deleveraging (LIQ, FUND, ADL).
+"""Liquidation: the queue, the closing orders, and the insurance fund (LIQ, FUND).
 
 Runs after a command, never from within a fill.  A pool is taken from the queue and led through the stages: its orders
 are cancelled; its positions are closed through the book, largest maintenance first; if it is then below zero, the fund
 pays what it may and the rest of each position is handed to the counterparties that profit most.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
+from libc.stdint cimport int64_t, uint32_t
 from native.bankruptcy cimport (
     ClosingOrder, bankruptcy_value, fund_budget, fund_pays, limit_closing, pool_share, size_closing, value_of,
 )
-from native.core cimport (
-    Account, Core, PoolState, Position, QueuedPool, Symbol, account_at, ensure, open_position_at, position_at, symbol_of,
-)
-from native.credit cimport credit_forget
+from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, position_at, symbol_of
+from native.deleveraging cimport deleverage
 from native.events cimport event_balance_changed, event_new, event_pool
-from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, release_isolated, settle_position
-from native.margin cimport PoolValue, below_maintenance, notional, pool_value, position_maintenance, unrealised
+from native.margin cimport PoolValue, below_maintenance, pool_value, position_maintenance
 from native.matching cimport match
-from native.order_life cimport LIQUIDATION, Taker, UNFOLLOWED, cancel_own, cancel_useless_reduce_only
-from native.queue cimport pool_check, pool_state, position_check, queue_pop
+from native.order_life cimport LIQUIDATION, Taker, UNFOLLOWED, cancel_own
+from native.queue cimport pool_state, queue_pop
 from native.telling cimport tell_closing, tell_position, tell_share
-from native.units cimport apart, compare_products, div_ceil, div_floor, iabs, imax, imin, wide
+from native.units cimport apart, imax, imin
 from native.wire cimport *
-
-# A position on the other side, with what ranks it (ADL-01).
-cdef struct Counterparty:
-    Position* position
-    int64_t profit_atoms
-    int64_t notional_atoms
-    int64_t entry_atoms
-    int64_t equity_atoms
 
 # --------------------------------------------------------------------------------- the pool's positions
 
@@ -144,106 +132,6 @@ cdef inline void book_stage(Core* core, QueuedPool* pool) noexcept nogil:
         if position == NULL:
             return
         position.visited = not close_through_book(core, position)
-
-# ------------------------------------------------------------------------------------ auto-deleveraging
-
-cdef inline int rank(const void* left, const void* right) noexcept nogil:
-    """ADL-01: profit and leverage first, compared by cross-multiplication; ties by account."""
-    cdef Counterparty* a = <Counterparty*>left
-    cdef Counterparty* b = <Counterparty*>right
-    cdef int order
-    if (a.profit_atoms > 0) != (b.profit_atoms > 0):
-        return -1 if a.profit_atoms > 0 else 1
-    if a.profit_atoms > 0:
-        order = compare_products(
-            wide(b.profit_atoms, b.notional_atoms), wide(a.entry_atoms, a.equity_atoms),
-            wide(a.profit_atoms, a.notional_atoms), wide(b.entry_atoms, b.equity_atoms))
-    else:
-        order = compare_products(
-            wide(-a.profit_atoms, a.equity_atoms), wide(b.entry_atoms, b.notional_atoms),
-            wide(-b.profit_atoms, b.equity_atoms), wide(a.entry_atoms, a.notional_atoms))
-    if order:
-        return order
-    return -1 if a.position.account < b.position.account else 1
-
-cdef inline int64_t counterparties(Core* core, Symbol* symbol, Position* position, Counterparty* ranked) noexcept nogil:
-    """Fills in every position on the other side, best rank first; returns how many."""
-    cdef int64_t count = 0
-    cdef int64_t i
-    cdef Position* other
-    cdef Counterparty* entry
-    cdef PoolValue value
-    for i in range(symbol.open_count):
-        other = open_position_at(core, symbol, i)
-        if (other.position_lots > 0) == (position.position_lots > 0):
-            continue
-        value = value_of(core, other)
-        entry = &ranked[count]
-        entry.position = other
-        entry.profit_atoms = unrealised(symbol, other)
-        entry.notional_atoms = notional(symbol, other.position_lots)
-        entry.entry_atoms = iabs(other.entry_value_atoms)
-        entry.equity_atoms = imax(1, value.equity_atoms)
-        count += 1
-    qsort(ranked, count, sizeof(Counterparty), &rank)
-    return count
-
-cdef inline int64_t prefix(bint of_long, int64_t worth, int64_t lots, int64_t size) noexcept nogil:
-    """ADL-02: the value of the first lots of a position, so that the parts add up to the whole."""
-    if of_long:
-        return <int64_t>div_ceil(wide(worth, lots), size)
-    return <int64_t>div_floor(wide(worth, lots), size)
-
-cdef inline void deleverage_pair(
-    Core* core, Symbol* symbol, Position* position, Position* other, int64_t lots, int64_t value
-) noexcept nogil:
-    """Closes lots of both positions against each other at an exact value."""
-    cdef int side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
-    cdef Account* owner = account_at(core, position.account)
-    cdef Account* counterparty = account_at(core, other.account)
-    cdef uint64_t trade_id = core.next_trade_id
-    cdef Settlement settlement
-    core.next_trade_id += 1
-    credit_forget(owner)
-    credit_forget(counterparty)
-    settlement.fee_atoms = 0
-    settlement.realised_atoms = settle_position(core, symbol, position, owner, side, lots, value, 0, True)
-    release_isolated(core, position)
-    event_fill(core, position, owner, side, FILL_ROLE_DELEVERAGED, trade_id, 0, 0, 0, lots, value, 0, &settlement)
-    settlement.realised_atoms = settle_position(core, symbol, other, counterparty, 1 - side, lots, value, 0, False)
-    event_fill(core, other, counterparty, 1 - side, FILL_ROLE_ADL_COUNTERPARTY, trade_id, 0, 0, 0, lots, value, 0,
-               &settlement)
-    cancel_useless_reduce_only(core, symbol, other)
-    position_check(core, other)
-    if position.isolated:
-        pool_check(core, position.account, NULL)
-
-cdef inline void deleverage(Core* core, Symbol* symbol, Position* position, int64_t worth) noexcept nogil:
-    """Hands a position to its counterparties, in the order of their rank (ADL-01, ADL-02)."""
-    cdef bint of_long = position.position_lots > 0
-    cdef int64_t size = iabs(position.position_lots)
-    cdef int64_t done = 0
-    cdef int64_t count, i, lots, value, given
-    cdef Position* other
-    cdef PoolValue other_value
-    cdef Counterparty* ranked = <Counterparty*>malloc((symbol.open_count + 1) * sizeof(Counterparty))
-    if ranked == NULL:
-        ensure(core, False, FAULT_NO_MEMORY)
-        return
-    count = counterparties(core, symbol, position, ranked)
-    for i in range(count):
-        if done == size:
-            break
-        other = ranked[i].position
-        lots = imin(size - done, iabs(other.position_lots))
-        value = prefix(of_long, worth, done + lots, size) - prefix(of_long, worth, done, size)
-        given = lots * symbol.mark_ticks * symbol.m - value
-        other_value = value_of(core, other)
-        if other_value.equity_atoms + (given if of_long else -given) < 0:
-            continue
-        deleverage_pair(core, symbol, position, other, lots, value)
-        done += lots
-    free(ranked)
 
 # ------------------------------------------------------------------------------------ the deficit stage
 

@@ -5,8 +5,8 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order, state_position,
-    state_pricing, state_remembered,
+    state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order,
+    state_position, state_pricing, state_remembered,
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
@@ -282,6 +282,14 @@ cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
     symbol.initial_margin_ppm = record.initial_margin_ppm
     return 0
 
+cdef inline int read_adl_policy(Core* core, Reader* reader) except -1:
+    cdef state_adl_policy record
+    take(reader, &record, sizeof(record))
+    if symbol_at(core, record.symbol) == NULL:
+        raise ValueError(f"the state names symbol {record.symbol}, which is not there")
+    symbol_at(core, record.symbol).adl_policy = record.policy
+    return 0
+
 cdef inline int read_pricing(Core* core, Reader* reader) except -1:
     cdef state_pricing record
     cdef Symbol* symbol
@@ -369,6 +377,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_remembered(core, reader)
     for _i in range(read_count(reader)):
         read_changed_brackets(core, reader)
+    for _i in range(read_count(reader)):
+        read_adl_policy(core, reader)
     for _i in range(read_count(reader)):
         read_pricing(core, reader)
     for _i in range(read_count(reader)):

@@ -53,6 +53,7 @@ cdef enum:
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
+    COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
     COMMAND_LIST_ASSET = 31
@@ -90,6 +91,8 @@ cdef enum:
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
+    EVENT_ADL_POLICY_SET = 160
+    EVENT_ADL_RANKED = 161
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
@@ -165,6 +168,12 @@ cdef enum:
     LIQUIDATION_MODE_TARGET = 2
 
 cdef enum:
+    ADL_POLICY_QUEUE = 0
+    ADL_POLICY_PRO_RATA_BY_EQUITY = 1
+    ADL_POLICY_NET_EXPOSURE_AWARE = 2
+    ADL_POLICY_MARK_PRICED = 3
+
+cdef enum:
     CLOSING_SIZE_EQUITY_GONE = 1
     CLOSING_SIZE_FULL = 2
     CLOSING_SIZE_FRACTION = 3
@@ -216,6 +225,7 @@ cdef enum:
     BALANCE_CAUSE_MARGIN_MODE = 4
     BALANCE_CAUSE_FUNDING = 5
     BALANCE_CAUSE_FUND_COVER = 6
+    BALANCE_CAUSE_HAIRCUT = 8
     BALANCE_CAUSE_CONVERSION = 9
 
 cdef enum:
@@ -285,6 +295,7 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_INVALID_ADL_POLICY = 51
     REJECT_REASON_MARK_HELD = 53
     REJECT_REASON_MARK_IS_COMPOSITE = 54
     REJECT_REASON_UNKNOWN_PRICE_SOURCE = 55
@@ -545,6 +556,15 @@ cdef packed struct wire_set_brackets:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_set_adl_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t policy
 
 cdef packed struct wire_set_mark_policy:
     uint16_t type
@@ -939,6 +959,35 @@ cdef packed struct wire_brackets_changed:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct wire_adl_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t policy
+
+cdef packed struct wire_adl_ranked:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t leg
+    uint32_t deleveraged_account
+    uint8_t deleveraged_leg
+    uint8_t policy
+    uint64_t trade_id
+    uint32_t rank
+    uint32_t candidates
+    int64_t unrealised_atoms
+    int64_t notional_atoms
+    int64_t entry_value_atoms
+    int64_t equity_atoms
+    int64_t net_notional_atoms
+    int64_t qty_lots
+    int64_t haircut_atoms
 
 cdef packed struct wire_mark_policy_set:
     uint16_t type

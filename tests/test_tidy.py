@@ -176,8 +176,8 @@ ROOMS = [
         "pricing",
         "collateral",
     ),
-    *("liquidation", "listing", "policies", "triggers", "states", "lists", "canonical"),
-    *("restore", "pocket", "lifetime", "lookahead"),
+    *("deleveraging", "liquidation", "listing", "policies", "triggers", "states", "lists"),
+    *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 

@@ -148,6 +148,8 @@ class Auditor:
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,
             "deficit_uncovered": self._liquidations.on_uncovered,
+            "adl_policy_set": self._liquidations.on_policy,
+            "adl_ranked": self._liquidations.on_ranked,
             "liquidation_position": self._decisions.on_position,
             "liquidation_sized": self._decisions.on_sized,
             "liquidation_shrunk": self._decisions.on_shrunk,

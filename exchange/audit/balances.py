@@ -42,6 +42,8 @@ class BalanceAudit:
         holding = self.state.holding(account, symbol, leg) if symbol else None
         if cause == BalanceCause.FUND_COVER and holding is not None:
             self.liquidations.before_cover(holding, wallet_change, margin_change)
+        elif cause == BalanceCause.HAIRCUT and holding is not None:
+            self.liquidations.before_haircut(holding, wallet_change + margin_change)
         wanted = (owner.wallet + wallet_change, (holding.margin if holding else 0) + margin_change)
         context.expect("I3", f"(wallet, margin) of account {account}", wanted, (wallet, margin))
         self.state.set_money(holding, owner, wallet, margin)

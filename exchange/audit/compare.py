@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from exchange.audit.deleveraging import place_of
 from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.requirement import available, maintenance_of_holding, pool_standing
 from exchange.audit.state import Account, Holding, State, cross_pool
@@ -89,6 +90,8 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
             position.initial_margin_ppm,
             position.maintenance_atoms,
             position.liquidating,
+            position.adl_place,
+            position.adl_candidates,
         )
         yield from _compare(
             f"position of {holding.place}",
@@ -107,6 +110,7 @@ def _wanted_position(state: State, holding: Holding) -> tuple[int | bool, ...]:
         holding.rate_ppm,
         maintenance_of_holding(holding) if holding.lots else 0,
         holding.pool in state.flagged,
+        *(place_of(state, holding) if holding.lots else (0, 0)),
     )
 
 

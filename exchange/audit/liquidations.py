@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from exchange.audit.context import Context
 from exchange.audit.decisions import DecisionAudit, Sent
+from exchange.audit.deleveraging import Stage
 from exchange.audit.requirement import (
     bankruptcy_value,
     ceil_ppm,
     fund_budget,
-    notional_of,
     part_of,
     pool_standing,
     share_of,
 )
 from exchange.audit.state import Holding, PoolKey
-from exchange.protocol.schema import PPM, FillRole, FundCause, Side, SymbolState
-
-#: A counterparty in its turn: its holding, and the equity of its pool when the stage began.
-Ranked = tuple[Holding, int]
+from exchange.protocol.schema import PPM, AdlPolicy, FillRole, FundCause, Side, SymbolState
 
 
 class Closing:
@@ -29,18 +24,6 @@ class Closing:
 
     def __init__(self, holding: Holding, side: int, limit: int, lots: int) -> None:
         self.holding, self.side, self.limit, self.lots = holding, side, limit, lots
-
-
-class Stage:
-    """The deleveraging of one position: its value, its size, and who is to be asked."""
-
-    __slots__ = ("done", "holding", "ranked", "trade_id", "value", "whole")
-
-    def __init__(self, holding: Holding, value: int, ranked: list[Ranked]) -> None:
-        self.holding, self.value, self.ranked = holding, value, ranked
-        self.whole = abs(holding.lots)
-        self.done = 0
-        self.trade_id = 0
 
 
 class LiquidationAudit:
@@ -157,7 +140,7 @@ class LiquidationAudit:
         self.state.flagged.discard(pool)
         self.state.uncovered.discard(pool)
         self.state.drawn.pop(pool, None)
-        self.stage = None
+        self.finish_stage()
         context.pools.add(pool)
 
     def expect_standing(self, pool: PoolKey, equity: int, maintenance: int) -> None:
@@ -190,7 +173,7 @@ class LiquidationAudit:
         elif role == FillRole.DELEVERAGED:
             self.before_deleveraging(holding, trade_id, lots, value)
         else:
-            self.before_counterparty(holding, lots)
+            self.before_counterparty(holding, trade_id, lots)
 
     def before_closing_fill(
         self,
@@ -335,17 +318,63 @@ class LiquidationAudit:
 
     # -------------------------------------------------------------------------------- deleveraging
 
+    def on_policy(self, account: int, symbol: int, policy: int) -> None:
+        self.state.symbols[symbol].adl_policy = AdlPolicy(policy)
+
+    def on_ranked(
+        self,
+        account: int,
+        symbol: int,
+        leg: int,
+        deleveraged: int,
+        deleveraged_leg: int,
+        *told: int,
+    ) -> None:
+        """ADL-01, ADL-05: the counterparty whose turn it is, with all that it is ranked by."""
+        context, holding = self.context, self.state.holding(deleveraged, symbol, deleveraged_leg)
+        if not holding.lots:
+            context.report("I16", f"{holding.place} is deleveraged without a position")
+            return
+        stage = self.stage
+        if stage is None or stage.holding is not holding or not stage.ranked:
+            stage = self.stage = self.begin_stage(holding)
+        turn = stage.ranked.pop(0) if stage.ranked else None
+        if turn is None or (turn.holding.account, turn.holding.leg) != (account, leg):
+            whose = turn.holding.account if turn else "nobody"
+            context.report("I16", f"account {account} is ranked where {whose} should be")
+            return
+        stage.telling = turn
+        policy, trade_id, *rest = told
+        wanted = [turn.rank, stage.candidates, turn.profit, turn.notional, turn.entry]
+        wanted += [max(1, turn.equity), turn.net, turn.lots, turn.haircut]
+        context.expect("ADL-05", f"policy of symbol {symbol}", int(stage.policy), policy)
+        context.expect("I16", f"rank of account {account} and what it gives", wanted, rest)
+        if bool(trade_id) != bool(turn.lots):
+            context.report("ADL-05", f"account {account} gives {turn.lots} in trade {trade_id}")
+
+    def before_haircut(self, holding: Holding, change: int) -> None:
+        """I15, I16: at the mark, each winner pays its part and the pool that is closed receives their sum."""
+        stage = self.stage
+        if stage is None or stage.policy != AdlPolicy.MARK_PRICED:
+            self.context.report("ADL-05", f"account {holding.account} pays {-change} to nobody")
+            return
+        wanted = stage.missing
+        if holding is not stage.holding:
+            turn, stage.telling = stage.telling, None
+            wanted = -turn.haircut if turn is not None and turn.holding is holding else 0
+        elif not stage.ranked:
+            stage.missing = 0
+        self.context.expect("I15", f"haircut of account {holding.account}", wanted, change)
+
     def before_deleveraging(self, holding: Holding, trade_id: int, lots: int, value: int) -> None:
         """ADL-02: the part of V for these lots, so that the parts add up to V."""
         stage = self.stage
-        if stage is None or stage.holding is not holding or stage.done == stage.whole:
-            stage = self.stage = self.begin_stage(holding)
-        is_long = holding.lots > 0
-        before = part_of(stage.value, stage.done, stage.whole, is_long=is_long)
-        stage.done += lots
-        after = part_of(stage.value, stage.done, stage.whole, is_long=is_long)
-        self.context.expect("I15", f"value of deleveraging {trade_id}", after - before, value)
-        stage.trade_id = trade_id
+        if stage is None or stage.holding is not holding or not stage.givers:
+            self.context.report("I16", f"trade {trade_id} deleverages out of its turn")
+            return
+        turn = stage.givers[0]
+        came, wanted = (lots, value), (turn.lots, turn.value)
+        self.context.expect("I15", f"(lots, value) of deleveraging {trade_id}", wanted, came)
 
     def begin_stage(self, holding: Holding) -> Stage:
         """I14, ADL-01: book and fund are spent; the other side is ranked as it stands now."""
@@ -366,57 +395,20 @@ class LiquidationAudit:
             )
         value = bankruptcy_value(holding, share + paid)
         self.decisions.on_stage(holding, value)
-        return Stage(holding, value, self.rank(holding))
+        stage = Stage(state, holding, value)
+        haircuts = sum(turn.haircut for turn in stage.turns)
+        if stage.left == 0:
+            context.expect("I15", "haircuts for the whole position", -share - paid, haircuts)
+        return stage
 
-    def rank(self, holding: Holding) -> list[Ranked]:
-        """ADL-01: profit first, by score, ties by account."""
-        entries = []
-        for other in holding.symbol.holders.values():
-            if (other.lots > 0) == (holding.lots > 0):
-                continue
-            equity, _, _ = pool_standing(self.state, other.pool)
-            profit, notional, entry, floor = (
-                other.unrealised,
-                notional_of(other),
-                abs(other.entry),
-                max(1, equity),
-            )
-            score = (
-                Fraction(profit * notional, entry * floor)
-                if profit > 0
-                else Fraction(profit * floor, entry * notional)
-            )
-            entries.append((profit <= 0, -score, other.account, (other, equity)))
-        entries.sort(key=lambda entry: entry[:3])
-        return [entry[3] for entry in entries]
-
-    def before_counterparty(self, holding: Holding, lots: int) -> None:
+    def before_counterparty(self, holding: Holding, trade_id: int, lots: int) -> None:
         """I16: nobody before this one in the ranking could have borne it."""
         context, stage = self.context, self.stage
-        if stage is None:
-            context.report("I14", f"account {holding.account} is deleveraged against nobody")
-            return
-        done = stage.done - lots
-        while stage.ranked:
-            other, equity = stage.ranked.pop(0)
-            take = min(stage.whole - done, abs(other.lots))
-            if other is holding:
-                context.expect("I16", f"lots that account {holding.account} gives", take, lots)
-                return
-            if equity >= self.haircut(stage, other, done, take):
-                context.report(
-                    "I16", f"account {other.account} is passed over for account {holding.account}"
-                )
-        context.report("I16", f"account {holding.account} is deleveraged out of its turn")
-
-    def haircut(self, stage: Stage, other: Holding, done: int, lots: int) -> int:
-        """What giving these lots at the stage's price costs against the mark."""
-        is_long = stage.holding.lots > 0 if stage.holding.lots else other.lots < 0
-        price = part_of(stage.value, done + lots, stage.whole, is_long=is_long) - part_of(
-            stage.value, done, stage.whole, is_long=is_long
-        )
-        at_mark = lots * other.symbol.mark_value
-        return price - at_mark if is_long else at_mark - price
+        turn = stage.givers.pop(0) if stage is not None and stage.givers else None
+        if turn is None or turn.holding is not holding:
+            context.report("I16", f"account {holding.account} is deleveraged out of its turn")
+        elif stage is not None and stage.policy == AdlPolicy.MARK_PRICED and stage.missing:
+            context.report("I15", f"trade {trade_id} closes before {stage.missing} atoms were paid")
 
     def after_counterparty(self, holding: Holding) -> None:
         """I16: nobody ends below zero by giving."""
@@ -437,15 +429,23 @@ class LiquidationAudit:
         stage = self.stage
         if stage is None or stage.holding is not holding:
             stage = self.begin_stage(holding)
-        for other, other_equity in stage.ranked:
-            take = min(stage.whole - stage.done, abs(other.lots))
-            if other_equity >= self.haircut(stage, other, stage.done, take):
-                context.report(
-                    "ADL-03", f"account {other.account} could have taken what is reported uncovered"
-                )
+        if stage.givers or stage.left != abs(remaining):
+            givers = ", ".join(str(turn.holding.account) for turn in stage.givers) or "nobody"
+            context.report(
+                "ADL-03",
+                f"{abs(remaining)} lots are reported uncovered, not {stage.left}; asked could have been {givers}",
+            )
         self.stage = None
         if equity < 0:
             self.state.uncovered.add(holding.pool)
+
+    def finish_stage(self) -> None:
+        """ADL-05: everybody who was to be asked was asked."""
+        stage, self.stage = self.stage, None
+        if stage is not None and (stage.givers or stage.ranked or stage.left):
+            self.context.report(
+                "ADL-03", f"the deleveraging of account {stage.holding.account} ends half-way"
+            )
 
     def finish(self) -> None:
         if not self.context.liquidating and self.cover is None:
@@ -454,7 +454,8 @@ class LiquidationAudit:
             self.context.report("LIQ-07", f"trade {self.settling[1]} is not settled")
         if self.cover is not None:
             self.context.report("I9", f"a fund paid {self.cover[1]} to nobody")
-        self.settling = self.cover = self.stage = None
+        self.finish_stage()
+        self.settling = self.cover = None
         self.covered.clear()
         self.closing.clear()
         self.offered.clear()

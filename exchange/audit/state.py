@@ -12,6 +12,7 @@ from exchange.audit.live_orders import Order, Placed, Waiting
 from exchange.protocol.messages import Bracket, ListSymbol
 from exchange.protocol.schema import (
     PPM,
+    AdlPolicy,
     Leg,
     Side,
     SymbolState,
@@ -209,6 +210,7 @@ class Symbol:
     """A listed symbol: its policy, mark, book, holders and the sums over them."""
 
     __slots__ = (
+        "adl_policy",
         "composite",
         "cums",
         "floors",
@@ -247,6 +249,7 @@ class Symbol:
         self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
         self.state = SymbolState.OPEN
+        self.adl_policy = AdlPolicy.QUEUE
         self.last = 0  # price of the last trade
         self.market_last = 0  # of the last one that no liquidation made
         self.composite: Composite | None = None  # None: the mark is set by hand

@@ -40,7 +40,7 @@ from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.preview import PreviewView
-from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
+from exchange.protocol.schema import AdlPolicy, ListMode, MarginMode, Side, SymbolState
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -536,6 +536,10 @@ class AsyncAdminClient(AsyncBaseClient):
     async def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return await self._do(self._ask.set_stp_group, account, group)
+
+    async def set_adl_policy(self, symbol: SymbolLike, policy: AdlPolicy | str) -> CommandResult:
+        """Says who gives how much where a position of the symbol is auto-deleveraged, and at which price (ADL-05)."""
+        return await self._do(self._ask.set_adl_policy, symbol, policy)
 
     async def list_asset(
         self, asset: int, name: str, unit_parts: int, haircut: Number

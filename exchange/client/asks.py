@@ -28,7 +28,7 @@ from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Command, Fill, ListSymbol
 from exchange.protocol.preview import PreviewView
-from exchange.protocol.schema import MarginMode, SymbolState
+from exchange.protocol.schema import AdlPolicy, MarginMode, SymbolState
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -235,6 +235,10 @@ class Asks(OrderAsks):
 
     def set_stp_group(self, account: int, group: int) -> Ask[CommandResult]:
         return self.command(messages.SetStpGroup(member_account=account, stp_group=group))
+
+    def set_adl_policy(self, symbol: SymbolLike, policy: AdlPolicy | str) -> Ask[CommandResult]:
+        number = self.number_of(symbol)
+        return self.command(messages.SetAdlPolicy(symbol=number, policy=to_code(AdlPolicy, policy)))
 
     def list_asset(
         self, asset: int, name: str, unit_parts: int, haircut: Number

@@ -12,6 +12,7 @@ import msgspec
 from exchange.errors import ExchangeError, UnitsError
 from exchange.protocol.messages import OrderEntry, PlaceOrder
 from exchange.protocol.schema import (
+    AdlPolicy,
     MarginMode,
     OrderFlag,
     SelfTradePrevention,
@@ -26,7 +27,9 @@ from exchange.units import Number, SymbolUnits, to_ppm
 SymbolLike = str | int  # name or number
 #: When an order expires: a moment, or so long from now; an int is nanoseconds since the epoch.
 Expiry = datetime | timedelta | int
-E = TypeVar("E", Side, TimeInForce, SelfTradePrevention, MarginMode, TriggerBy, SymbolState)
+E = TypeVar(
+    "E", Side, TimeInForce, SelfTradePrevention, MarginMode, TriggerBy, SymbolState, AdlPolicy
+)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -40,7 +40,7 @@ from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.preview import PreviewView
-from exchange.protocol.schema import ListMode, MarginMode, Side, SymbolState
+from exchange.protocol.schema import AdlPolicy, ListMode, MarginMode, Side, SymbolState
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -491,6 +491,10 @@ class AdminClient(BaseClient):
     def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return self._do(self._ask.set_stp_group, account, group)
+
+    def set_adl_policy(self, symbol: SymbolLike, policy: AdlPolicy | str) -> CommandResult:
+        """Says who gives how much where a position of the symbol is auto-deleveraged, and at which price (ADL-05)."""
+        return self._do(self._ask.set_adl_policy, symbol, policy)
 
     def list_asset(self, asset: int, name: str, unit_parts: int, haircut: Number) -> CommandResult:
         """Lists a collateral asset, 1 .. 16, or gives a listed one another haircut (COLL-01)."""

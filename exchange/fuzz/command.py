@@ -120,12 +120,14 @@ def shrink_failure(
         found = run_records(kept, engines, deep_every)
         return found is not None and found.kind == failure.kind
 
-    small = list(records)
-    if fails(small):
-        # Once its numbers are round, a stream may do without commands that it needed before.
-        small = shrink(simplify(shrink(small, fails), fails), fails)
-    again = run_records(small, engines, deep_every)
-    return small, again or failure
+    small: list[bytes] = []
+    simpler = list(records)
+    # With smaller numbers other commands may be left out, too.
+    while small != simpler and fails(simpler):
+        small = simpler
+        simpler = simplify(shrink(small, fails), fails)
+    again = run_records(simpler, engines, deep_every)
+    return simpler, again or failure
 
 
 def reject_names(records: Sequence[bytes], kind: str) -> list[str | None]:

@@ -29,6 +29,7 @@ from exchange.protocol.messages import (
     DepositFund,
     ListSymbol,
     PlaceOrders,
+    SetAdlPolicy,
     SetBrackets,
     SetMarginMode,
     SetMark,
@@ -47,6 +48,7 @@ from exchange.protocol.schema import (
     MAX_AMOUNT_ATOMS,
     MAX_PRICE_TICKS,
     ORDER_FIELDS,
+    AdlPolicy,
     SymbolState,
 )
 
@@ -125,6 +127,7 @@ class Generator(CollateralRecipes):
             (self.mark_policy, 2),
             (self.symbol_state, 4),
             (self.stp_group, 2),
+            (self.adl_policy, 2),
             (self.brackets, 2),
             (self.list_asset, 1),
             (self.asset_price, 5),
@@ -222,6 +225,10 @@ class Generator(CollateralRecipes):
         return SetStpGroup(
             member_account=self.pick_account(), stp_group=self.random.choice((0, 1, 1, 2))
         )
+
+    def adl_policy(self) -> Command:
+        policy = self.random.choice((*AdlPolicy, *AdlPolicy, *AdlPolicy, len(AdlPolicy)))
+        return SetAdlPolicy(symbol=self.pick_symbol().symbol, policy=policy)
 
     def brackets(self) -> Command:
         """Another table while positions are open: harder, milder, the listed one again, or one that may not be."""
@@ -411,7 +418,14 @@ class Generator(CollateralRecipes):
             (self.order, self.order, self.conditional, self.conditional, self.amend, self.mark)
             + (self.list_of_orders, self.list_of_orders, self.symbol_state, self.countdown)
             + (self.deposit, self.withdraw, self.margin_mode, self.isolated_margin, self.funding)
-            + (self.deposit_fund, self.stp_group, self.time, self.brackets, self.mark_policy)
+            + (
+                self.deposit_fund,
+                self.stp_group,
+                self.time,
+                self.brackets,
+                self.mark_policy,
+                self.adl_policy,
+            )
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )
         command = recipe()

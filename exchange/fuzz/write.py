@@ -26,6 +26,7 @@ from exchange.protocol.messages import (
     OrderEntry,
     PlaceOrder,
     PlaceOrders,
+    SetAdlPolicy,
     SetBrackets,
     SetCountdown,
     SetMarginMode,
@@ -42,6 +43,7 @@ from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     MAX_ACCOUNT,
     MESSAGE_BY_NUMBER,
+    AdlPolicy,
     LiquidationMode,
     ListMode,
     MarginMode,
@@ -258,6 +260,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             if not 1 <= number <= MAX_ACCOUNT:
                 return None
             return f"stp_group account: a{number}, group: {group}"
+        case SetAdlPolicy(symbol=symbol, policy=policy):
+            return f"adl_policy symbol: {listed[symbol].name}, policy: {AdlPolicy(policy).name.lower()}"
         case SetBrackets(symbol=symbol, initial_margin_ppm=ppm, brackets=rows):
             table = f"initial_margin: {rate(ppm)}, brackets: [{bracket_rows(rows)}]"
             return f"brackets symbol: {listed[symbol].name}, {table}"

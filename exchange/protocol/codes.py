@@ -103,6 +103,15 @@ class LiquidationMode(IntEnum):
     TARGET = 2
 
 
+class AdlPolicy(IntEnum):
+    """Who gives how much where a position is auto-deleveraged, and at which price (ADL-05)."""
+
+    QUEUE = 0
+    PRO_RATA_BY_EQUITY = 1
+    NET_EXPOSURE_AWARE = 2
+    MARK_PRICED = 3
+
+
 class ClosingSize(IntEnum):
     """What decided how many lots a closing order has (LIQ-04)."""
 
@@ -169,6 +178,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    HAIRCUT = 8
     CONVERSION = 9
 
 
@@ -250,6 +260,7 @@ class RejectReason(IntEnum):
     LEVERAGE_TOO_HIGH = 44
     WITHDRAWALS_STOPPED = 45
     INSUFFICIENT_MARGIN = 46
+    INVALID_ADL_POLICY = 51
     MARK_HELD = 53
     MARK_IS_COMPOSITE = 54
     UNKNOWN_PRICE_SOURCE = 55
@@ -305,6 +316,7 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
     RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
+    RejectReason.INVALID_ADL_POLICY: "the deleveraging policy is not one of the table",
     RejectReason.MARK_HELD: "the mark is held for want of prices: an order may reduce, or be post-only, but not take to open",
     RejectReason.MARK_IS_COMPOSITE: "the mark is computed from prices: set_price moves it, or switch its policy off",
     RejectReason.UNKNOWN_PRICE_SOURCE: "the symbol's mark is not composite, or its policy has no source of this number",
@@ -325,6 +337,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     Leg,
     MarginMode,
     LiquidationMode,
+    AdlPolicy,
     ClosingSize,
     ClosingLimit,
     FillRole,

@@ -16,6 +16,7 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from exchange.protocol.schema import (
+    AdlPolicy,
     BalanceCause,
     CancelReason,
     ClosingLimit,
@@ -314,6 +315,17 @@ class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     initial_margin_ppm: int  # default initial margin rate from now on
     brackets: tuple[Bracket, ...]  # as in list_symbol
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
+
+    number: ClassVar[int] = 22
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    policy: int = 0  # who gives how much, at which price
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -804,6 +816,41 @@ class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
     brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
 
 
+class AdlPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How positions of a symbol are auto-deleveraged from now on."""
+
+    number: ClassVar[int] = 160
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    policy: int  # who gives how much, at which price
+
+
+class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
+    """A counterparty's place in an auto-deleveraging and all that it was ranked by; what it
+    gives follows (ADL-01, ADL-05).
+    """
+
+    number: ClassVar[int] = 161
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol
+    deleveraged_account: int  # whose position is closed
+    deleveraged_leg: int  # which of its positions on the symbol
+    policy: int  # the policy that ranks
+    trade_id: int  # of its fills that follow; 0: it gives no lots
+    rank: int  # its place, from 1
+    candidates: int  # positions on the other side
+    unrealised_atoms: int  # profit or loss of its position
+    notional_atoms: int  # of its position, at mark
+    entry_value_atoms: int  # entry value of its position, without sign
+    equity_atoms: int  # of its pool, as it counts in the score: 1 at least
+    net_notional_atoms: int  # of its pool, long less short, where the policy looks at it; else 0
+    qty_lots: int  # lots that it gives
+    haircut_atoms: int  # what giving costs it against the mark
+
+
 class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How the mark of a symbol comes about from now on (MARK-02)."""
 
@@ -988,6 +1035,7 @@ Command: TypeAlias = (
     | SetCountdown
     | SetStpGroup
     | SetBrackets
+    | SetAdlPolicy
     | SetMarkPolicy
     | SetPrice
     | ListAsset
@@ -1027,6 +1075,8 @@ Event: TypeAlias = (
     | CountdownSet
     | StpGroupSet
     | BracketsChanged
+    | AdlPolicySet
+    | AdlRanked
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
@@ -1060,6 +1110,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     16: SetCountdown,
     17: SetStpGroup,
     18: SetBrackets,
+    22: SetAdlPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
     31: ListAsset,
@@ -1097,6 +1148,8 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     154: CountdownSet,
     155: StpGroupSet,
     156: BracketsChanged,
+    160: AdlPolicySet,
+    161: AdlRanked,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
@@ -1114,6 +1167,9 @@ __all__ = [
     "COMMAND_CLASSES",
     "EVENT_CLASSES",
     "Accepted",
+    "AdlPolicy",
+    "AdlPolicySet",
+    "AdlRanked",
     "AdvanceTime",
     "AmendOrder",
     "AssetListed",
@@ -1183,6 +1239,7 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "SelfTradePrevention",
+    "SetAdlPolicy",
     "SetAssetPrice",
     "SetBrackets",
     "SetCountdown",

@@ -23,6 +23,7 @@ from enum import IntEnum
 # Who reads the table finds its codes here as well.
 from exchange.protocol.codes import ENUMS as ENUMS
 from exchange.protocol.codes import REJECT_PROSE as REJECT_PROSE
+from exchange.protocol.codes import AdlPolicy as AdlPolicy
 from exchange.protocol.codes import BalanceCause as BalanceCause
 from exchange.protocol.codes import CancelReason as CancelReason
 from exchange.protocol.codes import ClosingLimit as ClosingLimit
@@ -348,6 +349,13 @@ COMMANDS: tuple[Message, ...] = (
             Field("bracket_count", "u8", "brackets used, 1 .. 16"),
             Field("brackets", "brackets", "as in list_symbol"),
         ),
+        sender="admin",
+    ),
+    Message(
+        22,
+        "set_adl_policy",
+        "Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05).",
+        (_SYMBOL, Field("policy", "u8", "who gives how much, at which price", AdlPolicy, default=0)),
         sender="admin",
     ),
     Message(
@@ -765,6 +773,35 @@ EVENTS: tuple[Message, ...] = (
             Field("brackets", "brackets", "as in set_brackets, with the initial rates that hold"),
         ),
         public=True,
+    ),
+    Message(
+        160,
+        "adl_policy_set",
+        "How positions of a symbol are auto-deleveraged from now on.",
+        (_SYMBOL, Field("policy", "u8", "who gives how much, at which price", AdlPolicy)),
+        public=True,
+    ),
+    Message(
+        161,
+        "adl_ranked",
+        "A counterparty's place in an auto-deleveraging and all that it was ranked by; what it gives follows (ADL-01, ADL-05).",
+        (
+            _SYMBOL,
+            _LEG,
+            Field("deleveraged_account", "u32", "whose position is closed"),
+            Field("deleveraged_leg", "u8", "which of its positions on the symbol", Leg),
+            Field("policy", "u8", "the policy that ranks", AdlPolicy),
+            Field("trade_id", "u64", "of its fills that follow; 0: it gives no lots"),
+            Field("rank", "u32", "its place, from 1"),
+            Field("candidates", "u32", "positions on the other side"),
+            Field("unrealised_atoms", "i64", "profit or loss of its position"),
+            Field("notional_atoms", "i64", "of its position, at mark"),
+            Field("entry_value_atoms", "i64", "entry value of its position, without sign"),
+            Field("equity_atoms", "i64", "of its pool, as it counts in the score: 1 at least"),
+            Field("net_notional_atoms", "i64", "of its pool, long less short, where the policy looks at it; else 0"),
+            Field("qty_lots", "i64", "lots that it gives"),
+            Field("haircut_atoms", "i64", "what giving costs it against the mark"),
+        ),
     ),
     Message(
         164,

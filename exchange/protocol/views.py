@@ -50,6 +50,18 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     removable_atoms: int = 0  # what may be taken out of its isolated pool; 0 in cross mode
     liquidating: bool  # its pool
     mark_ticks: int
+    adl_fifth: int = 0  # 5: among the next to be deleveraged, to 1 (ADL-04); 0: no position
+    adl_place: int = 0  # exact place in that queue, from 1
+    adl_candidates: int = 0  # how many positions are on its side
+
+
+def fifth_of(place: int, candidates: int) -> int:
+    """ADL-04: the lights of a position at this place of its queue, from 5, next to be deleveraged, to 1.
+
+    >>> [fifth_of(place, 10) for place in (1, 2, 3, 10)], fifth_of(1, 1)
+    ([5, 5, 4, 1], 5)
+    """
+    return 5 - 5 * (place - 1) // candidates
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):

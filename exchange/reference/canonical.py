@@ -34,6 +34,7 @@ REMEMBERED = struct.Struct("<IQQIBBqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
+ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
 COLLATERAL = struct.Struct("<IIq")
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
@@ -69,10 +70,21 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(remembered)), *remembered]
     changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
     parts += [COUNT.pack(len(changed)), *changed]
+    parts += pack_deficits(state)
     pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
     parts += [COUNT.pack(len(pricing)), *pricing]
     parts += pack_collateral(state)
     return b"".join(parts)
+
+
+def pack_deficits(state: State) -> list[bytes]:
+    """Part 9: who bears what nobody paid for, where it is not the default."""
+    policies = [
+        ADL_POLICY.pack(symbol.number, symbol.adl_policy)
+        for symbol in state.symbols.values()
+        if symbol.adl_policy
+    ]
+    return [COUNT.pack(len(policies)), *policies]
 
 
 def pack_collateral(state: State) -> list[bytes]:
@@ -259,6 +271,7 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
+    restore_deficits(state, reader)
     for _ in reader.repeat():
         restore_pricing(state, reader)
     restore_collateral(state, reader)
@@ -337,6 +350,12 @@ def restore_brackets(state: State, values: tuple[int, ...]) -> None:
         raise ValueError(f"symbol {number} cannot have the brackets {entries[:count]}")
     state.symbols[number].brackets = brackets
     state.symbols[number].initial_margin_ppm = rate
+
+
+def restore_deficits(state: State, reader: Reader) -> None:
+    for _ in reader.repeat():
+        number, policy = reader.unpack(ADL_POLICY)
+        state.symbols[number].adl_policy = policy
 
 
 def unpack_order(values: tuple[int, ...]) -> Order:

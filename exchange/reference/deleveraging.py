@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-from exchange.protocol.schema import BalanceCause, FillRole, FundCause
-from exchange.reference import ledger, margin, telling
-from exchange.reference.bankruptcy import bankruptcy_value, budget_atoms, part_of_value, share_atoms
+from exchange.protocol.schema import AdlPolicy, BalanceCause, FillRole, FundCause
+from exchange.reference import adl, ledger, margin, telling
+from exchange.reference.adl import Counterparty
+from exchange.reference.bankruptcy import bankruptcy_value, budget_atoms, share_atoms
 from exchange.reference.context import Context
 from exchange.reference.matching import cancel_spent_reduce_only
-from exchange.reference.state import Pool, Position, State
+from exchange.reference.state import Pool, Position
 
 
 def cover_deficit(ctx: Context, pool: Pool) -> None:
@@ -42,50 +41,67 @@ def pay_from_fund(ctx: Context, position: Position, paid: int) -> None:
 # ---------------------------------------------------------------------------------------------------- ADL
 
 
-def ranking(state: State, position: Position) -> list[Position]:
-    """ADL-01: the positions of the other side in the order in which they are asked."""
-    ranked: list[tuple[bool, Fraction, int, Position]] = []
-    for other in position.symbol.positions.values():
-        if other.lots * position.lots >= 0:
-            continue
-        profit = margin.unrealised_atoms(other)
-        notional = other.symbol.notional_atoms(other.lots)
-        entry = abs(other.entry_value_atoms)
-        equity = max(1, margin.equity_atoms(state, other.pool))
-        score = (
-            Fraction(profit * notional, entry * equity)
-            if profit > 0
-            else Fraction(profit * equity, entry * notional)
-        )
-        ranked.append((profit <= 0, -score, other.owner.number, other))
-    ranked.sort(key=lambda entry: entry[:3])
-    return [entry[3] for entry in ranked]
-
-
 def deleverage(ctx: Context, position: Position, value: int) -> None:
-    """ADL-01, ADL-02: the whole position goes to the other side at V; the parts add up to V exactly."""
-    whole, is_long = abs(position.lots), position.lots > 0
-    done = 0
-    for other in ranking(ctx.state, position):
-        if done == whole:
-            break
-        lots = min(whole - done, abs(other.lots))
-        price = part_of_value(value, done + lots, whole, is_long=is_long) - part_of_value(
-            value, done, whole, is_long=is_long
-        )
-        if would_end_below_zero(ctx.state, other, lots, price):
-            continue
-        deleverage_with(ctx, position, other, lots, price)
-        done += lots
-    if done < whole:
+    """ADL-01, ADL-02, ADL-05: the whole position goes to the other side as the symbol's policy says."""
+    others = adl.plan(ctx.state, adl.Stage(position, value))
+    at_mark = position.symbol.adl_policy == AdlPolicy.MARK_PRICED
+    if at_mark:
+        take_haircuts(ctx, position, others)
+    for rank, other in enumerate(others, start=1):
+        if other.lots:
+            if not at_mark:
+                write_ranked(ctx, position, other, rank, len(others), ctx.state.next_trade_id)
+            deleverage_with(ctx, position, other.position, other.lots, other.value)
+    if position.lots:
         report_uncovered(ctx, position)
 
 
-def would_end_below_zero(state: State, other: Position, lots: int, value: int) -> bool:
-    """ADL-01: giving these lots at their price would leave the counterparty's pool with negative equity."""
-    at_mark = other.symbol.notional_atoms(lots)
-    change = value - at_mark if other.lots > 0 else at_mark - value
-    return margin.equity_atoms(state, other.pool) + change < 0
+def take_haircuts(ctx: Context, position: Position, others: list[Counterparty]) -> None:
+    """ADL-05, at the mark: what is missing moves from the winners' pools into the pool, before any lot does."""
+    trade_id = ctx.state.next_trade_id
+    missing = 0
+    for rank, other in enumerate(others, start=1):
+        if not (other.lots or other.haircut):
+            continue
+        write_ranked(ctx, position, other, rank, len(others), trade_id if other.lots else 0)
+        trade_id += 1 if other.lots else 0
+        missing += other.haircut
+        if other.haircut:
+            ledger.change_pool_of(ctx, other.position, -other.haircut, BalanceCause.HAIRCUT)
+            ctx.check(other.position.pool)
+    if missing:
+        ledger.change_pool_of(ctx, position, missing, BalanceCause.HAIRCUT)
+
+
+def write_ranked(
+    ctx: Context,
+    position: Position,
+    other: Counterparty,
+    rank: int,
+    candidates: int,
+    trade_id: int,
+) -> None:
+    """Says a counterparty's place and all that it was ranked by, before its fills."""
+    symbol = position.symbol
+    ctx.events.write(
+        "adl_ranked",
+        other.account,
+        symbol=symbol.number,
+        leg=other.position.leg,
+        deleveraged_account=position.owner.number,
+        deleveraged_leg=position.leg,
+        policy=symbol.adl_policy,
+        trade_id=trade_id,
+        rank=rank,
+        candidates=candidates,
+        unrealised_atoms=other.unrealised,
+        notional_atoms=other.notional,
+        entry_value_atoms=other.entry_value,
+        equity_atoms=max(1, other.equity),
+        net_notional_atoms=other.net_notional,
+        qty_lots=other.lots,
+        haircut_atoms=other.haircut,
+    )
 
 
 def deleverage_with(

@@ -74,6 +74,7 @@ HANDLERS: dict[str, Handler] = {
     "set_countdown": orders.set_countdown,
     "set_stp_group": orders.set_stp_group,
     "set_symbol_state": states.set_symbol_state,
+    "set_adl_policy": operations.set_adl_policy,
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
     "advance_time": composite.advance_time,

@@ -5,10 +5,11 @@ They carry no account.
 
 from __future__ import annotations
 
-from exchange.protocol.messages import DepositFund, SetMark, SettleFunding
+from exchange.protocol.messages import DepositFund, SetAdlPolicy, SetMark, SettleFunding
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     MAX_PRICE_TICKS,
+    AdlPolicy,
     FundCause,
     RejectReason,
     SymbolState,
@@ -44,6 +45,19 @@ def deposit_fund(ctx: Context, command: DepositFund) -> None:
     ctx.accept(command.number, 0)
     ctx.state.deposits_atoms += command.amount_atoms
     ctx.change_fund(command.fund, 0, FundCause.DEPOSIT, command.amount_atoms)
+
+
+def set_adl_policy(ctx: Context, command: SetAdlPolicy) -> None:
+    """ADL-05: how positions of the symbol are deleveraged from now on."""
+    symbol = ctx.state.symbols.get(command.symbol)
+    if symbol is None:
+        ctx.reject(command.number, 0, RejectReason.UNKNOWN_SYMBOL)
+    elif command.policy > max(AdlPolicy):
+        ctx.reject(command.number, 0, RejectReason.INVALID_ADL_POLICY)
+    else:
+        ctx.accept(command.number, 0)
+        symbol.adl_policy = command.policy
+        ctx.events.write("adl_policy_set", 0, symbol=symbol.number, policy=symbol.adl_policy)
 
 
 def set_mark(ctx: Context, command: SetMark) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exchange.protocol.schema import PPM, Leg, MarginMode, SymbolState
+from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, SymbolState
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
@@ -27,6 +27,7 @@ NET = int(Leg.NET)
 CROSS = int(MarginMode.CROSS)
 ISOLATED = int(MarginMode.ISOLATED)
 OPEN = int(SymbolState.OPEN)
+QUEUE = int(AdlPolicy.QUEUE)
 
 #: (account, symbol, leg) of a collateral pool; the cross pool of an account is on symbol 0.
 PoolKey = tuple[int, int, int]
@@ -78,6 +79,7 @@ class Symbol:
     composite: MarkPolicy | None = None  # None: the mark is set by hand
     is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
     state: int = OPEN
+    adl_policy: int = QUEUE
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[tuple[int, int], Position] = field(
         default_factory=SortedDict

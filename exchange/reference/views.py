@@ -14,8 +14,9 @@ from exchange.protocol.views import (
     PositionView,
     PriceView,
     SymbolView,
+    fifth_of,
 )
-from exchange.reference import bankruptcy, margin
+from exchange.reference import adl, bankruptcy, margin
 from exchange.reference.assets import Asset
 from exchange.reference.context import shown_margin_atoms
 from exchange.reference.order import BUY, SELL, Order
@@ -77,7 +78,8 @@ def position_views(state: State, number: int) -> list[PositionView]:
 
 
 def position_view(state: State, position: Position) -> PositionView:
-    """MARGIN-01..05 and MARGIN-09 of one position."""
+    """MARGIN-01..05, MARGIN-09 and ADL-04 of one position."""
+    place, candidates = adl.place_of(state, position) if position.lots else (0, 0)
     return PositionView(
         account=position.owner.number,
         symbol=position.symbol.number,
@@ -97,6 +99,9 @@ def position_view(state: State, position: Position) -> PositionView:
         removable_atoms=margin.removable_atoms(position),
         liquidating=position.pool.liquidating,
         mark_ticks=position.symbol.mark_ticks,
+        adl_fifth=fifth_of(place, candidates) if place else 0,
+        adl_place=place,
+        adl_candidates=candidates,
     )
 
 

@@ -63,7 +63,8 @@ SYMBOL_KEYS = (
 )
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
 MARK_KEYS = ("max_feeds", "max_age", "ema")
-LIQUIDATION_KEYS = ("mode", *LIQUIDATION_DECIMALS)
+LIQUIDATION_NAMES = ("mode", "adl")
+LIQUIDATION_KEYS = (*LIQUIDATION_NAMES, *LIQUIDATION_DECIMALS)
 REQUIRED = ("tick", "lot", "brackets")
 
 
@@ -196,8 +197,7 @@ def _liquidation(table: Any, where: str) -> LiquidationPolicy:
         for key in LIQUIDATION_DECIMALS
         if key in table
     }
-    if "mode" in table:
-        fields["mode"] = str(table["mode"])
+    fields |= {key: str(table[key]) for key in LIQUIDATION_NAMES if key in table}
     return LiquidationPolicy(**fields)
 
 

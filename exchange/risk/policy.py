@@ -14,7 +14,7 @@ from typing import NoReturn, TypeAlias
 import msgspec
 
 from exchange.errors import PolicyError, UnitsError
-from exchange.protocol.messages import Bracket, Command, ListSymbol
+from exchange.protocol.messages import Bracket, Command, ListSymbol, SetAdlPolicy
 from exchange.protocol.schema import (
     MAX_BRACKETS,
     MAX_EXPOSURE_ATOMS,
@@ -22,6 +22,7 @@ from exchange.protocol.schema import (
     MAX_QTY_LOTS,
     MAX_SYMBOL,
     PPM,
+    AdlPolicy,
     LiquidationMode,
 )
 from exchange.risk.prices import MarkPolicy
@@ -56,6 +57,7 @@ class LiquidationPolicy(msgspec.Struct, frozen=True, kw_only=True):
     min_notional: Decimal = ZERO  # smaller pieces are not made, nor left
     max_notional: Decimal | None = None  # per order; None: no bound
     draw_cap: Decimal | None = None  # most that one liquidation may draw; None: no bound
+    adl: str = "queue"  # who is deleveraged how (ADL-05); queue is what a listing begins with
 
 
 class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,8 +169,21 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def policy_commands(self) -> list[Command]:
-        """What an operator sends beside the listing, when the symbol has its first mark."""
-        return [self.mark.to_command(self.symbol)] if self.mark is not None else []
+        """What an operator sends beside the listing, when the symbol has its first mark: what differs from a listing.
+
+        >>> policy = SymbolPolicy(symbol=1, name="BTC-PERP", tick_size=ONE, lot_size=ONE, leverage=ONE,
+        ...                       brackets=(BracketPolicy(ZERO, ONE),),
+        ...                       liquidation=LiquidationPolicy(adl="mark_priced"))
+        >>> [command.policy.name for command in policy.policy_commands()]
+        ['MARK_PRICED']
+        """
+        commands: list[Command] = []
+        adl = AdlPolicy[self.liquidation.adl.upper()]
+        if adl:
+            commands.append(SetAdlPolicy(symbol=self.symbol, policy=adl))
+        if self.mark is not None:
+            commands.append(self.mark.to_command(self.symbol))
+        return commands
 
     # ------------------------------------------------------------------------------------------ checks
 
@@ -201,6 +216,9 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         self._between("liquidation.draw_cap", close.draw_cap, ZERO, None)
         if close.mode.upper() not in LiquidationMode.__members__:
             self._refuse("liquidation.mode", close.mode, "full, fraction or target")
+        if close.adl.upper() not in AdlPolicy.__members__:
+            known = ", ".join(policy.name.lower() for policy in AdlPolicy)
+            self._refuse("liquidation.adl", close.adl, f"one of {known}")
         least = self._lots("min_quantity", self.min_quantity, 1)
         most = self._lots("max_quantity", self.max_quantity, MAX_QTY_LOTS)
         if not 1 <= least <= most <= MAX_QTY_LOTS:

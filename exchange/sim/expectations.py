@@ -103,6 +103,15 @@ def _shown_price(field: str) -> Reader:
     return read
 
 
+def _adl_place(desk: Desk, key: str) -> Value:
+    """[place in the queue, of how many, fifth] of a position (ADL-04); null where there is none."""
+    account, symbol = desk.names.holding(key)
+    view = desk.position(account, desk.names.symbol(symbol).symbol)
+    if view is None or not view.adl_place:
+        return None
+    return [Decimal(number) for number in (view.adl_place, view.adl_candidates, view.adl_fifth)]
+
+
 def _realised(desk: Desk, key: str) -> Value:
     account, symbol = desk.names.holding(key)
     return from_atoms(desk.realised.get((account, desk.names.symbol(symbol).symbol), 0))
@@ -283,6 +292,7 @@ READERS: dict[str, Reader] = {
     "position_margin": _atoms_of("initial_margin_atoms"),
     "position_maintenance": _atoms_of("maintenance_atoms"),
     "entry_value": _atoms_of("entry_value_atoms"),
+    "adl_places": _adl_place,
     "liquidation_price": _shown_price("liquidation_price_ticks"),
     "bankruptcy_price": _shown_price("bankruptcy_price_ticks"),
     "removable": _atoms_of("removable_atoms"),

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from exchange.protocol.messages import (
     Accepted,
+    AdlRanked,
     AuctionIndicated,
     AuctionUncrossed,
     DeficitShared,
@@ -81,6 +82,25 @@ def _deleveraged(desk: Desk) -> Value:
             ]
         )
     return parts
+
+
+def _ranked(desk: Desk) -> Value:
+    """[counterparty, symbol, rank, quantity, haircut] of each place told in an auto-deleveraging."""
+    places = []
+    for event in desk.recent:
+        if isinstance(event, AdlRanked):
+            symbol = desk.names.symbol_name(event.symbol)
+            quantity = desk.names.units(symbol).lots_to_qty(event.qty_lots)
+            places.append(
+                [
+                    desk.names.account_name(event.account),
+                    symbol,
+                    Decimal(event.rank),
+                    quantity,
+                    from_atoms(event.haircut_atoms),
+                ]
+            )
+    return places
 
 
 def _cancelled(desk: Desk) -> Value:
@@ -286,6 +306,7 @@ TOTALS: dict[str, Callable[[Desk], Value]] = {
     "withdrawals_stopped": lambda desk: desk.engine.uncovered(),
     "trades": _trades,
     "deleveraged": _deleveraged,
+    "adl_ranked": _ranked,
     "cancelled": _cancelled,
     "liquidation_orders": _liquidation_orders,
     "told": _told,

@@ -18,6 +18,7 @@ from exchange.protocol.messages import (
     Deposit,
     DepositFund,
     OrderEntry,
+    SetAdlPolicy,
     SetBrackets,
     SetMarginMode,
     SetMark,
@@ -27,7 +28,13 @@ from exchange.protocol.messages import (
     Withdraw,
 )
 from exchange.protocol.records import encode_command
-from exchange.protocol.schema import ASSET_DECIMALS, COMMAND_BY_NAME, MarginMode, SymbolState
+from exchange.protocol.schema import (
+    ASSET_DECIMALS,
+    COMMAND_BY_NAME,
+    AdlPolicy,
+    MarginMode,
+    SymbolState,
+)
 from exchange.sim.scenario_collateral import (
     plan_asset,
     plan_asset_price,
@@ -191,6 +198,17 @@ def plan_stp_group(body: Body, names: Names) -> Planned:
     )
 
 
+def plan_adl_policy(body: Body, names: Names) -> Planned:
+    """The operator says how positions of a symbol are deleveraged from now on."""
+    require_keys(body, ("symbol", "policy"), ("reject",))
+    return one(
+        SetAdlPolicy(
+            symbol=names.symbol(body["symbol"]).symbol,
+            policy=member(AdlPolicy, body["policy"], "policy"),
+        )
+    )
+
+
 def plan_raw(body: Body, names: Names) -> Planned:
     """A command in the table's own names and integers, or as bytes: what the other steps cannot say."""
     if "bytes" in body:
@@ -255,6 +273,7 @@ PLANNERS: dict[str, Planner] = {
     "funding": plan_funding,
     "state": plan_state,
     "stp_group": plan_stp_group,
+    "adl_policy": plan_adl_policy,
     "brackets": plan_brackets,
     "asset": plan_asset,
     "asset_price": plan_asset_price,

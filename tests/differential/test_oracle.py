@@ -15,11 +15,11 @@ from exchange.engine import ENGINE_KINDS
 from exchange.fuzz.differ import Failure, run_generated
 from exchange.protocol.schema import FillRole
 from exchange.reference import (
+    adl,
     admission,
     auction,
     bankruptcy,
     client_ids,
-    deleveraging,
     ledger,
     links,
     liquidation,
@@ -97,7 +97,8 @@ MUTATIONS: dict[str, Mutation] = {
         ),
     ),
     "makers not asked again": (matching, "maker_lots", lambda state, maker, lots, price: lots),
-    "nobody skipped in ADL": (deleveraging, "would_end_below_zero", lambda *_: False),
+    "nobody skipped in ADL": (adl, "would_end_below_zero", lambda *_: False),
+    "lots shared out rounded down": (adl, "ceil_div", floor_div),
     "the fund has no cap": (
         bankruptcy,
         "budget_atoms",

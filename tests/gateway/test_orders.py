@@ -257,6 +257,17 @@ def test_accounts_of_one_group_do_not_trade(node) -> None:
     )
 
 
+def test_a_position_shows_its_place_in_the_queue(node) -> None:
+    """ADL-04, through the gateway."""
+    one, other = rich(node, 7, 8)
+    operator = node.admin_client()
+    operator.set_adl_policy(BTC, "pro_rata_by_equity")
+    one.limit(BTC, "sell", "1", 60_000)
+    other.limit(BTC, "buy", "1", 60_000)
+    (position,) = one.positions()
+    assert (position.adl_place, position.adl_candidates, position.adl_fifth) == (1, 1, 5)
+
+
 def test_each_door_takes_its_own_commands(node) -> None:
     (trader,) = rich(node, 7)
     operator = node.admin_client()
@@ -319,6 +330,7 @@ def test_the_asyncio_client_has_the_same_methods(node) -> None:
             assert [entry.status for entry in many.entries] == [OrderStatus.FILLED]
             await trader.set_countdown(3600)
             await operator.set_stp_group(7, 1)
+            await operator.set_adl_policy(BTC, "mark_priced")
             await operator.set_mark(BTC, 59_000)
             fills = await trader.fills()
             assert [fill.price_ticks for fill in fills][-1] == 570_000

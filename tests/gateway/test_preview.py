@@ -55,7 +55,12 @@ def test_a_trader_asks_and_then_does_it(market) -> None:
     (step,) = told.steps
     assert (step.order_id, step.filled_lots) == (result.order_id, result.filled_lots)
     assert told.after.account == trader.account()
-    assert told.after.positions == trader.positions()
+    (shown,), (real,) = told.after.positions, trader.positions()
+    assert (shown.entry_value_atoms, shown.equity_atoms) == (
+        real.entry_value_atoms,
+        real.equity_atoms,
+    )
+    assert shown.initial_margin_atoms == real.initial_margin_atoms > 0
     assert told.assumes == [Assumption.MAKERS]
 
 

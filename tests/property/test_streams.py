@@ -213,6 +213,7 @@ OTHERS: st.SearchStrategy[Command] = st.one_of(
     ),
     st.builds(m.SetCountdown, account=ACCOUNTS, timeout_ms=st.integers(0, 20)),
     st.builds(m.SetStpGroup, member_account=ACCOUNTS, stp_group=st.integers(0, 1)),
+    st.builds(m.SetAdlPolicy, symbol=SYMBOLS, policy=st.integers(0, 4)),
     st.builds(m.AdvanceTime),
 )
 #: Symbol 2 opens and closes; settled it would be the end of it.

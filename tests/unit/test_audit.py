@@ -18,7 +18,13 @@ from exchange.fuzz.differ import run_generated
 from exchange.protocol import messages as m
 from exchange.protocol.messages import Event
 from exchange.protocol.records import decode_events, encode_command, stamp
-from exchange.protocol.schema import EVENT_BY_NAME, BalanceCause, CancelReason, FillRole
+from exchange.protocol.schema import (
+    EVENT_BY_NAME,
+    AdlPolicy,
+    BalanceCause,
+    CancelReason,
+    FillRole,
+)
 from exchange.sim.scenario import parse_scenario, run_scenario
 
 STORY = """
@@ -94,6 +100,49 @@ steps:
 """
 
 
+#: Deleveraging by each policy in turn, the last at the mark.
+THIRD_STORY = """
+name: audited deleveraging
+symbols:
+  X: {tick: 1, lot: 1, initial_margin: 0.1, brackets: [[0, 0.05]], liquidation: {mode: full}}
+  Y: {tick: 1, lot: 1, initial_margin: 0.1, brackets: [[0, 0.05]]}
+steps:
+- deposit: {account: l, amount: 40}
+- deposit: {account: s, amount: 1000}
+- deposit: {account: t, amount: 500}
+- deposit: {account: v, amount: 10000}
+- mark: {symbol: X, price: 100}
+- mark: {symbol: Y, price: 100}
+- trade: {buyer: v, seller: s, symbol: X, quantity: 6, price: 100}
+- trade: {buyer: v, seller: t, symbol: X, quantity: 6, price: 100}
+- trade: {buyer: s, seller: v, symbol: Y, quantity: 6, price: 100}
+- trade: {buyer: l, seller: v, symbol: X, quantity: 4, price: 100}
+- mark: {symbol: X, price: 80}
+- deposit: {account: l, amount: 40}
+- adl_policy: {symbol: X, policy: pro_rata_by_equity}
+- trade: {buyer: l, seller: v, symbol: X, quantity: 4, price: 80}
+- mark: {symbol: X, price: 60}
+- deposit: {account: l, amount: 40}
+- adl_policy: {symbol: X, policy: net_exposure_aware}
+- trade: {buyer: l, seller: v, symbol: X, quantity: 2, price: 60}
+- mark: {symbol: X, price: 35}
+- deposit: {account: l, amount: 10}
+- adl_policy: {symbol: X, policy: mark_priced}
+- trade: {buyer: l, seller: v, symbol: X, quantity: 2, price: 35}
+- mark: {symbol: X, price: 20}
+"""
+
+
+@pytest.fixture(scope="module")
+def third_story() -> tuple[bytes, list[Event]]:
+    """Commands and events of a story in which every policy deleverages."""
+    result = run_scenario(parse_scenario(THIRD_STORY), "reference")
+    assert result.passed, result.failures
+    events = decode_events(result.events)
+    assert {e.policy for e in events if isinstance(e, m.AdlRanked)} == set(AdlPolicy)
+    return result.commands, events
+
+
 @pytest.fixture(scope="module")
 def second_story() -> tuple[bytes, list[Event]]:
     """Commands and events of a story with whatever else an order may do."""
@@ -127,9 +176,11 @@ def audit(commands: bytes, events: Iterable[Event]) -> Auditor:
 
 
 def test_what_an_engine_answers_breaks_nothing(
-    story: tuple[bytes, list[Event]], second_story: tuple[bytes, list[Event]]
+    story: tuple[bytes, list[Event]],
+    second_story: tuple[bytes, list[Event]],
+    third_story: tuple[bytes, list[Event]],
 ) -> None:
-    for commands, events in (story, second_story):
+    for commands, events in (story, second_story, third_story):
         assert audit(commands, events).violations == []
 
 
@@ -224,6 +275,27 @@ def test_a_changed_word_is_noticed(
             value = getattr(events[index], name)
             changed = replaced(events, index, **{name: value + 1})
             assert audit(commands, changed).violations, f"{name} of {events[index]}, one more"
+
+
+def test_a_changed_place_is_noticed(third_story: tuple[bytes, list[Event]]) -> None:
+    """ADL-05: whatever a counterparty was ranked by, what it gives, and what it pays, under each policy."""
+    commands, events = third_story
+    for index, event in enumerate(events):
+        if isinstance(event, m.AdlRanked):
+            names = [n for n in event.__struct_fields__ if n not in ("sequence", "trade_id")]
+            changed = [
+                msgspec.structs.replace(event, **{name: getattr(event, name) + 1}) for name in names
+            ]
+            changed.append(msgspec.structs.replace(event, trade_id=0 if event.trade_id else 1))
+        elif isinstance(event, m.BalanceChanged) and event.cause == BalanceCause.HAIRCUT:
+            paid = event.wallet_change_atoms
+            changed = [msgspec.structs.replace(event, wallet_change_atoms=paid + 1)]
+        else:
+            continue
+        for other in changed:
+            found = audit(commands, [*events[:index], other, *events[index + 1 :]]).violations
+            assert found, f"{other} passes in place of {event}"
+        assert audit(commands, events[:index] + events[index + 1 :]).violations, event
 
 
 def test_a_missing_word_is_noticed(second_story: tuple[bytes, list[Event]]) -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from exchange.bootstrap import missing_commands
 from exchange.config import default_text, load_config, override
+from exchange.engine import create_engine
 from exchange.errors import ConfigError
 from exchange.journal import Durability
+from exchange.protocol.records import encode_commands
+from exchange.sequencer import Sequencer
 
 SYMBOL = """
 [[symbols]]
@@ -151,3 +155,19 @@ def test_errors_name_file_field_value_and_bound(tmp_path: Path, text: str, error
 def test_a_file_that_cannot_be_read_is_an_error_too(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_config(tmp_path / "nothing.toml")
+
+
+def test_a_venue_of_several_symbols_starts_again(tmp_path: Path) -> None:
+    """What is listed already is found in the state, however many symbols stand before it."""
+    second = SYMBOL.replace("ETH", "SOL") + "liquidation = { adl = 'mark_priced' }"
+    config = load_config(write(tmp_path, SYMBOL + second))
+    engine = create_engine("reference")
+    first = missing_commands(config, engine).commands
+    assert [type(command).__name__ for command in first] == [
+        "ListSymbol",
+        "ListSymbol",
+        "SetAdlPolicy",
+    ]
+    engine.apply(Sequencer(clock=lambda: 1).stamp(encode_commands(first), len(first)).commands)
+    again = missing_commands(config, engine)
+    assert (again.commands, again.notes) == ([], [])

@@ -93,6 +93,17 @@ def test_a_file_becomes_listings_field_by_field() -> None:
     assert (thin.min_qty_lots, thin.max_qty_lots, thin.draw_cap_atoms) == (1, 10**12, -1)
 
 
+def test_a_deleveraging_policy_is_a_command_of_its_own() -> None:
+    """ADL-05: what differs from what a listing begins with, and nothing else."""
+    thin = TOML.replace("draw_cap = 250", 'draw_cap = 250\nadl = "net_exposure_aware"')
+    assert thin != TOML
+    bitcoin, other = load(thin)
+    assert bitcoin.policy_commands() == [m.SetAdlPolicy(symbol=1, policy=2)]
+    assert other.policy_commands() == []
+    with pytest.raises(PolicyError, match=r"liquidation.adl is nobody; wanted one of queue, "):
+        load(TOML.replace("draw_cap = 250", 'draw_cap = 250\nadl = "nobody"'))
+
+
 def test_a_mark_policy_is_read_in_seconds() -> None:
     """MARK-02: a table of its own under the symbol, and a command beside the listing."""
     text = TOML.replace(
@@ -192,7 +203,7 @@ GOOD: dict[str, Any] = {
         ({"liquidation": {"buffer": 2}}, "liquidation.buffer is 2"),
         ({"liquidation": {"max_notional": 0}}, "liquidation.max_notional is 0"),
         ({"liquidation": {"draw_cap": -1}}, "liquidation.draw_cap is -1; wanted 0 or more"),
-        ({"liquidation": {"speed": 1}}, "unknown key speed; known are mode, fee"),
+        ({"liquidation": {"speed": 1}}, "unknown key speed; known are mode, adl, fee"),
         ({"liquidation": 5}, "liquidation is 5"),
         ({"ticks": 1}, "unknown key ticks; known are name, symbol, tick"),
     ),

@@ -105,9 +105,9 @@ def test_damaged_snapshots_are_refused() -> None:
 
 
 def test_empty_state_is_this_long() -> None:
-    """Magic, two ids, two balances, twelve counts."""
+    """Magic, two ids, two balances, thirteen counts."""
     engine = ReferenceEngine()
-    assert engine.snapshot() == struct.pack("<4sQQqq12I", b"PXS3", 1, 1, 0, 0, *[0] * 12)
+    assert engine.snapshot() == struct.pack("<4sQQqq13I", b"PXS3", 1, 1, 0, 0, *[0] * 13)
     assert len(engine.digest()) == 32
 
 

@@ -262,6 +262,10 @@ CHAINS: dict[str, Chain] = {
         m.SetStpGroup(member_account=1 << 24, stp_group=1),
         [(R.INVALID_ACCOUNT, {"member_account": (1 << 24) - 1})],
     ),
+    "set_adl_policy": (
+        m.SetAdlPolicy(symbol=99, policy=4),
+        [(R.UNKNOWN_SYMBOL, {"symbol": BOUNDED}), (R.INVALID_ADL_POLICY, {"policy": 3})],
+    ),
     "set_symbol_state": (
         m.SetSymbolState(symbol=99, state=6),
         [
