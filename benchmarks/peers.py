@@ -7,7 +7,7 @@
 * bourse (Rust, called from Python): its order book, one call a message and one that sets the time, without which
   orders at one price would overwrite each other.  Matching alone.
 * the core in batches of 256 records, matching alone and with margin; and the core called from Python once a message,
-  the record packed by that call, with margin.
+  with margin.
 
 The peers keep no accounts, no margin and no journal of events.  An immediate-or-cancel order is, for bourse, an order
 and its cancel.
@@ -28,16 +28,8 @@ import workloads
 from ratio import Core
 
 from exchange.bench import core
-from exchange.protocol import records
 
 PEERS = ("liquibook", "bourse")
-STAMPED = ("sequence", "timestamp_ns")
-PLACE = core.packer(
-    "place_order",
-    *("account", *STAMPED, "symbol", "side", "time_in_force", "price_ticks", "qty_lots"),
-)
-CANCEL = core.packer("cancel_order", "account", *STAMPED, "order_id")
-AMEND = core.packer("amend_order", "account", *STAMPED, "order_id", "price_ticks")
 
 
 def version_of(package: str) -> str:
@@ -105,7 +97,7 @@ class Bourse:
 
 
 class OneByOne:
-    """The core, called from Python once a message, each record packed by that call."""
+    """The core, called from Python once a message, the record packed within the call."""
 
     def __init__(self, path: Path) -> None:
         self.prepared = core.load_workload(path, 256)
@@ -114,23 +106,20 @@ class OneByOne:
 
     def run(self) -> float:
         engine = core.fresh_engine(self.prepared, True)
-        apply: Callable[[bytes], bytes] = engine.apply
-        number = records.count_records(self.prepared.setup) + 1
+        place, cancel, amend = engine.place_order, engine.cancel_order, engine.amend_order
         price_of: dict[int, int] = {}
         start = time.process_time_ns()
         for op, side, tif, _, user, order_id, price, qty in self.messages:
             if op == 0:
                 price_of[order_id] = price
-                apply(PLACE(user, number, 2, core.SYMBOL, side, tif, price, qty))
+                place(user, core.SYMBOL, side, qty, price, 0, tif)
             elif op == 1:
-                apply(CANCEL(user, number, 2, order_id))
+                cancel(user, order_id)
             else:
                 if price_of[order_id] == price:  # see exchange/bench/core.py
-                    apply(AMEND(user, number, 2, order_id, core.PARKED_TICKS[side]))
-                    number += 1
+                    amend(user, order_id, core.PARKED_TICKS[side])
                 price_of[order_id] = price
-                apply(AMEND(user, number, 2, order_id, price))
-            number += 1
+                amend(user, order_id, price)
         spent = time.process_time_ns() - start
         measuring.check("one call a message", {"digest": engine.digest()}, {"digest": self.digest})
         return spent / len(self.messages)

@@ -20,8 +20,8 @@ import measuring
 
 HERE = Path(__file__).parent
 BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices", "growth")
-#: Only when named by --only: they need valgrind, or builds that `make wheel native` makes.
-OTHERS = ("instructions", "builds")
+#: Only when named by --only: they need valgrind, builds that `make wheel native` makes, or the packages of the peers.
+OTHERS = ("instructions", "builds", "peers")
 
 
 def run(name: str, quick: bool, rounds: int | None) -> measuring.Report:

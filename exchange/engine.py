@@ -45,6 +45,42 @@ class Engine(Protocol):
         Raises SequenceError, with nothing applied, where a record is cut short or out of sequence.
         """
 
+    def place_order(
+        self,
+        account: int,
+        symbol: int,
+        side: int,
+        qty_lots: int,
+        price_ticks: int = 0,
+        order_type: int = 0,
+        time_in_force: int = 0,
+        flags: int = 0,
+        client_order_id: int = 0,
+        self_trade: int = 0,
+        timestamp_ns: int = 0,
+    ) -> bytes:
+        """Applies one order as the next command; returns event records.
+
+        For simulations in one process: no record is left for a journal.  The other fields of an order are those of its
+        default; `apply` takes all.  A time below the last command's counts as that.
+        """
+
+    def cancel_order(
+        self, account: int, order_id: int, client_order_id: int = 0, timestamp_ns: int = 0
+    ) -> bytes:
+        """Applies one cancel as the next command, like `place_order`."""
+
+    def amend_order(
+        self,
+        account: int,
+        order_id: int,
+        price_ticks: int = 0,
+        qty_lots: int = 0,
+        client_order_id: int = 0,
+        timestamp_ns: int = 0,
+    ) -> bytes:
+        """Applies one change of price or quantity as the next command, like `place_order`."""
+
     def snapshot(self) -> bytes:
         """The canonical state (docs/reference/state.md)."""
 

@@ -13,7 +13,7 @@ events are handed out.  The rooms behind are cimported downwards only:
 import hashlib
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from native.amend cimport amend_order
@@ -256,20 +256,28 @@ cdef class Engine:
             SequenceError: a record is cut short, or a sequence number is not the last one + 1; nothing was applied.
             CorruptionError: an invariant of the core broke; the engine refuses all further work.
         """
-        cdef Core* core = &self.core
         cdef const char* data = PyBytes_AS_STRING(commands)
         cdef int64_t size = len(commands)
-        cdef int64_t misfit, written
-        if self.stopped:
-            raise CorruptionError("this engine stopped at a broken invariant; replay the journal into a new one")
-        misfit = first_misfit(data, size, core.sequence)
+        cdef int64_t misfit = first_misfit(data, size, self.core.sequence)
         if misfit >= 0:
             raise SequenceError(
-                f"byte {misfit} of the batch should begin a whole record whose sequence follows {core.sequence}; "
+                f"byte {misfit} of the batch should begin a whole record whose sequence follows {self.core.sequence}; "
                 "stamp commands in order, and pass whole records")
-        core.events_at = core.events
+        self.begin_batch()
         with nogil:
-            apply_batch(core, data, size)
+            apply_batch(&self.core, data, size)
+        return self.take_events()
+
+    cdef int begin_batch(self) except -1:
+        if self.stopped:
+            raise CorruptionError("this engine stopped at a broken invariant; replay the journal into a new one")
+        self.core.events_at = self.core.events
+        return 0
+
+    cdef bytes take_events(self):
+        """The event records of the commands just applied."""
+        cdef Core* core = &self.core
+        cdef int64_t written
         if core.fault:
             self.stopped = True
             raise CorruptionError(f"at command {core.sequence}: {FAULTS[core.fault]}; the engine stops here")
@@ -278,6 +286,60 @@ cdef class Engine:
         if written > EVENTS_KEPT:
             memory_forget(core.events, written)
         return events
+
+    # ------------------------------------------------------------------------------------- one at a time
+
+    cdef bytes apply_single(self, wire_command_header* header, uint16_t kind, uint16_t size, uint32_t account,
+                            int64_t timestamp_ns):
+        """Stamps a record and applies it; so short a work that the GIL is kept."""
+        header.type = kind
+        header.size = size
+        header.account = account
+        header.sequence = self.core.sequence + 1
+        header.timestamp_ns = timestamp_ns
+        self.begin_batch()
+        apply_one(&self.core, header)
+        return self.take_events()
+
+    def place_order(
+        self, uint32_t account, uint32_t symbol, uint8_t side, int64_t qty_lots, int64_t price_ticks=0,
+        uint8_t order_type=0, uint8_t time_in_force=0, uint32_t flags=0, uint64_t client_order_id=0,
+        uint8_t self_trade=0, int64_t timestamp_ns=0
+    ):
+        """Applies one order as the next command, its record packed here; returns the event records."""
+        cdef wire_place_order c
+        memset(&c, 0, sizeof(c))
+        c.symbol = symbol
+        c.side = side
+        c.qty_lots = qty_lots
+        c.price_ticks = price_ticks
+        c.order_type = order_type
+        c.time_in_force = time_in_force
+        c.flags = flags
+        c.client_order_id = client_order_id
+        c.self_trade = self_trade
+        return self.apply_single(<wire_command_header*>&c, COMMAND_PLACE_ORDER, sizeof(c), account, timestamp_ns)
+
+    def cancel_order(self, uint32_t account, uint64_t order_id, uint64_t client_order_id=0, int64_t timestamp_ns=0):
+        """Applies one cancel as the next command; returns the event records."""
+        cdef wire_cancel_order c
+        memset(&c, 0, sizeof(c))
+        c.order_id = order_id
+        c.client_order_id = client_order_id
+        return self.apply_single(<wire_command_header*>&c, COMMAND_CANCEL_ORDER, sizeof(c), account, timestamp_ns)
+
+    def amend_order(
+        self, uint32_t account, uint64_t order_id, int64_t price_ticks=0, int64_t qty_lots=0,
+        uint64_t client_order_id=0, int64_t timestamp_ns=0
+    ):
+        """Applies one change of price or quantity as the next command; returns the event records."""
+        cdef wire_amend_order c
+        memset(&c, 0, sizeof(c))
+        c.order_id = order_id
+        c.client_order_id = client_order_id
+        c.price_ticks = price_ticks
+        c.qty_lots = qty_lots
+        return self.apply_single(<wire_command_header*>&c, COMMAND_AMEND_ORDER, sizeof(c), account, timestamp_ns)
 
     @property
     def sequence(self):

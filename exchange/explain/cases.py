@@ -15,6 +15,7 @@ from exchange.peek import EVENT_START, event_number
 from exchange.protocol.messages import (
     Accepted,
     BalanceChanged,
+    CollateralChanged,
     DeficitUncovered,
     EntryAccepted,
     EntryRejected,
@@ -100,6 +101,8 @@ def split_turns(events: Sequence[Event]) -> list[Turn]:
                 current = None
             case Fill(role=role) if role in OF_OTHERS:
                 current = None
+            case CollateralChanged() | BalanceChanged(cause=BalanceCause.CONVERSION):
+                current = None  # assets are sold when all liquidations are over
             case _ if current is not None:
                 current.events.append(event)
         cancelled = []

@@ -93,6 +93,10 @@ class Sums:
 
     def begin(self, events: Iterable[Event], books: Books) -> Before:
         """Notes what everybody who takes part in a turn has before it."""
+        events = list(events)
+        for event in events:
+            if isinstance(event, Fill):
+                self._assign(event)  # a payment may be told before the fill that it belongs to
         accounts = {e.account for e in events if isinstance(e, Fill | BalanceChanged)}
         worths = {account: books.worth(account) for account in sorted(accounts)}
         return Before(worths, dict(books.funds), books.fees_atoms, self.changes())
@@ -117,11 +121,14 @@ class Sums:
                 fund = self.by_who.setdefault((Part.FUND, event.fund), Account())
                 fund.add(FUND_ITEMS.get(FundCause(event.cause), Item.OTHER), event.change_atoms)
 
-    def _add_fill(self, event: Fill, mark_value: int) -> None:
+    def _assign(self, event: Fill) -> None:
+        """The part of an account is that of its first fill."""
         if event.role == FillRole.ADL_COUNTERPARTY:
             self._parts.setdefault(event.account, Part.COUNTERPARTY)
         elif event.role == FillRole.MAKER:
             self._parts.setdefault(event.account, Part.MAKER)
+
+    def _add_fill(self, event: Fill, mark_value: int) -> None:
         by_adl = event.role in (FillRole.DELEVERAGED, FillRole.ADL_COUNTERPARTY)
         sign = 1 if event.side == Side.BUY else -1
         account = self._account(event.account)

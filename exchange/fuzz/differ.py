@@ -28,6 +28,8 @@ from exchange.protocol.messages import (
     Rejected,
     SymbolStateChanged,
 )
+from exchange.protocol.pool_life import CHANGES as POOL_CHANGES
+from exchange.protocol.pool_life import PoolChange, PoolLives
 from exchange.protocol.records import decode_commands, decode_events, stamp
 from exchange.protocol.schema import (
     EVENTS,
@@ -66,7 +68,7 @@ class Statistics:
         self.commands: Counter[str] = Counter()
         self.rejects: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
-        self.changes: Counter[Change] = Counter()
+        self.changes: Counter[Change | PoolChange] = Counter()
 
     def count(self, record: bytes, events: bytes) -> None:
         number = int.from_bytes(record[:2], "little")
@@ -96,14 +98,14 @@ class Statistics:
         self.changes += other.changes
 
     def missing(self) -> list[str]:
-        """Event types, reject reasons and changes of an order's state that did not occur."""
+        """Event types, reject reasons and changes of an order's or a pool's life that did not occur."""
         names = [message.name for message in EVENTS if message.name not in PARTED]
         names += [f"{name}:{code.name.lower()}" for name, codes in PARTED.items() for code in codes]
         reasons = [reason.name.lower() for reason in RejectReason]
         return [
             *(n for n in names if n not in self.events),
             *(r for r in reasons if r not in self.rejects),
-            *(str(change) for change in CHANGES if change not in self.changes),
+            *(str(c) for c in (*CHANGES, *POOL_CHANGES) if c not in self.changes),
         ]
 
 
@@ -115,6 +117,7 @@ class Differ:
         self.engines: dict[str, Engine] = {kind: create_engine(kind) for kind in engines}
         self.auditor = Auditor()
         self.lives = Lives()
+        self.pool_lives = PoolLives()
         self.deep_every = deep_every
         self.index = -1
 
@@ -153,9 +156,13 @@ class Differ:
         return self.failure(f"violation of {found[0].invariant}", "\n".join(map(str, found)))
 
     def follow(self, command: bytes, events: bytes) -> Failure | None:
-        """Every order goes on as the table of its life says."""
-        wrong = self.lives.read(meaning_of(command), decode_events(events))
-        return self.failure("an order's life", "\n".join(wrong)) if wrong else None
+        """Every order and every pool goes on as the table of its life says."""
+        told = decode_events(events)
+        wrong = self.lives.read(meaning_of(command), told)
+        if wrong:
+            return self.failure("an order's life", "\n".join(wrong))
+        wrong = self.pool_lives.read(told)
+        return self.failure("a pool's life", "\n".join(wrong)) if wrong else None
 
     def look_deep(self) -> Failure | None:
         """Digests, views, the auditor's full check, and a restored snapshot."""
@@ -260,7 +267,8 @@ def run_records(
         if failure is not None:
             return failure
     if statistics is not None:
-        statistics.changes += differ.lives.seen
+        statistics.changes.update(differ.lives.seen)
+        statistics.changes.update(differ.pool_lives.seen)
     return differ.look_deep()
 
 
@@ -287,5 +295,6 @@ def run_generated(
         if failure is not None:
             return records, failure
     if statistics is not None:
-        statistics.changes += differ.lives.seen
+        statistics.changes.update(differ.lives.seen)
+        statistics.changes.update(differ.pool_lives.seen)
     return records, differ.look_deep()

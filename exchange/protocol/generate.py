@@ -18,6 +18,7 @@ from pathlib import Path
 from exchange.protocol import schema
 from exchange.protocol.layout import COUNTED
 from exchange.protocol.life_page import render_order_life_md, render_order_life_svg
+from exchange.protocol.pool_page import render_pool_life_md, render_pool_life_svg
 from exchange.protocol.schema import Field, Message
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -452,6 +453,8 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/codes.md": render_codes_md,
     "docs/reference/order-life.md": render_order_life_md,
     "docs/reference/order-life.svg": render_order_life_svg,
+    "docs/reference/pool-life.md": render_pool_life_md,
+    "docs/reference/pool-life.svg": render_pool_life_svg,
 }
 
 

@@ -1,22 +1,16 @@
 """The page and the picture of an order's life, drawn from its table.
 
-What is said here is where a box stands and which way an arrow takes; everything written is the table's.  The picture
-has a background of its own and a second set of colours for readers with a dark screen.
+What is said here is where a box stands and which way an arrow takes; everything written is the table's.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
-from html import escape
 
+from exchange.protocol.diagram import Diagram, Point
 from exchange.protocol.life import CHANGES, ENDS, STATE_PROSE, Change, State
 
 ORIGIN = "GENERATED from exchange/protocol/life.py by python -m exchange.protocol.generate: edit the table"
-WIDTH, HEIGHT = 1080, 720
-BOX_WIDTH, BOX_HEIGHT = 236, 108
-LINE = 17
-Point = tuple[int, int]
 
 #: The middle of each state's box.
 PLACES: dict[State, Point] = {
@@ -47,89 +41,24 @@ ARROWS: dict[tuple[State, State], tuple[tuple[Point, ...], Point]] = {
     (State.RESTING, State.CANCELLED): (((880, 484), (658, 615)), (780, 543)),
 }
 
-STYLE = """\
-    .paper { fill: #ffffff }
-    .box { fill: #f3f5f8; stroke: #57606a; stroke-width: 1.2 }
-    .end { fill: #ffffff; stroke: #57606a; stroke-width: 1.2; stroke-dasharray: 5 3 }
-    .arrow { fill: none; stroke: #57606a; stroke-width: 1.4 }
-    .tip { fill: #57606a }
-    text { font-family: sans-serif; font-size: 13px; text-anchor: middle; fill: #1f2328 }
-    .name { font-size: 16px; font-weight: bold }
-    .small { font-size: 12px; fill: #424a53 }
-    @media (prefers-color-scheme: dark) {
-      .paper { fill: #0d1117 }
-      .box { fill: #1c2128; stroke: #8d96a0 }
-      .end { fill: #0d1117; stroke: #8d96a0 }
-      .arrow { stroke: #8d96a0 }
-      .tip { fill: #8d96a0 }
-      text { fill: #e6edf3 }
-      .small { fill: #b1bac4 }
-    }"""
+
+def diagram() -> Diagram[State]:
+    """The picture: a box for a state, an arrow for all changes between two states."""
+    return Diagram(
+        title="The life of an order",
+        origin=ORIGIN,
+        size=(1080, 720),
+        prose=STATE_PROSE,
+        ends=frozenset(ENDS),
+        changes=[(change.origin, change.event, change.target) for change in CHANGES],
+        places=PLACES,
+        arrows=ARROWS,
+        joined=frozenset({State.SENT}),
+    )
 
 
 def render_order_life_svg() -> str:
-    """The picture: a box for a state, an arrow for all changes between two states."""
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-            f'viewBox="0 0 {WIDTH} {HEIGHT}">',
-            f"  <!-- {ORIGIN} -->",
-            "  <title>The life of an order</title>",
-            f"  <style>\n{STYLE}\n  </style>",
-            '  <defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
-            'orient="auto"><path class="tip" d="M0,0 L10,5 L0,10 z"/></marker></defs>',
-            f'  <rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>',
-            *(line for pair in ways() for line in draw_arrow(*pair)),
-            *(line for state in State for line in draw_box(state)),
-            "</svg>",
-            "",
-        ]
-    )
-
-
-def ways() -> list[tuple[State, State]]:
-    """From where to where anything leads, in the order of the table."""
-    pairs = ((change.origin, change.target) for change in CHANGES if change.origin != change.target)
-    return list(dict.fromkeys(pairs))
-
-
-def event_names(origin: State, target: State) -> list[str]:
-    names = (c.event for c in CHANGES if (c.origin, c.target) == (origin, target))
-    return list(dict.fromkeys(names))
-
-
-def draw_arrow(origin: State, target: State) -> Iterator[str]:
-    corners, (x, y) = ARROWS[origin, target]
-    path = " L".join(f"{a},{b}" for a, b in corners)
-    yield f'  <path class="arrow" marker-end="url(#tip)" d="M{path}"/>'
-    names = event_names(origin, target)
-    if origin is State.SENT:
-        names = [" / ".join(names)]
-    width = 8 + 7 * max(map(len, names))
-    height = LINE * len(names)
-    yield (
-        f'  <rect class="paper" x="{x - width // 2}" y="{y - height // 2}" width="{width}" '
-        f'height="{height}"/>'
-    )
-    for number, name in enumerate(names):
-        yield f'  <text x="{x}" y="{y - height // 2 + LINE * number + 13}">{escape(name)}</text>'
-
-
-def draw_box(state: State) -> Iterator[str]:
-    x, y = PLACES[state]
-    kind = "end" if state in ENDS else "box"
-    yield (
-        f'  <rect class="{kind}" x="{x - BOX_WIDTH // 2}" y="{y - BOX_HEIGHT // 2}" width="{BOX_WIDTH}" '
-        f'height="{BOX_HEIGHT}" rx="8"/>'
-    )
-    lines = textwrap.wrap(STATE_PROSE[state], 34)
-    stays = event_names(state, state)
-    if stays:
-        lines += textwrap.wrap("stays with " + ", ".join(stays), 34)
-    top = y - LINE * (len(lines) + 1) // 2
-    yield f'  <text class="name" x="{x}" y="{top + 13}">{state}</text>'
-    for number, line in enumerate(lines, start=1):
-        yield f'  <text class="small" x="{x}" y="{top + 14 + LINE * number}">{escape(line)}</text>'
+    return diagram().render()
 
 
 # ------------------------------------------------------------------------------------------------ page

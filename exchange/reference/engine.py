@@ -50,6 +50,7 @@ from exchange.reference import (
 )
 from exchange.reference.context import Context
 from exchange.reference.pocket import pocket_state
+from exchange.reference.single import SingleCalls
 from exchange.reference.state import State, fund_balance
 from exchange.whatif import preview
 
@@ -95,7 +96,7 @@ READ_RAW: dict[int, Callable[[Context, bytes], None]] = {
 HANDLER_BY_NUMBER = {COMMAND_BY_NAME[name].number: handle for name, handle in HANDLERS.items()}
 
 
-class ReferenceEngine:
+class ReferenceEngine(SingleCalls):
     """The exchange as a pure function over its commands, made to be read.
 
     >>> from exchange.reference.engine import ReferenceEngine

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 SCENARIOS = ROOT / "tests" / "scenarios"
 TOLD = Path(__file__).parent / "told"
 STORIES = sorted(SCENARIOS.glob("*.yaml"))
-SEEDS = range(300, 316)
+SEEDS = (*range(300, 312), 412)
 
 
 def silent(text: str) -> None:

@@ -123,6 +123,6 @@ def test_a_repeat_begins_no_second_life() -> None:
 def test_the_picture_has_a_place_for_every_state_and_a_way_for_every_change() -> None:
     picture = life_page.render_order_life_svg()
     assert life_page.PLACES.keys() == set(State)
-    assert life_page.ARROWS.keys() == set(life_page.ways())
+    assert life_page.ARROWS.keys() == set(life_page.diagram().ways())
     assert all(f">{state}</text>" in picture for state in State)
     assert len(BY_EVENT) == len(CHANGES)
