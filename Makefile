@@ -18,7 +18,7 @@ ARGS ?=
 N ?= 1000000
 export PYTHON CC
 
-.PHONY: help build test demo bench bench-compare bench-builds fuzz lint typecheck docs
+.PHONY: help build test demo bench bench-compare bench-builds fuzz mutants lint typecheck docs
 .PHONY: debug-test trace sanitize native wheel clean
 
 help: ## this list
@@ -40,6 +40,9 @@ bench-compare: .venv/test .venv/built ## ratios and instruction counts against t
 
 bench-builds: wheel native .venv/test ## the portable wheel against the native build
 	$(BIN)/python benchmarks/builds.py $(ARGS)
+
+mutants: .venv/test .venv/built ## one comparison, rounding, sign or guard of the risk code changed at a time (ARGS="--module margin")
+	$(BIN)/python .ci/mutants $(ARGS)
 
 fuzz: .venv/test .venv/built ## random commands through both engines until they differ (SEED, N)
 	$(BIN)/python -m exchange.fuzz --seed $(SEED) --commands $(N) $(ARGS)

@@ -5,6 +5,7 @@
 * ``release`` (default): asserts stay on; nothing of this machine in it, so a wheel runs on every processor of its kind
 * ``native``: tuned to this machine's processor, not for wheels
 * ``debug``: no optimisation, symbols, signed overflow aborts, credit is checked at every use
+* ``mutants``: little optimisation and credit is checked, for the core with many small changes in it (.ci/mutants)
 * ``trace``: counts how often each line runs (.ci/rooms.py shows it)
 * ``sanitize``: address and undefined-behaviour sanitizers
 
@@ -33,6 +34,7 @@ FLAGS = {
     "release": FAST,
     "native": [*FAST, "-march=native"],
     "debug": ["-O0", "-g3", "-fno-strict-aliasing", NO_WRAP, "-ftrapv", "-DEXCHANGE_CHECKED"],
+    "mutants": ["-O1", "-fno-strict-aliasing", "-DEXCHANGE_CHECKED"],
     "trace": ["-O0", "-g", "-fno-strict-aliasing", "--coverage", "-fprofile-update=atomic"],
     "sanitize": [
         "-O1",

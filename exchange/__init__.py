@@ -113,6 +113,7 @@ if TYPE_CHECKING:
         PlaceOrder,
         PlaceOrders,
         RejectReason,
+        RiskLimitsChanged,
         SelfTradePrevention,
         Side,
         StpGroupSet,
@@ -140,12 +141,13 @@ _NAMES: dict[str, str] = {
     "exchange.segments": "JournalError",
     "exchange.node": "Node",
     "exchange.protocol.messages": "Accepted AuctionIndicated AuctionUncrossed BalanceChanged BracketsChanged"
-    " CancelReason CountdownSet DeficitUncovered EntryAccepted EntryRejected Fill FillRole FundChanged"
-    " FundingSettled LiquidationEnded LiquidationOrder LiquidationSettled LiquidationStarted"
-    " ListMode ListSymbol MarginMode MarginModeChanged MarkChanged OrderAmended OrderCancelled"
-    " OrderEntry OrderFlag OrderPlace OrderReduced OrderRested OrderShown OrderTriggered"
-    " OrderType OrderWaiting PlaceOrder PlaceOrders RejectReason SelfTradePrevention Side"
-    " StpGroupSet SymbolState SymbolStateChanged TimeInForce TriggerBy",
+    " CancelReason CountdownSet DeficitUncovered EntryAccepted EntryRejected Fill FillRole"
+    " FundChanged FundingSettled LiquidationEnded LiquidationOrder LiquidationSettled"
+    " LiquidationStarted ListMode ListSymbol MarginMode MarginModeChanged MarkChanged"
+    " OrderAmended OrderCancelled OrderEntry OrderFlag OrderPlace OrderReduced OrderRested"
+    " OrderShown OrderTriggered OrderType OrderWaiting PlaceOrder PlaceOrders RejectReason"
+    " RiskLimitsChanged SelfTradePrevention Side StpGroupSet SymbolState"
+    " SymbolStateChanged TimeInForce TriggerBy",
     "exchange.risk": "SymbolPolicy load_policy",
     "exchange.units": "SymbolUnits from_atoms from_ppm to_atoms to_ppm",
 }
@@ -223,6 +225,7 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "RequestRefused",
+    "RiskLimitsChanged",
     "SelfTradePrevention",
     "Side",
     "Statistics",

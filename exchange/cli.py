@@ -1,5 +1,5 @@
-"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``explain``, ``replay-l3``, ``inspect``,
-``scenario run``, ``fuzz``, ``bench``.
+"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``replay-l3``,
+``inspect``, ``scenario run``, ``fuzz``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -66,6 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_serve(commands.add_parser("serve", help="run a node: orders and market data over ZeroMQ"))
     add_replay(
         commands.add_parser("replay", help="replay a journal: its digest and what happened in it")
+    )
+    add_audit(
+        commands.add_parser("audit", help="every invariant of a journal, from its events alone")
     )
     add_inspect(
         commands.add_parser("inspect", help="the segments of a journal, and damage in them")
@@ -143,6 +146,22 @@ def replay(options: argparse.Namespace) -> int:
         return FAILED
     print(as_json(summary) if options.json else summary.as_text())
     return OK
+
+
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("journal", type=Path, help="folder of a journal, or a node's data folder")
+    parser.add_argument("--engine", choices=("native", "reference"), default="native")
+    parser.add_argument("--json", action="store_true", help="the report as one line of JSON")
+    parser.set_defaults(run=audit)
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Prints what the auditor found; exit code 1 if it found anything."""
+    from exchange.audit_journal import as_json, audit_journal
+
+    report = audit_journal(options.journal, engine_kind=options.engine, say=say)
+    print(as_json(report) if options.json else report.as_text())
+    return OK if report.passed else FAILED
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:

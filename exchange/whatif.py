@@ -190,6 +190,7 @@ def cross_pool(view: AccountView) -> PoolView:
 def isolated_pool(view: PositionView) -> PoolView:
     return PoolView(
         symbol=view.symbol,
+        leg=view.leg,
         balance_atoms=view.margin_atoms,
         equity_atoms=view.equity_atoms,
         initial_margin_atoms=view.initial_margin_atoms,

@@ -6,7 +6,9 @@ waits goes on waiting.
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_reduce, crosses
-from native.checks cimport FOLLOWED, REFUSED, bears, collects, may_not_open, out_of_band, outside, over_exposed, slid
+from native.checks cimport (
+    FOLLOWED, REFUSED, bears, check_caps, collects, may_not_open, out_of_band, outside, over_exposed, slid,
+)
 from native.core cimport (
     ARMED, Core, LINK_EXIT, Order, OrderMore, Position, Symbol, TIMED, Trails, WAITING, client_id_of, more_at, order_at,
     position_at, symbol_of,
@@ -160,7 +162,7 @@ cdef inline bint keeps_place(Amended* new) noexcept nogil:
 cdef inline int check_replacing(Core* core, Amended* new) noexcept nogil:
     """What is asked of a resting order that leaves its place."""
     cdef int side = new.order.side
-    cdef int borne
+    cdef int borne, capped
     if over_exposed(core, new.symbol, new.open_lots, new.price_ticks, new.order):
         return REJECT_REASON_VALUE_OUT_OF_RANGE
     if new.flags & ORDER_FLAG_POST_ONLY and new.price_changes and not collects(new.symbol) \
@@ -171,6 +173,11 @@ cdef inline int check_replacing(Core* core, Amended* new) noexcept nogil:
     new.followed = borne == FOLLOWED
     if borne == REFUSED:
         return REJECT_REASON_INSUFFICIENT_MARGIN
+    if rarely(new.symbol.capped):
+        capped = check_caps(core, new.symbol, new.position, side, new.open_lots, new.price_ticks,
+                            new.flags & ORDER_FLAG_REDUCE_ONLY, new.order)
+        if capped:
+            return capped
     if rarely(new.symbol.held) and may_not_open(new.symbol, new.position, side, new.open_lots, new.flags, new.order):
         return REJECT_REASON_MARK_HELD
     return 0

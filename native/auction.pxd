@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from native.book cimport book_front, book_level, book_next_price
+from native.caps cimport interest_lots
 from native.core cimport (
     Account, BookSide, Core, Order, Position, Symbol, account_at, account_more, client_id_of, ensure, order_at, position_at,
     reducible_lots,
@@ -153,6 +154,15 @@ cdef inline int64_t auction_lots(Core* core, Symbol* symbol, uint32_t slot, int6
             order_cancel(core, symbol, slot, CANCEL_REASON_INSUFFICIENT_MARGIN)
     return lots
 
+cdef inline int64_t auction_interest(Core* core, Symbol* symbol, uint32_t buy, uint32_t sell, int64_t lots) noexcept nogil:
+    """How many of these lots open interest has room for; where it is none the younger order is cancelled (MARGIN-11)."""
+    cdef uint32_t younger = buy if order_at(core, buy).order_id > order_at(core, sell).order_id else sell
+    lots = interest_lots(symbol, position_at(core, order_at(core, buy).position),
+                         position_at(core, order_at(core, sell).position), lots)
+    if lots == 0:
+        order_cancel(core, symbol, younger, CANCEL_REASON_OPEN_INTEREST_LIMIT)
+    return lots
+
 cdef inline void auction_settle(
     Core* core, Symbol* symbol, uint32_t slot, int64_t lots, int64_t price_ticks, uint64_t trade_id
 ) noexcept nogil:
@@ -208,6 +218,8 @@ cdef inline void uncross_at(Core* core, Symbol* symbol, int64_t price_ticks) noe
         lots = auction_lots(core, symbol, buy, lots, price_ticks)
         if lots:
             lots = auction_lots(core, symbol, sell, lots, price_ticks)
+        if lots and symbol.open_interest_limit_atoms >= 0:
+            lots = auction_interest(core, symbol, buy, sell, lots)
         if lots:
             auction_fill(core, symbol, buy, sell, lots, price_ticks)
 

@@ -88,6 +88,7 @@ cdef packed struct state_remembered:
     uint64_t client_order_id
     uint64_t order_id
     uint32_t symbol
+    uint8_t leg
     uint8_t side
     uint8_t order_type
     int64_t price_ticks
@@ -99,6 +100,13 @@ cdef packed struct state_brackets:
     uint32_t initial_margin_ppm
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
+
+cdef packed struct state_limits:
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
 
 cdef packed struct state_adl_policy:
     uint32_t symbol
@@ -371,6 +379,7 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
             record.client_order_id = entry.client_order_id
             record.order_id = entry.order_id
             record.symbol = entry.symbol
+            record.leg = entry.leg
             record.side = entry.side
             record.order_type = entry.order_type
             record.price_ticks = entry.price_ticks
@@ -410,6 +419,26 @@ cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nog
         record.initial_margin_ppm = <uint32_t>symbol.initial_margin_ppm
         record.bracket_count = <uint8_t>symbol.bracket_count
         brackets_in_force(symbol, record.brackets)
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
+cdef inline void write_limits(Core* core, Writer* writer) noexcept nogil:
+    """Caps and scales of MARGIN-11, of the symbols that have any."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_limits record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or not writes_symbol(writer, number) or not (symbol.capped or symbol.oi_scaling_upper_atoms >= 0):
+            continue
+        record.symbol = number
+        record.position_limit_atoms = symbol.position_limit_atoms
+        record.open_interest_limit_atoms = symbol.open_interest_limit_atoms
+        record.oi_scaling_lower_atoms = symbol.oi_scaling_lower_atoms
+        record.oi_scaling_upper_atoms = symbol.oi_scaling_upper_atoms
         put(writer, &record, sizeof(record))
         count += 1
     put_count(writer, place, count)
@@ -500,6 +529,17 @@ cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
                 count += 1
     put_count(writer, place, count)
 
+cdef inline void write_position_modes(Core* core, Writer* writer) noexcept nogil:
+    """The accounts in hedge mode."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    for number in range(first_account(writer), last_account(core, writer) + 1):
+        if account_at(core, number).hedge:
+            put(writer, &number, 4)
+            count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -513,8 +553,10 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     """Part 7 and those that follow: in all of them a writer of one account writes no other."""
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
+    write_limits(core, writer)
     write_adl_policies(core, writer)
     write_pricing(core, writer)
+    write_position_modes(core, writer)
     write_assets(core, writer)
     write_counting(core, writer)
     write_holdings(core, writer)

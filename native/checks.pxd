@@ -6,10 +6,12 @@ Nothing here changes anything.  Each function returns 0 or the reject reason.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from native.book cimport crosses
+from native.caps cimport CAP_NONE, CAP_POSITION, over_cap
 from native.core cimport (
-    Core, Order, Position, Symbol, ensure, pool_of, position_at, reducible_lots, symbol_at,
+    Core, Order, Position, Symbol, account_at, ensure, pool_of, position_at, reducible_lots, symbol_at,
 )
-from native.credit cimport CREDIT_CHECKED, credit_admits, credit_bears
+from native.credit cimport CREDIT_CHECKED, credit_admits, credit_bears, credit_forget
+from native.legs cimport leg_fits
 from native.margin cimport admits, loss_at
 from native.matching cimport reachable
 from native.memory cimport slab_has_room
@@ -80,7 +82,7 @@ cdef inline apart_int64 exposure_left(Symbol* symbol, int64_t lots, int64_t pric
     if times_overflows(lots, price_ticks, &value) or value > symbol.exposure_limit_atoms:
         return -1
     value += symbol.resting_value_tick_lots      # two sums that are within the limit: no overflow
-    resting = lots + symbol.resting_lots
+    resting = lots + symbol.resting_lots[0] + symbol.resting_lots[1]
     if without != NULL:
         value -= without.open_lots * without.price_ticks
         resting -= without.open_lots
@@ -149,9 +151,11 @@ cdef inline bint outside(int64_t value, int64_t most) noexcept nogil:
 cdef inline bint ordinary(wire_order* c) noexcept nogil:
     """Whether it is a limit order of good form without flags and extras that rests or not: a look at all at once."""
     cdef uint64_t kind
+    cdef uint16_t last
     memcpy(&kind, &c.side, sizeof(kind))     # a record lies at any address
+    memcpy(&last, &c.trigger_by, sizeof(last))     # and the leg
     return not (kind & ~<uint64_t>0x03010001
-                | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | c.trigger_by) \
+                | c.display_lots | c.expires_ns | c.trigger_ticks | c.callback_ticks | c.callback_ppm | last) \
         and not (outside(c.price_ticks, MAX_PRICE_TICKS) or outside(c.qty_lots, MAX_QTY_LOTS))
 
 cdef inline wire_order ordinary_order(wire_order* c) noexcept nogil:
@@ -167,7 +171,7 @@ cdef inline wire_order ordinary_order(wire_order* c) noexcept nogil:
     known.qty_lots = c.qty_lots
     known.client_order_id = c.client_order_id
     known.display_lots = known.expires_ns = known.trigger_ticks = known.callback_ticks = 0
-    known.callback_ppm = known.trigger_by = 0
+    known.callback_ppm = known.trigger_by = known.leg = 0
     return known
 
 cdef inline int check_kind(wire_order* c) noexcept nogil:
@@ -243,13 +247,13 @@ cdef inline void find_entry(Core* core, uint32_t account, wire_order* c, Placing
     Orders that are taken together are of one symbol: the blank entry keeps what the first one was measured with.
     """
     placing.symbol = symbol_at(core, c.symbol)
-    placing.position = position_find(core, account, c.symbol, LEG_NET)
+    placing.position = position_find(core, account, c.symbol, c.leg)
     if rarely(placing.position == NULL):
         if placing.orders_before == 0:
             core.blank = position_at(core, 0)[0]
             core.blank.account = account
             core.blank.symbol = <uint16_t>c.symbol
-            core.blank.leg = LEG_NET
+            core.blank.leg = c.leg
         placing.position = &core.blank
 
 cdef inline void find_limit(wire_order* c, Placing* placing) noexcept nogil:
@@ -303,6 +307,16 @@ cdef inline int bears(
         return FOLLOWED
     return bears_exactly(core, symbol, position, side, lots, price_ticks, reduce_only, without)
 
+cdef inline apart_int check_caps(
+    Core* core, Symbol* symbol, Position* position, int side, int64_t lots, int64_t price_ticks, bint reduce_only, Order* without
+) noexcept nogil:
+    """MARGIN-11, of an order that the pool bears."""
+    cdef int cap = over_cap(symbol, position, side, lots, price_ticks, reduce_only, without)
+    if cap == CAP_NONE:
+        return 0
+    credit_forget(account_at(core, position.account))      # it has charged the order
+    return REJECT_REASON_POSITION_LIMIT if cap == CAP_POSITION else REJECT_REASON_OPEN_INTEREST_LIMIT
+
 cdef inline apart_int may_not_open(
     Symbol* symbol, Position* position, int side, int64_t lots, uint32_t flags, Order* without
 ) noexcept nogil:
@@ -319,7 +333,7 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
     cdef Symbol* symbol = placing.symbol
     cdef Position* position = placing.position
     cdef bint reduce_only = c.flags & ORDER_FLAG_REDUCE_ONLY
-    cdef int borne
+    cdef int borne, capped
     if reduce_only and reducible_lots(position, c.side) == 0:
         return REJECT_REASON_REDUCE_ONLY_WOULD_OPEN
     if c.flags & ORDER_FLAG_POST_ONLY and crosses(&symbol.sides[1 - c.side], placing.limit_ticks):
@@ -328,6 +342,10 @@ cdef inline int check_acting(Core* core, wire_order* c, Placing* placing) noexce
         borne = bears(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, 0)
         if borne == REFUSED:
             return REJECT_REASON_INSUFFICIENT_MARGIN
+        if rarely(symbol.capped):
+            capped = check_caps(core, symbol, position, c.side, placing.reach_lots, placing.limit_ticks, reduce_only, NULL)
+            if capped:
+                return capped
         if rarely(symbol.held) and may_not_open(symbol, position, c.side, placing.reach_lots, c.flags, NULL):
             return REJECT_REASON_MARK_HELD
         placing.followed = borne == FOLLOWED
@@ -337,12 +355,24 @@ cdef inline bint has_room(Core* core, Symbol* symbol, wire_order* c, bint waits)
     return slab_has_room(&core.orders) and slab_has_room(&core.positions) \
         and (not c.client_order_id or slab_has_room(&core.remembered)) and (not waits or triggers_ensure(symbol))
 
+cdef inline int64_t orders_there(Core* core, uint32_t account, wire_order* c, Placing* placing) noexcept nogil:
+    """The account's orders on the symbol, those of the other leg included (MATCH-09)."""
+    cdef int64_t count = placing.position.order_count + placing.orders_before
+    cdef Position* other
+    if rarely(c.leg != LEG_NET):
+        other = position_find(core, account, c.symbol, LEG_LONG + LEG_SHORT - c.leg)
+        if other != NULL:
+            count += other.order_count
+    return count
+
 cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing* placing) noexcept nogil:
     """The checks against the state; `placing` gets what they find."""
     cdef Symbol* symbol
     cdef bint waits = is_trigger_type(c.order_type)
     cdef int reason
     placing.followed = True            # an order that waits counts for nothing
+    if rarely(not leg_fits(core, account, c.leg)):     # without a leg there is nothing to be asked
+        return REJECT_REASON_INVALID_LEG
     find_entry(core, account, c, placing)
     symbol = placing.symbol
     if rarely(not state_allows(symbol, c)):
@@ -363,7 +393,7 @@ cdef inline int check_order(Core* core, uint32_t account, wire_order* c, Placing
             return reason
     if c.order_type == ORDER_TYPE_LIMIT and out_of_band(symbol, c.side, c.price_ticks):
         return REJECT_REASON_PRICE_OUT_OF_BAND
-    if placing.position.order_count + placing.orders_before >= symbol.max_open_orders and (waits or may_rest(c)):
+    if orders_there(core, account, c, placing) >= symbol.max_open_orders and (waits or may_rest(c)):
         return REJECT_REASON_TOO_MANY_OPEN_ORDERS
     find_limit(c, placing)
     if not waits and placing.reach_lots > 0 and over_exposed(core, symbol, placing.reach_lots, placing.limit_ticks, NULL):

@@ -33,7 +33,7 @@ cdef inline int64_t counted_parts(Asset* asset, int64_t parts) noexcept nogil:
 cdef inline int64_t parts_for(Asset* asset, int64_t debt_atoms, int64_t most_parts) noexcept nogil:
     """The fewest parts, of so many, that count for the debt; all of them if they do not reach it (COLL-04)."""
     cdef i128 value
-    if counted_parts(asset, most_parts) <= debt_atoms:
+    if counted_parts(asset, most_parts) < debt_atoms:
         return most_parts
     value = div_ceil(wide(debt_atoms, PPM), PPM - asset.haircut_ppm)
     return <int64_t>div_ceil(value * asset.unit_parts, asset.price_atoms)

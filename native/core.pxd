@@ -160,13 +160,15 @@ cdef struct Symbol:
     Symbol* next_touched               # triggers are to be looked at
     uint8_t touched
     uint8_t state
+    uint8_t capped                     # a limit below counts orders (caps.pxd)
     uint8_t adl_policy                 # ADL-05
     uint8_t held                       # the mark is held: nothing may be opened (MARK-03)
     BookSide sides[2]
     # exposure (UNITS-01)
     int64_t gross_lots
     int64_t gross_entry_atoms
-    int64_t resting_lots
+    int64_t resting_lots[2]            # by side
+    int64_t reduce_only_lots[2]        # of them
     int64_t resting_value_tick_lots
     int64_t exposure_limit_atoms
     # policy
@@ -183,6 +185,10 @@ cdef struct Symbol:
     int64_t min_notional_atoms
     int64_t max_open_orders
     int64_t slippage_cap_ppm
+    int64_t position_limit_atoms       # MARGIN-11; -1: none
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms     # -1: initial margin does not rise with open interest
     uint32_t fund
     int liquidation_mode
     int64_t liquidation_fee_ppm
@@ -216,7 +222,8 @@ cdef struct Account:                   # 64 bytes: one cache line
     int64_t collateral_atoms           # what its assets count; 0 while they do not (collateral.pxd)
     uint8_t multi_asset                # they count
     uint8_t may_owe                    # its wallet is looked at when the command ends
-    uint8_t unused[6]
+    uint8_t hedge                      # it is in hedge mode (ACCT-08)
+    uint8_t unused[5]
     PoolState pool                     # the cross pool
 
 cdef struct AccountMore:               # the cold record of an account
@@ -249,6 +256,7 @@ cdef struct Remembered:                # an accepted client order id and what it
     int64_t trigger_ticks
     uint8_t side
     uint8_t order_type
+    uint8_t leg
 
 cdef struct Timer:                     # when an order expires or a countdown ends (timers.pxd)
     int64_t time_ns

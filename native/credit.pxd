@@ -18,7 +18,8 @@ never above what is available: MARGIN-05 takes the worse side where this adds bo
 - *Anything else* (a mark, funding, a mode) makes it unknown: `Core.credit_epoch` moves on for all accounts, or the
   account's own epoch is forgotten.  It stays unknown while the cross pool waits for liquidation or is liquidated.
 
-Unknown or too small credit is measured anew, and where that does not decide either, the exact sum does.  Credit >= 0
+An account with an entry on a symbol whose rates rise with open interest (MARGIN-11) has no credit: any fill of anybody could
+take it.  Unknown or too small credit is measured anew, and where that does not decide either, the exact sum does.  Credit >= 0
 says more than that an order is admitted.  Initial margin is not below maintenance (listing.pxd), and equity is not
 below wallet + sum of min(0, uPnL); so a cross pool with credit is not below maintenance, and can pay a fee up to it.
 
@@ -27,7 +28,7 @@ A build with EXCHANGE_CHECKED (the debug build) compares credit with the exact s
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from native.core cimport Account, Core, Position, Symbol, account_at, ensure, position_at, sign_of, symbol_of
-from native.margin cimport available_with, base_rate, bracket_of, unrealised
+from native.margin cimport available_with, base_rate, bracket_of, is_scaled, unrealised
 from native.units cimport apart_int, iabs, imax, imin, ppm_ceil, rarely, u128, usually, wide
 from native.wire cimport MAX_EXPOSURE_ATOMS, ORDER_FLAG_REDUCE_ONLY, PPM
 
@@ -122,6 +123,8 @@ cdef inline apart_int credit_measure(
     while slot and spare >= 0:         # every term takes something, so the sum cannot pass int64 either
         position = position_at(core, slot)
         symbol = symbol_of(core, position)
+        if is_scaled(symbol):          # each fill may raise the rates of all
+            return False
         if not position.isolated:
             spare += imin(0, unrealised(symbol, position))
         if position == changed:
@@ -130,6 +133,8 @@ cdef inline apart_int credit_measure(
         else:
             spare -= entry_measure(symbol, position, 0)
         slot = position.next
+    if not seen and is_scaled(symbol_of(core, changed)):
+        return False
     if not seen and spare >= 0:
         spare -= entry_measure(symbol_of(core, changed), changed, extra_atoms)
     if spare < 0:

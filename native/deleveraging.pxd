@@ -123,15 +123,15 @@ cdef inline int by_share(const void* left, const void* right) noexcept nogil:
     return by_account(a, b)
 
 cdef inline int64_t measure_side(
-    Core* core, Symbol* symbol, bint longs, int64_t asked_lots, Counterparty* entries
+    Core* core, Symbol* symbol, Position* position, int64_t asked_lots, Counterparty* entries
 ) noexcept nogil:
-    """Measures every long, or every short, of the symbol; returns how many."""
+    """Measures every position of others on the other side; returns how many."""
     cdef int64_t count = 0
     cdef int64_t i
     cdef Position* other
     for i in range(symbol.open_count):
         other = open_position_at(core, symbol, i)
-        if (other.position_lots > 0) == longs:
+        if (other.position_lots > 0) != (position.position_lots > 0) and other.account != position.account:
             measure(core, symbol, other, asked_lots, &entries[count])
             count += 1
     return count
@@ -364,7 +364,7 @@ cdef inline void deleverage(Core* core, Symbol* symbol, Position* position, int6
     stage.size = iabs(position.position_lots)
     stage.worth_atoms = worth
     stage.cost_atoms = worth - at_mark_atoms if stage.of_long else at_mark_atoms - worth
-    count = measure_side(core, symbol, not stage.of_long, stage.size, entries)
+    count = measure_side(core, symbol, position, stage.size, entries)
     plan(&stage, entries, count)
     if at_mark:
         take_haircuts(core, &stage, entries, count)

@@ -32,6 +32,7 @@ from native.core cimport (
 from native.deleveraging cimport adl_place, set_adl_policy
 from native.events cimport event_rejected
 from native.ledger cimport fund_balance
+from native.legs cimport set_position_mode
 from native.lifetime cimport core_close, core_open
 from native.liquidation cimport liquidation_drain
 from native.listing cimport list_symbol
@@ -49,7 +50,7 @@ from native.operations cimport (
 from native.orders cimport cancel_all, cancel_order, place_order, set_countdown, set_stp_group
 from native.own_orders cimport own_sort
 from native.pocket cimport Pocket, carry_totals, gather_orders, gather_symbols, pocket_close, write_pocket
-from native.policies cimport set_brackets
+from native.policies cimport set_brackets, set_risk_limits
 from native.pricing cimport set_mark_policy, set_price
 from native.restore cimport Reader, read_state
 from native.states cimport advance_time, set_symbol_state
@@ -81,6 +82,7 @@ cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS or kind == COMMAND_SET_ADL_POLICY
+            or kind == COMMAND_SET_RISK_LIMITS
             or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
@@ -107,6 +109,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return change_isolated_margin(core, <wire_change_isolated_margin*>record)
     if head == head_of(COMMAND_SETTLE_FUNDING, sizeof(wire_settle_funding)):
         return settle_funding(core, <wire_settle_funding*>record)
+    if head == head_of(COMMAND_SET_POSITION_MODE, sizeof(wire_set_position_mode)):
+        return set_position_mode(core, <wire_set_position_mode*>record)
     if head == head_of(COMMAND_LIST_SYMBOL, sizeof(wire_list_symbol)):
         return list_symbol(core, <wire_list_symbol*>record)
     if head == head_of(COMMAND_SET_SYMBOL_STATE, sizeof(wire_set_symbol_state)):
@@ -119,6 +123,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_mark_policy(core, <wire_set_mark_policy*>record)
     if head == head_of(COMMAND_SET_BRACKETS, sizeof(wire_set_brackets)):
         return set_brackets(core, <wire_set_brackets*>record)
+    if head == head_of(COMMAND_SET_RISK_LIMITS, sizeof(wire_set_risk_limits)):
+        return set_risk_limits(core, <wire_set_risk_limits*>record)
     if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
         return set_adl_policy(core, <wire_set_adl_policy*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
@@ -472,6 +478,7 @@ cdef class Engine:
             stp_group=account_more(core, account).stp_group,
             countdown_ns=account_more(core, account).countdown_ns,
             multi_asset=bool(owner.multi_asset),
+            position_mode=owner.hedge,
             collateral_atoms=owner.collateral_atoms,
         )
 
@@ -512,7 +519,8 @@ cdef class Engine:
         cdef uint32_t number, slot
         found = []
         for number in range(1, core.highest_account + 1):
-            if not account_is_default(core, number) or account_at(core, number).multi_asset or self.collateral(number):
+            if not account_is_default(core, number) or account_at(core, number).multi_asset \
+                    or account_at(core, number).hedge or self.collateral(number):
                 found.append(number)
                 continue
             slot = account_at(core, number).first_position

@@ -14,7 +14,7 @@ from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
 from native.memory cimport ids_add
-from native.units cimport apart_int64, iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
+from native.units cimport apart, apart_int64, iabs, imax, imin, ppm_ceil, rarely, share_ceil, share_floor, usually
 from native.wire cimport *
 
 cdef enum:
@@ -135,11 +135,13 @@ cdef inline void orders_counted(
 ) noexcept nogil:
     """Adds lots (or takes off, if negative) of a resting order to the sums of its account and symbol."""
     cdef int64_t value = lots * price_ticks
-    symbol.resting_lots += lots
+    symbol.resting_lots[side] += lots
     symbol.resting_value_tick_lots += value
     if usually(not flags & ORDER_FLAG_REDUCE_ONLY):
         position.order_lots[side] += lots
         position.order_value[side] += value
+    else:
+        symbol.reduce_only_lots[side] += lots
 
 # ------------------------------------------------------------------------------------------ settling fills
 
@@ -221,6 +223,17 @@ cdef inline void pay_fee(Core* core, Account* owner, int64_t fee_atoms) noexcept
     owner.wallet_atoms -= fee_atoms
     owner.credit_atoms -= fee_atoms
     core.fee_atoms += fee_atoms
+
+cdef inline apart take_back_rebate(
+    Core* core, Account* owner, wire_fill* told, Settlement* given, int64_t taker_fee_atoms
+) noexcept nogil:
+    """A rebate is at most what the taker of the trade paid (ACCT-04): the rest goes back, also in the event that told it."""
+    cdef int64_t unpaid = -(given.fee_atoms + taker_fee_atoms)
+    pay_fee(core, owner, unpaid)
+    given.fee_atoms += unpaid
+    given.sound = False
+    told.fee_atoms = given.fee_atoms
+    told.wallet_atoms = owner.wallet_atoms
 
 cdef inline apart_int64 flip_position(
     Core* core, Symbol* symbol, Position* position, Account* owner, int side, int64_t lots,

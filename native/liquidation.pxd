@@ -99,7 +99,7 @@ cdef inline bint close_through_book(Core* core, Position* position) noexcept nog
     taker.filled_lots = 0
     taker.reach_lots = closing.lots
     taker.side = SIDE_SELL if position.position_lots > 0 else SIDE_BUY
-    taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_TAKER
+    taker.self_trade = SELF_TRADE_PREVENTION_CANCEL_MAKER     # its account may have orders of another leg
     taker.flags = ORDER_FLAG_REDUCE_ONLY
     taker.stp_group = 0
     taker.special = LIQUIDATION | UNFOLLOWED

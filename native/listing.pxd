@@ -110,6 +110,8 @@ cdef inline void read_policy(wire_list_symbol* c, Symbol* symbol) noexcept nogil
     symbol.liquidation_min_notional_atoms = c.liquidation_min_notional_atoms
     symbol.liquidation_max_notional_atoms = c.liquidation_max_notional_atoms
     symbol.draw_cap_atoms = c.draw_cap_atoms
+    symbol.position_limit_atoms = symbol.open_interest_limit_atoms = -1
+    symbol.oi_scaling_lower_atoms = symbol.oi_scaling_upper_atoms = -1
 
 cdef inline void adopt_symbol(Core* core, Symbol* symbol) noexcept nogil:
     core.symbols[symbol.symbol] = symbol

@@ -7,6 +7,7 @@ from native.core cimport (
     symbol_of,
 )
 from native.events cimport event_accepted, event_new
+from native.legs cimport list_of_legs, names_leg
 from native.liquidation cimport liquidation_drain
 from native.order_index cimport order_index_find
 from native.order_life cimport Taker, event_order_waiting, order_cancel, order_new
@@ -24,7 +25,7 @@ cdef inline bint waits(wire_order* c) noexcept nogil:
 
 cdef inline bint fits_one_cancels_other(wire_order* first, int count) noexcept nogil:
     cdef wire_order* second = first + 1
-    if count != 2 or first.symbol != second.symbol:
+    if count != 2 or first.symbol != second.symbol or first.leg != second.leg:
         return False
     return (waits(first) or waits(second)) and (waits(first) or may_rest(first)) and (waits(second) or may_rest(second))
 
@@ -35,7 +36,7 @@ cdef inline bint fits_entry_with_exits(wire_order* entry, int count) noexcept no
         return False
     for i in range(1, count):
         leaving = entry + i
-        if leaving.symbol != entry.symbol or leaving.side + entry.side != 1 or not waits(leaving) \
+        if leaving.symbol != entry.symbol or leaving.leg != entry.leg or leaving.side + entry.side != 1 or not waits(leaving) \
                 or not reduces_only(leaving.flags) or leaving.time_in_force == TIME_IN_FORCE_GTD:
             return False
     return True
@@ -205,11 +206,8 @@ cdef inline int place_linked(Core* core, wire_place_orders* c, int* refused) noe
 
 # ------------------------------------------------------------------------------------------ the command
 
-cdef inline int place_orders(Core* core, wire_place_orders* c, int* refused) noexcept nogil:
-    """MATCH-14; `refused` gets the place of the order that a refusal is about, -1 for none."""
-    refused[0] = -1
-    if c.account == 0 or c.account > MAX_ACCOUNT:
-        return REJECT_REASON_INVALID_ACCOUNT
+cdef inline int place_fitting(Core* core, wire_place_orders* c, int* refused) noexcept nogil:
+    """A list of an account, its orders as they count."""
     if not fits(c):
         return REJECT_REASON_INVALID_LIST
     if c.list_mode == LIST_MODE_EACH:
@@ -220,3 +218,14 @@ cdef inline int place_orders(Core* core, wire_place_orders* c, int* refused) noe
     if c.list_mode == LIST_MODE_ALL_OR_NOTHING:
         return place_all_or_nothing(core, c, refused)
     return place_linked(core, c, refused)
+
+cdef inline int place_orders(Core* core, wire_place_orders* c, int* refused) noexcept nogil:
+    """MATCH-14; `refused` gets the place of the order that a refusal is about, -1 for none."""
+    cdef wire_place_orders known
+    refused[0] = -1
+    if c.account == 0 or c.account > MAX_ACCOUNT:
+        return REJECT_REASON_INVALID_ACCOUNT
+    if not names_leg(c):
+        return place_fitting(core, c, refused)
+    list_of_legs(c, &known)
+    return place_fitting(core, &known, refused)

@@ -15,7 +15,7 @@ from native.core cimport (
 )
 from native.credit cimport credit_after_fill, credit_bears, credit_forget, credit_has, credit_pays
 from native.events cimport event_order_reduced
-from native.ledger cimport Settlement, event_fill, orders_counted, pay_fee, payable_fee, settle_position
+from native.ledger cimport Settlement, event_fill, orders_counted, pay_fee, payable_fee, settle_position, take_back_rebate
 from native.margin cimport available_with, loss_at, maker_bears
 from native.memory cimport prefetch
 from native.order_life cimport (
@@ -219,6 +219,7 @@ cdef inline void fill(
     cdef int side = taker.side
     cdef int64_t part = 0
     cdef Settlement given, taken
+    cdef wire_fill* told
     core.next_trade_id += 1
     level.lots -= lots
     maker.open_lots -= lots
@@ -226,6 +227,7 @@ cdef inline void fill(
     orders_counted(symbol, maker_position, 1 - side, price, maker.flags, -lots)
     given = settle(core, symbol, maker_position, maker_owner, 1 - side, lots, price, value, symbol.maker_fee_ppm,
                    maker.flags & ORDER_FLAG_REDUCE_ONLY, NULL)
+    told = <wire_fill*>core.events_at
     event_fill(core, maker_position, maker_owner, 1 - side, FILL_ROLE_MAKER, trade_id, maker.order_id,
                client_id_of(core, slot), price, lots, value, maker.open_lots, &given)
     if rarely(taker.special & LIQUIDATION):
@@ -237,6 +239,8 @@ cdef inline void fill(
     taker.reach_lots -= lots
     taken = settle(core, symbol, position, owner, side, lots, price, value, symbol.taker_fee_ppm,
                    taker.flags & ORDER_FLAG_REDUCE_ONLY, taker)
+    if rarely(given.fee_atoms + taken.fee_atoms < 0):
+        take_back_rebate(core, maker_owner, told, &given, taken.fee_atoms)
     event_fill(core, position, owner, side, FILL_ROLE_LIQUIDATED if taker.special & LIQUIDATION else FILL_ROLE_TAKER,
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &taken)
     if rarely(taker.special & LIQUIDATION):

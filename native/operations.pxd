@@ -11,6 +11,7 @@ from native.core cimport (
 )
 from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
+from native.legs cimport leg_fits
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool, note_debt
 from native.margin cimport available_with, base_rate, position_initial, removable, unrealised, withdrawable
 from native.memory cimport slab_has_room
@@ -123,8 +124,10 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
         return REJECT_REASON_INVALID_MARGIN_MODE
     if c.initial_margin_ppm > PPM:
         return REJECT_REASON_INVALID_MARGIN_RATE
+    if not leg_fits(core, c.account, c.leg):
+        return REJECT_REASON_INVALID_LEG
     owner = account_at(core, c.account)
-    position = position_find(core, c.account, c.symbol, LEG_NET)
+    position = position_find(core, c.account, c.symbol, c.leg)
     busy = position != NULL and (position.position_lots != 0 or position.own_head[0] != 0 or position.own_head[1] != 0)
     if busy and symbol.mark_ticks == 0:
         return REJECT_REASON_NO_MARK_PRICE
@@ -135,7 +138,7 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
     if c.initial_margin_ppm and c.initial_margin_ppm < symbol.brackets[0].initial_ppm:
         return REJECT_REASON_LEVERAGE_TOO_HIGH
     if position == NULL:
-        position = position_ensure(core, c.account, c.symbol, LEG_NET)
+        position = position_ensure(core, c.account, c.symbol, c.leg)
     rate = c.initial_margin_ppm if c.initial_margin_ppm else position.own_rate_ppm
     if busy:
         before = position[0]
@@ -175,8 +178,10 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
         return REJECT_REASON_UNKNOWN_SYMBOL
     if c.change_atoms == 0 or c.change_atoms > MAX_AMOUNT_ATOMS or c.change_atoms < -MAX_AMOUNT_ATOMS:
         return REJECT_REASON_INVALID_AMOUNT
+    if not leg_fits(core, c.account, c.leg):
+        return REJECT_REASON_INVALID_LEG
     owner = account_at(core, c.account)
-    position = position_find(core, c.account, c.symbol, LEG_NET)
+    position = position_find(core, c.account, c.symbol, c.leg)
     if owner.pool.liquidating or (position != NULL and c.change_atoms < 0 and position.pool.liquidating):
         return REJECT_REASON_POOL_LIQUIDATING
     if position == NULL or not position.isolated or position.position_lots == 0:
@@ -207,7 +212,7 @@ cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
 
 cdef inline bint mark_out_of_range(Symbol* symbol, int64_t price_ticks) noexcept nogil:
     """UNITS-01."""
-    cdef i128 exposed = wide(symbol.gross_lots + 2 * symbol.resting_lots, price_ticks)
+    cdef i128 exposed = wide(symbol.gross_lots + 2 * (symbol.resting_lots[0] + symbol.resting_lots[1]), price_ticks)
     cdef i128 limit = symbol.exposure_limit_atoms
     return exposed > limit or exposed * symbol.m > limit
 

@@ -11,6 +11,7 @@ from native.core cimport (
     position_at, reducible_lots, symbol_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
+from native.legs cimport order_of_leg
 from native.matching cimport fill_or_kill, match, stp_group_of
 from native.order_index cimport client_index_find, order_index_find
 from native.order_life cimport (
@@ -184,7 +185,12 @@ cdef inline int take(Core* core, uint32_t account, wire_order* c, int index) noe
 
 cdef inline apart_int place_any(Core* core, uint32_t account, wire_order* c, int index) noexcept nogil:
     """Places one order, of a command (index -1) or of a list."""
-    cdef int reason = check_form(core, account, c)
+    cdef wire_order known
+    cdef int reason
+    if c.leg:
+        known = order_of_leg(c)
+        c = &known
+    reason = check_form(core, account, c)
     return reason if reason else take(core, account, c, index)
 
 cdef inline int place_order(Core* core, wire_place_order* command) noexcept nogil:

@@ -325,7 +325,10 @@ cdef inline void write_pocket(Core* core, Writer* writer, Pocket* pocket) noexce
     write_after_orders(core, writer)
 
 cdef inline void carry_totals(Core* core, Core* into, Pocket* pocket) noexcept nogil:
-    """UNITS-01 and COLL-01 are asked about all that is held and open: the sums are those of the whole venue."""
+    """UNITS-01, MARGIN-11 and COLL-01 ask about all that is held and open: the sums are those of the whole venue.
+
+    And a stand-in is in the position mode of whom it stands for.
+    """
     cdef int64_t i
     cdef uint32_t number
     cdef Symbol* symbol
@@ -337,6 +340,9 @@ cdef inline void carry_totals(Core* core, Core* into, Pocket* pocket) noexcept n
         copy.gross_entry_atoms = symbol.gross_entry_atoms
         if pocket.liquidity:
             copy.resting_lots = symbol.resting_lots
+            copy.reduce_only_lots = symbol.reduce_only_lots
             copy.resting_value_tick_lots = symbol.resting_value_tick_lots
+    for i in range(pocket.maker_count):
+        account_at(into, stand_in(pocket, i)).hedge = account_at(core, pocket.makers[i].account).hedge
     for number in range(1, MAX_ASSETS + 1):
         into.assets[number].held_parts = core.assets[number].held_parts

@@ -32,7 +32,8 @@ cdef inline Remembered* remembered_find(Core* core, uint32_t account, uint64_t c
 
 cdef inline bint repeats(Remembered* entry, wire_order* order) noexcept nogil:
     """Whether an order is the one that is remembered, sent again."""
-    return entry.symbol == order.symbol and entry.side == order.side and entry.order_type == order.order_type \
+    return entry.symbol == order.symbol and entry.leg == order.leg and entry.side == order.side \
+        and entry.order_type == order.order_type \
         and entry.price_ticks == order.price_ticks and entry.qty_lots == order.qty_lots \
         and entry.trigger_ticks == order.trigger_ticks
 
@@ -110,4 +111,5 @@ cdef inline void remember(Core* core, uint32_t account, wire_order* order, uint6
     entry.qty_lots = order.qty_lots
     entry.trigger_ticks = order.trigger_ticks
     entry.side = order.side
+    entry.leg = order.leg
     entry.order_type = order.order_type

@@ -5,7 +5,8 @@ from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_order,
+    state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_limits,
+    state_order,
     state_position, state_pricing, state_remembered,
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
@@ -19,6 +20,7 @@ from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
 from native.own_orders cimport own_link
+from native.policies cimport apply_limits
 from native.positions cimport position_ensure
 from native.pricing cimport pricing_ensure
 from native.remembered cimport remember_new
@@ -264,6 +266,7 @@ cdef inline int read_remembered(Core* core, Reader* reader) except -1:
         raise MemoryError("no room for another client order id")
     entry.order_id = record.order_id
     entry.symbol = record.symbol
+    entry.leg = record.leg
     entry.side = record.side
     entry.order_type = record.order_type
     entry.price_ticks = record.price_ticks
@@ -280,6 +283,17 @@ cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
     if symbol == NULL or not read_brackets(record.brackets, record.bracket_count, symbol):
         raise ValueError(f"the state gives symbol {record.symbol} brackets that it cannot have")
     symbol.initial_margin_ppm = record.initial_margin_ppm
+    return 0
+
+cdef inline int read_limits(Core* core, Reader* reader) except -1:
+    cdef state_limits record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL:
+        raise ValueError(f"the state caps symbol {record.symbol}, which is not there")
+    apply_limits(symbol, record.position_limit_atoms, record.open_interest_limit_atoms,
+                 record.oi_scaling_lower_atoms, record.oi_scaling_upper_atoms)
     return 0
 
 cdef inline int read_adl_policy(Core* core, Reader* reader) except -1:
@@ -307,6 +321,16 @@ cdef inline int read_pricing(Core* core, Reader* reader) except -1:
     symbol.pricing.basis_at_ns = record.basis_at_ns
     take(reader, &symbol.pricing.prices[0], sizeof(symbol.pricing.prices))
     core.composites += record.composite
+    return 0
+
+cdef inline int read_position_mode(Core* core, Reader* reader) except -1:
+    """An account in hedge mode."""
+    cdef uint32_t number = 0
+    take(reader, &number, 4)
+    if number == 0 or number > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {number}")
+    account_at(core, number).hedge = True
+    core.highest_account = max(core.highest_account, number)
     return 0
 
 cdef inline uint32_t read_count(Reader* reader) except? 0:
@@ -378,9 +402,13 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     for _i in range(read_count(reader)):
         read_changed_brackets(core, reader)
     for _i in range(read_count(reader)):
+        read_limits(core, reader)
+    for _i in range(read_count(reader)):
         read_adl_policy(core, reader)
     for _i in range(read_count(reader)):
         read_pricing(core, reader)
+    for _i in range(read_count(reader)):
+        read_position_mode(core, reader)
     for _i in range(read_count(reader)):
         read_asset(core, reader)
     for _i in range(read_count(reader)):

@@ -9,7 +9,9 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 from native.amend cimport taker_from
 from native.book cimport crosses
-from native.checks cimport FOLLOWED, REFUSED, bears, market_edge, may_not_open, out_of_band, over_exposed, slid
+from native.checks cimport (
+    FOLLOWED, REFUSED, bears, check_caps, market_edge, may_not_open, out_of_band, over_exposed, slid,
+)
 from native.core cimport (
     ARMED, Core, Order, OrderMore, Position, Symbol, TRIGGERED, Timer, WAITING, account_more, more_at, order_at,
     position_at, reducible_lots, symbol_of,
@@ -22,7 +24,7 @@ from native.order_index cimport order_index_find
 from native.order_life cimport Taker, UNFOLLOWED, client_id_of, link_triggered, order_cancel, order_forget, taker_cancel
 from native.orders cimport act, cancel_account
 from native.timers cimport is_countdown, timer_due, timer_order, timer_pop
-from native.units cimport apart, imin
+from native.units cimport apart, imin, rarely
 from native.waiting cimport (
     begin_trailing, collect, is_limit_type, reduces_only, waiting_leave, watch,
 )
@@ -55,9 +57,17 @@ cdef inline void find_triggered_limit(Symbol* symbol, Taker* taker, bint limited
         taker.limit_ticks = slid(symbol, taker.side, taker.limit_ticks)
         taker.shown_ticks = taker.limit_ticks
 
+cdef inline int refuse_capped(Core* core, Symbol* symbol, Taker* taker) noexcept nogil:
+    """MARGIN-11, of an order that goes off."""
+    cdef int reason = check_caps(core, symbol, taker.position, taker.side, taker.reach_lots, taker.limit_ticks,
+                                 taker.flags & ORDER_FLAG_REDUCE_ONLY, NULL)
+    if reason == 0:
+        return 0
+    return CANCEL_REASON_POSITION_LIMIT if reason == REJECT_REASON_POSITION_LIMIT else CANCEL_REASON_OPEN_INTEREST_LIMIT
+
 cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint limited) noexcept nogil:
     """Why an order that goes off cannot act (the table of MATCH-10); 0: it can."""
-    cdef int borne
+    cdef int borne, reason
     if taker.flags & ORDER_FLAG_REDUCE_ONLY and reducible_lots(taker.position, taker.side) == 0:
         return CANCEL_REASON_REDUCE_ONLY
     if limited and out_of_band(symbol, taker.side, taker.limit_ticks):
@@ -74,6 +84,10 @@ cdef inline int refuse_triggered(Core* core, Symbol* symbol, Taker* taker, bint 
     taker.special = 0 if borne == FOLLOWED else UNFOLLOWED
     if borne == REFUSED:
         return CANCEL_REASON_INSUFFICIENT_MARGIN
+    if rarely(symbol.capped):
+        reason = refuse_capped(core, symbol, taker)
+        if reason:
+            return reason
     if symbol.held and may_not_open(symbol, taker.position, taker.side, taker.reach_lots, taker.flags, NULL):
         return CANCEL_REASON_MARK_HELD
     return 0

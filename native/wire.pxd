@@ -53,9 +53,11 @@ cdef enum:
     COMMAND_SET_COUNTDOWN = 16
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
+    COMMAND_SET_RISK_LIMITS = 19
     COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
+    COMMAND_SET_POSITION_MODE = 29
     COMMAND_LIST_ASSET = 31
     COMMAND_SET_ASSET_PRICE = 32
     COMMAND_CHANGE_COLLATERAL = 33
@@ -91,11 +93,13 @@ cdef enum:
     EVENT_COUNTDOWN_SET = 154
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
+    EVENT_RISK_LIMITS_CHANGED = 157
     EVENT_ADL_POLICY_SET = 160
     EVENT_ADL_RANKED = 161
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
+    EVENT_POSITION_MODE_CHANGED = 169
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
     EVENT_LIQUIDATION_SHRUNK = 173
@@ -152,6 +156,10 @@ cdef enum:
     SELF_TRADE_PREVENTION_CANCEL_MAKER = 1
     SELF_TRADE_PREVENTION_CANCEL_BOTH = 2
     SELF_TRADE_PREVENTION_DECREMENT = 3
+
+cdef enum:
+    POSITION_MODE_ONE_WAY = 0
+    POSITION_MODE_HEDGE = 1
 
 cdef enum:
     LEG_NET = 0
@@ -216,6 +224,8 @@ cdef enum:
     CANCEL_REASON_PRICE_OUT_OF_BAND = 13
     CANCEL_REASON_VALUE_OUT_OF_RANGE = 14
     CANCEL_REASON_SYMBOL_SETTLED = 15
+    CANCEL_REASON_POSITION_LIMIT = 16
+    CANCEL_REASON_OPEN_INTEREST_LIMIT = 17
     CANCEL_REASON_MARK_HELD = 19
 
 cdef enum:
@@ -295,10 +305,15 @@ cdef enum:
     REJECT_REASON_LEVERAGE_TOO_HIGH = 44
     REJECT_REASON_WITHDRAWALS_STOPPED = 45
     REJECT_REASON_INSUFFICIENT_MARGIN = 46
+    REJECT_REASON_POSITION_LIMIT = 47
+    REJECT_REASON_OPEN_INTEREST_LIMIT = 48
     REJECT_REASON_INVALID_ADL_POLICY = 51
     REJECT_REASON_MARK_HELD = 53
     REJECT_REASON_MARK_IS_COMPOSITE = 54
     REJECT_REASON_UNKNOWN_PRICE_SOURCE = 55
+    REJECT_REASON_INVALID_LEG = 56
+    REJECT_REASON_INVALID_POSITION_MODE = 57
+    REJECT_REASON_POSITION_MODE_IN_USE = 58
     REJECT_REASON_INVALID_ASSET = 60
     REJECT_REASON_UNKNOWN_ASSET = 61
     REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
@@ -325,6 +340,7 @@ cdef packed struct wire_order:
     int64_t callback_ticks
     uint32_t callback_ppm
     uint8_t trigger_by
+    uint8_t leg
 
 cdef packed struct wire_command_header:
     uint16_t type
@@ -406,6 +422,7 @@ cdef packed struct wire_set_margin_mode:
     uint32_t symbol
     uint8_t margin_mode
     uint32_t initial_margin_ppm
+    uint8_t leg
 
 cdef packed struct wire_change_isolated_margin:
     uint16_t type
@@ -415,6 +432,7 @@ cdef packed struct wire_change_isolated_margin:
     int64_t timestamp_ns
     uint32_t symbol
     int64_t change_atoms
+    uint8_t leg
 
 cdef packed struct wire_place_order:
     uint16_t type
@@ -437,6 +455,7 @@ cdef packed struct wire_place_order:
     int64_t callback_ticks
     uint32_t callback_ppm
     uint8_t trigger_by
+    uint8_t leg
 
 cdef packed struct wire_cancel_order:
     uint16_t type
@@ -557,6 +576,18 @@ cdef packed struct wire_set_brackets:
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
 
+cdef packed struct wire_set_risk_limits:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
+
 cdef packed struct wire_set_adl_policy:
     uint16_t type
     uint16_t size
@@ -587,6 +618,14 @@ cdef packed struct wire_set_price:
     uint32_t symbol
     uint8_t source
     int64_t price_ticks
+
+cdef packed struct wire_set_position_mode:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint8_t position_mode
 
 cdef packed struct wire_list_asset:
     uint16_t type
@@ -960,6 +999,17 @@ cdef packed struct wire_brackets_changed:
     uint8_t bracket_count
     wire_bracket brackets[MAX_BRACKETS]
 
+cdef packed struct wire_risk_limits_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t position_limit_atoms
+    int64_t open_interest_limit_atoms
+    int64_t oi_scaling_lower_atoms
+    int64_t oi_scaling_upper_atoms
+
 cdef packed struct wire_adl_policy_set:
     uint16_t type
     uint16_t size
@@ -1017,6 +1067,13 @@ cdef packed struct wire_mark_hold_changed:
     uint32_t symbol
     uint8_t held
     uint8_t inputs
+
+cdef packed struct wire_position_mode_changed:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint8_t position_mode
 
 cdef packed struct wire_liquidation_position:
     uint16_t type

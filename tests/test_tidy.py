@@ -168,6 +168,8 @@ ROOMS = [
         "telling",
         "queue",
         "matching",
+        "legs",
+        "caps",
         "checks",
         "orders",
         "auction",

@@ -3,9 +3,6 @@
 It shares no line with either engine, so that an error would have to be made three times to pass.  Tests, simulation,
 replay and a running exchange can all use it, and so can any client that sees all events.
 
-What it checks, by the name that a `Violation` carries (or the id of the rule that a single event broke):
-
-====  ==============================================================================================
 I1    wallets + margins - entry values + funds + fees = deposits - withdrawals, after every command
 I2    the positions of a symbol sum to zero
 I3    each balance afterwards is the balance before and what the event explains, to the atom
@@ -31,11 +28,16 @@ I27   nobody trades with himself, liquidated or not, nor with an account of his 
 I29   what rounding leaves never comes out of a fund
 I30   sequences follow each other, and every command has one result, first
 I32   no liquidation begins twice
-I34   open orders per account and the symbol's exposure stay within their caps
+I34   open orders per account and the symbol's exposure stay within their caps; so do positions and open interest,
+      with all that rests, when an order is admitted, and no trade raises open interest above its cap
 I35   another bracket table holds at once, for every pool, and moves no money but by the liquidations that follow
 ====  ==============================================================================================
 
 And by the ids of the rules (docs/reference), where the commands are fed, too:
+=======
+What it checks is listed in `INVARIANTS`, by the name that a `Violation` carries (an invariant's, or the id of the
+rule that a single event broke); docs/audit.md has the table with its tests.  Besides, by the ids of the rules
+(docs/reference), where the commands are fed, too:
 
 ========  ==========================================================================================
 MATCH-03  what is due goes before the command acts, in its order, and nothing that was due lives on
@@ -47,17 +49,17 @@ MATCH-14  lists have a result for each order; exits are armed by what filled, si
 MATCH-15  an iceberg trades what it shows, and each slice is as long as it was asked to be
 ========  ==========================================================================================
 
-`differences` compares the books with what an engine shows (I20).  Equal digests, replays and snapshots (I30, I31) need
-an engine and are compared by the fuzzer; I21 is a property of the requirement alone and has tests of its own.
+`differences` compares the books with what an engine shows (I20).  Equal digests, replays and snapshots (I31) need an
+engine and are compared by the fuzzer.
 
 >>> from exchange.engine import create_engine
 >>> from exchange.protocol.messages import Deposit
 >>> from exchange.protocol.records import encode_command, stamp
 >>> engine, auditor = create_engine("reference"), Auditor()
 >>> command = stamp(encode_command(Deposit(account=7, amount_atoms=500)), sequence=1, timestamp_ns=0)
->>> auditor.feed_commands(command)
->>> auditor.feed(engine.apply(command))
->>> auditor.check()
+>>> auditor.follow(command, engine.apply(command))  # what is newly found wrong
+[]
+>>> auditor.check()  # all pools and sums, touched or not
 >>> auditor.violations
 []
 >>> differences(auditor, engine)
@@ -67,5 +69,6 @@ an engine and are compared by the fuzzer; I21 is a property of the requirement a
 from exchange.audit.auditor import Auditor
 from exchange.audit.compare import differences
 from exchange.audit.context import Violation
+from exchange.audit.invariants import INVARIANTS, Invariant
 
-__all__ = ["Auditor", "Violation", "differences"]
+__all__ = ["INVARIANTS", "Auditor", "Invariant", "Violation", "differences"]

@@ -14,11 +14,13 @@ from typing import Any
 
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
+from exchange.audit.brackets import bracket_problems
 from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
+from exchange.audit.legs import LegAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
 from exchange.audit.live_orders import Placed
@@ -88,7 +90,8 @@ class Auditor:
         self._context = Context()
         self._policies: dict[int, ListSymbol] = {}  # by sequence
         self._wanted: dict[int, Wanted] = {}  # by sequence
-        self._orders = OrderAudit(self._context)
+        self._legs = LegAudit(self._context)
+        self._orders = OrderAudit(self._context, self._legs)
         self._lists = ListAudit(self._context, self._orders)
         self._waiting = WaitingAudit(self._context, self._orders, self._lists)
         self._expiry = ExpiryAudit(self._context)
@@ -97,7 +100,9 @@ class Auditor:
         self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
         self._liquidations = LiquidationAudit(self._context, self._decisions)
-        self._balances = BalanceAudit(self._context, self._liquidations, self._collateral)
+        self._balances = BalanceAudit(
+            self._context, self._liquidations, self._collateral, self._legs
+        )
         self._fills = FillAudit(
             self._context,
             self._orders,
@@ -129,6 +134,7 @@ class Auditor:
             "countdown_set": self._expiry.on_countdown,
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
+            "risk_limits_changed": self._policies_audit.on_limits,
             "asset_listed": self._collateral.on_asset,
             "asset_price_changed": self._collateral.on_price,
             "collateral_changed": self._collateral.on_collateral,
@@ -144,6 +150,7 @@ class Auditor:
             "mark_hold_changed": self._prices.on_hold,
             "funding_settled": lambda account, *fields: self._balances.on_funding(*fields),
             "margin_mode_changed": self._balances.on_margin_mode,
+            "position_mode_changed": self._legs.on_position_mode,
             "liquidation_started": self._liquidations.on_started,
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,
@@ -169,6 +176,19 @@ class Auditor:
     def state(self) -> State:
         """Accounts, positions, orders and funds as the events have told them."""
         return self._context.state
+
+    def follow(self, commands: bytes, events: bytes | Iterable[Event]) -> list[Violation]:
+        """Reads commands and what came of them, and gives what is newly found wrong.
+
+        The same as `feed_commands` and then `feed`.
+
+        Raises:
+            ProtocolError: a record of ``events`` is no event.
+        """
+        known = len(self.violations)
+        self.feed_commands(commands)
+        self.feed(events)
+        return self.violations[known:]
 
     def feed_commands(self, commands: bytes) -> None:
         """Reads stamped commands, before their events: policies, and what orders asked for."""
@@ -291,6 +311,8 @@ class Auditor:
         self._test_symbols()
         state = self._context.state
         state.forget_terms()
+        if state.fees < 0:
+            self._context.report("I22", f"rebates have cost {-state.fees} more than fees brought")
         if state.money != state.paid_in:
             self._context.report(
                 "I1", f"{state.paid_in} atoms were paid in, all balances add up to {state.money}"
@@ -404,6 +426,8 @@ class Auditor:
             raise ProtocolError(
                 f"symbol {symbol} is listed; feed_commands its list_symbol before, it holds the policy"
             )
+        for problem in bracket_problems(policy.brackets, policy.initial_margin_ppm):
+            self._context.report("I21", f"symbol {symbol}: {problem}")
         self._context.state.symbols[symbol] = Symbol(policy)
 
     def _on_mark(self, account: int, number: int, price: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context
+from exchange.audit.legs import LegAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.requirement import available, initial_of, notional_of
 from exchange.audit.state import Account, Holding, cross_pool
@@ -16,12 +17,17 @@ class BalanceAudit:
     """Every change of a balance has one entry, and the entries add up."""
 
     def __init__(
-        self, context: Context, liquidations: LiquidationAudit, collateral: CollateralAudit
+        self,
+        context: Context,
+        liquidations: LiquidationAudit,
+        collateral: CollateralAudit,
+        legs: LegAudit,
     ) -> None:
         self.context = context
         self.state = context.state
         self.liquidations = liquidations
         self.collateral = collateral
+        self.legs = legs
         #: What each position still has to pay for the funding under way.
         self.funding_due: dict[Holding, int] = {}
         self.funding_paid = 0
@@ -184,6 +190,7 @@ class BalanceAudit:
             "ACCT-01", f"rate of account {account}", holding.rate_ppm, initial_margin_ppm
         )
         self.state.sort_holding(holding)
+        self.legs.check_leg(holding)
         self.context.touch(holding)
         self.context.pools.add(holding.own_pool)
 

@@ -110,7 +110,7 @@ class Stage:
         self.turns = [
             Turn(state, other)
             for other in holding.symbol.holders.values()
-            if (other.lots > 0) != self.is_long
+            if (other.lots > 0) != self.is_long and other.owner is not holding.owner
         ]
         self.plan()
         for rank, turn in enumerate(self.turns, start=1):

@@ -72,6 +72,8 @@ class FillAudit:
         self.first: tuple[Terms, int, int, int] | None = (
             None  # terms, side, role, account of the first side
         )
+        self.interest = 0  # before the trade that is being read
+        self.rebate: tuple[int, int] | None = None  # of the maker: by its rate, and what it got
 
     def on_fill(
         self,
@@ -100,6 +102,8 @@ class FillAudit:
             context.expect("MATCH-12", "(trade, order) settled", (0, 0), (trade_id, order_id))
             context.expect("MATCH-12", "value", lots * holding.symbol.mark_value, value)
         else:
+            if self.first is None:
+                self.interest = holding.symbol.interest
             self.pair((trade_id, symbol, price, lots, value), side, role, account)
         if price:
             context.expect(
@@ -114,9 +118,12 @@ class FillAudit:
         came = (position, entry, realised, fee, wallet, margin)
         lots_before = holding.lots
         self.settle(holding, signed, role, value, came, unfinished=open_lots > 0)
+        self.check_caps(holding, signed, role)
+        self.check_rebate(role, fee)
         if role == TAKER:
             self.prices.on_taker(holding, lots_before)
         context.touch(holding)
+        self.orders.legs.check_position(holding)
         if role in TRADES:
             self.waiting.on_last(holding.symbol, price)
             if role in (TAKER, AUCTION):
@@ -201,11 +208,37 @@ class FillAudit:
             return  # a fill-or-kill asks its makers before the first fill, and not again
         if role == TAKER and (context.command == AMEND or holding in context.orders_touched):
             return  # an amendment has its own test; and a taker is asked once, not at each fill
+        if role != MAKER and holding.symbol.limits.upper >= 0:
+            return  # the other side of the trade was settled, and may have raised the rate since it was asked
         short = available(holding.owner)
         if short < 0:
             context.report(
                 "I19",
                 f"{holding.place} enlarges its position to {after} lots though {-short} atoms are missing",
+            )
+
+    def check_caps(self, holding: Holding, signed: int, role: int) -> None:
+        """I34, MARGIN-11: no trade raises open interest above its cap, no order of its own a taker above his."""
+        symbol, lots = holding.symbol, holding.lots
+        position_cap, interest_cap, _, _ = symbol.limits
+        enlarges = lots * signed > 0
+        if role == TAKER and enlarges and 0 <= position_cap < notional_of(holding):
+            self.context.report(
+                "I34",
+                f"account {holding.account} takes {lots} lots of symbol {symbol.number}, "
+                f"{notional_of(holding)} atoms of at most {position_cap}",
+            )
+        is_over = 0 <= interest_cap < symbol.interest * symbol.mark_value
+        if (
+            self.first is None
+            and role != SETTLEMENT
+            and is_over
+            and symbol.interest > self.interest
+        ):
+            self.context.report(
+                "I34",
+                f"open interest of symbol {symbol.number} rises to {symbol.interest * symbol.mark_value} atoms, "
+                f"at most {interest_cap}",
             )
 
     def asked_before(self) -> bool:
@@ -247,7 +280,7 @@ class FillAudit:
                 wallet -= moved
                 margin += moved
             state.set_money(holding, holding.owner, wallet, margin)
-        fee = self.fee(holding, signed, value, role, came[3] if unfinished else None)
+        fee = self.fee(holding, signed, value, role, came[3] if unfinished else None, came[3])
         wallet -= fee[0]
         margin -= fee[1]
         wanted = (holding.lots, holding.entry, realised, sum(fee), wallet, margin)
@@ -289,7 +322,7 @@ class FillAudit:
         return realised, returned
 
     def fee(
-        self, holding: Holding, signed: int, value: int, role: int, came: int | None
+        self, holding: Holding, signed: int, value: int, role: int, came: int | None, told: int
     ) -> tuple[int, int]:
         """ACCT-04: what wallet and isolated margin pay; a fee never causes a deficit.
 
@@ -306,7 +339,7 @@ class FillAudit:
         else:
             return 0, 0
         if fee <= 0:
-            return fee, 0
+            return self.believed_rebate(fee, told) if role == MAKER else fee, 0
         from_wallet = min(fee, max(0, pool_standing(self.state, cross_pool(holding.account))[0]))
         believed = role == TAKER and came is not None and came >= 0
         if not holding.isolated:
@@ -318,6 +351,20 @@ class FillAudit:
         if believed and came is not None:
             from_margin = max(0, min(from_margin, came - from_wallet))
         return from_wallet, from_margin
+
+    def believed_rebate(self, by_rate: int, told: int) -> int:
+        """What a maker says that it got, of what its rate gives; the taker's side will tell (check_rebate)."""
+        got = max(by_rate, min(told, 0))
+        self.rebate = (by_rate, got)
+        return got
+
+    def check_rebate(self, role: int, fee: int) -> None:
+        """ACCT-04: a rebate is at most what the taker of the trade paid; who is liquidated pays nothing."""
+        if self.rebate is None or role not in (TAKER, LIQUIDATED):
+            return
+        by_rate, came = self.rebate
+        self.rebate = None
+        self.context.expect("I22", "the maker's rebate", max(by_rate, -fee), came)
 
     def finish(self) -> None:
         if self.first is not None:

@@ -28,6 +28,7 @@ class Placed(NamedTuple):
     callback_ticks: int
     callback_ppm: int
     trigger_by: int
+    leg: int = 0
 
     @property
     def waits(self) -> bool:
@@ -38,6 +39,7 @@ class Placed(NamedTuple):
         """What a repeat has to say again (MATCH-08)."""
         return (
             self.symbol,
+            self.leg,
             self.side,
             self.order_type,
             self.price_ticks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exchange.audit.context import Context
+from exchange.audit.legs import LegAudit
 from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.state import Holding, HoldingKey
 from exchange.protocol.schema import (
@@ -27,11 +28,14 @@ NOT_HALTED = tuple(state for state in SymbolState if state != SymbolState.HALTED
 class OrderAudit:
     """Follows every order from its rest to its end."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, legs: LegAudit) -> None:
         self.context = context
         self.state = context.state
+        self.legs = legs
         #: Orders that left their level for a new price or quantity and may come back within the command.
         self.moving: dict[int, Order] = {}
+        #: Those of them that ask for no more lots than before.
+        self.no_larger: set[int] = set()
         #: Lots of the order that acts, which have to be filled, taken off, cancelled or rested: none vanishes.
         self.floating: dict[int, int] = {}
         #: Where the last order of a group of cancellations stood, by account, symbol, leg and reason.
@@ -65,28 +69,61 @@ class OrderAudit:
         if open_lots <= 0:
             context.report("MATCH-01", f"order {order_id} rests with {open_lots} lots")
             return
-        self.check_new(holding, order_id, client_order_id)
+        self.check_new(order)
         self.check_resting(order)
         self.state.add_order(order, open_lots)
+        self.check_caps(order)
         if order.iceberg:
             order.shown = 0  # order_shown follows, and tells the slice
         self.check_count(holding)
         context.touch(holding)
 
-    def check_new(self, holding: Holding, order_id: int, client_order_id: int) -> None:
+    def check_new(self, order: Order | Waiting) -> None:
         """What has to hold for an order that joins those of its account."""
+        holding = order.holding
         if holding.pool in self.state.flagged:
             self.context.report(
-                "I7", f"order {order_id} joins a pool that is being liquidated: {holding.pool}"
+                "I7",
+                f"order {order.order_id} joins a pool that is being liquidated: {holding.pool}",
             )
-        self.check_client_id(holding, client_order_id)
+        self.legs.check_order(holding, order.side, order.flags)
+        self.check_client_id(holding, order.client_order_id)
 
     def check_count(self, holding: Holding) -> None:
-        count = len(holding.orders) + len(holding.waiting)
+        there = [h for h in holding.owner.holdings.values() if h.symbol is holding.symbol]
+        count = sum(len(h.orders) + len(h.waiting) for h in there)
         if count > holding.symbol.policy.max_open_orders:
             self.context.report(
                 "I34",
                 f"account {holding.account} has {count} open orders on symbol {holding.symbol.number}",
+            )
+
+    def check_caps(self, order: Order) -> None:
+        """I34, MARGIN-11: what rests is counted, if it may open anything at all."""
+        holding, symbol = order.holding, order.holding.symbol
+        limits = symbol.limits
+        if order.reduce_only or order.order_id in self.no_larger:
+            return
+        own = sum(
+            other.open_lots
+            for other in holding.orders.values()
+            if other.side == order.side and not other.reduce_only
+        )
+        on_side = holding.lots if order.side == Side.BUY else -holding.lots
+        if own <= -on_side:
+            return  # all of them only reduce
+        held = (max(0, on_side) + own) * symbol.mark_value
+        if 0 <= limits.position < held:
+            self.context.report(
+                "I34",
+                f"account {order.account} may come to hold {held} atoms of symbol {symbol.number}, "
+                f"at most {limits.position}",
+            )
+        interest = (symbol.interest + symbol.opening[order.side]) * symbol.mark_value
+        if 0 <= limits.interest < interest:
+            self.context.report(
+                "I34",
+                f"open interest of symbol {symbol.number} may come to {interest} atoms, at most {limits.interest}",
             )
 
     def check_resting(self, order: Order) -> None:
@@ -196,6 +233,8 @@ class OrderAudit:
         else:
             self.state.set_open(order, 0)
             self.moving[order_id] = order
+            if open_lots <= previous_open:
+                self.no_larger.add(order_id)
             self.floating[order_id] = open_lots
         self.context.touch(order.holding)
 
@@ -324,6 +363,7 @@ class OrderAudit:
             self.context.expect("MATCH-01", f"lots of order {order_id} that went nowhere", 0, lots)
         self.floating.clear()
         self.moving.clear()
+        self.no_larger.clear()
         self.last_cancelled.clear()
         flagged = self.state.flagged
         for holding in self.context.orders_touched:

@@ -1,11 +1,11 @@
-"""What the operator changes while a symbol trades, as its events tell it (I35)."""
+"""What the operator changes while a symbol trades, as its events tell it (I34, I35)."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
+from exchange.audit.brackets import bracket_problems
 from exchange.audit.context import Context
-from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME, PPM
+from exchange.audit.state import Limits
+from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME
 
 SET_BRACKETS = COMMAND_BY_NAME["set_brackets"].number
 #: Events of money that moves.
@@ -13,7 +13,7 @@ MOVES = {EVENT_BY_NAME[name].number for name in ("fill", "balance_changed", "fun
 
 
 class PolicyAudit:
-    """Follows the bracket tables: each is one that a listing may have, and none moves money by itself."""
+    """Follows tables and caps: a table is one that a listing may have, and none of them moves money by itself."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -31,15 +31,19 @@ class PolicyAudit:
         """I35: the table holds at once, so every holder's pool is looked at when the command is over."""
         context, symbol = self.context, self.state.symbols[number]
         rows = list(zip(numbers[0::3], numbers[1::3], numbers[2::3], strict=True))[:count]
-        if not rows or rows[0][0] != 0 or not rows[0][2] <= initial_margin_ppm <= PPM:
-            context.report("MARGIN-03", f"brackets {rows} at {initial_margin_ppm} ppm")
+        for problem in bracket_problems(rows, initial_margin_ppm):
+            context.report("I21", f"symbol {number}: {problem}")
+        if not rows:
             return
-        for (floor, rate, initial), (above, higher, initial_above) in pairwise(rows):
-            rises = floor < above and rate <= higher and initial <= initial_above
-            if not rises or above * (higher - rate) % PPM:
-                context.report("MARGIN-03", f"bracket {above} does not follow on bracket {floor}")
-        if any(not 1 <= rate <= initial <= PPM for _, rate, initial in rows):
-            context.report("MARGIN-03", f"the rates of brackets {rows}")
         symbol.set_brackets(initial_margin_ppm, rows)
         context.symbols.add(number)
         context.pools.update(holding.pool for holding in symbol.holders.values())
+
+    def on_limits(self, account: int, number: int, *atoms: int) -> None:
+        """MARGIN-11: what orders are measured by from now on."""
+        limits = Limits(*atoms)
+        has_scale = 0 <= limits.lower < limits.upper
+        if not has_scale and limits[2:] != (-1, -1):
+            self.context.report("MARGIN-11", f"a scale of {limits.lower} .. {limits.upper} atoms")
+            return
+        self.state.symbols[number].limits = limits

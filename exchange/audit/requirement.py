@@ -24,8 +24,21 @@ def maintenance_of(symbol: Symbol, notional: int) -> int:
 
 def initial_rate(holding: Holding, notional: int) -> int:
     """MARGIN-04: im(n)."""
-    k = bisect_right(holding.symbol.floors, notional) - 1
-    return max(holding.rate_ppm, holding.symbol.initials[k])
+    symbol = holding.symbol
+    k = bisect_right(symbol.floors, notional) - 1
+    rate = max(holding.rate_ppm, symbol.initials[k])
+    return scaled(symbol, rate) if symbol.limits.upper >= 0 else rate
+
+
+def scaled(symbol: Symbol, rate_ppm: int) -> int:
+    """MARGIN-11: a rate rises to 100 % as open interest goes from the scale's lower end to its upper one."""
+    _, _, lower, upper = symbol.limits
+    interest = symbol.interest * symbol.mark_value
+    if interest <= lower:
+        return rate_ppm
+    if interest >= upper:
+        return PPM
+    return rate_ppm - (rate_ppm - PPM) * (interest - lower) // (upper - lower)
 
 
 def initial_of(holding: Holding, notional: int) -> int:

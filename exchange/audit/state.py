@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from exchange.audit.live_orders import Order, Placed, Waiting
 from exchange.protocol.messages import Bracket, ListSymbol
@@ -112,6 +113,7 @@ class Account:
         "countdown_ns",
         "counting",
         "cross",
+        "hedge",
         "holdings",
         "number",
         "parts",
@@ -124,6 +126,7 @@ class Account:
         self.wallet = 0
         self.holdings: dict[HoldingKey, Holding] = {}
         self.cross: dict[HoldingKey, Holding] = {}  # those with a position in cross mode
+        self.hedge = False  # whether it is in hedge mode
         self.stp_group = 0
         self.countdown_ns = 0  # when its orders are cancelled; 0: never
         self.parts: dict[int, int] = {}  # of each collateral asset; none is 0
@@ -185,6 +188,15 @@ class BookSide:
             del self.levels[order.price]
 
 
+class Limits(NamedTuple):
+    """Caps in atoms at mark, and where initial margin rises with open interest (MARGIN-11); -1: none."""
+
+    position: int = -1
+    interest: int = -1
+    lower: int = -1
+    upper: int = -1
+
+
 class Composite:
     """What a composite mark is made of: the policy's numbers, prices from outside, the average distance (MARK-02)."""
 
@@ -221,6 +233,7 @@ class Symbol:
         "initials",
         "is_held",
         "last",
+        "limits",
         "m",
         "mark",
         "mark_value",
@@ -229,6 +242,7 @@ class Symbol:
         "number",
         "open_lots",
         "open_value",
+        "opening",
         "policy",
         "rates",
         "sides",
@@ -247,6 +261,8 @@ class Symbol:
         self.holders: dict[tuple[int, int], Holding] = {}  # by account and leg, with a position
         self.net_lots = self.gross_lots = self.gross_entry = 0
         self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
+        self.opening = [0, 0]  # of resting orders that are not reduce-only, by side
+        self.limits = Limits()
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
         self.state = SymbolState.OPEN
         self.adl_policy = AdlPolicy.QUEUE
@@ -279,6 +295,11 @@ class Symbol:
     @property
     def is_open(self) -> bool:
         return self.state == SymbolState.OPEN
+
+    @property
+    def interest(self) -> int:
+        """Open interest in lots: half of all that is held."""
+        return self.gross_lots // 2
 
 
 class State:
@@ -365,6 +386,8 @@ class State:
         symbol.sides[order.side].add(order)
         symbol.open_lots += open_lots
         symbol.open_value += open_lots * order.price
+        if not order.reduce_only:
+            symbol.opening[order.side] += open_lots
 
     def set_open(self, order: Order, open_lots: int) -> None:
         """A new open quantity; at 0 the order is gone.  What an iceberg shows has events of its own."""
@@ -372,6 +395,8 @@ class State:
         change = open_lots - order.open_lots
         symbol.open_lots += change
         symbol.open_value += change * order.price
+        if not order.reduce_only:
+            symbol.opening[order.side] += change
         order.open_lots = open_lots
         if not order.iceberg:
             order.shown = open_lots

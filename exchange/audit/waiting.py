@@ -86,7 +86,7 @@ class WaitingAudit:
                 "MATCH-10",
                 f"order {order.order_id} waits for {order.trigger}, which {watched} has reached already",
             )
-        self.orders.check_new(holding, order.order_id, order.client_order_id)
+        self.orders.check_new(order)
         self.state.add_waiting(order)
         self.orders.check_count(holding)
 

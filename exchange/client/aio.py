@@ -34,13 +34,22 @@ from exchange.client.asks import (
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
 from exchange.client.market_data import Topics, topics_of
+from exchange.client.order_options import to_code
 from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
 from exchange.client.step_builders import StepBuilders
 from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.preview import PreviewView
-from exchange.protocol.schema import AdlPolicy, ListMode, MarginMode, Side, SymbolState
+from exchange.protocol.schema import (
+    AdlPolicy,
+    Leg,
+    ListMode,
+    MarginMode,
+    PositionMode,
+    Side,
+    SymbolState,
+)
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -416,11 +425,19 @@ class AsyncClient(StepBuilders, AsyncBaseClient):
     async def withdraw(self, amount: Number) -> CommandResult:
         return await self._do(self._ask.withdraw, amount)
 
+    async def set_position_mode(self, mode: PositionMode | str) -> CommandResult:
+        """One-way, or hedge: a long and a short position on each symbol; with nothing open only (ACCT-08)."""
+        return await self._do(self._ask.set_position_mode, mode)
+
     async def set_margin_mode(
-        self, symbol: SymbolLike, mode: MarginMode | str, leverage: Number | None = None
+        self,
+        symbol: SymbolLike,
+        mode: MarginMode | str,
+        leverage: Number | None = None,
+        leg: Leg | str = Leg.NET,
     ) -> CommandResult:
         """Cross or isolated; without a leverage the rate stays as it is."""
-        return await self._do(self._ask.set_margin_mode, symbol, mode, leverage)
+        return await self._do(self._ask.set_margin_mode, symbol, mode, leverage, leg)
 
     async def change_collateral(self, asset: int, change_parts: int) -> CommandResult:
         """Brings parts of a collateral asset in, or, below 0, takes them out (COLL-03)."""
@@ -430,24 +447,34 @@ class AsyncClient(StepBuilders, AsyncBaseClient):
         """Whether the account's collateral assets count for its cross pool (COLL-02)."""
         return await self._do(self._ask.set_multi_asset, enabled)
 
-    async def set_leverage(self, symbol: SymbolLike, leverage: Number) -> CommandResult:
+    async def set_leverage(
+        self, symbol: SymbolLike, leverage: Number, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
         """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
         number = (await self._listed(symbol)).view.symbol
-        modes = {position.symbol: position.margin_mode for position in await self.positions()}
+        place = (number, to_code(Leg, leg))
+        modes = {
+            (position.symbol, position.leg): position.margin_mode
+            for position in await self.positions()
+        }
         return await self.set_margin_mode(
-            number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage
+            number, MarginMode(modes.get(place, MarginMode.CROSS)), leverage, leg
         )
 
-    async def add_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+    async def add_isolated_margin(
+        self, symbol: SymbolLike, amount: Number, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
         """Moves money from the wallet to the isolated position."""
         return await self._do(
-            self._ask.change_isolated_margin, symbol, to_decimal("amount", amount)
+            self._ask.change_isolated_margin, symbol, to_decimal("amount", amount), leg
         )
 
-    async def remove_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+    async def remove_isolated_margin(
+        self, symbol: SymbolLike, amount: Number, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
         """Moves money from the isolated position back to the wallet."""
         return await self._do(
-            self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount)
+            self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount), leg
         )
 
     # ---- own events
@@ -532,6 +559,21 @@ class AsyncAdminClient(AsyncBaseClient):
         It holds at once, for what is open, too: whoever is below maintenance by it is liquidated before this returns.
         """
         return await self._do(self._ask.set_brackets, symbol, initial_margin, brackets)
+
+    async def set_risk_limits(
+        self,
+        symbol: SymbolLike,
+        position_limit: Number | None = None,
+        open_interest_limit: Number | None = None,
+        margin_scaling: tuple[Number, Number] | None = None,
+    ) -> CommandResult:
+        """Caps in money at mark; what is None is not capped from now on.  They hold for what comes (MARGIN-11).
+
+        ``position_limit`` is for an account with its orders, ``open_interest_limit`` for all together;
+        ``margin_scaling`` is the open interest from which initial margin rises, and that at which it is 100 %.
+        """
+        limits = (position_limit, open_interest_limit, margin_scaling)
+        return await self._do(self._ask.set_risk_limits, symbol, *limits)
 
     async def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""

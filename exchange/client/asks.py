@@ -28,7 +28,7 @@ from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Command, Fill, ListSymbol
 from exchange.protocol.preview import PreviewView
-from exchange.protocol.schema import AdlPolicy, MarginMode, SymbolState
+from exchange.protocol.schema import AdlPolicy, Leg, MarginMode, PositionMode, SymbolState
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -71,6 +71,11 @@ def to_bracket(row: Sequence[Number]) -> messages.Bracket:
     return to_atoms(floor), to_ppm(maintenance), to_ppm(initial[0]) if initial else 0
 
 
+def atoms_or_none(amount: Number | None) -> int:
+    """A bound in atoms; -1 where there is none."""
+    return -1 if amount is None else to_atoms(amount)
+
+
 class Asks(OrderAsks):
     """Builds asks for one account: orders, money, questions, and what the operator does."""
 
@@ -83,21 +88,34 @@ class Asks(OrderAsks):
         return self.command(messages.Withdraw(amount_atoms=to_atoms(amount)))
 
     def set_margin_mode(
-        self, symbol: SymbolLike, mode: MarginMode | str, leverage: Number | None = None
+        self,
+        symbol: SymbolLike,
+        mode: MarginMode | str,
+        leverage: Number | None = None,
+        leg: Leg | str = Leg.NET,
     ) -> Ask[CommandResult]:
         return self.command(
             messages.SetMarginMode(
                 symbol=self.number_of(symbol),
+                leg=to_code(Leg, leg),
                 margin_mode=to_code(MarginMode, mode),
                 initial_margin_ppm=0 if leverage is None else leverage_to_ppm(leverage),
             )
         )
 
-    def change_isolated_margin(self, symbol: SymbolLike, change: Decimal) -> Ask[CommandResult]:
-        number = self.number_of(symbol)
+    def change_isolated_margin(
+        self, symbol: SymbolLike, change: Decimal, leg: Leg | str = Leg.NET
+    ) -> Ask[CommandResult]:
         return self.command(
-            messages.ChangeIsolatedMargin(symbol=number, change_atoms=to_atoms(change))
+            messages.ChangeIsolatedMargin(
+                symbol=self.number_of(symbol),
+                leg=to_code(Leg, leg),
+                change_atoms=to_atoms(change),
+            )
         )
+
+    def set_position_mode(self, mode: PositionMode | str) -> Ask[CommandResult]:
+        return self.command(messages.SetPositionMode(position_mode=to_code(PositionMode, mode)))
 
     def change_collateral(self, asset: int, change_parts: int) -> Ask[CommandResult]:
         return self.command(messages.ChangeCollateral(asset=asset, change_parts=change_parts))
@@ -230,6 +248,24 @@ class Asks(OrderAsks):
                 symbol=self.number_of(symbol),
                 initial_margin_ppm=to_ppm(initial_margin),
                 brackets=tuple(map(to_bracket, brackets)),
+            )
+        )
+
+    def set_risk_limits(
+        self,
+        symbol: SymbolLike,
+        position_limit: Number | None = None,
+        open_interest_limit: Number | None = None,
+        margin_scaling: tuple[Number, Number] | None = None,
+    ) -> Ask[CommandResult]:
+        lower, upper = margin_scaling or (None, None)
+        return self.command(
+            messages.SetRiskLimits(
+                symbol=self.number_of(symbol),
+                position_limit_atoms=atoms_or_none(position_limit),
+                open_interest_limit_atoms=atoms_or_none(open_interest_limit),
+                oi_scaling_lower_atoms=atoms_or_none(lower),
+                oi_scaling_upper_atoms=atoms_or_none(upper),
             )
         )
 

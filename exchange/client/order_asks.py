@@ -36,6 +36,7 @@ from exchange.errors import Rejected, UnitsError
 from exchange.protocol import messages
 from exchange.protocol.messages import AmendOrder, Command, PlaceOrder, PlaceOrders
 from exchange.protocol.schema import (
+    Leg,
     ListMode,
     OrderType,
     SelfTradePrevention,
@@ -195,6 +196,7 @@ class OrderAsks:
             qty_lots=0 if quantity is None else listed.units.qty_to_lots(quantity),
             client_order_id=options.get("client_order_id", 0),
             trigger_by=to_code(TriggerBy, options.get("trigger_by", TriggerBy.MARK)),
+            leg=to_code(Leg, options.get("leg", Leg.NET)),
             **fields,
         )
 

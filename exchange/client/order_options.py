@@ -13,8 +13,10 @@ from exchange.errors import ExchangeError, UnitsError
 from exchange.protocol.messages import OrderEntry, PlaceOrder
 from exchange.protocol.schema import (
     AdlPolicy,
+    Leg,
     MarginMode,
     OrderFlag,
+    PositionMode,
     SelfTradePrevention,
     Side,
     SymbolState,
@@ -28,7 +30,16 @@ SymbolLike = str | int  # name or number
 #: When an order expires: a moment, or so long from now; an int is nanoseconds since the epoch.
 Expiry = datetime | timedelta | int
 E = TypeVar(
-    "E", Side, TimeInForce, SelfTradePrevention, MarginMode, TriggerBy, SymbolState, AdlPolicy
+    "E",
+    Side,
+    TimeInForce,
+    SelfTradePrevention,
+    MarginMode,
+    TriggerBy,
+    SymbolState,
+    Leg,
+    PositionMode,
+    AdlPolicy,
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,6 +56,7 @@ class OrderOptions(TypedDict, total=False):
     post_only: bool
     slide: bool  # post-only, one tick beside the best opposite price where it would take
     reduce_only: bool
+    leg: Leg | str  # in hedge mode "long" or "short"; an order against its leg only reduces it
     close_position: bool  # all there is when it goes off; then without a quantity
     display: Number  # an iceberg shows so much at a time
     worst_price: Number  # of a market type

@@ -34,13 +34,22 @@ from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
 from exchange.client.live import FOREVER_S, LiveBook, LiveOrders, MarketData
 from exchange.client.market_data import Topics, topics_of
+from exchange.client.order_options import to_code
 from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
 from exchange.client.step_builders import StepBuilders
 from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.preview import PreviewView
-from exchange.protocol.schema import AdlPolicy, ListMode, MarginMode, Side, SymbolState
+from exchange.protocol.schema import (
+    AdlPolicy,
+    Leg,
+    ListMode,
+    MarginMode,
+    PositionMode,
+    Side,
+    SymbolState,
+)
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -375,11 +384,19 @@ class Client(StepBuilders, BaseClient):
     def withdraw(self, amount: Number) -> CommandResult:
         return self._do(self._ask.withdraw, amount)
 
+    def set_position_mode(self, mode: PositionMode | str) -> CommandResult:
+        """One-way, or hedge: a long and a short position on each symbol; with nothing open only (ACCT-08)."""
+        return self._do(self._ask.set_position_mode, mode)
+
     def set_margin_mode(
-        self, symbol: SymbolLike, mode: MarginMode | str, leverage: Number | None = None
+        self,
+        symbol: SymbolLike,
+        mode: MarginMode | str,
+        leverage: Number | None = None,
+        leg: Leg | str = Leg.NET,
     ) -> CommandResult:
         """Cross or isolated; without a leverage the rate stays as it is."""
-        return self._do(self._ask.set_margin_mode, symbol, mode, leverage)
+        return self._do(self._ask.set_margin_mode, symbol, mode, leverage, leg)
 
     def change_collateral(self, asset: int, change_parts: int) -> CommandResult:
         """Brings parts of a collateral asset in, or, below 0, takes them out (COLL-03)."""
@@ -389,21 +406,32 @@ class Client(StepBuilders, BaseClient):
         """Whether the account's collateral assets count for its cross pool (COLL-02)."""
         return self._do(self._ask.set_multi_asset, enabled)
 
-    def set_leverage(self, symbol: SymbolLike, leverage: Number) -> CommandResult:
+    def set_leverage(
+        self, symbol: SymbolLike, leverage: Number, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
         """The leverage of new positions and orders on a symbol; the margin mode stays as it is."""
         number = self._listed(symbol).view.symbol
-        modes = {position.symbol: position.margin_mode for position in self.positions()}
+        place = (number, to_code(Leg, leg))
+        modes = {
+            (position.symbol, position.leg): position.margin_mode for position in self.positions()
+        }
         return self.set_margin_mode(
-            number, MarginMode(modes.get(number, MarginMode.CROSS)), leverage
+            number, MarginMode(modes.get(place, MarginMode.CROSS)), leverage, leg
         )
 
-    def add_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+    def add_isolated_margin(
+        self, symbol: SymbolLike, amount: Number, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
         """Moves money from the wallet to the isolated position."""
-        return self._do(self._ask.change_isolated_margin, symbol, to_decimal("amount", amount))
+        return self._do(self._ask.change_isolated_margin, symbol, to_decimal("amount", amount), leg)
 
-    def remove_isolated_margin(self, symbol: SymbolLike, amount: Number) -> CommandResult:
+    def remove_isolated_margin(
+        self, symbol: SymbolLike, amount: Number, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
         """Moves money from the isolated position back to the wallet."""
-        return self._do(self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount))
+        return self._do(
+            self._ask.change_isolated_margin, symbol, -to_decimal("amount", amount), leg
+        )
 
     # ---- own events
 
@@ -487,6 +515,21 @@ class AdminClient(BaseClient):
         It holds at once, for what is open, too: whoever is below maintenance by it is liquidated before this returns.
         """
         return self._do(self._ask.set_brackets, symbol, initial_margin, brackets)
+
+    def set_risk_limits(
+        self,
+        symbol: SymbolLike,
+        position_limit: Number | None = None,
+        open_interest_limit: Number | None = None,
+        margin_scaling: tuple[Number, Number] | None = None,
+    ) -> CommandResult:
+        """Caps in money at mark; what is None is not capped from now on.  They hold for what comes (MARGIN-11).
+
+        ``position_limit`` is for an account with its orders, ``open_interest_limit`` for all together;
+        ``margin_scaling`` is the open interest from which initial margin rises, and that at which it is 100 %.
+        """
+        limits = (position_limit, open_interest_limit, margin_scaling)
+        return self._do(self._ask.set_risk_limits, symbol, *limits)
 
     def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""

@@ -155,12 +155,8 @@ class Books:
             self.holding(event.account, event.symbol, leg).margin_atoms = event.margin_atoms
 
     def _on_mode(self, event: Any) -> None:
-        for holding in self.holdings.get(event.account, {}).values():
-            if holding.symbol == event.symbol:
-                holding.isolated = event.margin_mode == MarginMode.ISOLATED
-        self.holding(event.account, event.symbol).isolated = (
-            event.margin_mode == MarginMode.ISOLATED
-        )
+        holding = self.holding(event.account, event.symbol, event.leg)
+        holding.isolated = event.margin_mode == MarginMode.ISOLATED
 
     def _on_mark(self, event: Any) -> None:
         symbol = self.symbols[event.symbol]

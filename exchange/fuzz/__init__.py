@@ -4,6 +4,7 @@
 
     python -m exchange.fuzz --seed 7 --commands 100000
     python -m exchange.fuzz --seed 7 --commands 100000 --engines native     # the auditor alone judges
+    python -m exchange.fuzz --seed 7 --commands 100000 --collusion          # accounts that conspire
 
 A stream is made of worlds of ``--world`` commands each, every one with symbols, accounts and a seed of its own.  What
 fails is shrunk and written as a scenario file; the seed of its world repeats it.

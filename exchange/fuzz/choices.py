@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
+
 from exchange.audit.live_orders import Order, Waiting
 from exchange.audit.requirement import available
 from exchange.audit.state import Holding, State
 from exchange.fuzz.worlds import World, make_world
-from exchange.protocol.messages import ListSymbol
-from exchange.protocol.schema import MAX_PRICE_TICKS, MAX_QTY_LOTS, Leg
+from exchange.protocol.messages import ListSymbol, PlaceOrder
+from exchange.protocol.schema import MAX_PRICE_TICKS, MAX_QTY_LOTS, Leg, Side
 
 #: Each command comes so much later than the one before.
 STEP_NS = 1_000_000
@@ -69,6 +71,27 @@ class Chooser:
     def holding(self, account: int, symbol: int, leg: int = Leg.NET) -> Holding | None:
         owner = self.state.accounts.get(account)
         return owner.holdings.get((symbol, leg)) if owner else None
+
+    def pick_leg(self, account: int) -> Leg:
+        """One that the account has in its position mode; now and then another."""
+        random, owner = self.random, self.state.accounts.get(account)
+        if random.random() < 0.005:
+            return random.choice(tuple(Leg))
+        if owner is None or not owner.hedge:
+            return Leg.NET
+        return random.choice((Leg.LONG, Leg.SHORT))
+
+    def pick_side(self, leg: Leg) -> Side:
+        """Either; of a leg mostly the one that opens it."""
+        if leg == Leg.NET or self.random.random() < 0.15:
+            return self.random.choice((Side.BUY, Side.SELL))
+        return Side.BUY if leg == Leg.LONG else Side.SELL
+
+    def beside(self, first: PlaceOrder, order: PlaceOrder) -> PlaceOrder:
+        """An order of a linked list: nearly always of the leg of the first."""
+        if self.random.random() < 0.03:
+            return order
+        return msgspec.structs.replace(order, leg=first.leg)
 
     def wallet(self, account: int) -> int:
         owner = self.state.accounts.get(account)

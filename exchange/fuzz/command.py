@@ -10,7 +10,16 @@ from pathlib import Path
 
 from exchange.engine import ENGINE_KINDS, create_engine
 from exchange.fuzz.choices import time_of
-from exchange.fuzz.differ import ENGINES, Failure, Statistics, run_generated, run_records
+from exchange.fuzz.coalition import Take
+from exchange.fuzz.collusion_run import run_collusion
+from exchange.fuzz.differ import (
+    ENGINES,
+    DifferKind,
+    Failure,
+    Statistics,
+    run_generated,
+    run_records,
+)
 from exchange.fuzz.shrink import shrink, simplify
 from exchange.fuzz.write import write_scenario
 from exchange.protocol.messages import Rejected
@@ -19,6 +28,9 @@ from exchange.protocol.schema import RejectReason
 
 #: Seeds of worlds are this far apart, so that no two runs share one by accident.
 SEED_STEP = 1_000_003
+#: Where nobody watches a terminal, progress is a line from time to time.
+QUIET_SECONDS = 60
+END = "" if sys.stderr.isatty() else "\n"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +62,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--stats", action="store_true", help="say how often each command, reason and event occurred"
     )
+    parser.add_argument(
+        "--collusion",
+        action="store_true",
+        help="some accounts work together against the exchange, and their gains are reckoned up",
+    )
     args = parser.parse_args(argv)
     args.engines = tuple(args.engines.split(","))
     for kind in args.engines:
@@ -66,33 +83,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     statistics = Statistics()
     started = time.monotonic()
+    shown = started
+    total = Take()
     done = failures = 0
     worlds = range(-(-args.commands // args.world)) if args.world_seed is None else range(1)
     for world in worlds:
         seed = args.seed * SEED_STEP + world if args.world_seed is None else args.world_seed
         count = min(args.world, args.commands - done)
-        records, failure = run_generated(seed, count, args.engines, args.deep, statistics)
+        again: DifferKind | None = None
+        if args.collusion:
+            records, failure, take, again = run_collusion(
+                seed, count, args.engines, args.deep, statistics if args.stats else None
+            )
+            total.add(take)
+        else:
+            records, failure = run_generated(seed, count, args.engines, args.deep, statistics)
         done += len(records)
         if failure is not None:
             failures += 1
-            report_failure(args, seed, records, failure)
+            report_failure(args, seed, records, failure, again)
             if not args.keep_going:
                 break
-        elif sys.stderr.isatty():
-            print(f"\r{done:,} of {args.commands:,} commands", end="", file=sys.stderr, flush=True)
-    print_statistics(statistics, done, time.monotonic() - started, in_full=args.stats)
+        elif sys.stderr.isatty() or time.monotonic() - shown > QUIET_SECONDS:
+            shown = time.monotonic()
+            rate = done / (shown - started)
+            text = f"{done:,} of {args.commands:,} commands, {rate:,.0f} a second"
+            print(
+                f"\r{text}" if sys.stderr.isatty() else text, end=END, file=sys.stderr, flush=True
+            )
+    if args.collusion:
+        print_take(total, done, time.monotonic() - started)
+    if args.stats or not args.collusion:
+        print_statistics(statistics, done, time.monotonic() - started, in_full=args.stats)
     print(f"{failures} failures; engines {' and '.join(args.engines)}, seed {args.seed}")
     return 1 if failures else 0
 
 
+def print_take(take: Take, done: int, seconds: float) -> None:
+    """What all coalitions together got, and through which door."""
+    print(f"\n{done:,} commands in {seconds:.1f} s, {done / max(seconds, 1e-9):,.0f} a second")
+    for name in take.__struct_fields__:
+        print(f"  {getattr(take, name):>28,}  {name.replace('_', ' ')}")
+
+
 def report_failure(
-    args: argparse.Namespace, seed: int, records: list[bytes], failure: Failure
+    args: argparse.Namespace,
+    seed: int,
+    records: list[bytes],
+    failure: Failure,
+    make_differ: DifferKind | None = None,
 ) -> None:
     """Prints what failed, shrinks it, and writes the scenario file."""
     print(
         f"\nFAILED at command {failure.index} of world seed {seed}: {failure.kind}\n{failure.detail}"
     )
-    small, again = shrink_failure(records[: failure.index + 1], failure, args.engines)
+    small, again = shrink_failure(records[: failure.index + 1], failure, args.engines, make_differ)
     name = f"fuzz-{seed}"
     rejects = reject_names(small, args.engines[-1])
     text = write_scenario(
@@ -102,12 +147,16 @@ def report_failure(
     path = args.out / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")
     print(f"shrunk to {len(small)} commands: {again.kind}\n{again.detail}")
-    print(f"repeat: python -m exchange.fuzz --world-seed {seed} --world {args.world}")
+    option = " --collusion" if args.collusion else ""
+    print(f"repeat: python -m exchange.fuzz{option} --world-seed {seed} --world {args.world}")
     print(f"scenario: {path}")
 
 
 def shrink_failure(
-    records: Sequence[bytes], failure: Failure, engines: Sequence[str]
+    records: Sequence[bytes],
+    failure: Failure,
+    engines: Sequence[str],
+    make_differ: DifferKind | None = None,
 ) -> tuple[list[bytes], Failure]:
     """The fewest commands that fail in the same way, and that failure."""
     # Events are compared at every command anyhow; whatever else failed is looked for at every command too.
@@ -117,7 +166,7 @@ def shrink_failure(
     deep_every = 1 if is_deep else 1 << 40
 
     def fails(kept: Sequence[bytes]) -> bool:
-        found = run_records(kept, engines, deep_every)
+        found = run_records(kept, engines, deep_every, make_differ=make_differ)
         return found is not None and found.kind == failure.kind
 
     small: list[bytes] = []
@@ -126,7 +175,7 @@ def shrink_failure(
     while small != simpler and fails(simpler):
         small = simpler
         simpler = simplify(shrink(small, fails), fails)
-    again = run_records(simpler, engines, deep_every)
+    again = run_records(simpler, engines, deep_every, make_differ=make_differ)
     return simpler, again or failure
 
 

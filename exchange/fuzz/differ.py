@@ -252,14 +252,19 @@ def describe_difference(kind: str, events: bytes, other_kind: str, other: bytes)
     return "\n".join(lines)
 
 
+#: Makes what runs the engines side by side: `Differ`, or one with another judge beside the auditor.
+DifferKind = Callable[[Sequence[str], int], Differ]
+
+
 def run_records(
     records: Sequence[bytes],
     engines: Sequence[str],
     deep_every: int,
     statistics: Statistics | None = None,
+    make_differ: DifferKind | None = None,
 ) -> Failure | None:
     """Runs a stream that is there already; its first failure."""
-    differ = Differ(engines, deep_every)
+    differ = (make_differ or Differ)(engines, deep_every)
     for record in records:
         events, failure = differ.step(record)
         if statistics is not None:

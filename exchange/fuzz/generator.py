@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from exchange.audit.legs import has_something_open
 from exchange.audit.requirement import available, pool_standing
 from exchange.audit.state import State
 from exchange.fuzz.choices import STEP_NS
@@ -34,7 +35,9 @@ from exchange.protocol.messages import (
     SetMarginMode,
     SetMark,
     SetMarkPolicy,
+    SetPositionMode,
     SetPrice,
+    SetRiskLimits,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -49,6 +52,7 @@ from exchange.protocol.schema import (
     MAX_PRICE_TICKS,
     ORDER_FIELDS,
     AdlPolicy,
+    PositionMode,
     SymbolState,
 )
 
@@ -91,6 +95,8 @@ class Generator(CollateralRecipes):
             # The first is rich and quotes: without somebody who can bear it, nothing would trade.
             share = (100, 20)[index] if index < 2 else self.random.choice((1, 1, 1, 2, 10))
             opening.append(Deposit(account=account, amount_atoms=world.stake_atoms * share))
+            if self.random.random() < world.hedge_share:
+                opening.append(SetPositionMode(account=account, position_mode=PositionMode.HEDGE))
         if world.fund_share:
             opening += [
                 DepositFund(
@@ -123,12 +129,14 @@ class Generator(CollateralRecipes):
             (self.deposit_fund, 2),
             (self.margin_mode, 8),
             (self.isolated_margin, 6),
+            (self.position_mode, 2),
             (self.funding, 2),
             (self.mark_policy, 2),
             (self.symbol_state, 4),
             (self.stp_group, 2),
             (self.adl_policy, 2),
             (self.brackets, 2),
+            (self.limits, 1),
             (self.list_asset, 1),
             (self.asset_price, 5),
             (self.change_collateral, 7),
@@ -245,6 +253,33 @@ class Generator(CollateralRecipes):
                 rate = max(rate, rows[0][2] or rows[0][1])
         return SetBrackets(symbol=listing.symbol, initial_margin_ppm=rate, brackets=rows)
 
+    def limits(self) -> Command:
+        """Caps about what is held and open, and a scale that open interest moves on; or none of them."""
+        random = self.random
+        listing = self.pick_symbol()
+        symbol = self.state.symbols.get(listing.symbol)
+        most = self.world.stake_atoms * random.choice((1, 3, 10, 30))
+        interest = symbol.interest * symbol.mark_value if symbol else most
+        caps = (-1, 0, most, most // 3, interest, interest + 1, interest * 5 // 4)
+        position, all_positions = random.choice(caps), random.choice(caps)
+        lower = random.choice((0, interest * 4 // 5, interest, most // 2))
+        upper = lower + random.choice((1, most, interest // 2 + 1))
+        if (
+            random.random() < 0.6
+        ):  # whoever cannot open never fails, and failures are what a stream is after
+            position = all_positions = -1
+        if random.random() < 0.7:
+            lower = upper = -1
+        elif random.random() < 0.05:
+            upper = random.choice((-1, lower, 0, 1 << 61))
+        return SetRiskLimits(
+            symbol=listing.symbol,
+            position_limit_atoms=position,
+            open_interest_limit_atoms=all_positions,
+            oi_scaling_lower_atoms=min(lower, 1 << 60),
+            oi_scaling_upper_atoms=upper,
+        )
+
     # -------------------------------------------------------------------------------------------- money
 
     def deposit(self) -> Command:
@@ -265,9 +300,11 @@ class Generator(CollateralRecipes):
         missing = maintenance - equity + self.random.choice((0, 0, -1, 1))
         if missing <= 0 or missing > MAX_AMOUNT_ATOMS:
             return self.mark()
-        account, symbol, _ = pool
+        account, symbol, leg = pool
         if symbol:
-            return ChangeIsolatedMargin(account=account, symbol=symbol, change_atoms=missing)
+            return ChangeIsolatedMargin(
+                account=account, symbol=symbol, leg=leg, change_atoms=missing
+            )
         return Deposit(account=account, amount_atoms=missing)
 
     def withdraw(self) -> Command:
@@ -303,12 +340,21 @@ class Generator(CollateralRecipes):
             first - 1,
             1_000_001,
         )
+        account = self.pick_account()
         return SetMarginMode(
-            account=self.pick_account(),
+            account=account,
             symbol=listing.symbol,
+            leg=self.pick_leg(account),
             margin_mode=random.choice((0, 1, 1, 1)),
             initial_margin_ppm=random.choice(rates),
         )
+
+    def position_mode(self) -> Command:
+        """Mostly of somebody who may: with nothing open."""
+        random, accounts = self.random, self.state.accounts
+        idle = [n for n, a in accounts.items() if not has_something_open(a)]
+        account = random.choice(idle) if idle and random.random() < 0.8 else self.pick_account()
+        return SetPositionMode(account=account, position_mode=random.choice((0, 1, 1, 1, 2)))
 
     def isolated_margin(self) -> Command:
         random = self.random
@@ -319,9 +365,12 @@ class Generator(CollateralRecipes):
             if holding.isolated
         ]
         if not isolated or random.random() < 0.1:
-            listing = self.pick_symbol()
+            listing, account = self.pick_symbol(), self.pick_account()
             return ChangeIsolatedMargin(
-                account=self.pick_account(), symbol=listing.symbol, change_atoms=1
+                account=account,
+                symbol=listing.symbol,
+                leg=self.pick_leg(account),
+                change_atoms=1,
             )
         holding = random.choice(isolated)
         if random.random() < 0.5:
@@ -331,6 +380,7 @@ class Generator(CollateralRecipes):
         return ChangeIsolatedMargin(
             account=holding.account,
             symbol=holding.symbol.number,
+            leg=holding.leg,
             change_atoms=change + random.choice((0, 0, 1)),
         )
 
@@ -425,6 +475,7 @@ class Generator(CollateralRecipes):
                 self.brackets,
                 self.mark_policy,
                 self.adl_policy,
+                self.limits,
             )
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )

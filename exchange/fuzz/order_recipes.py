@@ -64,8 +64,9 @@ class OrderRecipes(Chooser):
 
     def trading_order(self, account: int, listing: ListSymbol) -> PlaceOrder:
         random = self.random
-        side = random.choice((Side.BUY, Side.SELL))
-        holding = self.holding(account, listing.symbol)
+        leg = self.pick_leg(account)
+        side = self.pick_side(leg)
+        holding = self.holding(account, listing.symbol, leg)
         reduce_only = bool(holding and holding.lots and random.random() < 0.25)
         if holding and holding.lots and (reduce_only or random.random() < 0.3):
             side = Side.SELL if holding.lots > 0 else Side.BUY
@@ -81,6 +82,7 @@ class OrderRecipes(Chooser):
         order = PlaceOrder(
             account=account,
             symbol=listing.symbol,
+            leg=leg,
             side=side,
             order_type=order_type,
             time_in_force=tif,
@@ -133,6 +135,7 @@ class OrderRecipes(Chooser):
         return PlaceOrder(
             account=owner.number,
             symbol=holding.symbol.number,
+            leg=holding.leg,
             side=side,
             order_type=OrderType.MARKET if is_market else OrderType.LIMIT,
             time_in_force=IOC if is_market else random.choice((GTC, GTC, IOC)),
@@ -149,7 +152,8 @@ class OrderRecipes(Chooser):
 
     def quote_of(self, account: int, listing: ListSymbol) -> PlaceOrder:
         random = self.random
-        side = random.choice((Side.BUY, Side.SELL))
+        leg = self.pick_leg(account)
+        side = self.pick_side(leg)
         mark = self.mark_of(listing.symbol)
         away = max(1, mark * random.choice((1, 2, 5, 10, 50, 200)) // 1_000)
         price = mark - away if side is Side.BUY else mark + away
@@ -157,6 +161,7 @@ class OrderRecipes(Chooser):
         order = PlaceOrder(
             account=account,
             symbol=listing.symbol,
+            leg=leg,
             side=side,
             self_trade=random.choice((0, 1, 2, 3)),
             flags=POST_ONLY if random.random() < 0.3 else 0,
@@ -173,11 +178,12 @@ class OrderRecipes(Chooser):
     def stop(self, account: int, listing: ListSymbol, side: int | None = None) -> PlaceOrder:
         """Of any trigger type; mostly to close what there is, and mostly not reached yet."""
         random = self.random
-        holding = self.holding(account, listing.symbol)
+        leg = self.pick_leg(account)
+        holding = self.holding(account, listing.symbol, leg)
         lots = holding.lots if holding else 0
         closes = bool(lots) and random.random() < 0.6
         if side is None:
-            side = random.choice((Side.BUY, Side.SELL))
+            side = self.pick_side(leg)
             if closes:
                 side = Side.SELL if lots > 0 else Side.BUY
         kind = random.choice(TRIGGER_TYPES)
@@ -197,6 +203,7 @@ class OrderRecipes(Chooser):
         order = PlaceOrder(
             account=account,
             symbol=listing.symbol,
+            leg=leg,
             side=side,
             order_type=kind,
             time_in_force=tif,
@@ -305,7 +312,7 @@ class OrderRecipes(Chooser):
             second = self.quote_of(account, listing)
             if second.time_in_force not in (GTC, GTD):
                 second = msgspec.structs.replace(second, time_in_force=GTC)
-        orders = [first, second]
+        orders = [first, self.beside(first, second)]
         self.random.shuffle(orders)
         return orders
 
@@ -325,7 +332,7 @@ class OrderRecipes(Chooser):
             flags = order.flags & keep | (CLOSE_POSITION if closes else REDUCE_ONLY)
             exits.append(
                 msgspec.structs.replace(
-                    order,
+                    self.beside(entry, order),
                     flags=flags,
                     qty_lots=0 if closes else max(1, lots * random.choice((1, 2, 2, 3)) // 2),
                     time_in_force=GTC if order.time_in_force == GTD else order.time_in_force,

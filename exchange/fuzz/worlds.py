@@ -24,6 +24,7 @@ class World(msgspec.Struct, frozen=True):
     stake_atoms: int  # what an account brings, roughly
     lots: tuple[int, ...]  # lots that a stake buys without leverage, per symbol
     calm: float  # how seldom marks leap
+    hedge_share: float  # of the accounts, those that begin in hedge mode
     fund_share: float  # of a stake, what a fund is given at a time; 0: funds stay empty
 
 
@@ -46,6 +47,7 @@ def make_world(random: Random) -> World:
         stake_atoms=stake,
         lots=tuple(lots),
         calm=random.choice((0.5, 0.8, 0.95)),
+        hedge_share=random.choice((0.0, 0.0, 0.0, 0.0, 0.4, 1.0)),
         fund_share=random.choice((0.0, 0.001, 0.02, 0.5, 5.0)),
     )
 

@@ -32,7 +32,9 @@ from exchange.protocol.messages import (
     SetMarginMode,
     SetMark,
     SetMarkPolicy,
+    SetPositionMode,
     SetPrice,
+    SetRiskLimits,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -44,10 +46,12 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     MESSAGE_BY_NUMBER,
     AdlPolicy,
+    Leg,
     LiquidationMode,
     ListMode,
     MarginMode,
     OrderType,
+    PositionMode,
     SelfTradePrevention,
     Side,
     SymbolState,
@@ -241,13 +245,17 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return mark_policy_step(command, listed[command.symbol])
         case SettleFunding():
             return funding_step(command, listed[command.symbol])
-        case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm):
+        case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm, leg=leg):
             own = f", initial_margin: {rate(ppm)}" if ppm else ""
-            return f"margin_mode {account}, symbol: {listed[symbol].name}, mode: {MarginMode(mode).name.lower()}{own}"
-        case ChangeIsolatedMargin(symbol=symbol, change_atoms=change):
+            mode_name = MarginMode(mode).name.lower()
+            return f"margin_mode {account}, symbol: {listed[symbol].name}, mode: {mode_name}{own}{leg_key(leg)}"
+        case ChangeIsolatedMargin(symbol=symbol, change_atoms=change, leg=leg):
+            name = listed[symbol].name
             return (
-                f"isolated_margin {account}, symbol: {listed[symbol].name}, change: {atoms(change)}"
+                f"isolated_margin {account}, symbol: {name}, change: {atoms(change)}{leg_key(leg)}"
             )
+        case SetPositionMode(position_mode=mode):
+            return f"position_mode {account}, mode: {PositionMode(mode).name.lower()}"
         case PlaceOrder():
             keys = [account, *order_keys(command, listed[command.symbol])]
             return f"order {', '.join(keys)}"
@@ -265,6 +273,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
         case SetBrackets(symbol=symbol, initial_margin_ppm=ppm, brackets=rows):
             table = f"initial_margin: {rate(ppm)}, brackets: [{bracket_rows(rows)}]"
             return f"brackets symbol: {listed[symbol].name}, {table}"
+        case SetRiskLimits():
+            return limits_step(command, listed[command.symbol])
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
             final = f", price: {listed[symbol].price(price)}" if price else ""
             name = SymbolState(state).name.lower()
@@ -301,6 +311,20 @@ def funding_step(command: SettleFunding, listed: Listed) -> str:
     return f"funding symbol: {listed.name}, per_unit: {show(EXACT.divide(EXACT.multiply(ATOM, per_lot), listed.lot))}"
 
 
+def limits_step(command: SetRiskLimits, listed: Listed) -> str:
+    """Caps in the words of a scenario; ValueError for what they cannot say."""
+    keys = [f"symbol: {listed.name}"]
+    for name, cap in (
+        ("position_limit", command.position_limit_atoms),
+        ("open_interest_limit", command.open_interest_limit_atoms),
+    ):
+        keys += [f"{name}: {atoms(cap)}"] if cap != -1 else []
+    scale = (command.oi_scaling_lower_atoms, command.oi_scaling_upper_atoms)
+    if scale != (-1, -1):
+        keys.append(f"margin_scaling: [{atoms(scale[0])}, {atoms(scale[1])}]")
+    return f"limits {', '.join(keys)}"
+
+
 def orders_step(account: str, command: PlaceOrders, listed: dict[int, Listed]) -> str:
     entries = [", ".join(order_keys(entry, listed[entry.symbol])) for entry in command.orders]
     text = ",".join(f"\n    {{{entry}}}" for entry in entries)
@@ -327,10 +351,16 @@ def order_keys(order: PlaceOrder | OrderEntry, listed: Listed) -> list[str]:
     keys += [f"{name}: true" for name in named]
     if order.self_trade:
         keys.append(f"self_trade: {SelfTradePrevention(order.self_trade).name.lower()}")
+    if order.leg:
+        keys.append(f"leg: {Leg(order.leg).name.lower()}")
     if order.trigger_by:
         keys.append(f"trigger_by: {TriggerBy(order.trigger_by).name.lower()}")
     keys += [order_name(0, order.client_order_id)] if order.client_order_id else []
     return keys + changed_keys(order, listed)
+
+
+def leg_key(leg: int) -> str:
+    return f", leg: {Leg(leg).name.lower()}" if leg else ""
 
 
 def changed_keys(order: PlaceOrder | OrderEntry | AmendOrder, listed: Listed) -> list[str]:

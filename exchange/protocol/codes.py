@@ -80,8 +80,15 @@ class SelfTradePrevention(IntEnum):
     DECREMENT = 3
 
 
+class PositionMode(IntEnum):
+    """Whether an account has one position on a symbol, or a long and a short one beside each other (ACCT-08)."""
+
+    ONE_WAY = 0
+    HEDGE = 1
+
+
 class Leg(IntEnum):
-    """Which of an account's positions on a symbol: the one of one-way mode, or the long or short one of hedge mode."""
+    """Which position of an account on a symbol: the one of one-way mode, the long or the short one of hedge mode (ACCT-08)."""
 
     NET = 0
     LONG = 1
@@ -166,6 +173,8 @@ class CancelReason(IntEnum):
     PRICE_OUT_OF_BAND = 13
     VALUE_OUT_OF_RANGE = 14
     SYMBOL_SETTLED = 15
+    POSITION_LIMIT = 16
+    OPEN_INTEREST_LIMIT = 17
     MARK_HELD = 19
 
 
@@ -260,10 +269,15 @@ class RejectReason(IntEnum):
     LEVERAGE_TOO_HIGH = 44
     WITHDRAWALS_STOPPED = 45
     INSUFFICIENT_MARGIN = 46
+    POSITION_LIMIT = 47
+    OPEN_INTEREST_LIMIT = 48
     INVALID_ADL_POLICY = 51
     MARK_HELD = 53
     MARK_IS_COMPOSITE = 54
     UNKNOWN_PRICE_SOURCE = 55
+    INVALID_LEG = 56
+    INVALID_POSITION_MODE = 57
+    POSITION_MODE_IN_USE = 58
     INVALID_ASSET = 60
     UNKNOWN_ASSET = 61
     INSUFFICIENT_COLLATERAL = 62
@@ -316,10 +330,15 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.LEVERAGE_TOO_HIGH: "the initial margin rate is below what the first bracket allows",
     RejectReason.WITHDRAWALS_STOPPED: "a deficit is uncovered: nobody withdraws until it is",
     RejectReason.INSUFFICIENT_MARGIN: "the collateral pool would end below its initial margin",
+    RejectReason.POSITION_LIMIT: "position and open orders of the side would be worth more than an account may have",
+    RejectReason.OPEN_INTEREST_LIMIT: "all positions and open orders of the side would be worth more than the symbol may have",
     RejectReason.INVALID_ADL_POLICY: "the deleveraging policy is not one of the table",
     RejectReason.MARK_HELD: "the mark is held for want of prices: an order may reduce, or be post-only, but not take to open",
     RejectReason.MARK_IS_COMPOSITE: "the mark is computed from prices: set_price moves it, or switch its policy off",
     RejectReason.UNKNOWN_PRICE_SOURCE: "the symbol's mark is not composite, or its policy has no source of this number",
+    RejectReason.INVALID_LEG: "the leg is not one of the table, or does not fit the account's position mode",
+    RejectReason.INVALID_POSITION_MODE: "the position mode is neither one-way nor hedge",
+    RejectReason.POSITION_MODE_IN_USE: "the account has a position or an order, and so keeps its position mode",
     RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
     RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
     RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
@@ -334,6 +353,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     SymbolState,
     OrderPlace,
     SelfTradePrevention,
+    PositionMode,
     Leg,
     MarginMode,
     LiquidationMode,

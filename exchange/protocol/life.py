@@ -141,6 +141,8 @@ CHANGES: tuple[Change, ...] = (
         CancelReason.POST_ONLY,
         CancelReason.PRICE_OUT_OF_BAND,
         CancelReason.VALUE_OUT_OF_RANGE,
+        CancelReason.POSITION_LIMIT,
+        CancelReason.OPEN_INTEREST_LIMIT,
         CancelReason.MARK_HELD,
     ),
     Change(State.HELD, "order_waiting", AMENDED, State.HELD, "new fields"),
@@ -175,6 +177,7 @@ CHANGES: tuple[Change, ...] = (
         CancelReason.REDUCE_ONLY,
         CancelReason.SELF_TRADE,
         CancelReason.INSUFFICIENT_MARGIN,
+        CancelReason.OPEN_INTEREST_LIMIT,
     ),
 )
 BY_EVENT = {(change.origin, change.event, change.detail): change for change in CHANGES}

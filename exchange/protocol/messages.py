@@ -31,6 +31,7 @@ from exchange.protocol.schema import (
     OrderFlag,
     OrderPlace,
     OrderType,
+    PositionMode,
     RejectReason,
     SelfTradePrevention,
     Side,
@@ -61,6 +62,7 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     callback_ticks: int = 0  # trailing stop: its distance from the best price since, in ticks
     callback_ppm: int = 0  # trailing stop: its distance as a share of that price
     trigger_by: int = 0  # what the trigger watches: mark or last trade
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -146,6 +148,7 @@ class SetMarginMode(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int = 0  # 1,000,000 / leverage rounded up; 0: as it is
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -157,6 +160,7 @@ class ChangeIsolatedMargin(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # the account that acts; 0 for the operator
     symbol: int  # number of the symbol
     change_atoms: int  # positive: to the position; negative: back to the wallet
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -181,6 +185,7 @@ class PlaceOrder(Message, frozen=True, kw_only=True, gc=False):
     callback_ticks: int = 0  # trailing stop: its distance from the best price since, in ticks
     callback_ppm: int = 0  # trailing stop: its distance as a share of that price
     trigger_by: int = 0  # what the trigger watches: mark or last trade
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -319,6 +324,25 @@ class SetBrackets(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetRiskLimits(Message, frozen=True, kw_only=True, gc=False):
+    """Caps what an account, and what all together may hold of a symbol, and scales initial
+    margin with it (MARGIN-11).
+    """
+
+    number: ClassVar[int] = 19
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    # of an account's position with its orders of the side, at mark; -1: none:
+    position_limit_atoms: int = -1
+    # of all positions with all orders of the side, at mark; -1: none:
+    open_interest_limit_atoms: int = -1
+    # open interest from which initial margin rates rise; -1: they do not:
+    oi_scaling_lower_atoms: int = -1
+    oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
     """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
 
@@ -357,6 +381,18 @@ class SetPrice(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     source: int = 0  # 0: the index; from 1: an external feed
     price_ticks: int  # 1 .. 10^12
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetPositionMode(Message, frozen=True, kw_only=True, gc=False):
+    """One position on each symbol, or a long and a short one beside each other (ACCT-08); with
+    nothing open only.
+    """
+
+    number: ClassVar[int] = 29
+    account: int = 0  # the account that acts; 0 for the operator
+    position_mode: int  # one-way or hedge
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -440,7 +476,7 @@ class OrderRested(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     flags: int  # sum of order flags
     order_id: int  # given by the engine, rising from 1
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -511,7 +547,7 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
     side: int  # buy or sell
     role: int  # the part played in it
     margin_mode: int  # of the position
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     trade_id: int  # rising from 1; 0 in settlement
     order_id: int  # 0 in auto-deleveraging and settlement
     client_order_id: int = 0  # the account's own number for the order; 0: none
@@ -536,7 +572,7 @@ class LiquidationSettled(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     fund: int  # number of the fund
     trade_id: int  # of the fill
     bankruptcy_value_atoms: int  # of the lots filled
@@ -553,7 +589,7 @@ class BalanceChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the position concerned; 0 for the wallet alone
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     cause: int  # why
     wallet_change_atoms: int  # signed
     margin_change_atoms: int  # signed, of the isolated pool
@@ -612,7 +648,7 @@ class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     margin_mode: int  # cross or isolated
     initial_margin_ppm: int  # in force, the bracket's own floor apart
     own_rate_ppm: int  # the account's own rate; 0: the symbol's default, and any that follows it
@@ -627,7 +663,7 @@ class LiquidationStarted(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -640,7 +676,7 @@ class LiquidationOrder(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # limit
     qty_lots: int  # quantity
@@ -657,7 +693,7 @@ class LiquidationEnded(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # the isolated position; 0 for the cross pool
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     equity_atoms: int  # of the pool
     maintenance_atoms: int  # of the pool
 
@@ -671,7 +707,7 @@ class DeficitUncovered(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     remaining_lots: int  # signed position that is left
     shortfall_atoms: int  # by which the pool is below zero
 
@@ -686,7 +722,7 @@ class OrderWaiting(Message, frozen=True, kw_only=True, gc=False):
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
     side: int  # buy or sell
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     order_type: int  # its type
     trigger_by: int  # what it watches
     flags: int  # sum of order flags
@@ -816,6 +852,22 @@ class BracketsChanged(Message, frozen=True, kw_only=True, gc=False):
     brackets: tuple[Bracket, ...]  # as in set_brackets, with the initial rates that hold
 
 
+class RiskLimitsChanged(Message, frozen=True, kw_only=True, gc=False):
+    """The caps of a symbol, and the scale of its initial margin, from now on."""
+
+    number: ClassVar[int] = 157
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    # of an account's position with its orders of the side, at mark; -1: none:
+    position_limit_atoms: int = -1
+    # of all positions with all orders of the side, at mark; -1: none:
+    open_interest_limit_atoms: int = -1
+    # open interest from which initial margin rates rise; -1: they do not:
+    oi_scaling_lower_atoms: int = -1
+    oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
+
+
 class AdlPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How positions of a symbol are auto-deleveraged from now on."""
 
@@ -835,7 +887,7 @@ class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     deleveraged_account: int  # whose position is closed
     deleveraged_leg: int  # which of its positions on the symbol
     policy: int  # the policy that ranks
@@ -888,6 +940,17 @@ class MarkHoldChanged(Message, frozen=True, kw_only=True, gc=False):
     inputs: int  # prices that there are for it, own book and index included
 
 
+class PositionModeChanged(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the account has one position on each symbol from now on, or a long and a short
+    one.
+    """
+
+    number: ClassVar[int] = 169
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    position_mode: int  # one-way or hedge
+
+
 class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     """A position of a pool whose liquidation is taken up; one for each, by symbol (LIQ-02..05)."""
 
@@ -895,7 +958,7 @@ class LiquidationPosition(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     pool_symbol: int  # the isolated position; 0 for the cross pool
     bracket: int  # index of the bracket that its notional is in, from 0
     position_lots: int  # signed position
@@ -915,7 +978,7 @@ class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     fund: int  # number of the fund
     mode: int  # full, fraction or target
     sized_by: int  # what decided the quantity
@@ -944,7 +1007,7 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     order_id: int  # given by the engine, rising from 1
     price_ticks: int  # the maker's price
     offered_lots: int  # what the maker would give
@@ -962,7 +1025,7 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    leg: int = 0  # which position of the account on the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
     fund: int  # number of the fund
     position_lots: int  # signed position
     equity_atoms: int  # of the pool, below zero
@@ -1035,9 +1098,11 @@ Command: TypeAlias = (
     | SetCountdown
     | SetStpGroup
     | SetBrackets
+    | SetRiskLimits
     | SetAdlPolicy
     | SetMarkPolicy
     | SetPrice
+    | SetPositionMode
     | ListAsset
     | SetAssetPrice
     | ChangeCollateral
@@ -1075,11 +1140,13 @@ Event: TypeAlias = (
     | CountdownSet
     | StpGroupSet
     | BracketsChanged
+    | RiskLimitsChanged
     | AdlPolicySet
     | AdlRanked
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
+    | PositionModeChanged
     | LiquidationPosition
     | LiquidationSized
     | LiquidationShrunk
@@ -1110,9 +1177,11 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     16: SetCountdown,
     17: SetStpGroup,
     18: SetBrackets,
+    19: SetRiskLimits,
     22: SetAdlPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
+    29: SetPositionMode,
     31: ListAsset,
     32: SetAssetPrice,
     33: ChangeCollateral,
@@ -1148,11 +1217,13 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     154: CountdownSet,
     155: StpGroupSet,
     156: BracketsChanged,
+    157: RiskLimitsChanged,
     160: AdlPolicySet,
     161: AdlRanked,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
+    169: PositionModeChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
     173: LiquidationShrunk,
@@ -1235,9 +1306,12 @@ __all__ = [
     "OrderWaiting",
     "PlaceOrder",
     "PlaceOrders",
+    "PositionMode",
+    "PositionModeChanged",
     "PriceSet",
     "RejectReason",
     "Rejected",
+    "RiskLimitsChanged",
     "SelfTradePrevention",
     "SetAdlPolicy",
     "SetAssetPrice",
@@ -1247,7 +1321,9 @@ __all__ = [
     "SetMark",
     "SetMarkPolicy",
     "SetMultiAsset",
+    "SetPositionMode",
     "SetPrice",
+    "SetRiskLimits",
     "SetStpGroup",
     "SetSymbolState",
     "SettleFunding",

@@ -36,6 +36,7 @@ class PoolView(msgspec.Struct, frozen=True, kw_only=True):
     """A collateral pool: the cross pool of the account, or the isolated pool of a position."""
 
     symbol: int  # 0: the cross pool
+    leg: int = 0  # of an isolated position (ACCT-08)
     balance_atoms: int  # the wallet, or the isolated margin
     equity_atoms: int
     initial_margin_atoms: int  # of the cross pool with all orders

@@ -38,6 +38,7 @@ from exchange.protocol.codes import MarginMode as MarginMode
 from exchange.protocol.codes import OrderFlag as OrderFlag
 from exchange.protocol.codes import OrderPlace as OrderPlace
 from exchange.protocol.codes import OrderType as OrderType
+from exchange.protocol.codes import PositionMode as PositionMode
 from exchange.protocol.codes import RejectReason as RejectReason
 from exchange.protocol.codes import SelfTradePrevention as SelfTradePrevention
 from exchange.protocol.codes import Side as Side
@@ -139,7 +140,7 @@ _SYMBOL = Field("symbol", "u32", "number of the symbol")
 _ORDER_ID = Field("order_id", "u64", "given by the engine, rising from 1")
 _CLIENT_ORDER_ID = Field("client_order_id", "u64", "the account's own number for the order; 0: none", default=0)
 _SIDE = Field("side", "u8", "buy or sell", Side)
-_LEG = Field("leg", "u8", "which position of the account on the symbol", Leg, default=0)
+_LEG = Field("leg", "u8", "which position of the account on the symbol: net, or in hedge mode long or short", Leg, default=0)
 _ASSET = Field("asset", "u32", "number of the collateral asset")
 _WALLET = Field("wallet_atoms", "i64", "the account's wallet afterwards")
 _MARGIN = Field("margin_atoms", "i64", "the isolated pool of account and symbol afterwards (0 in cross mode)")
@@ -168,10 +169,18 @@ ORDER_FIELDS: tuple[Field, ...] = (
     Field("callback_ticks", "i64", "trailing stop: its distance from the best price since, in ticks", default=0),
     Field("callback_ppm", "u32", "trailing stop: its distance as a share of that price", default=0),
     Field("trigger_by", "u8", "what the trigger watches: mark or last trade", TriggerBy, default=0),
+    _LEG,
 )
 ORDER_FORMAT = "<" + "".join(KINDS[f.kind][0] for f in ORDER_FIELDS)
 #: Bytes of one entry of ``place_orders``.
 ORDER_BYTES = struct.calcsize(ORDER_FORMAT)
+
+_RISK_LIMITS = (
+    Field("position_limit_atoms", "i64", "of an account's position with its orders of the side, at mark; -1: none", default=-1),
+    Field("open_interest_limit_atoms", "i64", "of all positions with all orders of the side, at mark; -1: none", default=-1),
+    Field("oi_scaling_lower_atoms", "i64", "open interest from which initial margin rates rise; -1: they do not", default=-1),
+    Field("oi_scaling_upper_atoms", "i64", "open interest at which they are 100 %; -1: they do not rise", default=-1),
+)
 
 # --------------------------------------------------------------------------------------------- commands
 
@@ -237,13 +246,18 @@ COMMANDS: tuple[Message, ...] = (
             _SYMBOL,
             Field("margin_mode", "u8", "cross or isolated", MarginMode),
             Field("initial_margin_ppm", "u32", "1,000,000 / leverage rounded up; 0: as it is", default=0),
+            _LEG,
         ),
     ),
     Message(
         6,
         "change_isolated_margin",
         "Moves money between the wallet and the pool of an isolated position (ACCT-06).",
-        (_SYMBOL, Field("change_atoms", "i64", "positive: to the position; negative: back to the wallet")),
+        (
+            _SYMBOL,
+            Field("change_atoms", "i64", "positive: to the position; negative: back to the wallet"),
+            _LEG,
+        ),
     ),
     Message(7, "place_order", "Places an order (MATCH-01..06, MATCH-10, MATCH-15).", ORDER_FIELDS),
     Message(
@@ -352,6 +366,13 @@ COMMANDS: tuple[Message, ...] = (
         sender="admin",
     ),
     Message(
+        19,
+        "set_risk_limits",
+        "Caps what an account, and what all together may hold of a symbol, and scales initial margin with it (MARGIN-11).",
+        (_SYMBOL, *_RISK_LIMITS),
+        sender="admin",
+    ),
+    Message(
         22,
         "set_adl_policy",
         "Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05).",
@@ -378,6 +399,12 @@ COMMANDS: tuple[Message, ...] = (
             Field("price_ticks", "i64", "1 .. 10^12"),
         ),
         sender="admin",
+    ),
+    Message(
+        29,
+        "set_position_mode",
+        "One position on each symbol, or a long and a short one beside each other (ACCT-08); with nothing open only.",
+        (Field("position_mode", "u8", "one-way or hedge", PositionMode),),
     ),
     Message(
         31,
@@ -775,6 +802,13 @@ EVENTS: tuple[Message, ...] = (
         public=True,
     ),
     Message(
+        157,
+        "risk_limits_changed",
+        "The caps of a symbol, and the scale of its initial margin, from now on.",
+        (_SYMBOL, *_RISK_LIMITS),
+        public=True,
+    ),
+    Message(
         160,
         "adl_policy_set",
         "How positions of a symbol are auto-deleveraged from now on.",
@@ -834,6 +868,12 @@ EVENTS: tuple[Message, ...] = (
             Field("inputs", "u8", "prices that there are for it, own book and index included"),
         ),
         public=True,
+    ),
+    Message(
+        169,
+        "position_mode_changed",
+        "Whether the account has one position on each symbol from now on, or a long and a short one.",
+        (Field("position_mode", "u8", "one-way or hedge", PositionMode),),
     ),
     Message(
         171,

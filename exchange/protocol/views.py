@@ -25,6 +25,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: int
     stp_group: int = 0  # self-trade prevention group; 0: none
     countdown_ns: int = 0  # when its orders are cancelled; 0: never
+    position_mode: int = 0  # one-way or hedge (ACCT-08)
     multi_asset: bool = False  # whether its collateral assets count
     collateral_atoms: int = 0  # what they count for the cross pool
 

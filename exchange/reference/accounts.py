@@ -1,13 +1,26 @@
-"""The commands of accounts: deposit, withdraw, margin mode, isolated margin."""
+"""The commands of accounts: deposit, withdraw, margin mode, isolated margin, position mode."""
 
 from __future__ import annotations
 
-from exchange.protocol.messages import ChangeIsolatedMargin, Deposit, SetMarginMode, Withdraw
-from exchange.protocol.schema import MAX_AMOUNT_ATOMS, PPM, BalanceCause, RejectReason
+from exchange.protocol.messages import (
+    ChangeIsolatedMargin,
+    Deposit,
+    SetMarginMode,
+    SetPositionMode,
+    Withdraw,
+)
+from exchange.protocol.schema import (
+    MAX_AMOUNT_ATOMS,
+    PPM,
+    BalanceCause,
+    PositionMode,
+    RejectReason,
+)
 from exchange.reference import ledger, margin
 from exchange.reference.admission import is_account
 from exchange.reference.context import Context
-from exchange.reference.state import ISOLATED, NET, Position, State
+from exchange.reference.legs import fits_mode
+from exchange.reference.state import ISOLATED, Account, Position, State
 
 # ------------------------------------------------------------------------------------------- the wallet
 
@@ -84,7 +97,7 @@ def set_margin_mode(ctx: Context, command: SetMarginMode) -> None:
         return
     moved = plan_margin_mode(state, command)
     assert moved is not None, command
-    position = state.position(command.account, command.symbol, NET)
+    position = state.position(command.account, command.symbol, command.leg)
     position.mode = command.margin_mode
     position.own_rate_ppm = command.initial_margin_ppm or position.own_rate_ppm
     ctx.accept(command.number, command.account)
@@ -113,7 +126,9 @@ def check_margin_mode(state: State, command: SetMarginMode) -> RejectReason | No
         return RejectReason.INVALID_MARGIN_MODE
     if command.initial_margin_ppm > PPM:
         return RejectReason.INVALID_MARGIN_RATE
-    position = state.position(command.account, command.symbol, NET)
+    if not fits_mode(state, command.account, command.leg):
+        return RejectReason.INVALID_LEG
+    position = state.position(command.account, command.symbol, command.leg)
     if not position.symbol.mark_ticks and has_business(position):
         return RejectReason.NO_MARK_PRICE
     if position.owner.cross.liquidating or position.isolated.liquidating:
@@ -133,7 +148,7 @@ def plan_margin_mode(state: State, command: SetMarginMode) -> int | None:
 
     The change is made, looked at and taken back, so that the margin is that of the one place that computes it.
     """
-    position = state.position(command.account, command.symbol, NET)
+    position = state.position(command.account, command.symbol, command.leg)
     if not has_business(position):
         return 0
     wallet, pool = position.owner.cross, position.isolated
@@ -164,7 +179,7 @@ def change_isolated_margin(ctx: Context, command: ChangeIsolatedMargin) -> None:
         ctx.reject(command.number, command.account, reason)
         return
     ctx.accept(command.number, command.account)
-    position = ctx.state.position(command.account, command.symbol, NET)
+    position = ctx.state.position(command.account, command.symbol, command.leg)
     ledger.move_margin(ctx, position, command.change_atoms, BalanceCause.ISOLATED_MARGIN)
     ctx.check(position.isolated)
 
@@ -178,7 +193,9 @@ def check_isolated_margin(state: State, command: ChangeIsolatedMargin) -> Reject
         return RejectReason.UNKNOWN_SYMBOL
     if not 1 <= abs(change) <= MAX_AMOUNT_ATOMS:
         return RejectReason.INVALID_AMOUNT
-    position = state.position(command.account, command.symbol, NET)
+    if not fits_mode(state, command.account, command.leg):
+        return RejectReason.INVALID_LEG
+    position = state.position(command.account, command.symbol, command.leg)
     if position.owner.cross.liquidating or (change < 0 and position.isolated.liquidating):
         return RejectReason.POOL_LIQUIDATING
     if position.mode != ISOLATED or not position.lots:
@@ -188,3 +205,33 @@ def check_isolated_margin(state: State, command: ChangeIsolatedMargin) -> Reject
     else:
         is_covered = margin.removable_atoms(position) >= -change
     return None if is_covered else RejectReason.INSUFFICIENT_MARGIN
+
+
+# ------------------------------------------------------------------------------------------- position mode
+
+
+def set_position_mode(ctx: Context, command: SetPositionMode) -> None:
+    """ACCT-08: the mode changes where nothing is open."""
+    reason = check_position_mode(ctx.state, command)
+    if reason is not None:
+        ctx.reject(command.number, command.account, reason)
+        return
+    account = ctx.state.account(command.account)
+    account.position_mode = PositionMode(command.position_mode)
+    ctx.accept(command.number, command.account)
+    ctx.events.write("position_mode_changed", command.account, position_mode=account.position_mode)
+
+
+def check_position_mode(state: State, command: SetPositionMode) -> RejectReason | None:
+    if not is_account(command.account):
+        return RejectReason.INVALID_ACCOUNT
+    if command.position_mode > max(PositionMode):
+        return RejectReason.INVALID_POSITION_MODE
+    account = state.account(command.account)
+    if command.position_mode != account.position_mode and has_something_open(account):
+        return RejectReason.POSITION_MODE_IN_USE
+    return None
+
+
+def has_something_open(account: Account) -> bool:
+    return any(p.lots or p.order_count for p in account.positions.values())

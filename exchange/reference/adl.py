@@ -105,11 +105,11 @@ def measure(state: State, position: Position) -> Counterparty:
 
 
 def on_side_of(state: State, position: Position, *, same: bool) -> list[Counterparty]:
-    """The positions of the symbol on the same side as this one, or on the other, by account."""
+    """The positions of the symbol on the same side as this one, or those of others on the other, by account."""
     return [
         measure(state, other)
         for other in position.symbol.positions.values()
-        if (other.lots * position.lots > 0) == same
+        if (other.lots * position.lots > 0) == same and (same or other.owner is not position.owner)
     ]
 
 

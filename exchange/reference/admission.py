@@ -22,7 +22,9 @@ from exchange.protocol.schema import (
     TimeInForce,
     TriggerBy,
 )
+from exchange.reference.caps import cap_of
 from exchange.reference.client_ids import is_taken
+from exchange.reference.legs import fits_mode
 from exchange.reference.margin import Trial, admits, other_lots
 from exchange.reference.order import (
     CLOSE_POSITION,
@@ -41,7 +43,7 @@ from exchange.reference.order import (
     Order,
 )
 from exchange.reference.prices import effective_terms, is_in_band, slid_ticks, would_trade
-from exchange.reference.state import NET, Position, State, Symbol
+from exchange.reference.state import Position, State, Symbol
 from exchange.reference.watching import is_reached, watched_ticks
 
 #: An order as it was given, alone or in a list.
@@ -88,7 +90,7 @@ def new_order(state: State, account: int, terms: Terms) -> Order:
     return Order(
         account=account,
         symbol=terms.symbol,
-        leg=NET,
+        leg=terms.leg,
         side=terms.side,
         price_ticks=price,
         open_lots=terms.qty_lots,
@@ -224,7 +226,9 @@ def check_place(
     state: State, account: int, terms: Terms, beside: Beside = ALONE
 ) -> RejectReason | None:
     """Place order, after its form and MATCH-08: the symbol's state and filters, then what it would risk."""
-    position = state.position(account, terms.symbol, NET)
+    if not fits_mode(state, account, terms.leg):  # without a leg there is nothing to be asked
+        return RejectReason.INVALID_LEG
+    position = state.position(account, terms.symbol, terms.leg)
     return (
         check_state(position.symbol, terms)
         or check_prices(position.symbol, terms)
@@ -270,7 +274,8 @@ def check_filters(position: Position, terms: Terms, beside: Beside) -> RejectRea
     if terms.order_type == LIMIT and not is_in_band(symbol, terms.side, terms.price_ticks):
         return RejectReason.PRICE_OUT_OF_BAND
     is_counted = may_rest(terms) or terms.order_type in TRIGGER_TYPES
-    if is_counted and position.order_count + beside.orders_before >= symbol.max_open_orders:
+    count = position.owner.order_count(symbol) + beside.orders_before
+    if is_counted and count >= symbol.max_open_orders:
         return RejectReason.TOO_MANY_OPEN_ORDERS
     return None
 
@@ -278,7 +283,7 @@ def check_filters(position: Position, terms: Terms, beside: Beside) -> RejectRea
 def check_risk(
     state: State, position: Position, order: Order, beside: Beside
 ) -> RejectReason | None:
-    """UNITS-01, MATCH-04, MATCH-10, MATCH-11, MARGIN-07: what the order would risk, or that it comes too late."""
+    """UNITS-01, MATCH-04, MATCH-10, MATCH-11, MARGIN-07, MARGIN-11: what it would risk, or that it comes too late."""
     symbol = position.symbol
     waits = order.order_type in TRIGGER_TYPES
     if not waits and is_beyond_exposure(state, order):
@@ -296,6 +301,9 @@ def check_risk(
         return RejectReason.POST_ONLY_WOULD_TAKE
     if not has_margin(state, order):
         return RejectReason.INSUFFICIENT_MARGIN
+    cap = cap_of(state, order)
+    if cap:
+        return cap.reject
     return RejectReason.MARK_HELD if takes_to_open(state, order) else None
 
 

@@ -13,6 +13,7 @@ from exchange.reference.admission import (
     is_account,
     would_open,
 )
+from exchange.reference.caps import cap_passed
 from exchange.reference.context import Context
 from exchange.reference.links import write_waiting
 from exchange.reference.margin import Trial, admits
@@ -196,6 +197,9 @@ def check_risk(state: State, order: Order, after: Terms) -> RejectReason | None:
     trial = Trial(position, side, lots, price, order.reduce_only, removed=order)
     if not admits(state, trial):
         return RejectReason.INSUFFICIENT_MARGIN
+    cap = cap_passed(trial)
+    if cap:
+        return cap.reject
     is_forbidden = symbol.is_held and would_open(trial, order.flags)
     return RejectReason.MARK_HELD if is_forbidden else None
 

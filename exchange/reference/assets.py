@@ -34,7 +34,7 @@ class Asset:
 
     def parts_for(self, debt_atoms: int, most_parts: int) -> int:
         """COLL-04: the fewest parts, of so many, that count for the debt; all of them if they do not reach it."""
-        if self.counted_atoms(most_parts) <= debt_atoms:
+        if self.counted_atoms(most_parts) < debt_atoms:
             return most_parts
         value = ceil_div(debt_atoms * PPM, PPM - self.haircut_ppm)
         return ceil_div(value * self.unit_parts, self.price_atoms)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from exchange.protocol.schema import MAX_PRICE_TICKS, CancelReason, FillRole
 from exchange.reference import self_trade
 from exchange.reference.cancelling import cancel
+from exchange.reference.caps import interest_lots
 from exchange.reference.context import Context
 from exchange.reference.margin import maker_lots
 from exchange.reference.matching import follow_fill, settle_order, take_trade
@@ -99,7 +100,7 @@ def trade_at(ctx: Context, symbol: Symbol, price_ticks: int) -> None:
 
 
 def meet(ctx: Context, buy: Order, sell: Order, price_ticks: int) -> None:
-    """MATCH-12, steps 2 to 4: both may be made smaller, the buy first; what is left of the lots trades."""
+    """MATCH-12, steps 2 to 5: both may be made smaller, the buy first; what is left of the lots trades."""
     lots = min(buy.front_lots, sell.front_lots)
     for order in (buy, sell):
         if order.reduce_only:
@@ -112,8 +113,13 @@ def meet(ctx: Context, buy: Order, sell: Order, price_ticks: int) -> None:
         if lots == 0:
             cancel(ctx, order, CancelReason.INSUFFICIENT_MARGIN)
             return
+    lots = interest_lots(ctx.state.position_of(buy), ctx.state.position_of(sell), lots)
+    if lots == 0:
+        younger = max(buy, sell, key=lambda order: order.order_id)
+        cancel(ctx, younger, CancelReason.OPEN_INTEREST_LIMIT)
+        return
     trade_id = take_trade(ctx, buy, sell, lots, price_ticks)
     ctx.state.symbols[buy.symbol].market_last_ticks = price_ticks
     for order in (buy, sell):
-        settle_order(ctx, order, lots, price_ticks, trade_id, FillRole.AUCTION, kept_atoms=0)
+        settle_order(ctx, order, lots, price_ticks, trade_id, FillRole.AUCTION)
     follow_fill(ctx, buy, sell, lots)

@@ -15,12 +15,22 @@ from exchange.protocol.schema import (
     MAX_ACCOUNT,
     MAX_BRACKETS,
     Leg,
+    PositionMode,
 )
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
 from exchange.reference.quotes import MarkPolicy, Price
-from exchange.reference.state import Account, Pool, Position, Remembered, State, Symbol
+from exchange.reference.state import (
+    NO_LIMITS,
+    Account,
+    Limits,
+    Pool,
+    Position,
+    Remembered,
+    State,
+    Symbol,
+)
 
 MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
@@ -30,7 +40,8 @@ FUND = struct.Struct("<Iq")
 ACCOUNT = struct.Struct("<IqqBIq")
 POSITION = struct.Struct("<IIBqqqqIBB")
 ORDER = struct.Struct("<IBBBBBIQIqqqQqqqQBBBqqIqq")
-REMEMBERED = struct.Struct("<IQQIBBqqq")
+REMEMBERED = struct.Struct("<IQQIBBBqqq")
+LIMITS = struct.Struct("<Iqqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
@@ -70,9 +81,13 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(remembered)), *remembered]
     changed = [pack_brackets(s) for s in state.symbols.values() if not has_listed_brackets(s)]
     parts += [COUNT.pack(len(changed)), *changed]
+    limited = [s for s in state.symbols.values() if s.limits != NO_LIMITS]
+    parts += [COUNT.pack(len(limited)), *(LIMITS.pack(s.number, *s.limits) for s in limited)]
     parts += pack_deficits(state)
     pricing = [pack_pricing(s, s.composite) for s in state.symbols.values() if s.composite]
     parts += [COUNT.pack(len(pricing)), *pricing]
+    hedged = [COUNT.pack(a.number) for a in accounts if a.position_mode]
+    parts += [COUNT.pack(len(hedged)), *hedged]
     parts += pack_collateral(state)
     return b"".join(parts)
 
@@ -271,9 +286,16 @@ def restore(data: bytes) -> State:
         state.account(account).remembered.append(Remembered(*known))
     for _ in reader.repeat():
         restore_brackets(state, reader.unpack(BRACKETS))
+    for _ in reader.repeat():
+        number, *limits = reader.unpack(LIMITS)
+        if number not in state.symbols:
+            raise ValueError(f"symbol {number} is capped and not listed")
+        state.symbols[number].limits = Limits(*limits)
     restore_deficits(state, reader)
     for _ in reader.repeat():
         restore_pricing(state, reader)
+    for _ in reader.repeat():
+        state.account(reader.unpack(COUNT)[0]).position_mode = PositionMode.HEDGE
     restore_collateral(state, reader)
     if reader.offset != len(data):
         raise ValueError(

@@ -33,6 +33,7 @@ def remember_as(terms: PlaceOrder | OrderEntry, order_id: int) -> Remembered:
         client_order_id=terms.client_order_id,
         order_id=order_id,
         symbol=terms.symbol,
+        leg=terms.leg,
         side=terms.side,
         order_type=terms.order_type,
         price_ticks=terms.price_ticks,

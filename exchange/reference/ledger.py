@@ -48,16 +48,8 @@ def reduce(state: State, position: Position, side: int, lots: int, value_atoms: 
 # ------------------------------------------------------------------------------------------ fills (ACCT-04, 05)
 
 
-def settle_fill(
-    state: State,
-    position: Position,
-    side: int,
-    lots: int,
-    price_ticks: int,
-    fee_ppm: int,
-    kept_atoms: int,
-) -> Settled:
-    """ACCT-03..05: a fill of maker or taker: position, margin and realised profit, then the fee."""
+def book_fill(state: State, position: Position, side: int, lots: int, price_ticks: int) -> int:
+    """ACCT-03, ACCT-05: a fill of maker or taker before its fee: position and margin; gives what is realised."""
     lots_before = position.lots
     closed = min(lots, position.reducible_lots(side))
     opened = lots - closed
@@ -73,8 +65,27 @@ def settle_fill(
         book_realised(position, closed, abs(lots_before), realised)
     if opened and position.mode == ISOLATED:
         book_isolated_opening(position, opened_value)
-    fee = ppm_ceil(position.symbol.value_atoms(lots, price_ticks), fee_ppm)
-    return Settled(realised, charge_fee(state, position, side, fee, kept_atoms))
+    return realised
+
+
+def pay_fill_fee(
+    state: State,
+    position: Position,
+    side: int,
+    value_atoms: int,
+    fee_ppm: int,
+    *,
+    kept_atoms: int,
+    most_rebate_atoms: int,
+) -> int:
+    """ACCT-04: the fee of a fill that is booked; what was paid, below 0 what was got."""
+    fee = most_rebate(ppm_ceil(value_atoms, fee_ppm), most_rebate_atoms)
+    return charge_fee(state, position, side, fee, kept_atoms)
+
+
+def most_rebate(fee: int, paid_atoms: int) -> int:
+    """ACCT-04: a fee as it is; of a rebate (a fee below 0) at most what the taker of the trade paid."""
+    return max(fee, -paid_atoms)
 
 
 def book_realised(position: Position, closed: int, of_lots: int, realised: int) -> None:

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchange.protocol.schema import CancelReason, FillRole, FundCause, LiquidationMode
+from exchange.protocol.schema import (
+    CancelReason,
+    FillRole,
+    FundCause,
+    LiquidationMode,
+    SelfTradePrevention,
+)
 from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching, telling
 from exchange.reference.arithmetic import ppm_ceil
 from exchange.reference.cancelling import cancel_each
@@ -137,6 +143,7 @@ def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
         open_lots=lots,
         order_id=state.take_order_id(),
         time_in_force=IOC,
+        self_trade=SelfTradePrevention.CANCEL_MAKER,
         flags=REDUCE_ONLY,
     )
     write_closing_order(ctx, pool, order, value)

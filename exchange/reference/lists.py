@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from exchange.protocol.messages import OrderEntry, PlaceOrders
 from exchange.protocol.schema import MAX_LIST_ORDERS, ListMode, RejectReason
 from exchange.reference.admission import (
@@ -16,6 +18,7 @@ from exchange.reference.admission import (
 )
 from exchange.reference.client_ids import repeated
 from exchange.reference.context import Context
+from exchange.reference.legs import as_it_counts
 from exchange.reference.links import write_waiting
 from exchange.reference.order import (
     CLOSE_POSITION,
@@ -44,6 +47,8 @@ class Refused(NamedTuple):
 
 def place_orders(ctx: Context, command: PlaceOrders) -> None:
     """MATCH-14: a list of orders, as its mode says."""
+    entries = tuple(map(as_it_counts, command.orders))
+    command = msgspec.structs.replace(command, orders=entries)
     if not is_account(command.account):
         ctx.reject(command.number, command.account, RejectReason.INVALID_ACCOUNT)
     elif not fits(command.list_mode, command.orders):
@@ -77,10 +82,11 @@ def waits(order: OrderEntry) -> bool:
 
 
 def fits_one_cancels_other(orders: Entries) -> bool:
-    """MATCH-14: two of one symbol; what does not wait is a limit order that rests, and one waits."""
+    """MATCH-14: two of one symbol and leg; what does not wait is a limit order that rests, and one waits."""
     return (
         len(orders) == 2
         and orders[0].symbol == orders[1].symbol
+        and orders[0].leg == orders[1].leg
         and all(waits(o) or (o.order_type == LIMIT and may_rest(o)) for o in orders)
         and any(map(waits, orders))
     )
@@ -94,7 +100,7 @@ def fits_entry_with_exits(orders: Entries) -> bool:
         and not entry.flags & (REDUCE_ONLY | CLOSE_POSITION)
         and all(
             waits(order)
-            and order.symbol == entry.symbol
+            and (order.symbol, order.leg) == (entry.symbol, entry.leg)
             and {order.side, entry.side} == {0, 1}
             and order.flags & (REDUCE_ONLY | CLOSE_POSITION)
             and order.time_in_force != GTD

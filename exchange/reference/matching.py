@@ -65,11 +65,17 @@ def match(ctx: Context, taker: Taker) -> None:
         maker = book.best(1 - order.side)
         if maker is None or not crosses(order.side, taker.limit_ticks, maker.price_ticks):
             return
-        # The engine's own closing order has no orders of its account to meet, and no group (LIQ-06).
-        if taker.closing is None and ctx.state.is_own(order.account, maker.account):
+        if is_own(ctx, taker, maker):
             self_trade.prevent(ctx, order, maker)
         elif not meet(ctx, taker, maker):
             return
+
+
+def is_own(ctx: Context, taker: Taker, maker: Order) -> bool:
+    """MATCH-06; a closing order has no group, but may meet orders of its account's other leg (LIQ-06)."""
+    if taker.closing is not None:
+        return taker.order.account == maker.account
+    return ctx.state.is_own(taker.order.account, maker.account)
 
 
 def meet(ctx: Context, taker: Taker, maker: Order) -> bool:
@@ -100,17 +106,24 @@ def meet(ctx: Context, taker: Taker, maker: Order) -> bool:
 
 
 def fill(ctx: Context, taker: Taker, maker: Order, lots: int) -> None:
-    """Step 5 of the loop: the maker is settled, then the taker, and then what follows from it."""
+    """Step 5 of the loop: both sides are settled, the maker's is told first, and then what follows from it.
+
+    The taker pays its fee before the maker, which may get back what the taker paid and no more (ACCT-04).
+    """
     order, price = taker.order, maker.price_ticks
     trade_id = take_trade(ctx, maker, order, lots, price)
-    if taker.closing is None:
-        ctx.state.symbols[order.symbol].market_last_ticks = price
-    settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER, kept_atoms=0)
     if taker.closing is not None:
+        settle_order(ctx, maker, lots, price, trade_id, FillRole.MAKER)
         taker.closing.settle(ctx, order, lots, price, trade_id)
     else:
+        ctx.state.symbols[order.symbol].market_last_ticks = price
         kept = may_still_lose(taker, ctx.state.position_of(order), lots)
-        settle_order(ctx, order, lots, price, trade_id, FillRole.TAKER, kept_atoms=kept)
+        got = book_side(ctx, maker, lots, price)
+        taken = book_side(ctx, order, lots, price)
+        paid = pay_side(ctx, order, lots, price, FillRole.TAKER, kept_atoms=kept)
+        fee = pay_side(ctx, maker, lots, price, FillRole.MAKER, most_rebate_atoms=paid)
+        write_side(ctx, maker, ledger.Settled(got, fee), lots, price, trade_id, FillRole.MAKER)
+        write_side(ctx, order, ledger.Settled(taken, paid), lots, price, trade_id, FillRole.TAKER)
     follow_fill(ctx, maker, order, lots)
 
 
@@ -142,21 +155,54 @@ def may_still_lose(taker: Taker, position: Position, lots: int) -> int:
 
 
 def settle_order(
+    ctx: Context, order: Order, lots: int, price_ticks: int, trade_id: int, role: FillRole
+) -> None:
+    """ACCT-03..05 for one side of a fill, and its event; where nobody paid, as in an auction, there is no rebate."""
+    realised = book_side(ctx, order, lots, price_ticks)
+    fee = pay_side(ctx, order, lots, price_ticks, role)
+    write_side(ctx, order, ledger.Settled(realised, fee), lots, price_ticks, trade_id, role)
+
+
+def book_side(ctx: Context, order: Order, lots: int, price_ticks: int) -> int:
+    """ACCT-03, ACCT-05 for one side of a fill; what it realises."""
+    position = ctx.state.position_of(order)
+    return ledger.book_fill(ctx.state, position, order.side, lots, price_ticks)
+
+
+def pay_side(
     ctx: Context,
     order: Order,
     lots: int,
     price_ticks: int,
-    trade_id: int,
     role: FillRole,
     *,
-    kept_atoms: int,
-) -> None:
-    """ACCT-03..05 for one side of a fill, and its event."""
+    kept_atoms: int = 0,
+    most_rebate_atoms: int = 0,
+) -> int:
+    """ACCT-04 for one side of a fill that is booked."""
     position = ctx.state.position_of(order)
-    symbol = position.symbol
-    settled = ledger.settle_fill(
-        ctx.state, position, order.side, lots, price_ticks, fee_ppm(position, role), kept_atoms
+    return ledger.pay_fill_fee(
+        ctx.state,
+        position,
+        order.side,
+        position.symbol.value_atoms(lots, price_ticks),
+        fee_ppm(position, role),
+        kept_atoms=kept_atoms,
+        most_rebate_atoms=most_rebate_atoms,
     )
+
+
+def write_side(
+    ctx: Context,
+    order: Order,
+    settled: ledger.Settled,
+    lots: int,
+    price_ticks: int,
+    trade_id: int,
+    role: FillRole,
+) -> None:
+    """The event of a side that is settled."""
+    position = ctx.state.position_of(order)
     ledger.write_fill(
         ctx,
         position,
@@ -165,7 +211,7 @@ def settle_order(
         side=order.side,
         trade_id=trade_id,
         qty_lots=lots,
-        value_atoms=symbol.value_atoms(lots, price_ticks),
+        value_atoms=position.symbol.value_atoms(lots, price_ticks),
         order_id=order.order_id,
         client_order_id=order.client_order_id,
         price_ticks=price_ticks,
@@ -174,11 +220,9 @@ def settle_order(
 
 
 def fee_ppm(position: Position, role: FillRole) -> int:
-    """ACCT-04, MATCH-12: makers and takers pay their own rates; in an auction both pay the maker's, without rebate."""
+    """ACCT-04, MATCH-12: makers and takers pay their own rates; in an auction both pay the maker's."""
     symbol = position.symbol
-    if role == FillRole.AUCTION:
-        return max(0, symbol.maker_fee_ppm)
-    return symbol.maker_fee_ppm if role == FillRole.MAKER else symbol.taker_fee_ppm
+    return symbol.taker_fee_ppm if role == FillRole.TAKER else symbol.maker_fee_ppm
 
 
 def follow_fill(ctx: Context, first: Order, second: Order, lots: int) -> None:

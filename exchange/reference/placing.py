@@ -6,6 +6,7 @@ from exchange.protocol.messages import PlaceOrder
 from exchange.reference.admission import Terms, check_form, check_place, new_order
 from exchange.reference.client_ids import remember, repeated
 from exchange.reference.context import Context
+from exchange.reference.legs import as_it_counts
 from exchange.reference.links import write_waiting
 from exchange.reference.matching import Taker, enter
 from exchange.reference.order import TRIGGER_TYPES, Order
@@ -16,7 +17,7 @@ from exchange.reference.state import OPEN
 
 def place_order(ctx: Context, command: PlaceOrder) -> None:
     """MATCH-01..06, MATCH-10: an order trades, rests, waits or ends."""
-    account = command.account
+    account, command = command.account, as_it_counts(command)
     reason = check_form(ctx.state, account, command, ctx.timestamp_ns)
     if reason is None:
         known = repeated(ctx.state, account, command)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, SymbolState
+from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, PositionMode, SymbolState
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
@@ -41,6 +41,18 @@ class Bracket:
     maintenance_ppm: int
     initial_ppm: int
     deduction_atoms: int  # cum: makes the requirement continuous at the floor
+
+
+class Limits(NamedTuple):
+    """Caps of a symbol, and where its initial margin rises with open interest (MARGIN-11); -1: none, nowhere."""
+
+    position_atoms: int = -1
+    open_interest_atoms: int = -1
+    scaling_lower_atoms: int = -1
+    scaling_upper_atoms: int = -1
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +91,7 @@ class Symbol:
     composite: MarkPolicy | None = None  # None: the mark is set by hand
     is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
     state: int = OPEN
+    limits: Limits = NO_LIMITS
     adl_policy: int = QUEUE
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[tuple[int, int], Position] = field(
@@ -89,6 +102,10 @@ class Symbol:
         """The last bracket whose floor is not above the notional (MARGIN-03)."""
         after = bisect_right(self.brackets, notional_atoms, key=lambda b: b.floor_atoms)
         return self.brackets[after - 1]
+
+    def open_interest_lots(self) -> int:
+        """MARGIN-11: the lots that are held, of which each has a long and a short side."""
+        return sum(abs(position.lots) for position in dict.values(self.positions)) // 2
 
     def value_atoms(self, lots: int, price_ticks: int) -> int:
         """What so many lots are worth at a price, exactly."""
@@ -188,6 +205,7 @@ class Remembered(NamedTuple):
     client_order_id: int
     order_id: int
     symbol: int
+    leg: int
     side: int
     order_type: int
     price_ticks: int
@@ -202,6 +220,7 @@ class Account:
     number: int
     cross: Pool
     positions: SortedDict[tuple[int, int], Position] = field(default_factory=SortedDict)
+    position_mode: PositionMode = PositionMode.ONE_WAY  # ACCT-08
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
     multi_asset: bool = False  # whether its collateral assets count (COLL-02)
@@ -224,6 +243,10 @@ class Account:
             for order in (*position.orders, *position.waiting.values())
         ]
 
+    def order_count(self, symbol: Symbol) -> int:
+        """Its orders on a symbol, those of all legs (MATCH-09)."""
+        return sum(p.order_count for p in self.positions.values() if p.symbol is symbol)
+
     @property
     def is_default(self) -> bool:
         pool = self.cross
@@ -232,6 +255,7 @@ class Account:
             or pool.drawn_atoms
             or pool.flags
             or self.stp_group
+            or self.position_mode
             or self.multi_asset
             or self.holdings
             or any(not p.is_default or p.order_count for p in self.positions.values())

@@ -8,6 +8,7 @@ from exchange.protocol.schema import CancelReason
 from exchange.reference import liquidation
 from exchange.reference.admission import has_margin, is_beyond_exposure, takes_to_open
 from exchange.reference.cancelling import cancel_taker
+from exchange.reference.caps import cap_of
 from exchange.reference.context import Context
 from exchange.reference.links import after_going_off
 from exchange.reference.order import POST_ONLY, TRAILING_STOP, Order
@@ -87,6 +88,9 @@ def what_forbids(ctx: Context, order: Order) -> CancelReason | None:
         return CancelReason.VALUE_OUT_OF_RANGE
     if not has_margin(state, order):
         return CancelReason.INSUFFICIENT_MARGIN
+    cap = cap_of(state, order)
+    if cap:
+        return cap.cancel
     if takes_to_open(state, order):
         return CancelReason.MARK_HELD
     return None

@@ -45,6 +45,7 @@ def account_view(state: State, number: int) -> AccountView:
         stp_group=account.stp_group,
         countdown_ns=state.countdowns.get(number, 0),
         multi_asset=account.multi_asset,
+        position_mode=account.position_mode,
         collateral_atoms=account.counted_atoms,
     )
 

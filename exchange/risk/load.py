@@ -10,6 +10,9 @@
     brackets = [[0, 0.004, 0.008], [50_000, 0.005]] # [notional floor, maintenance, initial (optional)]
     taker_fee = 0.0005
     fund = "majors"                                 # "shared" by default
+    position_limit = 5_000_000                      # MARGIN-11: of an account with its orders
+    open_interest_limit = 200_000_000               # of all together
+    margin_scaling = [50_000_000, 150_000_000]      # open interest on which initial margin rises to 100 %
     liquidation = { mode = "target", fee = 0.005, buffer = 0.1 }
     mark = { max_feeds = 3, max_age = 10, ema = 150 } # a composite mark (MARK-02), times in seconds
 
@@ -50,6 +53,8 @@ DECIMALS = {
     "min_notional": "min_notional",
     "exposure_limit": "exposure_limit",
     "slippage_cap": "slippage_cap",
+    "position_limit": "position_limit",
+    "open_interest_limit": "open_interest_limit",
 }
 SYMBOL_KEYS = (
     "name",
@@ -60,6 +65,7 @@ SYMBOL_KEYS = (
     "fund",
     "liquidation",
     "mark",
+    "margin_scaling",
 )
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
 MARK_KEYS = ("max_feeds", "max_age", "ema")
@@ -130,6 +136,8 @@ def symbol_policy(
     }
     if "max_open_orders" in table:
         fields["max_open_orders"] = _integer(table["max_open_orders"], "max_open_orders", name)
+    if "margin_scaling" in table:
+        fields["margin_scaling"] = _scaling(table["margin_scaling"], name)
     fund = table.get("fund", SHARED_FUND)
     return SymbolPolicy(
         symbol=_integer(table.get("symbol", number), "symbol", name),
@@ -184,6 +192,15 @@ def _brackets(rows: Any, where: str) -> tuple[BracketPolicy, ...]:
         numbers = [_decimal(value, "brackets", where) for value in row]
         brackets.append(BracketPolicy(*numbers))
     return tuple(brackets)
+
+
+def _scaling(row: Any, where: str) -> tuple[Decimal, Decimal]:
+    if not isinstance(row, list | tuple) or len(row) != 2:
+        raise PolicyError(
+            f"{where}: margin_scaling is {row!r}; wanted [open interest where rates begin to rise, and end]"
+        )
+    lower, upper = (_decimal(value, "margin_scaling", where) for value in row)
+    return lower, upper
 
 
 def _liquidation(table: Any, where: str) -> LiquidationPolicy:

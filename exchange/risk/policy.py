@@ -14,7 +14,13 @@ from typing import NoReturn, TypeAlias
 import msgspec
 
 from exchange.errors import PolicyError, UnitsError
-from exchange.protocol.messages import Bracket, Command, ListSymbol, SetAdlPolicy
+from exchange.protocol.messages import (
+    Bracket,
+    Command,
+    ListSymbol,
+    SetAdlPolicy,
+    SetRiskLimits,
+)
 from exchange.protocol.schema import (
     MAX_BRACKETS,
     MAX_EXPOSURE_ATOMS,
@@ -26,7 +32,7 @@ from exchange.protocol.schema import (
     LiquidationMode,
 )
 from exchange.risk.prices import MarkPolicy
-from exchange.units import SymbolUnits, leverage_to_ppm, to_atoms, to_e12, to_ppm
+from exchange.units import SymbolUnits, from_atoms, leverage_to_ppm, to_atoms, to_e12, to_ppm
 
 #: What turns a decimal into the engine's integer.
 Converter: TypeAlias = Callable[[Decimal], int]
@@ -35,6 +41,7 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 MAX_FEE = Decimal("0.1")
 MAX_BAND = Decimal("0.999999")
+MAX_EXPOSURE = from_atoms(MAX_EXPOSURE_ATOMS)
 #: 2^60 atoms over all symbols; one symbol of ten by default.
 DEFAULT_EXPOSURE_ATOMS = 1 << 56
 
@@ -91,6 +98,9 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     fund: int = 0
     slippage_cap: Decimal | None = None  # None: a liquidation may trade anywhere
     liquidation: LiquidationPolicy = LiquidationPolicy()
+    position_limit: Decimal | None = None  # of an account with its orders, at mark; None: no cap
+    open_interest_limit: Decimal | None = None  # of all together, likewise
+    margin_scaling: tuple[Decimal, Decimal] | None = None  # open interest on which rates rise
     mark: MarkPolicy | None = None  # None: the mark is set by hand
 
     def __post_init__(self) -> None:
@@ -168,6 +178,24 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
 
+    def to_limits(self) -> SetRiskLimits | None:
+        """The caps that an operator sends behind the listing; None where there are none (MARGIN-11)."""
+        if not any(
+            limit is not None
+            for limit in (self.position_limit, self.open_interest_limit, self.margin_scaling)
+        ):
+            return None
+        lower, upper = self.margin_scaling or (None, None)
+        return SetRiskLimits(
+            symbol=self.symbol,
+            position_limit_atoms=self._optional("position_limit", to_atoms, self.position_limit),
+            open_interest_limit_atoms=self._optional(
+                "open_interest_limit", to_atoms, self.open_interest_limit
+            ),
+            oi_scaling_lower_atoms=self._optional("margin_scaling", to_atoms, lower),
+            oi_scaling_upper_atoms=self._optional("margin_scaling", to_atoms, upper),
+        )
+
     def policy_commands(self) -> list[Command]:
         """What an operator sends beside the listing, when the symbol has its first mark: what differs from a listing.
 
@@ -181,6 +209,9 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         adl = AdlPolicy[self.liquidation.adl.upper()]
         if adl:
             commands.append(SetAdlPolicy(symbol=self.symbol, policy=adl))
+        limits = self.to_limits()
+        if limits is not None:
+            commands.append(limits)
         if self.mark is not None:
             commands.append(self.mark.to_command(self.symbol))
         return commands
@@ -216,6 +247,12 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         self._between("liquidation.draw_cap", close.draw_cap, ZERO, None)
         if close.mode.upper() not in LiquidationMode.__members__:
             self._refuse("liquidation.mode", close.mode, "full, fraction or target")
+        self._between("position_limit", self.position_limit, ZERO, MAX_EXPOSURE)
+        self._between("open_interest_limit", self.open_interest_limit, ZERO, MAX_EXPOSURE)
+        if self.margin_scaling is not None:
+            lower, upper = self.margin_scaling
+            if not ZERO <= lower < upper <= MAX_EXPOSURE:
+                self._refuse("margin_scaling", f"{lower} .. {upper}", "0 or more, then more")
         if close.adl.upper() not in AdlPolicy.__members__:
             known = ", ".join(policy.name.lower() for policy in AdlPolicy)
             self._refuse("liquidation.adl", close.adl, f"one of {known}")

@@ -79,7 +79,7 @@ def show(value: Value) -> str:
 def _atoms_of(field: str) -> Reader:
     def read(desk: Desk, key: str) -> Value:
         account, symbol = desk.names.holding(key)
-        view = desk.position(account, desk.names.symbol(symbol).symbol)
+        view = desk.position(account, desk.names.symbol(symbol).symbol, desk.names.leg(key))
         return from_atoms(getattr(view, field)) if view else Decimal(0)
 
     return read
@@ -87,7 +87,7 @@ def _atoms_of(field: str) -> Reader:
 
 def _position(desk: Desk, key: str) -> Value:
     account, symbol = desk.names.holding(key)
-    view = desk.position(account, desk.names.symbol(symbol).symbol)
+    view = desk.position(account, desk.names.symbol(symbol).symbol, desk.names.leg(key))
     return desk.names.units(symbol).lots_to_qty(view.position_lots) if view else Decimal(0)
 
 
@@ -96,7 +96,7 @@ def _shown_price(field: str) -> Reader:
 
     def read(desk: Desk, key: str) -> Value:
         account, symbol = desk.names.holding(key)
-        view = desk.position(account, desk.names.symbol(symbol).symbol)
+        view = desk.position(account, desk.names.symbol(symbol).symbol, desk.names.leg(key))
         ticks = getattr(view, field) if view else 0
         return desk.names.units(symbol).ticks_to_price(ticks) if ticks else None
 
@@ -119,7 +119,7 @@ def _realised(desk: Desk, key: str) -> Value:
 
 def _mode(desk: Desk, key: str) -> Value:
     account, symbol = desk.names.holding(key)
-    view = desk.position(account, desk.names.symbol(symbol).symbol)
+    view = desk.position(account, desk.names.symbol(symbol).symbol, desk.names.leg(key))
     return MarginMode(view.margin_mode if view else MarginMode.CROSS).name.lower()
 
 
@@ -128,10 +128,10 @@ def _open_orders(desk: Desk, key: str) -> Value:
 
 
 def _orders_of(desk: Desk, key: str) -> list[OrderView]:
-    """All live orders of account and symbol, those that rest and those that wait."""
+    """All live orders of account, symbol and leg, those that rest and those that wait."""
     account, symbol = desk.names.holding(key)
-    number = desk.names.symbol(symbol).symbol
-    return [order for order in desk.engine.open_orders(account) if order.symbol == number]
+    place = (desk.names.symbol(symbol).symbol, desk.names.leg(key))
+    return [o for o in desk.engine.open_orders(account) if (o.symbol, o.leg) == place]
 
 
 def _orders(desk: Desk, key: str) -> Value:
@@ -215,7 +215,7 @@ def _liquidating(desk: Desk, key: str) -> Value:
     """Of an account: whether its cross pool or any isolated pool is; of account.symbol: whether that pool is."""
     if any(key.endswith("." + symbol) for symbol in desk.names.symbols):
         account, symbol = desk.names.holding(key)
-        view = desk.position(account, desk.names.symbol(symbol).symbol)
+        view = desk.position(account, desk.names.symbol(symbol).symbol, desk.names.leg(key))
         return view.liquidating if view else False
     account = desk.names.account(key)
     return desk.engine.account(account).liquidating or any(desk.isolated_flags(account))

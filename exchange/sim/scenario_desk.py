@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.engine import Engine
 from exchange.protocol.messages import Event, Fill
-from exchange.protocol.schema import MarginMode
+from exchange.protocol.schema import Leg, MarginMode
 from exchange.protocol.views import PositionView
 from exchange.sim.scenario_names import Names
 
@@ -26,10 +26,10 @@ class Desk:
                 self.realised[key] = self.realised.get(key, 0) + event.realised_atoms
         self.recent.extend(events)
 
-    def position(self, account: int, symbol: int) -> PositionView | None:
-        """The engine's picture of account and symbol; None where there is nothing."""
+    def position(self, account: int, symbol: int, leg: int = Leg.NET) -> PositionView | None:
+        """The engine's picture of account, symbol and leg; None where there is nothing."""
         views = self.engine.positions(account)
-        return next((view for view in views if view.symbol == symbol), None)
+        return next((v for v in views if (v.symbol, v.leg) == (symbol, leg)), None)
 
     def isolated_flags(self, account: int) -> list[bool]:
         views = self.engine.positions(account)

@@ -12,6 +12,7 @@ import msgspec
 from exchange.errors import ScenarioError
 from exchange.protocol.messages import Command
 from exchange.protocol.records import encode_command
+from exchange.protocol.schema import Leg
 from exchange.risk.policy import SymbolPolicy
 from exchange.sim.scenario_file import Scenario
 from exchange.units import SymbolUnits
@@ -28,6 +29,10 @@ class Planned(msgspec.Struct, frozen=True):
 
     records: tuple[bytes, ...]
     advance_ns: int = 0
+
+
+#: How a key ends that names a leg of an account in hedge mode (ACCT-08).
+LEG_ENDINGS = {Leg.NET: "", Leg.LONG: ".long", Leg.SHORT: ".short"}
 
 
 class Names:
@@ -73,13 +78,18 @@ class Names:
         return self.symbol(name).units
 
     def holding(self, key: str) -> tuple[int, str]:
-        """``account.symbol`` taken apart; either may have dots of its own."""
+        """``account.symbol`` or ``account.symbol.leg`` taken apart; account and symbol may have dots of their own."""
+        key = key.removesuffix(LEG_ENDINGS[self.leg(key)])
         for symbol in sorted(self.symbols, key=len, reverse=True):
             if key.endswith("." + symbol):
                 return self.account(key[: -len(symbol) - 1]), symbol
         raise ScenarioError(
             f"wanted account.symbol with a symbol of {', '.join(self.symbols)}, came {key}"
         )
+
+    def leg(self, key: str) -> Leg:
+        """The leg that ``account.symbol.leg`` ends with; net where it names none."""
+        return next((leg for leg, end in LEG_ENDINGS.items() if end and key.endswith(end)), Leg.NET)
 
     def asset(self, name: object) -> tuple[int, int]:
         """Number and parts of a unit of a collateral asset that a step has listed."""

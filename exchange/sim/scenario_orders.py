@@ -16,6 +16,7 @@ from exchange.protocol.messages import (
 )
 from exchange.protocol.records import encode_command
 from exchange.protocol.schema import (
+    Leg,
     ListMode,
     OrderFlag,
     OrderType,
@@ -38,6 +39,7 @@ from exchange.units import SymbolUnits, to_ppm
 
 LIMIT_TYPES = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 ENTRY_KEYS = (
+    "leg",
     "quantity",
     "price",
     "type",
@@ -117,8 +119,14 @@ def order_fields(body: Body, names: Names, account: int) -> dict[str, Any]:
         qty_lots=units.qty_to_lots(body.get("quantity", 0)),
         client_order_id=client,
         trigger_by=member(TriggerBy, body.get("trigger_by", "mark"), "trigger_by"),
+        leg=leg_of(body),
         **changeable_fields(body, units, names.now_ns),
     )
+
+
+def leg_of(body: Body) -> int:
+    """The leg that a step is about: long or short in hedge mode (ACCT-08)."""
+    return member(Leg, body.get("leg", "net"), "leg")
 
 
 def default_time(order_type: OrderType, body: Body) -> str:

@@ -22,6 +22,8 @@ from exchange.protocol.messages import (
     SetBrackets,
     SetMarginMode,
     SetMark,
+    SetPositionMode,
+    SetRiskLimits,
     SetStpGroup,
     SetSymbolState,
     SettleFunding,
@@ -33,6 +35,7 @@ from exchange.protocol.schema import (
     COMMAND_BY_NAME,
     AdlPolicy,
     MarginMode,
+    PositionMode,
     SymbolState,
 )
 from exchange.sim.scenario_collateral import (
@@ -51,6 +54,7 @@ from exchange.sim.scenario_names import (
     whole,
 )
 from exchange.sim.scenario_orders import (
+    leg_of,
     plan_amend,
     plan_cancel,
     plan_cancel_all,
@@ -104,7 +108,9 @@ def plan_mark(body: Body, names: Names) -> Planned:
 
 
 def plan_margin_mode(body: Body, names: Names) -> Planned:
-    require_keys(body, ("account", "symbol", "mode"), ("initial_margin", "leverage", "reject"))
+    require_keys(
+        body, ("account", "symbol", "mode"), ("initial_margin", "leverage", "leg", "reject")
+    )
     if "initial_margin" in body and "leverage" in body:
         raise ScenarioError("wanted initial_margin or leverage, came both")
     rate = 0
@@ -118,17 +124,26 @@ def plan_margin_mode(body: Body, names: Names) -> Planned:
             symbol=names.symbol(body["symbol"]).symbol,
             margin_mode=member(MarginMode, body["mode"], "mode"),
             initial_margin_ppm=rate,
+            leg=leg_of(body),
         )
     )
 
 
+def plan_position_mode(body: Body, names: Names) -> Planned:
+    """One position on a symbol, or a long and a short one."""
+    require_keys(body, ("account", "mode"), ("reject",))
+    mode = member(PositionMode, body["mode"], "mode")
+    return one(SetPositionMode(account=names.account(body["account"]), position_mode=mode))
+
+
 def plan_isolated_margin(body: Body, names: Names) -> Planned:
-    require_keys(body, ("account", "symbol", "change"), ("reject",))
+    require_keys(body, ("account", "symbol", "change"), ("leg", "reject"))
     return one(
         ChangeIsolatedMargin(
             account=names.account(body["account"]),
             symbol=names.symbol(body["symbol"]).symbol,
             change_atoms=to_atoms(body["change"]),
+            leg=leg_of(body),
         )
     )
 
@@ -183,6 +198,28 @@ def plan_brackets(body: Body, names: Names) -> Planned:
                 (to_atoms(row[0]), to_ppm(row[1]), to_ppm(row[2]) if len(row) == 3 else 0)
                 for row in rows
             ),
+        )
+    )
+
+
+def plan_limits(body: Body, names: Names) -> Planned:
+    """The operator caps a symbol; what is not named has no cap from then on (MARGIN-11)."""
+    require_keys(
+        body, ("symbol",), ("position_limit", "open_interest_limit", "margin_scaling", "reject")
+    )
+    scaling = body.get("margin_scaling", [])
+    if not isinstance(scaling, list) or len(scaling) not in (0, 2):
+        raise ScenarioError("margin_scaling: wanted [lower open interest, upper open interest]")
+    lower, upper = map(to_atoms, scaling) if scaling else (-1, -1)
+    caps = ("position_limit", "open_interest_limit")
+    position, interest = (to_atoms(body[key]) if key in body else -1 for key in caps)
+    return one(
+        SetRiskLimits(
+            symbol=names.symbol(body["symbol"]).symbol,
+            position_limit_atoms=position,
+            open_interest_limit_atoms=interest,
+            oi_scaling_lower_atoms=lower,
+            oi_scaling_upper_atoms=upper,
         )
     )
 
@@ -270,11 +307,13 @@ PLANNERS: dict[str, Planner] = {
     "price": plan_price,
     "margin_mode": plan_margin_mode,
     "isolated_margin": plan_isolated_margin,
+    "position_mode": plan_position_mode,
     "funding": plan_funding,
     "state": plan_state,
     "stp_group": plan_stp_group,
     "adl_policy": plan_adl_policy,
     "brackets": plan_brackets,
+    "limits": plan_limits,
     "asset": plan_asset,
     "asset_price": plan_asset_price,
     "collateral": plan_collateral,

@@ -125,14 +125,19 @@ MUTATIONS: dict[str, Mutation] = {
     "orders expire too late": (times, "due", lambda state, now_ns: due(state, now_ns - 1)),
     "a new slice keeps its place": (matching, "refresh", refresh_in_place),
     "auctions leave what they like": (auction, "find_price", most_lots_alone),
-    "auctions pay rebates": (
+    "auctions take the taker's fee": (
         matching,
         "fee_ppm",
         lambda position, role: (
-            position.symbol.taker_fee_ppm
-            if role == FillRole.TAKER
-            else position.symbol.maker_fee_ppm
+            position.symbol.maker_fee_ppm
+            if role == FillRole.MAKER
+            else position.symbol.taker_fee_ppm
         ),
+    ),
+    "rebates are paid whatever was paid": (
+        ledger,
+        "most_rebate",
+        lambda fee, paid: fee,
     ),
     "states forbid nothing": (admission, "check_state", lambda symbol, terms: None),
     "client order ids are forgotten": (client_ids, "remembered", lambda account, number: None),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import exchange as m
+import pytest
+
+from exchange.client import AsyncAdminClient
+from exchange.errors import Rejected
+from exchange.protocol import messages as m
 
 BTC = "BTC-PERP"
 
@@ -17,8 +21,28 @@ def test_brackets_change_through_both_clients(node) -> None:
     assert changed.brackets == ((0, 5_000, 5_000), (5 * 10**12, 10_000, 20_000))
 
     async def story() -> None:
-        async with m.AsyncAdminClient(node.admin) as again:
+        async with AsyncAdminClient(node.admin) as again:
             told = await again.set_brackets(BTC, "0.1", [[0, "0.02"]])
             assert told.events[-1].brackets == ((0, 20_000, 20_000),)
 
     asyncio.run(story())
+
+
+def test_caps_are_set_through_both_clients(node) -> None:
+    operator = node.admin_client()
+    trader = node.client(7)
+    trader.deposit(1_000_000)
+    operator.set_risk_limits(BTC, position_limit=6_000, margin_scaling=(1, 2))
+    trader.limit(BTC, "buy", "0.1", 60_000)
+    with pytest.raises(Rejected, match="position_limit"):
+        trader.limit(BTC, "buy", "0.001", 60_000)
+
+    async def story() -> None:
+        async with AsyncAdminClient(node.admin) as again:
+            told = await again.set_risk_limits(BTC, open_interest_limit="0.5")
+            assert told.events[-1].open_interest_limit_atoms == 5 * 10**7
+            assert told.events[-1].position_limit_atoms == -1
+
+    asyncio.run(story())
+    with pytest.raises(Rejected, match="open_interest_limit"):
+        trader.limit(BTC, "buy", "0.001", 60_000)

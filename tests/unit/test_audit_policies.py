@@ -132,12 +132,12 @@ def test_money_that_moves_with_a_table_breaks_i35() -> None:
         ((0, 400_000, 400_000),),
     ],
 )
-def test_a_table_that_no_listing_may_have_breaks_margin_03(
+def test_a_table_that_no_listing_may_have_breaks_i21(
     brackets: tuple[m.Bracket, ...],
 ) -> None:
     events = told(TIGHTENED)
     wrong = changed(events, only(events, m.BracketsChanged), brackets=brackets)
-    assert "MARGIN-03" in found(TIGHTENED, wrong)
+    assert "I21" in found(TIGHTENED, wrong)
 
 
 def test_an_account_with_a_rate_of_its_own_keeps_it() -> None:
@@ -168,3 +168,78 @@ def test_a_table_outlives_a_snapshot_and_the_listed_one_leaves_no_trace() -> Non
             assert copy.digest() == changed_digest != before
             copy.apply(stamp(encode_command(back), copy.sequence + 1, 0))
             assert copy.digest() == before
+
+
+# ---------------------------------------------------------------------------------------------------- caps
+
+#: 1 bids 6 and 4, and 2 sells 10 into them: all that 1,000 atoms of open interest and position have room for.
+CAPPED: list[m.Command] = [
+    *opening((1, 10_000), (2, 10_000), (3, 10_000)),
+    m.SetRiskLimits(symbol=1, position_limit_atoms=1_000, open_interest_limit_atoms=1_000),
+    order(1, 0, 6, 100),
+    order(1, 0, 4, 99),
+    order(2, 1, 10, 99),
+    order(1, 1, 10, 101),
+    m.AmendOrder(account=1, order_id=4, price_ticks=102),
+]
+
+
+def test_orders_inside_their_caps_pass() -> None:
+    assert_clean(CAPPED)
+
+
+@pytest.mark.parametrize("cap", ["position_limit_atoms", "open_interest_limit_atoms"])
+def test_orders_that_rest_above_a_cap_break_i34(cap: str) -> None:
+    events = told(CAPPED)
+    wrong = changed(events, only(events, m.RiskLimitsChanged), **{cap: 999})
+    assert "I34" in found(CAPPED, wrong)
+
+
+def test_fills_that_raise_open_interest_above_its_cap_break_i34() -> None:
+    events = told(CAPPED)
+    caps = only(events, m.RiskLimitsChanged)
+    later = changed(events, caps, position_limit_atoms=-1, open_interest_limit_atoms=-1)
+    first_fill = next(i for i, e in enumerate(later) if isinstance(e, m.Fill))
+    before = msgspec.structs.replace(
+        caps, sequence=later[first_fill].sequence, open_interest_limit_atoms=999
+    )
+    assert "I34" in found(CAPPED, [*later[:first_fill], before, *later[first_fill:]])
+
+
+def test_caps_and_scales_outlive_a_snapshot() -> None:
+    caps = m.SetRiskLimits(
+        symbol=1, position_limit_atoms=5, oi_scaling_lower_atoms=0, oi_scaling_upper_atoms=9
+    )
+    for kind in ENGINE_KINDS:
+        engine = create_engine(kind)
+        engine.apply(stamped([*opening((1, 100)), caps]))
+        for other in ENGINE_KINDS:
+            copy = create_engine(other)
+            copy.restore(engine.snapshot(), engine.sequence, 0)
+            assert copy.digest() == engine.digest()
+            copy.apply(stamp(encode_command(m.SetRiskLimits(symbol=1)), copy.sequence + 1, 0))
+            empty = create_engine(kind)
+            empty.apply(stamped(opening((1, 100))))
+            assert copy.digest() == empty.digest()
+
+
+def test_the_scaled_rate_never_falls_below_its_own_and_ends_at_100_percent() -> None:
+    """Open interest grows lot by lot on a scale that no lot divides: the requirement rises with it, up to all of it."""
+    commands = [
+        *opening((1, 10_000), (2, 10_000)),
+        m.SetRiskLimits(symbol=1, oi_scaling_lower_atoms=333, oi_scaling_upper_atoms=1_777),
+    ]
+    for kind in ENGINE_KINDS:
+        engine = create_engine(kind)
+        engine.apply(stamped(commands))
+        rates = []
+        for lots in range(1, 20):
+            for command in (order(1, 1, 1, 100), order(2, 0, 1, 100)):
+                engine.apply(stamp(encode_command(command), engine.sequence + 1, 0))
+            needed = engine.positions(2)[0].initial_margin_atoms
+            over = min(max(100 * lots - 333, 0), 1_444)
+            rate = MARGIN + -(-900_000 * over // 1_444)
+            assert needed == -(-100 * lots * rate // 1_000_000)
+            rates.append(rate)
+        assert rates[0] == MARGIN
+        assert rates[-1] == 1_000_000

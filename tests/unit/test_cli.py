@@ -89,6 +89,27 @@ def test_replay_tells_where_the_engines_differ(
     assert "command 5: the engine gave" in capsys.readouterr().err
 
 
+def test_audit_says_that_every_invariant_holds(journal: Path, capsys) -> None:
+    assert main(["audit", str(journal)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("11 commands in ")
+    assert told.endswith("invariants holds\n")
+    assert main(["audit", str(journal), "--engine", "reference", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["passed"] is True
+
+
+def test_audit_names_what_is_broken(journal: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that takes an atom more than each fee."""
+    from exchange.reference import ledger
+
+    honest = ledger.most_rebate
+    monkeypatch.setattr(ledger, "most_rebate", lambda fee, paid: honest(fee, paid) + 1)
+    assert main(["audit", str(journal), "--engine", "reference"]) == 1
+    told = capsys.readouterr().out
+    assert "I3 broken by command" in told
+    assert "x I3: each change of a balance has one event" in told
+
+
 def test_inspect_prints_segments_and_says_that_all_is_there(journal: Path, capsys) -> None:
     assert main(["inspect", str(journal)]) == 0
     told = capsys.readouterr().out
@@ -133,5 +154,6 @@ def test_help_lists_every_command(capsys) -> None:
         main(["--help"])
     told = capsys.readouterr().out
     assert all(
-        name in told for name in ("serve", "replay", "inspect", "scenario", "demo", "fuzz", "bench")
+        name in told
+        for name in ("serve", "replay", "audit", "inspect", "scenario", "demo", "fuzz", "bench")
     )

@@ -34,7 +34,7 @@ both_stamps = pytest.mark.parametrize(
     "stamp", [native.stamp, records.stamp_python], ids=["native", "python"]
 )
 HEAD_BYTES = 26
-ORDER_BYTES = 73
+ORDER_BYTES = 74
 I64 = "-9223372036854775808 .. 9223372036854775807"
 
 
@@ -115,7 +115,7 @@ def test_a_record_with_a_longer_list_than_is_taken_can_still_be_read(count: int)
 
 @pytest.mark.parametrize(
     ("size", "count", "wanted"),
-    [(99, 2, 172), (99, 0, 26), (98, 1, 99), (100, 1, 99), (25, 1, 26), (24, 0, 26)],
+    [(100, 2, 174), (100, 0, 26), (99, 1, 100), (101, 1, 100), (25, 1, 26), (24, 0, 26)],
 )
 def test_a_record_whose_size_is_not_that_of_its_list_is_refused(
     size: int, count: int, wanted: int
@@ -141,7 +141,7 @@ def test_records_of_any_length_are_stamped(stamp: Any) -> None:
 def test_records_of_any_length_are_stepped_over() -> None:
     data = records.encode_commands(BATCH)
     assert records.count_records(data) == len(BATCH)
-    assert [len(view) for _, view in records.iter_records(data)] == [245, 24, 26, 4698, 24]
+    assert [len(view) for _, view in records.iter_records(data)] == [248, 24, 26, 4762, 24]
 
 
 # --------------------------------------------------------------------------------------------- the wire
@@ -217,15 +217,15 @@ WIRE_REFUSALS = {
     ),
     "an order that is no array": (
         sent([1, 0], 7),
-        "byte 9: wanted place_orders.orders[1], an array of 2 .. 15 elements, came the integer 7",
+        "byte 9: wanted place_orders.orders[1], an array of 2 .. 16 elements, came the integer 7",
     ),
     "an order of one": (
         sent([1, 0], [1, 0], [1]),
-        "byte 12: wanted place_orders.orders[2], an array of 2 .. 15 elements, came an array of 1",
+        "byte 12: wanted place_orders.orders[2], an array of 2 .. 16 elements, came an array of 1",
     ),
-    "an order of sixteen": (
-        sent([1, 0], [0] * 16),
-        "byte 9: wanted place_orders.orders[1], an array of 2 .. 15 elements, came an array of 16",
+    "an order of seventeen": (
+        sent([1, 0], [0] * 17),
+        "byte 9: wanted place_orders.orders[1], an array of 2 .. 16 elements, came an array of 17",
     ),
     "an order that ends early": (
         sent([1, 0], [1, 0])[:-1],
@@ -233,7 +233,7 @@ WIRE_REFUSALS = {
     ),
     "a list that ends early": (
         sent([1, 0], [1, 0])[:-3],
-        "byte 9: wanted place_orders.orders[1], an array of 2 .. 15 elements, came the end of the message",
+        "byte 9: wanted place_orders.orders[1], an array of 2 .. 16 elements, came the end of the message",
     ),
     "a price that is a float": (
         sent([1, 0, 0, 0, 0, 0, 1.5]),

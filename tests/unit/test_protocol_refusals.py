@@ -137,7 +137,7 @@ WIRE_REFUSALS = {
     ),
     "a wrong number of elements, some optional": (
         packed(7, 1, 9, 1),
-        "byte 0: wanted 5 .. 18 elements of place_order, came an array of 4",
+        "byte 0: wanted 5 .. 19 elements of place_order, came an array of 4",
     ),
     "a negative request id": (
         packed(2, -1, 9, 5),

@@ -26,7 +26,7 @@ C_SIZES = {
     "int64_t": 8,
     "char": 1,
     "wire_bracket": 16,
-    "wire_order": 73,
+    "wire_order": 74,
 }
 
 LIST_BYTES = schema.MAX_LIST_ORDERS * schema.ORDER_BYTES

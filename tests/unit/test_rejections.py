@@ -25,6 +25,7 @@ CROSS, ISOLATED = 0, 1
 POST_ONLY, REDUCE_ONLY = 1, 2
 
 PLAIN, UNMARKED, BOUNDED, HEDGE, CRASHED, HALTED, QUIET, SETTLED = 1, 2, 3, 4, 5, 6, 7, 8  # symbols
+CAPPED = 11
 COMPOSITE = 20  # a symbol whose mark is held
 MAKER, RICH, BIDDER, FLAGGED, POOR, UNCOVERED, SKIPPED, ALONE = 1, 2, 3, 5, 6, 7, 8, 10  # accounts
 MAKER_ORDER, HALTED_ORDER = 13, 16  # the order ids that MAKER's bids get in `WORLD`
@@ -102,6 +103,9 @@ WORLD: list[m.Command] = [
     order(MAKER, HALTED, BUY, 1, 1),  # 16, for an atom of margin
     m.SetSymbolState(symbol=HALTED, state=4),
     m.SetSymbolState(symbol=SETTLED, state=5, price_ticks=100),
+    listing(CAPPED),
+    mark(CAPPED, 100),
+    m.SetRiskLimits(symbol=CAPPED, position_limit_atoms=500, open_interest_limit_atoms=300),
     listing(COMPOSITE),
     mark(COMPOSITE, 100),
     m.SetMarkPolicy(symbol=COMPOSITE, max_feeds=1),
@@ -214,6 +218,14 @@ CHAINS: dict[str, Chain] = {
             (R.INSUFFICIENT_MARGIN, {"account": BIDDER}),
         ],
     ),
+    "place_order under caps": (
+        order(POOR, CAPPED, BUY, 6, 100),
+        [
+            (R.INSUFFICIENT_MARGIN, {"account": RICH}),
+            (R.POSITION_LIMIT, {"qty_lots": 5}),
+            (R.OPEN_INTEREST_LIMIT, {"qty_lots": 3}),
+        ],
+    ),
     "place_order with a trigger": (
         m.PlaceOrder(
             account=MAKER,
@@ -254,6 +266,14 @@ CHAINS: dict[str, Chain] = {
             (R.INSUFFICIENT_MARGIN, {"account": BIDDER}),
         ],
     ),
+    "set_position_mode": (
+        m.SetPositionMode(account=0, position_mode=2),
+        [
+            (R.INVALID_ACCOUNT, {"account": MAKER}),
+            (R.INVALID_POSITION_MODE, {"position_mode": 1}),
+            (R.POSITION_MODE_IN_USE, {"account": 4_242}),
+        ],
+    ),
     "set_countdown": (
         m.SetCountdown(account=0, timeout_ms=86_400_001),
         [(R.INVALID_ACCOUNT, {"account": MAKER}), (R.INVALID_TIMEOUT, {"timeout_ms": 86_400_000})],
@@ -290,6 +310,14 @@ CHAINS: dict[str, Chain] = {
             (R.INVALID_POLICY, {"initial_margin_ppm": 79_999}),
             (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
             (R.LEVERAGE_TOO_HIGH, {"initial_margin_ppm": 80_000}),
+        ],
+    ),
+    "set_risk_limits": (
+        m.SetRiskLimits(symbol=99, position_limit_atoms=-2, oi_scaling_upper_atoms=0),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.INVALID_POLICY, {"position_limit_atoms": 1 << 60, "oi_scaling_upper_atoms": -1}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
         ],
     ),
     "cancel_order": (
@@ -426,6 +454,7 @@ CHAINS: dict[str, Chain] = {
 
 #: What needs more than a wrong field is told by the tests named here.
 ELSEWHERE = {
+    R.INVALID_LEG: "test_a_leg_is_looked_at_before_the_state",
     R.MALFORMED_COMMAND: "test_malformed_command",
     R.OUT_OF_CAPACITY: "test_out_of_capacity",
     R.INSUFFICIENT_COLLATERAL: "test_collateral_leaves_as_far_as_it_is_held",
@@ -543,6 +572,14 @@ def test_a_rejection_names_the_command_and_the_clients_number(kind: str) -> None
         assert (event.command, event.client_order_id) == (number, client_order_id)
         # An operator's command is nobody's.
         assert event.account == (0 if number in (11, 15, 17) else POOR)
+
+
+@pytest.mark.parametrize("kind", ENGINE_KINDS)
+def test_a_leg_is_looked_at_before_the_state(kind: str) -> None:
+    """ACCT-08: the price band has a smaller number, but without a leg there is nothing to ask."""
+    engine = new_world(kind)
+    command = order(RICH, 1, BUY, 1, 10**12, leg=1)
+    assert refusal(engine, encode_command(command)) == R.INVALID_LEG
 
 
 def test_every_reason_has_a_test_here() -> None:

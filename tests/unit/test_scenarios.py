@@ -53,3 +53,11 @@ def test_story_has_the_name_of_its_file_and_says_what_it_tests(path: Path) -> No
 
 def test_stories_are_there() -> None:
     assert len(FILES) > 100
+
+
+def test_every_case_that_lies_beside_the_project_is_told_here() -> None:
+    """Other exchanges' published cases, where their folder is there, word for word."""
+    beside = (folder / "shared" / "scenarios" for folder in Path(__file__).parents)
+    for folder in beside:
+        for path in folder.glob("*.yaml"):
+            assert (SCENARIOS / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name

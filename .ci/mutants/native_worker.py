@@ -1,0 +1,33 @@
+"""Runs changes of the native engine; called by the runner, in the copy of the tree that holds them.
+
+python native_worker.py CORPUS          numbers on standard input, an outcome a line on standard output
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import trial
+from corpus import Entry
+
+
+def main() -> None:
+    _, packed = pickle.loads(Path(sys.argv[1]).read_bytes())
+    entries = [Entry(*entry) for entry in packed]
+    from exchange._native import engine
+
+    places = trial.reached("native", entries, engine.take_changes)
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        number = int(line)
+        asked = trial.order_of(entries, places, number)
+        outcome = trial.attempt("native", entries, asked, number, engine.switch_change)
+        print(json.dumps(outcome), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""One change at a time against the corpus: in a forked process each, so that nothing of it is left.
+
+Theory of operation.  First the corpus runs once on an engine that is as it is but writes down which changes each entry
+*asks for*, that is, whose place it reaches.  A change that nobody reaches survives without a run; for all others
+only the entries that reach it are run, stories first, until one of them answers otherwise.  A process that dies,
+that needs too long or too much memory, has noticed it, too.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import corpus
+from corpus import Entry
+
+SECONDS = 30  # that a change may take for its whole share of the corpus, 10 at least for an entry
+MEMORY = 6 << 30
+KILLED, SURVIVED, CRASHED, HUNG = range(4)
+
+
+class Outcome(NamedTuple):
+    """What became of a change: which entry noticed it ('' if none), and how."""
+
+    number: int
+    noticed_by: str
+    how: str
+    reached_by: int  # entries
+
+
+def reached(kind: str, entries: Sequence[Entry], take: Callable[[], set[int]]) -> list[set[int]]:
+    """Of each entry the changes that it reaches; ``take`` gives what was asked for since it was last called."""
+    found = []
+    take()
+    for number, entry in enumerate(entries):
+        if corpus.differs(kind, entry):
+            raise SystemExit(f"{entry.name}: the engine without any change answers otherwise")
+        found.append(take())
+        if sys.stderr.isatty():
+            print(f"\rreading the corpus: {number + 1} of {len(entries)}", end="", file=sys.stderr)
+    return found
+
+
+def order_of(entries: Sequence[Entry], places: Sequence[set[int]], change: int) -> list[int]:
+    """The entries that reach a change: stories first, short ones before long ones."""
+    found = [number for number, place in enumerate(places) if change in place]
+    return sorted(found, key=lambda number: (len(entries[number].commands) > 200, number))
+
+
+def attempt(
+    kind: str,
+    entries: Sequence[Entry],
+    asked: Sequence[int],
+    change: int,
+    switch: Callable[[int], None],
+) -> Outcome:
+    """Runs the entries in a child process where ``switch`` has put the change into effect."""
+    if not asked:
+        return Outcome(change, "", "never reached", 0)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _run_child(kind, entries, asked, change, switch, writing)
+    os.close(writing)
+    last = _last_word(reading)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == KILLED:
+        return Outcome(change, entries[last].name, "other answers", len(asked))
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == SURVIVED:
+        return Outcome(change, "", "same answers", len(asked))
+    by = entries[last].name if last >= 0 else "the start"
+    how = "no end" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else "crash"
+    return Outcome(change, by, how, len(asked))
+
+
+def _run_child(
+    kind: str,
+    entries: Sequence[Entry],
+    asked: Sequence[int],
+    change: int,
+    switch: Callable[[int], None],
+    writing: int,
+) -> None:
+    status = CRASHED
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 2)
+        switch(change)
+        end = time.monotonic() + SECONDS
+        status = SURVIVED
+        for number in asked:
+            os.write(writing, number.to_bytes(4, "little"))
+            signal.alarm(max(10, int(end - time.monotonic())))
+            if corpus.differs(kind, entries[number]):
+                status = KILLED
+                break
+            if time.monotonic() > end:
+                break
+    except BaseException:
+        status = CRASHED
+    finally:
+        os._exit(status)
+
+
+def _last_word(reading: int) -> int:
+    """The last entry that the child began; -1 if none."""
+    said = b""
+    while part := os.read(reading, 1 << 16):
+        said = (said + part)[-4096:]
+    os.close(reading)
+    return int.from_bytes(said[-4:], "little") if said else -1
