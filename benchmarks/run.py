@@ -20,8 +20,8 @@ import measuring
 
 HERE = Path(__file__).parent
 BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices", "growth")
-#: Only when named by --only: they need valgrind, builds that `make wheel native` makes, or the packages of the peers.
-OTHERS = ("instructions", "builds", "peers")
+#: Only when named by --only: they need valgrind, other builds or packages, or gigabytes.
+OTHERS = ("instructions", "builds", "peers", "mark_ticks")
 
 
 def run(name: str, quick: bool, rounds: int | None) -> measuring.Report:

@@ -139,8 +139,11 @@ class Engine(Protocol):
         """Whether a deficit is uncovered, so that withdrawals are stopped (ADL-03)."""
 
 
-def create_engine(kind: str = "native", *, margin: bool = True) -> Engine:
+def create_engine(kind: str = "native", *, margin: bool = True, proving: bool = False) -> Engine:
     """A new, empty engine.  Without ``margin`` it matches alone - no balances, positions or fees - for measuring.
+
+    With ``proving`` the native engine measures, after every mark, the pools too that it would pass over, and stops
+    if one of them is below maintenance; the reference engine always measures all.
 
     >>> create_engine("reference").sequence
     0
@@ -165,5 +168,5 @@ def create_engine(kind: str = "native", *, margin: bool = True) -> Engine:
         raise BuildError(
             f"the native core cannot be loaded ({error}); build it with `make build` or `pip install -e .`"
         ) from error
-    engine: Engine = NativeEngine(risk=margin)
+    engine: Engine = NativeEngine(risk=margin, prove_marks=proving)
     return engine

@@ -7,6 +7,7 @@ has to add it to the wallet.  It is computed anew whenever a holding, a price, a
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy
+from native.bands cimport bands_stale
 from native.core cimport Account, Asset, Core, Holdings, account_at, account_more
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_balance_changed, event_new
@@ -83,6 +84,7 @@ cdef inline void recount(Core* core, uint32_t account) noexcept nogil:
     cdef Holdings* held = holdings_of(core, account)
     cdef uint32_t number
     credit_forget(owner)
+    bands_stale(core, owner, account)
     owner.collateral_atoms = 0
     if not owner.multi_asset or held == NULL:
         return

@@ -16,7 +16,8 @@ cdef enum:
     BLOCK_CACHE = 64       # recently used blocks of a side, by key modulo this
     MANY_ACCOUNTS = 4096   # account number from which on a venue does not fit the caches, and prefetching pays
     MANY_ORDERS = 16384    # slots of orders ever in use at once, from which on it does not
-    OPEN_CHUNK = 4096      # slots of one chunk of a symbol's open positions
+    OPEN_BLOCK = 64        # a symbol's open positions of one block
+    OPEN_CHUNK = 4096      # and of one chunk
 
 # ---------------------------------------------------------------------------------------------- orders
 
@@ -137,6 +138,23 @@ cdef struct Triggers:                  # the orders of a symbol that wait, by wh
     BookSide rising[2]                 # go off when it rises to it: lowest first
     Trails trails[8]
 
+cdef struct Band:                      # the marks at which pools are looked at (bands.pxd); 0: none
+    int64_t falls                      # at this mark, and below
+    int64_t rises                      # at the mark that this mirrors, and above
+
+cdef struct OpenBlock:                 # 64 open positions: slots, and the bands of their pools
+    int64_t falls[64]
+    int64_t rises[64]
+    uint32_t slots[64]
+
+cdef struct OpenChunk:
+    Band bands[64]                     # of each block: no position's is outside of it
+    OpenBlock blocks[64]
+
+cdef struct OpenChunkEntry:            # a chunk in the directory of a symbol
+    Band band                          # no block's is outside of it
+    OpenChunk* chunk
+
 cdef struct PriceInput:                # a price from outside (MARK-02)
     int64_t price_ticks                # 0: none
     int64_t received_ns
@@ -200,7 +218,7 @@ cdef struct Symbol:
     wire_list_symbol listing           # as commanded, for the snapshot
     Pricing* pricing                   # NULL: the mark is set by hand
     # open positions, in no order
-    uint32_t** open_chunks             # slots, OPEN_CHUNK to a chunk
+    OpenChunkEntry* open_chunks
     int64_t open_count
     int64_t open_chunk_count
     int64_t open_chunk_capacity
@@ -212,6 +230,7 @@ cdef struct PoolState:                 # what liquidation knows of a collateral 
     uint32_t heap_place                # place in the queue + 1; 0: not queued
     uint8_t liquidating
     uint8_t uncovered
+    uint8_t stale                      # its bands are to be drawn anew (bands.pxd)
 
 cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
@@ -322,6 +341,8 @@ cdef struct Buckets:                   # a hash table that grows by one bucket a
 cdef struct Core:
     bint risk                          # off: matching alone, for measuring
     bint prevent_self_trade
+    bint scan_marks                    # every mark measures every pool, for measuring
+    bint prove_marks                   # and beside the bands, for testing
     uint64_t sequence
     int64_t timestamp_ns
     uint64_t next_order_id
@@ -355,6 +376,7 @@ cdef struct Core:
     IdQueue triggered                  # orders that go off next
     IdQueue beginning                  # trailing stops that watch from the next look at triggers on
     uint64_t next_trail_serial
+    IdQueue stale                      # pools whose bands are to be drawn anew: account number, or slot of an isolated entry
     Timer* timers                      # a heap, the next one first
     uint64_t timers_bytes
     int64_t timer_count
@@ -412,9 +434,13 @@ cdef inline Symbol* symbol_at(Core* core, uint32_t symbol) noexcept nogil:
     """The symbol of this number, or NULL."""
     return core.symbols[symbol] if symbol <= MAX_SYMBOL else NULL
 
+cdef inline OpenBlock* open_block(Symbol* symbol, int64_t place) noexcept nogil:
+    """The block that the symbol's open position number `place` stands in."""
+    return &symbol.open_chunks[place // OPEN_CHUNK].chunk.blocks[place % OPEN_CHUNK // OPEN_BLOCK]
+
 cdef inline uint32_t* open_slot(Symbol* symbol, int64_t place) noexcept nogil:
-    """Where the slot of the symbol's open position number `place` stands."""
-    return &symbol.open_chunks[place // OPEN_CHUNK][place % OPEN_CHUNK]
+    """Where the slot of that position stands."""
+    return &open_block(symbol, place).slots[place % OPEN_BLOCK]
 
 cdef inline Position* open_position_at(Core* core, Symbol* symbol, int64_t place) noexcept nogil:
     return position_at(core, open_slot(symbol, place)[0])

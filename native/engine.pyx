@@ -5,9 +5,9 @@ that either all of it is applied or none; then each command is dispatched, its l
 events are handed out.  The rooms behind are cimported downwards only:
 
     engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, amend, pricing, operations,
-           listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
-           -> queue, bankruptcy -> ledger -> credit -> margin -> events, book, order_index, own_orders -> core
-           -> memory, units, wire
+            listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
+            -> marks -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index, own_orders
+            -> core -> memory, units, wire
 """
 
 import hashlib
@@ -76,6 +76,7 @@ FAULTS = {
     5: "an entry value remained without a position",
     6: "an account's credit was above what it has available",
     7: "an order passed a symbol's exposure limit",
+    8: "a mark passed over a pool that is below maintenance",
 }
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
@@ -237,18 +238,24 @@ cdef class Engine:
         risk: with False, orders are matched alone: no margin, positions, balances or fees (for measuring).
         prevent_self_trade: with False, an account's orders may trade with each other (for measuring, on
             recorded flows whose answers allow it).
+        scan_marks: with True, every mark measures every pool of its symbol, as the rule says it (for measuring).
+        prove_marks: with True, a pool that the bands pass over is measured too, and must be at maintenance (for testing).
     """
 
     cdef Core core
     cdef bint stopped
 
-    def __cinit__(self, *, bint risk=True, bint prevent_self_trade=True):
+    def __cinit__(
+        self, *, bint risk=True, bint prevent_self_trade=True, bint scan_marks=False, bint prove_marks=False,
+    ):
         if not core_open(&self.core):
             raise MemoryError(
                 "the system gives too little address space (about 2 GB are needed, 130 GB are asked for, and only "
                 "what is used is paid for); is there a limit on virtual memory (ulimit -v)?")
         self.core.risk = risk
         self.core.prevent_self_trade = prevent_self_trade
+        self.core.scan_marks = scan_marks
+        self.core.prove_marks = prove_marks
 
     def __dealloc__(self):
         core_close(&self.core)

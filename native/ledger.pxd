@@ -5,11 +5,9 @@ conservation of money can be read off one page.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport malloc, realloc
-from native.core cimport (
-    OPEN_CHUNK, Account, Core, FundState, Order, Position, Symbol, account_at, ensure, open_slot, position_at, sign_of,
-    slot_of,
-)
+from libc.stdlib cimport realloc
+from native.bands cimport bands_stale_both, bands_stale_pool, open_add, open_remove
+from native.core cimport Account, Core, FundState, Order, Position, Symbol, account_at, ensure, sign_of
 from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
@@ -83,50 +81,10 @@ cdef inline void fund_move(Core* core, uint32_t fund, uint32_t symbol, int cause
     e.change_atoms = change_atoms
     e.balance_atoms = state.balance_atoms
 
-# ----------------------------------------------------------------------------------- the open positions
-
-cdef inline bint open_chunk_new(Symbol* symbol) noexcept nogil:
-    """Room for another chunk of open positions; False without memory.  Growth copies the directory of chunks alone."""
-    cdef uint32_t* chunk
-    cdef uint32_t** grown
-    if symbol.open_chunk_count == symbol.open_chunk_capacity:
-        grown = <uint32_t**>realloc(symbol.open_chunks, (2 * symbol.open_chunk_capacity + 4) * sizeof(uint32_t*))
-        if grown == NULL:
-            return False
-        symbol.open_chunks = grown
-        symbol.open_chunk_capacity = 2 * symbol.open_chunk_capacity + 4
-    chunk = <uint32_t*>malloc(OPEN_CHUNK * sizeof(uint32_t))
-    if chunk == NULL:
-        return False
-    symbol.open_chunks[symbol.open_chunk_count] = chunk
-    symbol.open_chunk_count += 1
-    return True
-
 cdef inline void note_debt(Core* core, Account* owner, uint32_t account) noexcept nogil:
     """The wallet may be below zero with no cross position left: assets that count fill it when the command ends (COLL-04)."""
     if rarely(owner.collateral_atoms != 0) and not owner.may_owe:
         owner.may_owe = ids_add(&core.debtors, account)
-
-cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    if symbol.open_count == symbol.open_chunk_count * OPEN_CHUNK and not open_chunk_new(symbol):
-        ensure(core, False, FAULT_NO_MEMORY)
-        return
-    open_slot(symbol, symbol.open_count)[0] = slot_of(core, position)
-    symbol.open_count += 1
-    position.open_place = <uint32_t>symbol.open_count
-    if not position.isolated:
-        account_at(core, position.account).cross_positions += 1
-
-cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    cdef uint32_t place = position.open_place - 1
-    cdef uint32_t last = open_slot(symbol, symbol.open_count - 1)[0]
-    open_slot(symbol, place)[0] = last
-    position_at(core, last).open_place = place + 1
-    symbol.open_count -= 1
-    position.open_place = 0
-    if not position.isolated:
-        account_at(core, position.account).cross_positions -= 1
-        note_debt(core, account_at(core, position.account), position.account)
 
 # ----------------------------------------------------------------------------------------- open orders
 
@@ -182,6 +140,8 @@ cdef inline int64_t reduce_position(
     if rarely(position.position_lots == 0):
         ensure(core, position.entry_value_atoms == 0, FAULT_ENTRY_WITHOUT_POSITION)
         open_remove(core, symbol, position)
+        if not position.isolated:
+            note_debt(core, owner, position.account)
     return realised
 
 cdef inline void open_position(
@@ -252,6 +212,7 @@ cdef inline int64_t settle_position(
 ) noexcept nogil:
     """Applies a fill's lots and value to a position: reduces, opens, or both for a flip; returns what was realised."""
     cdef int64_t closable = -position.position_lots * sign_of(side)
+    bands_stale_both(core, owner, position)
     if closable <= 0:
         open_position(core, symbol, position, owner, side, lots, value_atoms)
         return 0
@@ -269,6 +230,7 @@ cdef inline void release_isolated(Core* core, Position* position) noexcept nogil
 cdef inline void move_to_pool(Core* core, Position* position, int64_t change_atoms) noexcept nogil:
     """Adds money to (or takes it from) the pool that a position belongs to."""
     credit_forget(account_at(core, position.account))
+    bands_stale_pool(core, position)
     if position.isolated:
         position.margin_atoms += change_atoms
     else:

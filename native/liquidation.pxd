@@ -6,6 +6,7 @@ pays what it may and the rest of each position is handed to the counterparties t
 """
 
 from libc.stdint cimport int64_t, uint32_t
+from native.bands cimport bands_stale, bands_stale_isolated
 from native.bankruptcy cimport (
     ClosingOrder, bankruptcy_value, fund_budget, fund_pays, limit_closing, pool_share, size_closing, value_of,
 )
@@ -205,6 +206,10 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
     if not state.liquidating:
         cancel_orders(core, pool)
         state.liquidating = True
+        if pool.position != NULL:
+            bands_stale_isolated(core, pool.position)
+        else:
+            bands_stale(core, pool.account, pool.account_number)
         value = pool_value(core, pool.account_number, pool.position)
         event_pool(core, EVENT_LIQUIDATION_STARTED, pool, value.equity_atoms, value.maintenance_atoms)
     tell_positions(core, pool)

@@ -6,6 +6,7 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
 from native.auction cimport indicate
+from native.bands cimport bands_draw, bands_stale, bands_stale_both, bands_stale_isolated
 from native.core cimport (
     Account, Core, Position, Symbol, account_at, ensure, open_position_at, symbol_at,
 )
@@ -14,6 +15,7 @@ from native.events cimport event_accepted, event_balance_changed, event_new
 from native.legs cimport leg_fits
 from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool, note_debt
 from native.margin cimport available_with, base_rate, position_initial, removable, unrealised, withdrawable
+from native.marks cimport check_holders, check_left
 from native.memory cimport slab_has_room
 from native.positions cimport position_ensure, position_find
 from native.queue cimport pool_check
@@ -59,6 +61,7 @@ cdef inline int withdraw(Core* core, wire_withdraw* c) noexcept nogil:
     event_accepted(core, c.account, COMMAND_WITHDRAW, 0, 0)
     account_at(core, c.account).wallet_atoms -= c.amount_atoms
     account_at(core, c.account).credit_atoms -= c.amount_atoms
+    bands_stale(core, account_at(core, c.account), c.account)
     core.net_deposits_atoms -= c.amount_atoms
     event_balance_changed(core, c.account, NULL, BALANCE_CAUSE_WITHDRAWAL, -c.amount_atoms, 0)
     return 0
@@ -82,6 +85,8 @@ cdef inline void change_settings(
 ) noexcept nogil:
     """Puts a position into a mode, at a rate, with money moved to its isolated pool (or back)."""
     credit_forget(owner)
+    bands_stale(core, owner, position.account)
+    bands_stale_isolated(core, position)
     if position.position_lots != 0 and position.isolated != isolated:
         if isolated:
             owner.cross_positions -= 1
@@ -195,20 +200,13 @@ cdef inline int change_isolated_margin(Core* core, wire_change_isolated_margin* 
     position.margin_atoms += c.change_atoms
     owner.wallet_atoms -= c.change_atoms
     credit_forget(owner)
+    bands_stale_both(core, owner, position)
     note_debt(core, owner, c.account)
     event_balance_changed(core, c.account, position, BALANCE_CAUSE_ISOLATED_MARGIN, -c.change_atoms, c.change_atoms)
     pool_check(core, c.account, position)
     return 0
 
 # -------------------------------------------------------------------------------------- mark and funding
-
-cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
-    """Every pool with a position in the symbol is checked (the queue puts them in order)."""
-    cdef int64_t i
-    cdef Position* position
-    for i in range(symbol.open_count):
-        position = open_position_at(core, symbol, i)
-        pool_check(core, position.account, position if position.isolated else NULL)
 
 cdef inline bint mark_out_of_range(Symbol* symbol, int64_t price_ticks) noexcept nogil:
     """UNITS-01."""
@@ -217,8 +215,9 @@ cdef inline bint mark_out_of_range(Symbol* symbol, int64_t price_ticks) noexcept
     return exposed > limit or exposed * symbol.m > limit
 
 cdef inline void change_mark(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
-    """The mark moves, and tells it."""
+    """The mark moves, and tells it; bands are drawn at the marks that were checked."""
     cdef wire_mark_changed* e = <wire_mark_changed*>event_new(core, EVENT_MARK_CHANGED, sizeof(wire_mark_changed), 0)
+    bands_draw(core)
     symbol.mark_ticks = price_ticks
     symbol.room_tick_lots = 0
     credit_forget_all(core)
@@ -243,7 +242,7 @@ cdef inline int set_mark(Core* core, wire_set_mark* c) noexcept nogil:
     if symbol.state == SYMBOL_STATE_AUCTION:
         indicate(core, symbol)
     touch(core, symbol)
-    check_holders(core, symbol)
+    check_left(core, symbol)
     return 0
 
 cdef inline int by_holder(const void* left, const void* right) noexcept nogil:

@@ -8,7 +8,7 @@ from native.core cimport Core, Symbol, symbol_at
 from native.credit cimport credit_forget_all
 from native.events cimport event_accepted, event_new
 from native.listing cimport brackets_in_force, read_brackets, within
-from native.operations cimport check_holders
+from native.marks cimport check_holders
 from native.wire cimport *
 
 cdef inline int check_brackets(Core* core, wire_set_brackets* c, Symbol* draft) noexcept nogil:

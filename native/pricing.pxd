@@ -10,7 +10,8 @@ from libc.stdlib cimport calloc, free
 from native.auction cimport indicate
 from native.core cimport Core, Pricing, Symbol, symbol_at
 from native.events cimport event_accepted, event_new
-from native.operations cimport change_mark, check_holders, mark_out_of_range
+from native.marks cimport check_left
+from native.operations cimport change_mark, mark_out_of_range
 from native.units cimport div_floor, i128, imax, imin
 from native.waiting cimport touch
 from native.wire cimport *
@@ -122,7 +123,7 @@ cdef inline bint compute_mark(Core* core, Symbol* symbol) noexcept nogil:
         return False
     change_mark(core, symbol, price)
     touch(core, symbol)
-    check_holders(core, symbol)
+    check_left(core, symbol)
     return True
 
 cdef inline void compute_marks(Core* core) noexcept nogil:

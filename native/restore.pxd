@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy
+from native.bands cimport bands_draw, bands_stale_pool, open_add
 from native.book cimport book_append
 from native.canonical cimport (
     state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_limits,
@@ -15,7 +16,7 @@ from native.core cimport (
     Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
     symbol_at, symbol_of,
 )
-from native.ledger cimport fund_make_room, open_add, orders_counted
+from native.ledger cimport fund_make_room, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
 from native.order_index cimport client_index_put, order_index_find, order_index_put
@@ -118,6 +119,7 @@ cdef inline int read_position(Core* core, Reader* reader) except -1:
         symbol.gross_lots += iabs(record.position_lots)
         symbol.gross_entry_atoms += iabs(record.entry_value_atoms)
         open_add(core, symbol, position)
+        bands_stale_pool(core, position)
     return 0
 
 cdef inline uint32_t read_order(Core* core, Reader* reader, state_order* record) except 0:
@@ -417,4 +419,5 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_holding(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
+    bands_draw(core)
     return 0

@@ -12,7 +12,8 @@ from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_new
 from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, settle_position
 from native.liquidation cimport liquidation_drain
-from native.operations cimport by_holder, change_mark, check_holders, mark_out_of_range
+from native.marks cimport check_holders
+from native.operations cimport by_holder, change_mark, mark_out_of_range
 from native.order_index cimport order_index_find
 from native.order_life cimport order_cancel
 from native.pricing cimport compute_marks, pricing_drop

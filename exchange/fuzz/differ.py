@@ -114,7 +114,9 @@ class Differ:
 
     def __init__(self, engines: Sequence[str] = ENGINES, deep_every: int = 50) -> None:
         self.kinds = tuple(engines)
-        self.engines: dict[str, Engine] = {kind: create_engine(kind) for kind in engines}
+        self.engines: dict[str, Engine] = {
+            kind: create_engine(kind, proving=True) for kind in engines
+        }
         self.auditor = Auditor()
         self.lives = Lives()
         self.pool_lives = PoolLives()
@@ -206,7 +208,7 @@ class Differ:
     def restore_snapshots(self) -> Failure | None:
         """I31: the state taken over by a new engine is the same state, and the stream goes on with it."""
         for kind, engine in self.engines.items():
-            fresh = create_engine(kind)
+            fresh = create_engine(kind, proving=True)
             fresh.restore(engine.snapshot(), engine.sequence, engine.timestamp_ns)
             if fresh.digest() != engine.digest() or all_views(fresh) != all_views(engine):
                 return self.failure(f"restored snapshot of {kind}", "the restored state differs")

@@ -105,7 +105,7 @@ class _Run:
     def __init__(self, scenario: Scenario, engine_kind: str) -> None:
         self.scenario = scenario
         self.engine_kind = engine_kind
-        self.engine: Engine = create_engine(engine_kind)
+        self.engine: Engine = create_engine(engine_kind, proving=True)
         self.names = Names(scenario)
         self.desk = Desk(self.engine, self.names)
         self.auditor = Auditor()
@@ -188,7 +188,7 @@ class _Run:
         """Whether a command did more than its time alone: orders expire also where it is refused."""
         if self.engine.snapshot() == before:
             return False
-        twin = create_engine(self.engine_kind)
+        twin = create_engine(self.engine_kind, proving=True)
         twin.restore(before, self.engine.sequence - 1, 0)
         twin.apply(stamp(NOTHING, twin.sequence + 1, self.timestamp_ns))
         return twin.snapshot() != self.engine.snapshot()

@@ -9,6 +9,7 @@ from pathlib import Path
 import compare
 import growth
 import instructions
+import mark_ticks
 import measuring
 import numpy as np
 import prices
@@ -102,6 +103,11 @@ def test_cancels_from_the_middle_go_outwards() -> None:
 def test_mass_cancels_and_flicker_end_with_the_book_that_was_counted() -> None:
     assert set(prices.run_mass_cancel(100, 10)) == {"place", "cancel"}
     assert set(prices.run_flicker(50)) == {"place", "cancel"}
+
+
+@pytest.mark.parametrize("case", mark_ticks.cases((40,)), ids=str)
+def test_marks_by_bands_and_by_scan_give_the_same(case: mark_ticks.Case) -> None:
+    assert mark_ticks.run_case(case, 40, 1)["positions"] == 40
 
 
 @pytest.mark.parametrize("kind", waiting.KINDS)
