@@ -50,6 +50,14 @@ def listing(symbol: int, rng: random.Random) -> messages.ListSymbol:
     )
 
 
+def brackets(symbol: int, rng: random.Random) -> messages.SetBrackets:
+    """Another maintenance rate for all that is open."""
+    rate = rng.choice((5_000, 10_000, 30_000))
+    return messages.SetBrackets(
+        symbol=symbol, initial_margin_ppm=100_000, brackets=((0, rate, 2 * rate),)
+    )
+
+
 def pair(rng: random.Random, accounts: int, symbol: int, mark: int) -> Iterator[bytes]:
     """Two accounts that trade near the mark."""
     buyer, seller = rng.randint(1, accounts), rng.randint(1, accounts)
@@ -59,7 +67,7 @@ def pair(rng: random.Random, accounts: int, symbol: int, mark: int) -> Iterator[
 
 
 def stream(seed: int, accounts: int, symbols: int, steps: int) -> list[bytes]:
-    """Money, modes, trades, funding and falling and rising marks."""
+    """Money, modes, trades, funding, brackets, and falling and rising marks."""
     rng = random.Random(seed)
     marks = dict.fromkeys(range(1, symbols + 1), MARK_TICKS)
     found = [records.encode_commands([listing(symbol, rng)]) for symbol in marks]
@@ -86,8 +94,10 @@ def stream(seed: int, accounts: int, symbols: int, steps: int) -> list[bytes]:
             found.append(MODE(account, symbol, rng.randint(0, 1), rng.choice((0, 50_000, 500_000))))
         elif draw < 0.96:
             found.append(MARGIN(account, symbol, rng.randint(-10_000, 10_000)))
-        elif draw < 0.98:
+        elif draw < 0.97:
             found.append(FUNDING(symbol, rng.randint(-30, 30)))
+        elif draw < 0.98:
+            found.append(records.encode_commands([brackets(symbol, rng)]))
         else:
             found += [STATE(symbol, schema.SymbolState.AUCTION)]
             found += pair(rng, accounts, symbol, marks[symbol])
@@ -110,7 +120,7 @@ def test_bands_do_what_a_scan_does(accounts: int, symbols: int, steps: int) -> N
         assert events == scan.apply(batch)
         started += liquidations(events)
     assert bands.digest() == scan.digest()
-    assert started > 100
+    assert started > 50
 
 
 def test_bands_are_drawn_anew_for_a_restored_state() -> None:
