@@ -1,5 +1,5 @@
-"""The command line: ``exchange serve``, ``demo``, ``replay``, ``audit``, ``explain``, ``replay-l3``, ``inspect``,
-``scenario run``, ``fuzz``, ``bench``.
+"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``replay-l3``,
+``inspect``, ``scenario run``, ``fuzz``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -31,6 +31,10 @@ PASSED_ON = {
         "why a liquidation went as it did, and every change of an account's money",
     ),
     "fuzz": ("exchange.fuzz", "random commands through both engines until they differ"),
+    "margin": (
+        "exchange.calculator",
+        "what a position needs and where it is liquidated: the calculator, or a running node asked",
+    ),
     "replay-l3": (
         "exchange.flow",
         "recorded order flow of a real venue through the engine, compared with what that venue recorded",

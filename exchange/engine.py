@@ -7,9 +7,12 @@ This is the only module that imports the compiled core.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, Self
 
 from exchange.errors import BuildError, SequenceError
+from exchange.protocol.messages import Command
+from exchange.protocol.preview import PreviewView
 from exchange.protocol.views import (
     AccountView,
     AssetView,
@@ -86,6 +89,18 @@ class Engine(Protocol):
 
     def restore(self, state: bytes, sequence: int, timestamp_ns: int) -> None:
         """Takes over a state that `snapshot` gave; only on a new engine."""
+
+    def pocket(
+        self, account: int, lots: dict[int, int], *, liquidity: bool = True
+    ) -> tuple[Self, list[tuple[int, int]]]:
+        """A small engine in which the account can act alone, and sides (symbol, side) of books that are cut short.
+
+        ``lots``: symbol -> how much may be traded of it beyond the account's own orders and position; 0: of each.
+        Without ``liquidity`` nobody else has an order.  docs/what-if.md tells what is in it.
+        """
+
+    def preview(self, account: int, steps: Sequence[Command], timestamp_ns: int = 0) -> PreviewView:
+        """Where the account would stand after these steps, and what each would come to (``exchange.whatif``)."""
 
     def account(self, account: int) -> AccountView:
         """The account and its cross pool; zeros for one that never appeared."""

@@ -76,7 +76,12 @@ class Node:
             )
             self.outbox = Outbox()
             self.queries = Queries(
-                self.engine, self.publisher, self.fills, self.sessions, self._about
+                self.engine,
+                self.publisher,
+                self.fills,
+                self.sessions,
+                self._about,
+                self.sequencer.now_ns,
             )
             add_admin_queries(self.queries, self)
             self.server = Server(config.endpoints.as_dict(), config.limits.bounds())

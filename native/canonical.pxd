@@ -2,6 +2,9 @@
 
 The digest is taken over it, snapshots store it, and `restore.pxd` builds an engine from it.  Its order is that of
 numbers, prices and queues; memory layout, slots and insertion order leave no trace.
+
+A writer may be told to write one account and some symbols only: what a pocket venue is made of (pocket.pxd).  So every
+part walks accounts from `first_account` to `last_account`, and passes over symbols that are not `writes_symbol`.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -138,6 +141,17 @@ cdef packed struct state_collateral:
 cdef struct Writer:
     char* to
     int64_t size
+    uint32_t account                   # the only one that is written; 0: all of them
+    const uint8_t* symbols             # by number: whether it is written; NULL: all of them
+
+cdef inline uint32_t first_account(Writer* writer) noexcept nogil:
+    return writer.account if writer.account else 1
+
+cdef inline uint32_t last_account(Core* core, Writer* writer) noexcept nogil:
+    return writer.account if writer.account else core.highest_account
+
+cdef inline bint writes_symbol(Writer* writer, uint32_t number) noexcept nogil:
+    return writer.symbols == NULL or writer.symbols[number] != 0
 
 cdef inline void put(Writer* writer, const void* item, int64_t size) noexcept nogil:
     if writer.to != NULL:
@@ -161,7 +175,7 @@ cdef inline void write_symbols(Core* core, Writer* writer) noexcept nogil:
     cdef Symbol* symbol
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
-        if symbol != NULL:
+        if symbol != NULL and writes_symbol(writer, number):
             put(writer, <char*>&symbol.listing + sizeof(wire_command_header),
                 sizeof(wire_list_symbol) - sizeof(wire_command_header))
             put(writer, &symbol.mark_ticks, 8)
@@ -190,13 +204,12 @@ cdef inline bint account_is_default(Core* core, uint32_t number) noexcept nogil:
         and not account.pool.liquidating and not account.pool.uncovered \
         and more.stp_group == 0 and more.countdown_ns == 0
 
-cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
-    cdef int64_t place = leave_count(writer)
+cdef inline uint32_t put_accounts(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t count = 0
     cdef uint32_t number
     cdef Account* account
     cdef state_account record
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         account = account_at(core, number)
         if not account_is_default(core, number):
             record.account = number
@@ -207,20 +220,23 @@ cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
             record.countdown_ns = account_more(core, number).countdown_ns
             put(writer, &record, sizeof(record))
             count += 1
-    put_count(writer, place, count)
+    return count
+
+cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    put_count(writer, place, put_accounts(core, writer))
 
 cdef inline bint position_is_default(Position* position) noexcept nogil:
     return position.position_lots == 0 and position.margin_atoms == 0 and position.pool.drawn_atoms == 0 \
         and position.own_rate_ppm == 0 and not position.isolated \
         and not position.pool.liquidating and not position.pool.uncovered
 
-cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
-    cdef int64_t place = leave_count(writer)
+cdef inline uint32_t put_positions(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t count = 0
     cdef uint32_t number, slot
     cdef Position* position
     cdef state_position record
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         slot = account_at(core, number).first_position
         while slot:
             position = position_at(core, slot)
@@ -239,7 +255,11 @@ cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
             record.flags = position.pool.liquidating + 2 * position.pool.uncovered
             put(writer, &record, sizeof(record))
             count += 1
-    put_count(writer, place, count)
+    return count
+
+cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
+    cdef int64_t place = leave_count(writer)
+    put_count(writer, place, put_positions(core, writer))
 
 cdef inline state_order order_record(Core* core, uint32_t slot) noexcept nogil:
     """All of an order; what does not concern it is 0."""
@@ -298,11 +318,11 @@ cdef inline uint32_t write_side(Core* core, Writer* writer, BookSide* side) noex
         price = book_next_price(side, price)
     return count
 
-cdef inline int64_t all_waiting(Core* core, uint64_t* ids) noexcept nogil:
+cdef inline int64_t all_waiting(Core* core, Writer* writer, uint64_t* ids) noexcept nogil:
     """Counts the orders that wait, and writes their ids where `ids` is not NULL."""
     cdef uint32_t account, entry, slot
     cdef int64_t count = 0
-    for account in range(1, core.highest_account + 1):
+    for account in range(first_account(writer), last_account(core, writer) + 1):
         entry = account_at(core, account).first_position
         while entry:
             slot = position_at(core, entry).waiting_head
@@ -317,13 +337,13 @@ cdef inline int64_t all_waiting(Core* core, uint64_t* ids) noexcept nogil:
 cdef inline void write_waiting(Core* core, Writer* writer) noexcept nogil:
     """Those that wait, by order id."""
     cdef int64_t i
-    cdef int64_t count = all_waiting(core, NULL)
+    cdef int64_t count = all_waiting(core, writer, NULL)
     cdef uint64_t* ids = <uint64_t*>malloc((count + 1) * sizeof(uint64_t))
     cdef state_order record
     if ids == NULL:
         ensure(core, False, FAULT_NO_MEMORY)
         return
-    all_waiting(core, ids)
+    all_waiting(core, writer, ids)
     qsort(ids, count, sizeof(uint64_t), &by_id)
     for i in range(count):
         record = order_record(core, order_index_find(core, ids[i]))
@@ -334,7 +354,7 @@ cdef inline void write_orders(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
     cdef uint32_t number
-    cdef uint32_t waiting = <uint32_t>all_waiting(core, NULL)
+    cdef uint32_t waiting = <uint32_t>all_waiting(core, writer, NULL)
     cdef Symbol* symbol
     put(writer, &waiting, 4)
     for number in range(1, core.highest_symbol + 1):
@@ -351,7 +371,7 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t number, slot
     cdef Remembered* entry
     cdef state_remembered record
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         slot = account_more(core, number).oldest if account_more(core, number).remembered else 0
         while slot:
             entry = remembered_at(core, slot)
@@ -393,7 +413,7 @@ cdef inline void write_changed_brackets(Core* core, Writer* writer) noexcept nog
     cdef state_brackets record
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
-        if symbol == NULL or has_listed_brackets(symbol):
+        if symbol == NULL or not writes_symbol(writer, number) or has_listed_brackets(symbol):
             continue
         record.symbol = number
         record.initial_margin_ppm = <uint32_t>symbol.initial_margin_ppm
@@ -412,7 +432,7 @@ cdef inline void write_limits(Core* core, Writer* writer) noexcept nogil:
     cdef state_limits record
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
-        if symbol == NULL or not (symbol.capped or symbol.oi_scaling_upper_atoms >= 0):
+        if symbol == NULL or not writes_symbol(writer, number) or not (symbol.capped or symbol.oi_scaling_upper_atoms >= 0):
             continue
         record.symbol = number
         record.position_limit_atoms = symbol.position_limit_atoms
@@ -432,7 +452,7 @@ cdef inline void write_adl_policies(Core* core, Writer* writer) noexcept nogil:
     cdef state_adl_policy record
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
-        if symbol != NULL and symbol.adl_policy:
+        if symbol != NULL and writes_symbol(writer, number) and symbol.adl_policy:
             record.symbol = number
             record.policy = symbol.adl_policy
             put(writer, &record, sizeof(record))
@@ -448,7 +468,7 @@ cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
     cdef state_pricing record
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
-        if symbol == NULL or symbol.pricing == NULL:
+        if symbol == NULL or not writes_symbol(writer, number) or symbol.pricing == NULL:
             continue
         record.symbol = number
         record.composite = symbol.pricing.composite
@@ -484,7 +504,7 @@ cdef inline void write_counting(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
     cdef uint32_t number
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         if account_at(core, number).multi_asset:
             put(writer, &number, 4)
             count += 1
@@ -496,7 +516,7 @@ cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t number, asset
     cdef Holdings* held
     cdef state_collateral record
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         held = holdings_of(core, number)
         if held == NULL:
             continue
@@ -514,13 +534,13 @@ cdef inline void write_position_modes(Core* core, Writer* writer) noexcept nogil
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
     cdef uint32_t number
-    for number in range(1, core.highest_account + 1):
+    for number in range(first_account(writer), last_account(core, writer) + 1):
         if account_at(core, number).hedge:
             put(writer, &number, 4)
             count += 1
     put_count(writer, place, count)
 
-cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
+cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
     head.next_order_id = core.next_order_id
@@ -528,11 +548,9 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     head.fee_atoms = core.fee_atoms
     head.net_deposits_atoms = core.net_deposits_atoms
     put(writer, &head, sizeof(head))
-    write_symbols(core, writer)
-    write_funds(core, writer)
-    write_accounts(core, writer)
-    write_positions(core, writer)
-    write_orders(core, writer)
+
+cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
+    """Part 7 and those that follow: in all of them a writer of one account writes no other."""
     write_remembered(core, writer)
     write_changed_brackets(core, writer)
     write_limits(core, writer)
@@ -542,3 +560,12 @@ cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_assets(core, writer)
     write_counting(core, writer)
     write_holdings(core, writer)
+
+cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
+    write_head(core, writer)
+    write_symbols(core, writer)
+    write_funds(core, writer)
+    write_accounts(core, writer)
+    write_positions(core, writer)
+    write_orders(core, writer)
+    write_after_orders(core, writer)

@@ -4,7 +4,7 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, amend, pricing, operations,
+    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, amend, pricing, operations,
             listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
             -> marks -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index, own_orders
             -> core -> memory, units, wire
@@ -49,6 +49,7 @@ from native.operations cimport (
 )
 from native.orders cimport cancel_all, cancel_order, place_order, set_countdown, set_stp_group
 from native.own_orders cimport own_sort
+from native.pocket cimport Pocket, carry_totals, gather_orders, gather_symbols, pocket_close, write_pocket
 from native.policies cimport set_brackets, set_risk_limits
 from native.pricing cimport set_mark_policy, set_price
 from native.restore cimport Reader, read_state
@@ -366,8 +367,7 @@ cdef class Engine:
     def snapshot(self):
         """The canonical state as bytes (docs/reference/state.md)."""
         cdef Writer writer
-        writer.to = NULL
-        writer.size = 0
+        memset(&writer, 0, sizeof(writer))
         write_state(&self.core, &writer)
         state = PyBytes_FromStringAndSize(NULL, writer.size)
         writer.to = PyBytes_AS_STRING(state)
@@ -390,6 +390,52 @@ cdef class Engine:
         read_state(&self.core, &reader)
         self.core.sequence = sequence
         self.core.timestamp_ns = timestamp_ns
+
+    def pocket(self, uint32_t account, dict lots, *, bint liquidity=True):
+        """A small engine in which the account can act alone (pocket.pxd), and the sides of books that were cut short.
+
+        Args:
+            account: who acts; it is there whole.
+            lots: symbol -> how much might be traded of it, beyond what the account's own orders and position are;
+                symbol 0: of each.
+            liquidity: with False, none of the orders of others are there.
+        """
+        cdef Engine copy = Engine(risk=self.core.risk, prevent_self_trade=self.core.prevent_self_trade)
+        cdef Pocket pocket
+        cdef Writer writer
+        cdef Reader reader
+        cdef int64_t i
+        self.owner(account)
+        memset(&pocket, 0, sizeof(pocket))
+        memset(&writer, 0, sizeof(writer))
+        pocket.account = account
+        pocket.liquidity = liquidity
+        try:
+            gather_symbols(&self.core, &pocket, lots)
+            gather_orders(&self.core, &pocket)
+            writer.account = account
+            writer.symbols = pocket.mask
+            write_pocket(&self.core, &writer, &pocket)
+            state = PyBytes_FromStringAndSize(NULL, writer.size)
+            writer.to = PyBytes_AS_STRING(state)
+            writer.size = 0
+            write_pocket(&self.core, &writer, &pocket)
+            reader.at = writer.to
+            reader.left = writer.size
+            read_state(&copy.core, &reader)
+            carry_totals(&self.core, &copy.core, &pocket)
+            cut = [(pocket.symbols[i].symbol, side)
+                   for i in range(pocket.symbol_count) for side in range(2) if pocket.symbols[i].cut[side]]
+        finally:
+            pocket_close(&pocket)
+        copy.core.sequence = self.core.sequence
+        copy.core.timestamp_ns = self.core.timestamp_ns
+        return copy, cut
+
+    def preview(self, uint32_t account, steps, int64_t timestamp_ns=0):
+        """Where the account would stand after these steps, and what each would come to (exchange.whatif)."""
+        from exchange.whatif import preview
+        return preview(self, account, steps, timestamp_ns)
 
     # ------------------------------------------------------------------------------------------- queries
 

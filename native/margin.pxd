@@ -23,6 +23,10 @@ cdef struct Extra:
     int64_t lots                       # 0: adds nothing
     uint32_t without                   # slot of the order that is left out; 0: none
 
+cdef enum:
+    ROUNDING_ATOMS = 2                 # by so much may the roundings of two legs together hide what falls (MARGIN-09)
+    ROUNDING_TICKS = 1000              # over so many prices they are looked at one by one
+
 cdef struct PoolValue:
     int64_t equity_atoms
     int64_t maintenance_atoms
@@ -367,42 +371,106 @@ cdef inline int64_t removable(Symbol* symbol, Position* position) noexcept nogil
 
 # ------------------------------------------------------------------------------------- liquidation price
 
-cdef inline bint below_at(
-    Symbol* symbol, Position* position, PoolValue* value, i128 mark_ticks
-) noexcept nogil:
-    """Whether the position's pool would be below maintenance with the symbol's mark at this price."""
-    cdef i128 n_now = wide(iabs(position.position_lots) * symbol.mark_ticks, symbol.m)
-    cdef i128 n = mark_ticks * wide(iabs(position.position_lots), symbol.m)
-    cdef i128 equity = value.equity_atoms
-    cdef i128 need = value.maintenance_atoms - maintenance_of(symbol, <int64_t>n_now)
+# A pool as the mark of one symbol moves: what does not move with it, and the lots that do; in hedge mode of both legs.
+cdef struct Moving:
+    Symbol* symbol
+    int64_t lots[2]                    # signed; the second is 0 but for a cross pool with both legs
+    i128 fixed_atoms                   # equity less maintenance of all else, at a mark of nothing
+
+cdef inline i128 maintenance_at(Symbol* symbol, i128 n) noexcept nogil:
+    """MM of a notional that may be beyond every mark that could be set (MARGIN-03)."""
     cdef i128 raw
     cdef int k = 0
-    equity += (n - n_now) if position.position_lots > 0 else (n_now - n)
     while k + 1 < symbol.bracket_count and symbol.brackets[k + 1].floor_atoms <= n:
         k += 1
     raw = (n * symbol.brackets[k].maintenance_ppm + (PPM - 1)) // PPM - symbol.brackets[k].deduction_atoms
-    if raw > 0:
-        need += raw
-    return equity < need
+    return raw if raw > 0 else 0
+
+cdef inline i128 spare_at(Moving* moving, int64_t mark_ticks) noexcept nogil:
+    """Equity less maintenance of the pool with the symbol's mark at this price; negative: below maintenance (MARGIN-08)."""
+    cdef i128 spare = moving.fixed_atoms
+    cdef i128 value
+    cdef int i
+    for i in range(2):
+        if moving.lots[i] != 0:
+            value = wide(moving.lots[i], moving.symbol.m) * mark_ticks
+            spare += value - maintenance_at(moving.symbol, value if value > 0 else -value)
+    return spare
+
+cdef inline Moving moving_with(Core* core, Position* position) noexcept nogil:
+    """The position's pool, as its symbol's mark moves it."""
+    cdef PoolValue value = pool_value(core, position.account, position if position.isolated else NULL)
+    cdef Moving moving
+    cdef Position* other
+    cdef uint32_t slot = account_at(core, position.account).first_position
+    moving.symbol = symbol_of(core, position)
+    moving.lots[0] = position.position_lots
+    moving.lots[1] = 0
+    while slot and not position.isolated:
+        other = position_at(core, slot)
+        if other != position and other.symbol == position.symbol and not other.isolated and other.position_lots != 0:
+            moving.lots[1] = other.position_lots
+        slot = other.next
+    moving.fixed_atoms = 0
+    moving.fixed_atoms = <i128>value.equity_atoms - value.maintenance_atoms - spare_at(
+        &moving, moving.symbol.mark_ticks)
+    return moving
+
+cdef inline int64_t first_below_from(Moving* moving, int64_t price, int64_t step, int64_t* safe) noexcept nogil:
+    """Walks on from a price while roundings could decide; the first price that is below, 0: none.  `safe`: where it ended."""
+    cdef i128 spare
+    cdef int _i
+    for _i in range(ROUNDING_TICKS):
+        if price + step < 1 or price + step > MAX_PRICE_TICKS:
+            break
+        price += step
+        spare = spare_at(moving, price)
+        if spare < 0:
+            return price
+        if spare >= ROUNDING_ATOMS:
+            break
+    safe[0] = price
+    return 0
+
+cdef inline int64_t nearest_below_from(Moving* moving, int64_t price, int64_t step, int64_t mark) noexcept nogil:
+    """The price nearest to the mark that is below, walking back to it while roundings could decide; 0: none."""
+    cdef int64_t found = 0
+    cdef i128 spare
+    cdef int _i
+    for _i in range(ROUNDING_TICKS):
+        spare = spare_at(moving, price)
+        if spare < 0:
+            found = price
+        elif spare >= ROUNDING_ATOMS:
+            break
+        price -= step
+        if price == mark:
+            break
+    return found
 
 cdef inline int64_t liquidation_price(Core* core, Position* position) noexcept nogil:
-    """MARGIN-09: the first adverse price at which the pool is below maintenance; 0: none."""
-    cdef Symbol* symbol = symbol_of(core, position)
-    cdef PoolValue value
-    cdef int64_t good, bad, middle
-    if position.position_lots == 0 or symbol.mark_ticks == 0:
+    """MARGIN-09: the first adverse price at which the pool is below maintenance; 0: none.
+
+    But for roundings what is spared is concave in the price: from the mark on it falls below nothing once at most.
+    """
+    cdef Moving moving
+    cdef int64_t mark, good, bad, middle, found
+    cdef int64_t step = -1 if position.position_lots > 0 else 1
+    if position.position_lots == 0 or symbol_of(core, position).mark_ticks == 0:
         return 0
-    value = pool_value(core, position.account, position if position.isolated else NULL)
-    good = symbol.mark_ticks
-    if below_at(symbol, position, &value, good):
-        return good
+    moving = moving_with(core, position)
+    mark = moving.symbol.mark_ticks
+    if spare_at(&moving, mark) < 0:
+        return mark
+    found = first_below_from(&moving, mark, step, &good)
     bad = 1 if position.position_lots > 0 else MAX_PRICE_TICKS
-    if not below_at(symbol, position, &value, bad):
-        return 0
-    while iabs(good - bad) > 1:
-        middle = good + (bad - good) // 2
-        if below_at(symbol, position, &value, middle):
-            bad = middle
-        else:
-            good = middle
-    return bad
+    if found or good == bad:
+        return found
+    if spare_at(&moving, bad) < 0:
+        while iabs(good - bad) > 1:
+            middle = good + (bad - good) // 2
+            if spare_at(&moving, middle) < 0:
+                bad = middle
+            else:
+                good = middle
+    return nearest_below_from(&moving, bad, step, mark)

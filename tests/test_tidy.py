@@ -69,7 +69,8 @@ MAY_IMPORT = {
     "exchange.errors": {"exchange.protocol"},
     "exchange.units": {"exchange.errors", "exchange.protocol"},
     "exchange.risk": {"exchange.errors", "exchange.protocol", "exchange.units"},
-    "exchange.reference": {"exchange.errors", "exchange.protocol"},
+    "exchange.whatif": {"exchange.errors", "exchange.protocol"},
+    "exchange.reference": {"exchange.errors", "exchange.protocol", "exchange.whatif"},
     "exchange.audit": {"exchange.errors", "exchange.protocol", "exchange.engine"},
     "exchange.sequencer": {"exchange.protocol"},
     "exchange.journal": {"exchange.segments"},
@@ -180,7 +181,7 @@ ROOMS = [
         "collateral",
     ),
     *("deleveraging", "liquidation", "listing", "policies", "triggers", "states", "lists"),
-    *("canonical", "restore", "lifetime", "lookahead"),
+    *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]
 

@@ -34,12 +34,13 @@ from exchange.client.asks import (
 from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
 from exchange.client.market_data import Topics, topics_of
-from exchange.client.order_builders import OrderBuilders
 from exchange.client.order_options import to_code
 from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
+from exchange.client.step_builders import StepBuilders
 from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
+from exchange.protocol.preview import PreviewView
 from exchange.protocol.schema import (
     AdlPolicy,
     Leg,
@@ -258,6 +259,15 @@ class AsyncBaseClient:
         """Wallet, equity, margins and what is available."""
         return await self._do(self._ask.get_account, account or self.account_number)
 
+    async def preview(
+        self, steps: Iterable[Command] = (), *, account: int | None = None
+    ) -> PreviewView:
+        """What if: where the account would stand after these steps, and what each would come to; nothing is done.
+
+        Steps are commands, as the ``..._order`` and ``..._step`` methods build them.
+        """
+        return await self._do(self._ask.preview, account or self.account_number, list(steps))
+
     async def send(self, command: Command) -> CommandResult:
         """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""
         return await self._do(self._ask.command, command)
@@ -267,7 +277,7 @@ class AsyncBaseClient:
         return await self._do(self._ask.send_many, list(commands))
 
 
-class AsyncClient(OrderBuilders, AsyncBaseClient):
+class AsyncClient(StepBuilders, AsyncBaseClient):
     """A trader's client: one account on one connection."""
 
     def __init__(

@@ -26,7 +26,8 @@ from exchange.client.reading import body_of, views_of
 from exchange.client.results import CommandResult
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
-from exchange.protocol.messages import Fill, ListSymbol
+from exchange.protocol.messages import Command, Fill, ListSymbol
+from exchange.protocol.preview import PreviewView
 from exchange.protocol.schema import AdlPolicy, Leg, MarginMode, PositionMode, SymbolState
 from exchange.protocol.views import (
     AccountView,
@@ -36,6 +37,7 @@ from exchange.protocol.views import (
     PositionView,
     SymbolView,
 )
+from exchange.protocol.wire import encode_command_wire
 from exchange.units import Number, leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 __all__ = [
@@ -163,6 +165,12 @@ class Asks(OrderAsks):
     def get_fills(self, account: int, limit: int) -> Ask[list[Fill]]:
         question = Question("get_fills", {"account": account, "limit": limit})
         return ask_one(question, lambda reply: views_of(reply, "fills", list[Fill]))
+
+    def preview(self, account: int, steps: Sequence[Command]) -> Ask[PreviewView]:
+        sent = (msgspec.structs.replace(s, account=s.account or account) for s in steps)
+        payload = b"".join(encode_command_wire(step, 0) for step in sent)
+        question = Question("preview", {"account": account, "steps": payload.hex()})
+        return ask_one(question, lambda reply: views_of(reply, None, PreviewView))
 
     def get_book(self, symbol: SymbolLike, depth: int = 0) -> Ask[BookSnapshot]:
         question = Question("get_book", {"symbol": self.number_of(symbol), "depth": depth})

@@ -34,12 +34,13 @@ from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
 from exchange.client.live import FOREVER_S, LiveBook, LiveOrders, MarketData
 from exchange.client.market_data import Topics, topics_of
-from exchange.client.order_builders import OrderBuilders
 from exchange.client.order_options import to_code
 from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
+from exchange.client.step_builders import StepBuilders
 from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
+from exchange.protocol.preview import PreviewView
 from exchange.protocol.schema import (
     AdlPolicy,
     Leg,
@@ -223,6 +224,13 @@ class BaseClient:
         """Wallet, equity, margins and what is available."""
         return self._do(self._ask.get_account, account or self.account_number)
 
+    def preview(self, steps: Iterable[Command] = (), *, account: int | None = None) -> PreviewView:
+        """What if: where the account would stand after these steps, and what each would come to; nothing is done.
+
+        Steps are commands, as the ``..._order`` and ``..._step`` methods build them.
+        """
+        return self._do(self._ask.preview, account or self.account_number, list(steps))
+
     def send(self, command: Command) -> CommandResult:
         """Any command, in ticks, lots and atoms, for any account that this connection is logged in for."""
         return self._do(self._ask.command, command)
@@ -232,7 +240,7 @@ class BaseClient:
         return self._do(self._ask.send_many, list(commands))
 
 
-class Client(OrderBuilders, BaseClient):
+class Client(StepBuilders, BaseClient):
     """A trader's client: one account on one connection.
 
     Raises ClientTimeout at once when nobody answers at the endpoint.

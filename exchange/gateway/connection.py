@@ -123,7 +123,7 @@ PUBLIC_QUERIES = frozenset(
     }
 )
 ACCOUNT_QUERIES = frozenset(
-    {"get_account", "get_positions", "get_collateral", "get_open_orders", "get_fills"}
+    {"get_account", "get_positions", "get_collateral", "get_open_orders", "get_fills", "preview"}
 )
 TRADERS_DOOR = Door("orders", "trader", True, PUBLIC_QUERIES, ACCOUNT_QUERIES)
 

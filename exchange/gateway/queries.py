@@ -12,9 +12,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from exchange.engine import Engine
+from exchange.errors import CorruptionError
 from exchange.gateway.connection import Code, Query, Session, Sessions, encode_control
 from exchange.gateway.publisher import Publisher
 from exchange.gateway.replies import FillHistory
+from exchange.protocol import wire
+from exchange.protocol.preview import MAX_STEPS
+from exchange.protocol.records import decode_commands
 from exchange.protocol.schema import MAX_ACCOUNT
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
@@ -48,6 +52,10 @@ class OfOpenOrders(OfAccount, forbid_unknown_fields=True):
     symbol: int = 0  # 0: all
 
 
+class OfPreview(OfAccount, forbid_unknown_fields=True):
+    steps: str = ""  # commands as in a message of commands, one after the other, in hexadecimal
+
+
 class OfSymbol(msgspec.Struct, forbid_unknown_fields=True):
     symbol: int
 
@@ -57,7 +65,9 @@ class OfBook(OfSymbol, forbid_unknown_fields=True):
 
 
 class Queries:
-    """The table of queries, and what they look at.  ``about`` tells a client of the node: endpoints, version."""
+    """The table of queries, and what they look at.  ``about`` tells a client of the node: endpoints, version;
+    ``now_ns`` the time that a command would get.
+    """
 
     def __init__(
         self,
@@ -66,7 +76,9 @@ class Queries:
         fills: FillHistory,
         sessions: Sessions,
         about: Callable[[], dict[str, Any]],
+        now_ns: Callable[[], int],
     ) -> None:
+        self._now_ns = now_ns
         self._engine = engine
         self._publisher = publisher
         self._fills = fills
@@ -87,6 +99,7 @@ class Queries:
             "get_assets": self._get_assets,
             "get_open_orders": self._get_open_orders,
             "get_fills": self._get_fills,
+            "preview": self._preview,
         }
 
     def add(self, name: str, answer: Callable[[Session, dict[str, Any]], Answer]) -> None:
@@ -182,6 +195,18 @@ class Queries:
                 Code.INVALID_ARGUMENTS, f"limit: wanted 1 or more fills, got {wanted.limit}"
             )
         return {"fills": self._fills.last(account_of(session, wanted), wanted.limit)}
+
+    def _preview(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        wanted = read_arguments(OfPreview, arguments)
+        account = account_of(session, wanted)
+        try:
+            records, _ = wire.decode_commands(bytes.fromhex(wanted.steps), MAX_STEPS)
+            return self._engine.preview(account, decode_commands(records), self._now_ns())
+        except ValueError as error:
+            raise QueryError(Code.INVALID_ARGUMENTS, f"steps: {error}") from None
+        except (MemoryError, CorruptionError) as error:
+            # Of the pocket venue; the exchange itself is as it was and goes on.
+            raise QueryError(Code.INVALID_ARGUMENTS, f"steps cannot be tried: {error}") from None
 
 
 def read_arguments(kind: type[Arguments], arguments: dict[str, Any]) -> Arguments:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from exchange.errors import SequenceError
+from exchange.protocol.messages import Command
+from exchange.protocol.preview import PreviewView
 from exchange.protocol.records import COMMAND_CODECS
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
@@ -47,8 +49,10 @@ from exchange.reference import (
     views,
 )
 from exchange.reference.context import Context
+from exchange.reference.pocket import pocket_state
 from exchange.reference.single import SingleCalls
 from exchange.reference.state import State, fund_balance
+from exchange.whatif import preview
 
 HEADER = struct.Struct("<" + COMMAND_HEADER.body_format)
 
@@ -186,6 +190,20 @@ class ReferenceEngine(SingleCalls):
             )
         self._ctx.state = canonical.restore(bytes(state))
         self.sequence, self.timestamp_ns = sequence, timestamp_ns
+
+    def pocket(
+        self, account: int, lots: dict[int, int], *, liquidity: bool = True
+    ) -> tuple[ReferenceEngine, list[tuple[int, int]]]:
+        """An engine in which the account can act alone (WHAT-IF), and the sides of books that are cut short: none."""
+        _require_account(account)
+        copy = ReferenceEngine()
+        copy._ctx.state = pocket_state(self._ctx.state, account, liquidity=liquidity)
+        copy.sequence, copy.timestamp_ns = self.sequence, self.timestamp_ns
+        return copy, []
+
+    def preview(self, account: int, steps: Sequence[Command], timestamp_ns: int = 0) -> PreviewView:
+        """Where the account would stand after these steps, and what each would come to (exchange.whatif)."""
+        return preview(self, account, steps, timestamp_ns)
 
     # ---------------------------------------------------------------------------------------- queries
 

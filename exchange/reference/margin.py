@@ -6,7 +6,7 @@ thought into, and perhaps one thought out of, the open orders of a position.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from exchange.protocol.schema import MAX_PRICE_TICKS, PPM
@@ -341,32 +341,78 @@ def maker_lots(state: State, maker: Order, lots: int, price: int) -> int:
 # ---------------------------------------------------------------------------------------- liquidation price
 
 
+#: By so much may the roundings of two legs together hide that what is spared falls, and over so many prices they are
+#: looked at one by one.
+ROUNDING_ATOMS, ROUNDING_TICKS = 2, 1_000
+
+
 def liquidation_price_ticks(state: State, position: Position) -> int:
     """MARGIN-09: the first price, going against the position, at which its pool is below maintenance; 0: none."""
     if not position.lots:
         return 0
     symbol = position.symbol
-    mark = symbol.mark_ticks
     pool = position.pool
-    others = [p for p in positions_of(state, pool) if p is not position]
-    balance = backing_atoms(state, pool) + sum(unrealised_atoms(p) for p in others)
-    needed = sum(maintenance_of_position(p) for p in others)
+    backed = positions_of(state, pool)
+    moved = [p for p in backed if p.symbol is symbol]  # in hedge mode perhaps both legs
+    others = [p for p in backed if p.symbol is not symbol]
+    fixed = backing_atoms(state, pool) - sum(p.entry_value_atoms for p in moved)
+    fixed += sum(unrealised_atoms(p) - maintenance_of_position(p) for p in others)
 
-    def is_below(price: int) -> bool:
-        value = symbol.value_atoms(position.lots, price)
-        equity = balance + value - position.entry_value_atoms
-        return equity < needed + maintenance_of_notional(symbol, abs(value))
+    def spare(price: int) -> int:
+        """Equity less maintenance with the mark at this price."""
+        values = [symbol.value_atoms(p.lots, price) for p in moved]
+        return fixed + sum(v - maintenance_of_notional(symbol, abs(v)) for v in values)
 
-    if is_below(mark):
+    return first_below(spare, symbol.mark_ticks, -1 if position.lots > 0 else 1)
+
+
+def first_below(spare: Callable[[int], int], mark: int, step: int) -> int:
+    """MARGIN-09: the first price from the mark on, step by step, at which what is spared is below 0.
+
+    But for roundings it is concave in the price: from the mark on it falls below nothing once at most.
+    """
+    if spare(mark) < 0:
         return mark
-    # Between a price that is safe and one that is not; is_below changes once on the way.
-    safe, below = mark, 1 if position.lots > 0 else MAX_PRICE_TICKS
-    if not is_below(below):
+    last = 1 if step < 0 else MAX_PRICE_TICKS
+    safe = mark
+    for safe in range(mark + step, clipped(mark + step * ROUNDING_TICKS) + step, step):
+        left = spare(safe)
+        if left < 0:
+            return safe
+        if left >= ROUNDING_ATOMS:
+            break
+    if safe == last:
         return 0
+    below = bisected(spare, safe, last) if spare(last) < 0 else last
+    return nearest_below(spare, below, step, mark)
+
+
+def clipped(price_ticks: int) -> int:
+    """The price, or the nearest that there is."""
+    return min(max(price_ticks, 1), MAX_PRICE_TICKS)
+
+
+def bisected(spare: Callable[[int], int], safe: int, below: int) -> int:
+    """A price that is below, beside one that is not."""
     while abs(safe - below) > 1:
         middle = (safe + below) // 2
-        if is_below(middle):
+        if spare(middle) < 0:
             below = middle
         else:
             safe = middle
     return below
+
+
+def nearest_below(spare: Callable[[int], int], price: int, step: int, mark: int) -> int:
+    """The price nearest to the mark that is below, walking back to it while roundings could decide; 0: none."""
+    found = 0
+    for _ in range(ROUNDING_TICKS):
+        left = spare(price)
+        if left < 0:
+            found = price
+        elif left >= ROUNDING_ATOMS:
+            break
+        price -= step
+        if price == mark:
+            break
+    return found

@@ -71,9 +71,14 @@ def random_account(seed: int) -> Engine:
         send(engine, m.SetMark(symbol=symbol, price_ticks=marks[symbol]))
     send(engine, m.Deposit(account=RICH, amount_atoms=10**15))
     send(engine, m.Deposit(account=TRADER, amount_atoms=random.choice((3_000, 20_000, 200_000))))
+    is_hedged = seed % 3 == 0
+    if is_hedged:
+        send(engine, m.SetPositionMode(account=TRADER, position_mode=1))
     for symbol in symbols:
-        if random.random() < 0.4:
-            send(engine, m.SetMarginMode(account=TRADER, symbol=symbol, margin_mode=1))
+        for leg in (1, 2) if is_hedged else (0,):
+            if random.random() < 0.4:
+                mode = m.SetMarginMode(account=TRADER, symbol=symbol, margin_mode=1, leg=leg)
+                send(engine, mode)
     for _ in range(random.randint(3, 14)):
         symbol, side = random.choice(symbols), random.choice((BUY, SELL))
         price = max(1, marks[symbol] + random.randint(-3, 3))
@@ -81,7 +86,9 @@ def random_account(seed: int) -> Engine:
         order = m.PlaceOrder(symbol=symbol, side=side, price_ticks=price, qty_lots=lots)
         if random.random() < 0.7:
             send(engine, m.PlaceOrder(account=RICH, **fields(order) | {"side": 1 - side}))
-        send(engine, m.PlaceOrder(account=TRADER, **fields(order)))
+        # Most of them open: a long leg is bought, a short one sold.
+        leg = (1 + side if random.random() < 0.9 else 2 - side) if is_hedged else 0
+        send(engine, m.PlaceOrder(account=TRADER, leg=leg, **fields(order)))
         send(engine, m.CancelAll(account=RICH, symbol=0, side=2))
     for symbol in symbols:  # and the marks are no longer those of the trades
         leap = random.randint(-6, 6)
@@ -99,9 +106,9 @@ def held(engine: Engine) -> list[PositionView]:
 
 def begins(events: list[Event], view: PositionView) -> bool:
     """Whether the pool of this position begins to be liquidated."""
-    pool = view.symbol if view.margin_mode else 0
+    pool = (TRADER, view.symbol, view.leg) if view.margin_mode else (TRADER, 0, 0)
     return any(
-        isinstance(event, m.LiquidationStarted) and (event.account, event.symbol) == (TRADER, pool)
+        isinstance(event, m.LiquidationStarted) and (event.account, event.symbol, event.leg) == pool
         for event in events
     )
 
@@ -160,6 +167,8 @@ def test_these_accounts_are_worth_looking_at() -> None:
     assert any(view.order_margin_atoms for view in shown)
     cross = [(seed, view.position_lots > 0) for seed, view in views if not view.margin_mode]
     assert sum((seed, True) in cross and (seed, False) in cross for seed in SEEDS) > 5
+    legs = [(seed, view.symbol) for seed, view in views if view.leg and not view.margin_mode]
+    assert sum(legs.count(both) == 2 for both in set(legs)) > 5
     assert all(view.liquidation_price_ticks <= MAX_PRICE_TICKS for view in shown)
 
 
@@ -179,8 +188,9 @@ def test_the_shown_bankruptcy_price_is_the_limit_of_the_closing_order(
         if any(isinstance(event, m.Fill) for event in events):
             continue  # deleveraged: it was below zero at its first bad mark already
         assert orders
-        shown = {view.symbol: view.bankruptcy_price_ticks for view in held(copy)}
-        assert {order.symbol: order.price_ticks for order in orders}.items() <= shown.items()
+        shown = {(view.symbol, view.leg): view.bankruptcy_price_ticks for view in held(copy)}
+        limits = {(order.symbol, order.leg): order.price_ticks for order in orders}
+        assert limits.items() <= shown.items()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -192,11 +202,11 @@ def test_what_is_shown_as_removable_is_what_can_be_removed(seed: int, engine_kin
             assert view.margin_mode or not view.removable_atoms
             continue
         much = m.ChangeIsolatedMargin(
-            account=TRADER, symbol=view.symbol, change_atoms=-view.removable_atoms - 1
+            account=TRADER, symbol=view.symbol, change_atoms=-view.removable_atoms - 1, leg=view.leg
         )
         assert isinstance(send(engine, much)[0], m.Rejected)
         if view.removable_atoms:
             right = m.ChangeIsolatedMargin(
-                account=TRADER, symbol=view.symbol, change_atoms=-view.removable_atoms
+                account=TRADER, symbol=view.symbol, change_atoms=-view.removable_atoms, leg=view.leg
             )
             assert isinstance(send(engine, right)[0], m.Accepted)
