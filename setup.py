@@ -27,7 +27,7 @@ FAST = [
     "-fno-strict-aliasing",
     "-g1",
     "--param=max-inline-insns-single=2000",
-    "--param=large-function-growth=2000",
+    "--param=large-function-growth=6000",
     "--param=inline-unit-growth=400",
 ]
 FLAGS = {

@@ -218,7 +218,7 @@ cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noe
         left -= header.size
     return -1
 
-cdef void apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
+cdef apart apply_batch(Core* core, const char* data, int64_t size) noexcept nogil:
     """All commands of a batch; in a large venue with a look ahead at what the next ones will touch."""
     cdef const char* end = data + size
     cdef wire_command_header* command = <wire_command_header*>data
@@ -311,7 +311,7 @@ cdef class Engine:
         header.sequence = self.core.sequence + 1
         header.timestamp_ns = timestamp_ns
         self.begin_batch()
-        apply_one(&self.core, header)
+        apply_batch(&self.core, <char*>header, size)
         return self.take_events()
 
     def place_order(
