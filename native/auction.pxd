@@ -5,11 +5,11 @@ from libc.stdlib cimport free, malloc
 from native.book cimport book_front, book_level, book_next_price
 from native.caps cimport interest_lots
 from native.core cimport (
-    Account, BookSide, Core, Order, Position, Symbol, account_at, account_more, client_id_of, ensure, order_at, position_at,
-    reducible_lots,
+    Account, BookSide, Core, FAULT_NO_MEMORY, Order, Position, Symbol, account_at, account_more, client_id_of,
+    ensure, order_at, position_at, reducible_lots,
 )
 from native.events cimport event_new
-from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, orders_counted
+from native.ledger cimport Settlement, event_fill, orders_counted
 from native.margin cimport maker_bears
 from native.matching cimport decrement_resting, follow_fill, print_trade, settle, stp_group_of, visible_lots
 from native.order_life cimport cancel_useless_reduce_only, order_cancel, slice_taken

@@ -20,8 +20,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc, realloc
 from libc.string cimport memset
 from native.core cimport (
-    OPEN_BLOCK, OPEN_CHUNK, Account, Band, Core, OpenBlock, OpenChunk, OpenChunkEntry, Position, Symbol, account_at, ensure,
-    open_block, open_slot, position_at, prefetch_position, slot_of, symbol_of,
+    Account, Band, Core, FAULT_NO_MEMORY, OPEN_BLOCK, OPEN_CHUNK, OpenBlock, OpenChunk, OpenChunkEntry, Position,
+    Symbol, account_at, ensure, open_block, open_slot, position_at, prefetch_position, slot_of, symbol_of,
 )
 from native.margin cimport PoolValue, bracket_of, cross_value, isolated_value, notional
 from native.memory cimport ids_add, ids_take, prefetch
@@ -29,7 +29,6 @@ from native.units cimport apart, iabs, imax, imin, ppm_ceil, rarely, wide
 from native.wire cimport MAX_PRICE_TICKS, PPM
 
 cdef enum:
-    FAULT_NO_MEMORY_BANDS = 2
     ISOLATED = 32                      # with this bit an id in the list of stale pools is the slot of an isolated entry
     STRIDE = 2                         # stale pools between one link that is asked for and the next
 
@@ -83,7 +82,7 @@ cdef inline void open_add(Core* core, Symbol* symbol, Position* position) noexce
     """Takes in a position that opens; its pool is stale then, so that it has no band yet."""
     cdef int64_t place = symbol.open_count
     if place == symbol.open_chunk_count * OPEN_CHUNK and not open_chunk_new(symbol):
-        ensure(core, False, FAULT_NO_MEMORY_BANDS)
+        ensure(core, False, FAULT_NO_MEMORY)
         return
     if place % OPEN_BLOCK == 0:                # the places behind the last position have no bands
         memset(open_block(symbol, place), 0, sizeof(OpenBlock))
@@ -111,7 +110,7 @@ cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noe
 # --------------------------------------------------------------------------------------- what is stale
 
 cdef inline apart stale_note(Core* core, uint64_t pool) noexcept nogil:
-    ensure(core, ids_add(&core.stale, pool), FAULT_NO_MEMORY_BANDS)
+    ensure(core, ids_add(&core.stale, pool), FAULT_NO_MEMORY)
 
 cdef inline void bands_stale(Core* core, Account* owner, uint32_t account) noexcept nogil:
     """The slack of a cross pool may have become less."""

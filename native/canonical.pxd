@@ -13,11 +13,10 @@ from libc.string cimport memcpy, memset
 from native.book cimport book_level, book_next_price
 from native.collateral cimport asset_at, holdings_of
 from native.core cimport (
-    ARMED, Account, AccountMore, BookSide, Core, Holdings, ORDER_FLAGS, Order, OrderMore, Position, Remembered, Symbol, TIMED,
-    TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure, more_at, order_at, position_at, symbol_at,
-    symbol_of,
+    Account, AccountMore, ARMED, BookSide, Core, FAULT_NO_MEMORY, Holdings, Order, ORDER_FLAGS, OrderMore, Position,
+    Remembered, Symbol, TIMED, TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure, more_at,
+    order_at, position_at, symbol_at, symbol_of,
 )
-from native.ledger cimport FAULT_NO_MEMORY
 from native.listing cimport brackets_in_force, read_brackets
 from native.order_index cimport order_index_find
 from native.remembered cimport remembered_at
@@ -500,12 +499,19 @@ cdef inline void write_assets(Core* core, Writer* writer) noexcept nogil:
             count += 1
     put_count(writer, place, count)
 
-cdef inline void write_counting(Core* core, Writer* writer) noexcept nogil:
+cdef enum:                             # what an account may have chosen for all its symbols
+    CHOICE_HEDGE
+    CHOICE_MULTI_ASSET
+
+cdef inline void write_choosers(Core* core, Writer* writer, int choice) noexcept nogil:
+    """The accounts that have chosen something."""
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
     cdef uint32_t number
+    cdef Account* account
     for number in range(first_account(writer), last_account(core, writer) + 1):
-        if account_at(core, number).multi_asset:
+        account = account_at(core, number)
+        if account.hedge if choice == CHOICE_HEDGE else account.multi_asset:
             put(writer, &number, 4)
             count += 1
     put_count(writer, place, count)
@@ -529,17 +535,6 @@ cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
                 count += 1
     put_count(writer, place, count)
 
-cdef inline void write_position_modes(Core* core, Writer* writer) noexcept nogil:
-    """The accounts in hedge mode."""
-    cdef int64_t place = leave_count(writer)
-    cdef uint32_t count = 0
-    cdef uint32_t number
-    for number in range(first_account(writer), last_account(core, writer) + 1):
-        if account_at(core, number).hedge:
-            put(writer, &number, 4)
-            count += 1
-    put_count(writer, place, count)
-
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -556,9 +551,9 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_limits(core, writer)
     write_adl_policies(core, writer)
     write_pricing(core, writer)
-    write_position_modes(core, writer)
+    write_choosers(core, writer, CHOICE_HEDGE)
     write_assets(core, writer)
-    write_counting(core, writer)
+    write_choosers(core, writer, CHOICE_MULTI_ASSET)
     write_holdings(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:

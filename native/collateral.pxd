@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 from native.bands cimport bands_stale
+from native.book cimport lowest_bit
 from native.core cimport Account, Asset, Core, Holdings, account_at, account_more
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_balance_changed, event_new
@@ -17,9 +18,6 @@ from native.memory cimport ids_take, slab_at, slab_has_room, slab_take
 from native.queue cimport pool_check
 from native.units cimport apart, div_ceil, i128, rarely, wide
 from native.wire cimport *
-
-cdef extern from *:
-    int lowest_bit "__builtin_ctzll" (unsigned long long bits) noexcept nogil
 
 # ------------------------------------------------------------------------------------------------ values
 
@@ -60,6 +58,16 @@ cdef inline Holdings* holdings_of(Core* core, uint32_t account) noexcept nogil:
     """What the account holds, or NULL if it never held anything."""
     cdef uint32_t slot = account_more(core, account).holdings
     return <Holdings*>slab_at(&core.holdings, slot) if slot else NULL
+
+cdef inline bint holds_any(Core* core, uint32_t account) noexcept nogil:
+    """Whether the account holds anything of any asset."""
+    cdef Holdings* held = holdings_of(core, account)
+    cdef uint32_t number
+    if held != NULL:
+        for number in range(1, MAX_ASSETS + 1):
+            if held.parts[number]:
+                return True
+    return False
 
 cdef inline int64_t parts_held(Core* core, uint32_t account, uint32_t asset) noexcept nogil:
     cdef Holdings* held = holdings_of(core, account)

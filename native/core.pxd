@@ -18,6 +18,7 @@ cdef enum:
     MANY_ORDERS = 16384    # slots of orders ever in use at once, from which on it does not
     OPEN_BLOCK = 64        # a symbol's open positions of one block
     OPEN_CHUNK = 4096      # and of one chunk
+    FAULT_NO_MEMORY = 2    # what `ensure` notes where the system gives none in the middle of a command
 
 # ---------------------------------------------------------------------------------------------- orders
 

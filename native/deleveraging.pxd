@@ -8,11 +8,12 @@ counting who stands before it.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from native.core cimport (
-    Account, Core, Position, Symbol, account_at, ensure, open_position_at, position_at, symbol_at, symbol_of,
+    Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, open_position_at, position_at, symbol_at,
+    symbol_of,
 )
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_balance_changed, event_new
-from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, move_to_pool, release_isolated, settle_position
+from native.ledger cimport Settlement, event_fill, move_to_pool, release_isolated, settle_position
 from native.margin cimport cross_equity, notional, unrealised
 from native.order_life cimport cancel_useless_reduce_only
 from native.queue cimport pool_check, position_check

@@ -23,7 +23,7 @@ from native.canonical cimport (
     Writer, account_is_default, order_record, position_is_default, state_order, write_state,
 )
 from native.collateral cimport (
-    asset_at, change_collateral, counted_parts, holdings_of, list_asset, set_asset_price, set_multi_asset, settle_debts,
+    asset_at, change_collateral, counted_parts, holdings_of, holds_any, list_asset, set_asset_price, set_multi_asset, settle_debts,
 )
 from native.core cimport (
     WAITING, Account, BookSide, Core, Holdings, Position, Symbol, account_at, account_more, is_large, order_at, pool_of,
@@ -527,7 +527,7 @@ cdef class Engine:
         found = []
         for number in range(1, core.highest_account + 1):
             if not account_is_default(core, number) or account_at(core, number).multi_asset \
-                    or account_at(core, number).hedge or self.collateral(number):
+                    or account_at(core, number).hedge or holds_any(core, number):
                 found.append(number)
                 continue
             slot = account_at(core, number).first_position

@@ -7,7 +7,9 @@ conservation of money can be read off one page.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from native.bands cimport bands_stale_both, bands_stale_pool, open_add, open_remove
-from native.core cimport Account, Core, FundState, Order, Position, Symbol, account_at, ensure, sign_of
+from native.core cimport (
+    Account, Core, FAULT_NO_MEMORY, FundState, Order, Position, Symbol, account_at, ensure, sign_of,
+)
 from native.credit cimport credit_forget
 from native.events cimport event_new
 from native.margin cimport cross_equity, initial_rate, notional, unrealised
@@ -16,7 +18,6 @@ from native.units cimport apart, apart_int64, iabs, imax, imin, ppm_ceil, rarely
 from native.wire cimport *
 
 cdef enum:
-    FAULT_NO_MEMORY = 2
     FAULT_NEGATIVE_MARGIN = 3
     FAULT_NEGATIVE_FUND = 4
     FAULT_ENTRY_WITHOUT_POSITION = 5

@@ -8,12 +8,12 @@ from libc.stdlib cimport free, malloc, qsort
 from native.auction cimport indicate
 from native.bands cimport bands_draw, bands_stale, bands_stale_both, bands_stale_isolated
 from native.core cimport (
-    Account, Core, Position, Symbol, account_at, ensure, open_position_at, symbol_at,
+    Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, open_position_at, symbol_at,
 )
 from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.legs cimport leg_fits
-from native.ledger cimport FAULT_NO_MEMORY, fund_make_room, fund_move, move_to_pool, note_debt
+from native.ledger cimport fund_make_room, fund_move, move_to_pool, note_debt
 from native.margin cimport available_with, base_rate, position_initial, removable, unrealised, withdrawable
 from native.marks cimport check_holders, check_left
 from native.memory cimport slab_has_room

@@ -7,12 +7,13 @@ others.  Whatever ends it - a fill, a cancel, an expiry - ends in `order_forget`
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from native.book cimport book_append, book_remove
 from native.core cimport (
-    ARMED, Core, LINK_ENTRY, LINK_EXIT, LINK_ONE_CANCELS_OTHER, NAMED, ORDER_FLAGS, Order, OrderMore, Position, Symbol, TIMED,
-    TRIGGERED, WAITING, account_at, client_id_of, ensure, more_at, order_at, position_at, reduces, slot_of, symbol_of,
+    ARMED, Core, FAULT_NO_MEMORY, LINK_ENTRY, LINK_EXIT, LINK_ONE_CANCELS_OTHER, NAMED, Order, ORDER_FLAGS,
+    OrderMore, Position, Symbol, TIMED, TRIGGERED, WAITING, account_at, client_id_of, ensure, more_at, order_at,
+    position_at, reduces, slot_of, symbol_of,
 )
 from native.credit cimport credit_after_leaving, credit_forget
 from native.events cimport event_new, event_order_cancelled, event_order_rested
-from native.ledger cimport FAULT_NO_MEMORY, orders_counted
+from native.ledger cimport orders_counted
 from native.memory cimport slab_give, slab_take
 from native.order_index cimport (
     client_index_drop, client_index_put, order_index_drop, order_index_put,

@@ -5,13 +5,10 @@ the order index (order_index.pxd).
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from native.core cimport AccountMore, Core, Remembered, account_more, ensure
+from native.core cimport AccountMore, Core, FAULT_NO_MEMORY, Remembered, account_more, ensure
 from native.memory cimport slab_at, slab_give, slab_take
 from native.order_index cimport bucket_added, bucket_of, client_hash
 from native.wire cimport REMEMBERED_ORDERS, wire_order
-
-cdef enum:
-    FAULT_NO_MEMORY_REMEMBERED = 2
 
 cdef inline Remembered* remembered_at(Core* core, uint32_t slot) noexcept nogil:
     return <Remembered*>slab_at(&core.remembered, slot)
@@ -103,7 +100,7 @@ cdef inline void remember(Core* core, uint32_t account, wire_order* order, uint6
     """Notes that an order was accepted."""
     cdef Remembered* entry = remember_new(core, account, order.client_order_id)
     if entry == NULL:
-        ensure(core, False, FAULT_NO_MEMORY_REMEMBERED)
+        ensure(core, False, FAULT_NO_MEMORY)
         return
     entry.order_id = order_id
     entry.symbol = order.symbol

@@ -6,9 +6,8 @@ from libc.string cimport memcpy
 from native.bands cimport bands_draw, bands_stale_pool, open_add
 from native.book cimport book_append
 from native.canonical cimport (
-    state_account, state_adl_policy, state_asset, state_brackets, state_collateral, state_fund, state_head, state_limits,
-    state_order,
-    state_position, state_pricing, state_remembered,
+    CHOICE_HEDGE, CHOICE_MULTI_ASSET, state_account, state_adl_policy, state_asset, state_brackets, state_collateral,
+    state_fund, state_head, state_limits, state_order, state_position, state_pricing, state_remembered,
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
@@ -70,13 +69,18 @@ cdef inline int read_fund(Core* core, Reader* reader) except -1:
     core.fund_count += 1
     return 0
 
+cdef inline Account* named_account(Core* core, uint32_t number) except NULL:
+    """An account that the state names."""
+    if number == 0 or number > MAX_ACCOUNT:
+        raise ValueError(f"the state names account {number}")
+    core.highest_account = max(core.highest_account, number)
+    return account_at(core, number)
+
 cdef inline int read_account(Core* core, Reader* reader) except -1:
     cdef state_account record
     cdef Account* account
     take(reader, &record, sizeof(record))
-    if record.account == 0 or record.account > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {record.account}")
-    account = account_at(core, record.account)
+    account = named_account(core, record.account)
     account.wallet_atoms = record.wallet_atoms
     account.pool.drawn_atoms = record.drawn_atoms
     account.pool.liquidating = record.flags & 1
@@ -87,7 +91,6 @@ cdef inline int read_account(Core* core, Reader* reader) except -1:
     account_more(core, record.account).countdown_ns = record.countdown_ns
     if record.countdown_ns:
         timer_add(core, record.countdown_ns, countdown_key(record.account))
-    core.highest_account = max(core.highest_account, record.account)
     return 0
 
 cdef inline Position* entry_for(Core* core, uint32_t account, uint32_t number, uint32_t leg) except NULL:
@@ -261,8 +264,7 @@ cdef inline int read_remembered(Core* core, Reader* reader) except -1:
     cdef state_remembered record
     cdef Remembered* entry
     take(reader, &record, sizeof(record))
-    if record.account == 0 or record.account > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {record.account}")
+    named_account(core, record.account)
     entry = remember_new(core, record.account, record.client_order_id)
     if entry == NULL:
         raise MemoryError("no room for another client order id")
@@ -274,7 +276,6 @@ cdef inline int read_remembered(Core* core, Reader* reader) except -1:
     entry.price_ticks = record.price_ticks
     entry.qty_lots = record.qty_lots
     entry.trigger_ticks = record.trigger_ticks
-    core.highest_account = max(core.highest_account, record.account)
     return 0
 
 cdef inline int read_changed_brackets(Core* core, Reader* reader) except -1:
@@ -325,16 +326,6 @@ cdef inline int read_pricing(Core* core, Reader* reader) except -1:
     core.composites += record.composite
     return 0
 
-cdef inline int read_position_mode(Core* core, Reader* reader) except -1:
-    """An account in hedge mode."""
-    cdef uint32_t number = 0
-    take(reader, &number, 4)
-    if number == 0 or number > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {number}")
-    account_at(core, number).hedge = True
-    core.highest_account = max(core.highest_account, number)
-    return 0
-
 cdef inline uint32_t read_count(Reader* reader) except? 0:
     cdef uint32_t count = 0
     take(reader, &count, 4)
@@ -353,12 +344,15 @@ cdef inline int read_asset(Core* core, Reader* reader) except -1:
     asset.price_atoms = record.price_atoms
     return 0
 
-cdef inline int read_counting(Core* core, Reader* reader) except -1:
-    cdef uint32_t account = read_count(reader)
-    if account == 0 or account > MAX_ACCOUNT:
-        raise ValueError(f"the state names account {account}")
-    account_at(core, account).multi_asset = True
-    core.highest_account = max(core.highest_account, account)
+cdef inline int read_chooser(Core* core, Reader* reader, int choice) except -1:
+    cdef uint32_t number = 0
+    cdef Account* account
+    take(reader, &number, 4)
+    account = named_account(core, number)
+    if choice == CHOICE_HEDGE:
+        account.hedge = True
+    else:
+        account.multi_asset = True
     return 0
 
 cdef inline int read_holding(Core* core, Reader* reader) except -1:
@@ -410,11 +404,11 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     for _i in range(read_count(reader)):
         read_pricing(core, reader)
     for _i in range(read_count(reader)):
-        read_position_mode(core, reader)
+        read_chooser(core, reader, CHOICE_HEDGE)
     for _i in range(read_count(reader)):
         read_asset(core, reader)
     for _i in range(read_count(reader)):
-        read_counting(core, reader)
+        read_chooser(core, reader, CHOICE_MULTI_ASSET)
     for _i in range(read_count(reader)):
         read_holding(core, reader)
     if reader.left:

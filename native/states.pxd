@@ -6,11 +6,12 @@ from native.auction cimport indicate, uncross
 from native.bankruptcy cimport value_of
 from native.book cimport book_front
 from native.core cimport (
-    Account, Core, Position, Symbol, account_at, ensure, open_position_at, order_at, position_at, symbol_at,
+    Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, open_position_at, order_at, position_at,
+    symbol_at,
 )
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_new
-from native.ledger cimport FAULT_NO_MEMORY, Settlement, event_fill, settle_position
+from native.ledger cimport Settlement, event_fill, settle_position
 from native.liquidation cimport liquidation_drain
 from native.marks cimport check_holders
 from native.operations cimport by_holder, change_mark, mark_out_of_range

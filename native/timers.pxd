@@ -6,11 +6,8 @@ that very time.  When dead timers outnumber the live ones, the heap is swept: so
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from native.core cimport Core, Order, TIMED, Timer, account_more, ensure, more_at, order_at
+from native.core cimport Core, FAULT_NO_MEMORY, Order, TIMED, Timer, account_more, ensure, more_at, order_at
 from native.order_index cimport order_index_find
-
-cdef enum:
-    FAULT_NO_MEMORY_TIMERS = 2
 
 cdef inline uint64_t countdown_key(uint32_t account) noexcept nogil:
     return (<uint64_t>1 << 63) | account
@@ -68,7 +65,7 @@ cdef inline void timer_add(Core* core, int64_t time_ns, uint64_t key) noexcept n
     if core.timer_count > 2 * core.timer_live + 1024:
         timers_sweep(core)
     if <uint64_t>(core.timer_count + 1) * sizeof(Timer) > core.timers_bytes:
-        ensure(core, False, FAULT_NO_MEMORY_TIMERS)
+        ensure(core, False, FAULT_NO_MEMORY)
         return
     timer.time_ns = time_ns
     timer.key = key

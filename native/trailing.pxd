@@ -13,14 +13,13 @@ dead nodes outnumber the live ones, they are swept out.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from native.core cimport ARMED, Core, Order, OrderMore, TRIGGERED, TrailGroup, TrailNode, Trails, WAITING
+from native.core cimport (
+    ARMED, Core, FAULT_NO_MEMORY, Order, OrderMore, TrailGroup, TrailNode, Trails, TRIGGERED, WAITING,
+)
 from native.core cimport ensure, more_at, order_at
 from native.memory cimport ids_add
 from native.order_index cimport order_index_find
 from native.units cimport ppm_ceil
-
-cdef enum:
-    FAULT_NO_MEMORY_TRAILING = 2
 
 # Each of a symbol's eight `trails` has a number: 4 x what it watches + 2 x side + 1 if its distances are ppm.
 
@@ -132,7 +131,7 @@ cdef inline void trail_merge(Core* core, TrailGroup* kept, TrailGroup* other) no
         kept.nodes, kept.count, kept.capacity = other.nodes, other.count, other.capacity
         other.nodes, other.count, other.capacity = swap.nodes, swap.count, swap.capacity
     for i in range(other.count):
-        ensure(core, node_push(kept, other.nodes[i]), FAULT_NO_MEMORY_TRAILING)
+        ensure(core, node_push(kept, other.nodes[i]), FAULT_NO_MEMORY)
     free(other.nodes)
 
 cdef inline void trails_watch(Core* core, int number, Trails* trails, int64_t watched_ticks) noexcept nogil:
@@ -194,7 +193,7 @@ cdef inline void trail_put(Core* core, int number, Trails* trails, TrailGroup* g
     cdef TrailNode node
     node.distance = trail_distance(more_at(core, slot))
     node.order_id = order_at(core, slot).order_id
-    ensure(core, group != NULL and node_push(group, node), FAULT_NO_MEMORY_TRAILING)
+    ensure(core, group != NULL and node_push(group, node), FAULT_NO_MEMORY)
     trails.nodes += 1
     trails.live += 1
     trail_bound(number, trails, group)
@@ -237,7 +236,7 @@ cdef inline void trails_collect(Core* core, int number, Trails* trails, int64_t 
                 more_at(core, slot).trigger_ticks = trail_trigger(
                     number, group.best_ticks, group.nodes[0].distance)
                 trails.live -= 1
-                ensure(core, ids_add(&core.triggered, group.nodes[0].order_id), FAULT_NO_MEMORY_TRAILING)
+                ensure(core, ids_add(&core.triggered, group.nodes[0].order_id), FAULT_NO_MEMORY)
             node_pop(group)
             trails.nodes -= 1
         if group.count == 0:

@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from native.book cimport book_append, book_front, book_remove, crosses, side_close
 from native.core cimport (
-    ARMED, BookSide, Core, Order, OrderMore, Position, Symbol, TRIGGERED, Trails, Triggers, WAITING,
+    ARMED, BookSide, Core, FAULT_NO_MEMORY, Order, OrderMore, Position, Symbol, Trails, TRIGGERED, Triggers, WAITING,
     ensure, more_at, order_at, position_at,
 )
 from native.memory cimport ids_add, ids_take
@@ -21,9 +21,6 @@ from native.trailing cimport (
 )
 from native.units cimport ppm_ceil
 from native.wire cimport *
-
-cdef enum:
-    FAULT_NO_MEMORY_WAITING = 2
 
 cdef inline bint reduces_only(uint32_t flags) noexcept nogil:
     return flags & (ORDER_FLAG_REDUCE_ONLY | ORDER_FLAG_CLOSE_POSITION)
@@ -107,11 +104,11 @@ cdef inline void arm(Core* core, Symbol* symbol, uint32_t slot) noexcept nogil:
     touch(core, symbol)
     if more.order_type == ORDER_TYPE_TRAILING_STOP:
         more.trail_serial = 0
-        ensure(core, ids_add(&core.beginning, order.order_id), FAULT_NO_MEMORY_WAITING)
+        ensure(core, ids_add(&core.beginning, order.order_id), FAULT_NO_MEMORY)
         return
     order.price_ticks = more.trigger_ticks
     ensure(core, book_append(core, trigger_book(symbol, order, more), slot, order.price_ticks, order.open_lots),
-           FAULT_NO_MEMORY_WAITING)
+           FAULT_NO_MEMORY)
 
 cdef inline void disarm(Core* core, Symbol* symbol, uint32_t slot) noexcept nogil:
     """Takes an order out of where its trigger is watched."""
@@ -175,7 +172,7 @@ cdef inline void book_collect(Core* core, BookSide* side, int64_t watched_ticks)
         book_remove(core, side, order, order.price_ticks, order.open_lots)
         order.flags |= TRIGGERED
         more_at(core, slot).watched_ticks = watched_ticks
-        ensure(core, ids_add(&core.triggered, order.order_id), FAULT_NO_MEMORY_WAITING)
+        ensure(core, ids_add(&core.triggered, order.order_id), FAULT_NO_MEMORY)
 
 cdef inline void watch(Core* core, Symbol* symbol) noexcept nogil:
     """Trailing stops take the present prices into their best ones; no order goes off by it."""
