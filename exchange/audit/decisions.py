@@ -26,6 +26,9 @@ from exchange.protocol.schema import (
     Side,
 )
 
+#: What an event says at most of a number that only explains a decision.
+MOST_TOLD = 2**63 - 1
+
 
 @dataclass(slots=True)
 class Sent:
@@ -151,7 +154,7 @@ class DecisionAudit:
         self.context.expect(
             "LIQ-07",
             f"(lots, budget, shortfall) of closing order {order_id}",
-            (wanted_lots, wanted_budget, wanted_shortfall),
+            (wanted_lots, wanted_budget, min(wanted_shortfall, MOST_TOLD)),
             (lots, budget, shortfall),
         )
 
@@ -255,7 +258,7 @@ def asked_of(
     rate = holding.symbol.rates[bisect_right(holding.symbol.floors, notional_of(holding)) - 1]
     gain = holding.symbol.mark_value * (buffered * rate - PPM * policy.liquidation_fee_ppm)
     missing = buffered * maintenance - PPM * equity
-    told = (-(-missing // PPM), gain // PPM**2)
+    told = (min(-(-missing // PPM), MOST_TOLD), gain // PPM**2)
     if gain <= 0:
         return (ClosingSize.NO_GAIN, *told, whole)
     return (ClosingSize.TARGET, *told, max(1, -(-missing * PPM // gain)))

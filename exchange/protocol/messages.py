@@ -1013,7 +1013,8 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     offered_lots: int  # what the maker would give
     qty_lots: int  # what the fund bears; 0: the order ends
     budget_atoms: int  # what the fund may still pay
-    shortfall_atoms: int  # what the whole position would be short of bankruptcy at that price
+    # what the whole position would be short of bankruptcy at that price; at most 2^63 - 1:
+    shortfall_atoms: int
 
 
 class DeficitShared(Message, frozen=True, kw_only=True, gc=False):

@@ -934,7 +934,7 @@ EVENTS: tuple[Message, ...] = (
             Field("offered_lots", "i64", "what the maker would give"),
             Field("qty_lots", "i64", "what the fund bears; 0: the order ends"),
             Field("budget_atoms", "i64", "what the fund may still pay"),
-            Field("shortfall_atoms", "i64", "what the whole position would be short of bankruptcy at that price"),
+            Field("shortfall_atoms", "i64", "what the whole position would be short of bankruptcy at that price; at most 2^63 - 1"),
         ),
     ),
     Message(

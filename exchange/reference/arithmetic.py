@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from exchange.protocol.schema import PPM
 
+INT64_MAX = 2**63 - 1
+
 
 def ceil_div(numerator: int, divisor: int) -> int:
     """The smallest whole number not below the quotient.
@@ -24,6 +26,15 @@ def floor_div(numerator: int, divisor: int) -> int:
     (1, -2)
     """
     return numerator // divisor
+
+
+def as_int64(number: int) -> int:
+    """What an event says of a number that only explains a decision, and may lie beyond 64 bits: the nearest.
+
+    >>> as_int64(2**80) == 2**63 - 1, as_int64(-7)
+    (True, -7)
+    """
+    return max(-INT64_MAX, min(number, INT64_MAX))
 
 
 def ppm_ceil(amount: int, rate_ppm: int) -> int:

@@ -11,7 +11,7 @@ from exchange.protocol.schema import (
     ClosingSize,
     LiquidationMode,
 )
-from exchange.reference.arithmetic import ceil_div, floor_div, ppm_ceil
+from exchange.reference.arithmetic import as_int64, ceil_div, floor_div, ppm_ceil
 from exchange.reference.margin import (
     equity_atoms,
     maintenance_atoms,
@@ -131,7 +131,7 @@ def targeted(state: State, position: Position, pool: Pool) -> Wish:
     rate = symbol.bracket_of(symbol.notional_atoms(position.lots)).maintenance_ppm
     gain = symbol.notional_atoms(1) * (buffered * rate - symbol.liquidation_fee_ppm * PPM)
     missing = buffered * maintenance_atoms(state, pool) - equity_atoms(state, pool) * PPM
-    told = ceil_div(missing, PPM), floor_div(gain, PPM * PPM)
+    told = as_int64(ceil_div(missing, PPM)), floor_div(gain, PPM * PPM)
     if gain <= 0:
         return Wish(abs(position.lots), ClosingSize.NO_GAIN, *told)
     return Wish(max(1, ceil_div(missing * PPM, gain)), ClosingSize.TARGET, *told)

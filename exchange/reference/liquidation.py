@@ -17,7 +17,7 @@ from exchange.protocol.schema import (
     SelfTradePrevention,
 )
 from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching, telling
-from exchange.reference.arithmetic import ppm_ceil
+from exchange.reference.arithmetic import as_int64, ppm_ceil
 from exchange.reference.cancelling import cancel_each
 from exchange.reference.context import Context, shown_margin_atoms
 from exchange.reference.order import IOC, REDUCE_ONLY, Order
@@ -210,7 +210,7 @@ class ClosingOrder:
             offered_lots=lots,
             qty_lots=affordable,
             budget_atoms=budget,
-            shortfall_atoms=shortfall,
+            shortfall_atoms=as_int64(shortfall),
         )
         return affordable
 
