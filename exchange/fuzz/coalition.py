@@ -5,13 +5,14 @@ books of a theft: who brought how much, who took how much away, and by which doo
 
 ====  ==============================================================================================
 C1    an account's money changes by what its events say and by nothing else: fills at their value, fees, funding,
-      payments of funds, its own deposits and withdrawals
+      payments of funds, its own deposits and withdrawals, assets of its own that were turned into money
 C2    who is not of the coalition, has no position and no order that fills, keeps his money to the atom
 C3    who is not of the coalition trades at his limit or better
 C4    a fund pays a pool at most the symbol's draw cap from the start of a liquidation to its end
-C5    the coalition never leaves its debts behind: together its accounts are worth at least nothing, unless a deficit
-      is uncovered and withdrawals have stopped
-C6    what the coalition took out, less what it brought, is at most what the others lost and what the funds paid
+C5    the coalition never leaves its debts behind: together its accounts are worth at least nothing, with what
+      assets stand for a debt of their owner, unless a deficit is uncovered and withdrawals have stopped
+C6    what the coalition took out, less what it brought, is at most what the others lost, what the funds paid, and
+      the debts that its own assets stand for
 C7    trading fees never run out: every rebate is paid from the fee of its trade
 C8    in a sealed world, where nobody else trades, nobody else loses anything
 ====  ==============================================================================================
@@ -24,6 +25,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from exchange.fuzz.pledges import Pledges
 from exchange.protocol.messages import (
     BalanceChanged,
     DeficitUncovered,
@@ -43,6 +45,14 @@ from exchange.protocol.schema import BalanceCause, FillRole, Side
 #: Fills of orders: the others are the engine's, at prices that no limit speaks of.
 BY_ORDER = (FillRole.MAKER, FillRole.TAKER, FillRole.AUCTION)
 
+#: What an account brings or takes by itself: money, and assets that become money.
+OWN_FLOW = (BalanceCause.DEPOSIT, BalanceCause.WITHDRAWAL, BalanceCause.CONVERSION)
+
+#: A position: symbol, and its leg in hedge mode.
+Place = tuple[int, int]
+#: A pool in liquidation: account, symbol and leg; symbol 0 is the cross pool.
+Pool = tuple[int, int, int]
+
 
 class Purse:
     """What an account has, told by its events alone."""
@@ -51,10 +61,10 @@ class Purse:
 
     def __init__(self) -> None:
         self.wallet = 0
-        self.paid_in = 0  # deposits less withdrawals
-        self.margins: dict[int, int] = defaultdict(int)  # by symbol
-        self.entries: dict[int, int] = defaultdict(int)
-        self.lots: dict[int, int] = defaultdict(int)
+        self.paid_in = 0  # deposits and converted assets, less withdrawals
+        self.margins: dict[Place, int] = defaultdict(int)
+        self.entries: dict[Place, int] = defaultdict(int)
+        self.lots: dict[Place, int] = defaultdict(int)
 
     @property
     def money(self) -> int:
@@ -88,9 +98,10 @@ class Coalition:
         self.listings: dict[int, ListSymbol] = {}
         self.marks: dict[int, int] = {}
         self.limits: dict[int, tuple[int, int]] = {}  # order -> side, limit
-        self.drawn: Counter[tuple[int, int]] = Counter()  # by pool: account, symbol (0: cross)
-        self.flagged: set[tuple[int, int]] = set()
-        self.uncovered: set[tuple[int, int]] = set()
+        self.pledges = Pledges()
+        self.drawn: Counter[Pool] = Counter()
+        self.flagged: set[Pool] = set()
+        self.uncovered: set[Pool] = set()
         self.funds: Counter[int] = Counter()
         self.fees = self.paid_by_funds = 0
         self.take = Take()
@@ -140,16 +151,16 @@ class Coalition:
             case Fill():
                 return self.on_fill(event, purse)
             case LiquidationSettled():
-                self.set_balances(purse, event.symbol, event.wallet_atoms, event.margin_atoms)
+                self.set_balances(purse, event)
                 if event.account in self.members:
                     self.take.liquidation_fees += event.liquidation_fee_atoms
-                self.on_paid(event.account, event.symbol, event.fund_paid_atoms)
+                self.on_paid(event, event.fund_paid_atoms)
                 return event.fund_paid_atoms - event.liquidation_fee_atoms
-        self.set_balances(purse, event.symbol, event.wallet_atoms, event.margin_atoms)
+        self.set_balances(purse, event)
         change = event.wallet_change_atoms + event.margin_change_atoms
         if event.cause == BalanceCause.FUND_COVER:
-            self.on_paid(event.account, event.symbol, change)
-        if event.cause in (BalanceCause.DEPOSIT, BalanceCause.WITHDRAWAL):
+            self.on_paid(event, change)
+        if event.cause in OWN_FLOW:
             purse.paid_in += change
             if event.account in self.members:
                 self.take.deposited += max(0, change)
@@ -157,18 +168,19 @@ class Coalition:
         return change
 
     @staticmethod
-    def set_balances(purse: Purse, symbol: int, wallet: int, margin: int) -> None:
-        purse.wallet = wallet
-        if symbol:
-            purse.margins[symbol] = margin
+    def set_balances(purse: Purse, event: Fill | BalanceChanged | LiquidationSettled) -> None:
+        purse.wallet = event.wallet_atoms
+        if event.symbol:
+            purse.margins[event.symbol, event.leg] = event.margin_atoms
 
     def on_fill(self, fill: Fill, purse: Purse) -> int:
         sign = 1 if fill.side == Side.BUY else -1
-        lots = purse.lots[fill.symbol] + sign * fill.qty_lots
+        place = (fill.symbol, fill.leg)
+        lots = purse.lots[place] + sign * fill.qty_lots
         self.expect("C1", f"lots of account {fill.account}", lots, fill.position_lots)
-        purse.lots[fill.symbol] = fill.position_lots
-        purse.entries[fill.symbol] = fill.entry_value_atoms
-        self.set_balances(purse, fill.symbol, fill.wallet_atoms, fill.margin_atoms)
+        purse.lots[place] = fill.position_lots
+        purse.entries[place] = fill.entry_value_atoms
+        self.set_balances(purse, fill)
         self.fees += fill.fee_atoms
         if fill.account in self.members:
             self.take.fees += fill.fee_atoms
@@ -197,28 +209,31 @@ class Coalition:
             case FundChanged():
                 self.on_fund(event)
             case LiquidationStarted():
-                self.flagged.add((event.account, event.symbol))
+                self.flagged.add((event.account, event.symbol, event.leg))
             case LiquidationEnded():
-                self.flagged.discard((event.account, event.symbol))
-                self.drawn.pop((event.account, event.symbol), None)
-                self.uncovered.discard((event.account, event.symbol))
+                pool = (event.account, event.symbol, event.leg)
+                self.flagged.discard(pool)
+                self.drawn.pop(pool, None)
+                self.uncovered.discard(pool)
                 self.take.liquidations += event.account in self.members
             case DeficitUncovered() if event.shortfall_atoms:
-                self.uncovered.add(self.pool_of(event.account, event.symbol))
+                self.uncovered.add(self.pool_of(event))
+            case _:
+                self.pledges.take_note(event)
 
-    def pool_of(self, account: int, symbol: int) -> tuple[int, int]:
-        """The pool that is being liquidated for a position."""
-        isolated = (account, symbol)
-        return isolated if isolated in self.flagged else (account, 0)
+    def pool_of(self, event: BalanceChanged | LiquidationSettled | DeficitUncovered) -> Pool:
+        """The pool that is being liquidated for the position of an event."""
+        isolated = (event.account, event.symbol, event.leg)
+        return isolated if isolated in self.flagged else (event.account, 0, 0)
 
-    def on_paid(self, account: int, symbol: int, paid: int) -> None:
+    def on_paid(self, event: BalanceChanged | LiquidationSettled, paid: int) -> None:
         """C4: a fund has paid for a position."""
-        pool, cap = self.pool_of(account, symbol), self.listings[symbol].draw_cap_atoms
+        pool, cap = self.pool_of(event), self.listings[event.symbol].draw_cap_atoms
         self.drawn[pool] += paid
         if paid and 0 <= cap < self.drawn[pool]:
-            self.wrong.append(f"C4: pool {pool} drew {self.drawn[pool]}, at most {cap} may be")
+            self.wrong.append(f"C4: pool {pool[:2]} drew {self.drawn[pool]}, at most {cap} may be")
         self.paid_by_funds += paid
-        if account in self.members:
+        if event.account in self.members:
             self.take.from_funds += paid
 
     def on_fund(self, event: FundChanged) -> None:
@@ -237,7 +252,7 @@ class Coalition:
         purse = self.purses[account]
         value = sum(
             lots * self.marks.get(symbol, 0) * self.listings[symbol].atoms_per_tick_lot
-            for symbol, lots in purse.lots.items()
+            for (symbol, _), lots in purse.lots.items()
             if lots
         )
         return purse.money + value
@@ -245,7 +260,12 @@ class Coalition:
     def judge(self) -> None:
         """C5 .. C8, when a command is over."""
         worths = {account: self.worth(account) for account in self.purses}
-        together = sum(worths[member] for member in self.members if member in worths)
+        mine = {member: worths[member] for member in self.members if member in worths}
+        # Assets stand for the debt of their owner and for nobody else's.
+        pledged = sum(
+            min(-worth, self.pledges.of(member)) for member, worth in mine.items() if worth < 0
+        )
+        together = sum(mine.values()) + pledged
         if together < 0 and not self.uncovered:
             self.wrong.append(f"C5: the coalition is worth {together}, and nothing is uncovered")
         lost = sum(
@@ -254,9 +274,10 @@ class Coalition:
             if account not in self.members
         )
         taken = self.take.withdrawn - self.take.deposited
-        if not self.uncovered and taken > lost + self.paid_by_funds:
+        if not self.uncovered and taken > lost + self.paid_by_funds + pledged:
             self.wrong.append(
-                f"C6: the coalition took {taken}; the others lost {lost}, funds paid {self.paid_by_funds}"
+                f"C6: the coalition took {taken}; the others lost {lost}, funds paid {self.paid_by_funds}, "
+                f"its assets stand for {pledged}"
             )
         if self.fees < 0:
             self.wrong.append(f"C7: rebates have cost {-self.fees} more than fees brought")
@@ -271,5 +292,5 @@ def own_flow(events: Iterable[Event], account: int) -> int:
         for event in events
         if isinstance(event, BalanceChanged)
         and event.account == account
-        and event.cause in (BalanceCause.DEPOSIT, BalanceCause.WITHDRAWAL)
+        and event.cause in OWN_FLOW
     )

@@ -7,7 +7,10 @@ import pytest
 
 from exchange.fuzz.coalition import Coalition
 from exchange.protocol.messages import (
+    AssetListed,
+    AssetPriceChanged,
     BalanceChanged,
+    CollateralChanged,
     Event,
     Fill,
     FundChanged,
@@ -15,9 +18,10 @@ from exchange.protocol.messages import (
     LiquidationStarted,
     ListSymbol,
     MarkChanged,
+    MultiAssetSet,
     OrderRested,
 )
-from exchange.protocol.schema import BalanceCause, FillRole, FundCause, Side
+from exchange.protocol.schema import BalanceCause, CollateralCause, FillRole, FundCause, Leg, Side
 
 MEMBER, STRANGER = 1, 2
 LISTING = ListSymbol(
@@ -147,3 +151,85 @@ def test_in_a_sealed_world_nobody_else_trades_or_loses() -> None:
         "C8: account 2 trades in a sealed world",
         "C8: the others lost 2 in a sealed world",
     ]
+
+
+#: The member loses 490 at once and has 100: its money alone is 390 short.
+OUT_OF_REACH: list[Event] = [
+    fill(STRANGER, Side.SELL, price=500),
+    fill(MEMBER, Side.BUY, price=500),
+]
+
+
+def pledge(owner: int, parts: int) -> list[Event]:
+    """Parts of an asset of which four are a unit of 400 atoms; half of their value counts."""
+    return [
+        AssetListed(asset=1, name="A1", unit_parts=4, haircut_ppm=500_000),
+        AssetPriceChanged(asset=1, price_atoms=400),
+        MultiAssetSet(account=owner, enabled=1),
+        CollateralChanged(
+            account=owner,
+            asset=1,
+            cause=CollateralCause.DEPOSIT,
+            change_parts=parts,
+            parts=parts,
+        ),
+    ]
+
+
+def test_an_asset_stands_for_the_debt_of_its_owner() -> None:
+    """C5: eight parts count for 400 atoms, and 390 are short."""
+    coalition = books()
+    assert coalition.read([*pledge(MEMBER, 8), *OUT_OF_REACH]) == []
+
+
+@pytest.mark.parametrize(
+    ("pledged", "short"),
+    [
+        pytest.param(pledge(MEMBER, 7), -40, id="seven parts count for 350 atoms"),
+        pytest.param(
+            [*pledge(MEMBER, 8), MultiAssetSet(account=MEMBER, enabled=0)],
+            -390,
+            id="the owner has not asked for it",
+        ),
+        pytest.param(
+            [*pledge(MEMBER, 8), AssetPriceChanged(asset=1, price_atoms=300)],
+            -90,
+            id="its price fell to 300",
+        ),
+        pytest.param(pledge(STRANGER, 8), -390, id="it is somebody else's"),
+    ],
+)
+def test_an_asset_stands_for_no_more_than_it_counts_for(pledged: list[Event], short: int) -> None:
+    found = books().read([*pledged, *OUT_OF_REACH])
+    assert f"C5: the coalition is worth {short}, and nothing is uncovered" in found
+
+
+def test_an_asset_of_another_member_stands_for_nothing() -> None:
+    """C5: account 3 has no debt, so what it pledged is its own."""
+    coalition = books()
+    coalition.members = frozenset({MEMBER, 3})
+    found = coalition.read([*pledge(3, 8), moved(3, 1, 1), *OUT_OF_REACH])
+    assert "C5: the coalition is worth -389, and nothing is uncovered" in found
+
+
+def test_money_made_of_an_asset_is_brought_and_not_won() -> None:
+    """C2, C8: the stranger has no position, and nobody lost the 7 atoms that its asset turned into."""
+    coalition = books(sealed=True)
+    assert coalition.read([moved(STRANGER, 7, 107, BalanceCause.CONVERSION)]) == []
+    assert coalition.purses[STRANGER].paid_in == 107
+
+
+def test_both_legs_of_a_symbol_are_kept_apart() -> None:
+    """C1: in hedge mode the sale opens a short leg and leaves the long one alone."""
+    coalition = books()
+    replace = msgspec.structs.replace
+    long = replace(fill(MEMBER, Side.BUY), leg=Leg.LONG)
+    short = replace(fill(MEMBER, Side.SELL), leg=Leg.SHORT)
+    assert coalition.read([fill(STRANGER, Side.SELL), long]) == []
+    assert (
+        coalition.read(
+            [replace(fill(STRANGER, Side.BUY), position_lots=0, entry_value_atoms=0), short]
+        )
+        == []
+    )
+    assert dict(coalition.purses[MEMBER].lots) == {(1, Leg.LONG): 1, (1, Leg.SHORT): -1}
