@@ -152,11 +152,11 @@ def test_copies_are_the_book_whenever_one_joins(seed: int) -> None:
             subscriber.hear(published)
             subscriber.check(venue)
             checks += bool(subscriber.levels.bids and subscriber.levels.asks)
-        if random.random() < 0.02 and index > 30:
+        if random.random() < 0.05 and index > 30:
             view = random.choice(venue.engine.symbols())
             subscribers.append(Subscriber(venue, view.symbol))
             subscribers = subscribers[-4:]
-    assert checks > 25
+    assert checks > 50
 
 
 @settings(max_examples=150, deadline=None)
