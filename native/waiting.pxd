@@ -45,12 +45,15 @@ cdef inline bint trigger_reached(int order_type, int side, int64_t trigger_ticks
     return watched_ticks <= trigger_ticks if goes_off_falling(order_type, side) else watched_ticks >= trigger_ticks
 
 cdef inline int64_t trigger_now(Core* core, Symbol* symbol, uint32_t slot) noexcept nogil:
-    """Where an order goes off as things stand; of a trailing stop that has not watched yet: from the present price."""
+    """Where an order goes off as things stand, or went off if its turn is still to come.
+
+    Of a trailing stop that has not watched yet: from the present price.
+    """
     cdef Order* order = order_at(core, slot)
     cdef OrderMore* more = more_at(core, slot)
     cdef int number
     cdef int64_t best
-    if more.order_type != ORDER_TYPE_TRAILING_STOP:
+    if more.order_type != ORDER_TYPE_TRAILING_STOP or order.flags & TRIGGERED:
         return more.trigger_ticks
     number = trail_number(order, more)
     best = watched_price(symbol, more.trigger_by)
