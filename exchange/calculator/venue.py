@@ -13,7 +13,7 @@ from exchange.errors import ConfigError, Rejected
 from exchange.protocol import messages as m
 from exchange.protocol.messages import Command
 from exchange.protocol.records import decode_events, encode_command, stamp
-from exchange.protocol.schema import Leg, OrderType, Side, TimeInForce
+from exchange.protocol.schema import Leg, OrderFlag, OrderType, Side, TimeInForce
 from exchange.reference import canonical, ledger
 from exchange.reference.engine import ReferenceEngine
 from exchange.reference.state import ISOLATED, State
@@ -107,7 +107,7 @@ def order_command(offered: Offered, policy: SymbolPolicy) -> m.PlaceOrder:
         side=Side.BUY if offered.side == "buy" else Side.SELL,
         order_type=OrderType.MARKET if is_market else OrderType.LIMIT,
         time_in_force=TimeInForce.IOC if is_market else TimeInForce.GTC,
-        flags=2 if offered.reduce_only else 0,
+        flags=OrderFlag.REDUCE_ONLY if offered.reduce_only else 0,
         price_ticks=0 if offered.price is None else policy.units.price_to_ticks(offered.price),
         qty_lots=policy.units.qty_to_lots(offered.size),
     )

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 from exchange.explain.source import Names, money, shown
 from exchange.explain.tables import table
-from exchange.protocol.messages import Event, Fill
-from exchange.protocol.schema import MESSAGE_BY_NUMBER, FillRole
+from exchange.protocol.messages import AdlRanked, Event, Fill
+from exchange.protocol.schema import FillRole
+
+HEADS = (
+    *("trade", "counterparty", "quantity", "for", "a unit", "realised", "wallet"),
+    *("rank", "profit", "leverage", "score", "cost at the mark"),
+)
 
 
-def deleveraging_lines(events: list[Event], shared: Any, names: Names) -> Iterator[str]:
+def deleveraging_lines(events: list[Event], names: Names) -> Iterator[str]:
     """ADL-01, ADL-02: the counterparties in the order in which they gave."""
     given = [e for e in events if isinstance(e, Fill) and e.role == FillRole.ADL_COUNTERPARTY]
     if not given:
         return
-    ranks = {e.trade_id: e for e in map(ranked, events) if e is not None and e.trade_id}
-    has_ranks = bool(ranks)
-    heads = ["trade", "counterparty", "quantity", "for", "a unit", "realised", "wallet"]
-    if has_ranks:
-        heads += ["rank", "profit", "leverage", "score", "cost at the mark"]
-    rows = []
-    for fill in given:
-        row = [
+    ranked = [e for e in events if isinstance(e, AdlRanked)]
+    by_trade = {e.trade_id: e for e in ranked}
+    rows = [
+        [
             str(fill.trade_id),
             names.account(fill.account),
             names.quantity(fill.symbol, fill.qty_lots),
@@ -33,29 +33,23 @@ def deleveraging_lines(events: list[Event], shared: Any, names: Names) -> Iterat
             names.lot_price(fill.symbol, fill.value_atoms, fill.qty_lots),
             money(fill.realised_atoms),
             money(fill.wallet_atoms),
+            *rank_cells(by_trade[fill.trade_id]),
         ]
-        if has_ranks:
-            row += rank_cells(ranks.get(fill.trade_id))
-        rows.append(row)
+        for fill in given
+    ]
     yield "Most profit on most leverage gives first; each gets the exact value of its lots: [ADL-01, ADL-02]"
-    yield from ("  " + line for line in table(heads, rows, left=(1,)))
-    passed = [e for e in map(ranked, events) if e is not None and not e.trade_id]
-    for event in passed:
+    yield from ("  " + line for line in table(HEADS, rows, left=(1,)))
+    for event in ranked:
+        if event.trade_id:
+            continue
         yield (
             f"  {names.account(event.account)}, rank {event.rank}, was passed over: giving would have left it "
             "below zero, or its part was no whole lot."
         )
 
 
-def ranked(event: Event) -> Any:
-    """The event if it tells a counterparty's rank, else None."""
-    return event if MESSAGE_BY_NUMBER[event.number].name == "adl_ranked" else None
-
-
-def rank_cells(event: Any) -> list[str]:
+def rank_cells(event: AdlRanked) -> list[str]:
     """Rank, profit, leverage and score of a counterparty."""
-    if event is None:
-        return ["-"] * 5
     return [
         f"{event.rank} of {event.candidates}",
         money(event.unrealised_atoms),
@@ -65,7 +59,7 @@ def rank_cells(event: Any) -> list[str]:
     ]
 
 
-def score(event: Any) -> Fraction:
+def score(event: AdlRanked) -> Fraction:
     """ADL-01: profit on its entry times leverage; a loser's divided by it."""
     profit, leverage = event.unrealised_atoms, Fraction(event.notional_atoms, event.equity_atoms)
     on_entry = Fraction(profit, max(1, event.entry_value_atoms))

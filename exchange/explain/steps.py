@@ -200,7 +200,7 @@ class Teller:
             f"      The whole position goes to the other side for {money(shared.bankruptcy_value_atoms)}, "
             f"{names.lot_price(symbol, shared.bankruptcy_value_atoms, shared.position_lots)} a unit."
         )
-        yield from ("      " + line for line in deleveraging_lines(events, shared, names))
+        yield from ("      " + line for line in deleveraging_lines(events, names))
         for event in events:
             if isinstance(event, DeficitUncovered):
                 yield (
