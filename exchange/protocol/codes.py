@@ -281,6 +281,7 @@ class RejectReason(IntEnum):
     INVALID_ASSET = 60
     UNKNOWN_ASSET = 61
     INSUFFICIENT_COLLATERAL = 62
+    FUNDING_IS_COMPUTED = 66
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -342,6 +343,7 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
     RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
     RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
+    RejectReason.FUNDING_IS_COMPUTED: "the engine computes the funding rate and settles it: switch its policy off to settle by hand",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (

@@ -37,6 +37,9 @@ WIDE_BOUNDS = (
     "MAX_TIMEOUT_MS",
     "MAX_EXPOSURE_ATOMS",
     "MAX_POLICY_NS",
+    "MIN_SAMPLE_NS",
+    "MAX_IMPACT_LEVELS",
+    "PPB",
 )
 #: Bounds that may be the length of a C array.
 NARROW_BOUNDS = (

@@ -20,7 +20,7 @@ from exchange.protocol.schema import (
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
-from exchange.reference.quotes import MarkPolicy, Price
+from exchange.reference.quotes import FundingPolicy, MarkPolicy, Price
 from exchange.reference.state import (
     NO_LIMITS,
     Account,
@@ -44,6 +44,7 @@ REMEMBERED = struct.Struct("<IQQIBBBqqq")
 LIMITS = struct.Struct("<Iqqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
+FUNDING = struct.Struct("<IqqqqqqqqqI")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
 ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
@@ -89,6 +90,8 @@ def snapshot(state: State) -> bytes:
     hedged = [COUNT.pack(a.number) for a in accounts if a.position_mode]
     parts += [COUNT.pack(len(hedged)), *hedged]
     parts += pack_collateral(state)
+    funded = [pack_funding(s.number, s.funding) for s in state.symbols.values() if s.funding]
+    parts += [COUNT.pack(len(funded)), *funded]
     return b"".join(parts)
 
 
@@ -235,6 +238,23 @@ def pack_pricing(symbol: Symbol, policy: MarkPolicy) -> bytes:
     return head + b"".join(PRICE.pack(*price) for price in policy.prices)
 
 
+def pack_funding(symbol: int, funding: FundingPolicy) -> bytes:
+    """FUNDING-02: how the rate comes about, and what the interval has brought."""
+    return FUNDING.pack(
+        symbol,
+        funding.interval_ns,
+        funding.sample_ns,
+        funding.interest_ppb,
+        funding.clamp_ppb,
+        funding.max_rate_ppb,
+        funding.impact_notional_atoms,
+        funding.next_sample_ns,
+        funding.next_funding_ns,
+        funding.premium_sum_ppb,
+        funding.samples,
+    )
+
+
 # ------------------------------------------------------------------------------------------------- restore
 
 
@@ -297,6 +317,11 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         state.account(reader.unpack(COUNT)[0]).position_mode = PositionMode.HEDGE
     restore_collateral(state, reader)
+    for _ in reader.repeat():
+        number, *numbers = reader.unpack(FUNDING)
+        if number not in state.symbols:
+            raise ValueError(f"symbol {number} has a funding policy and is not listed")
+        state.symbols[number].funding = FundingPolicy(*numbers)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "

@@ -21,7 +21,7 @@ from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, PositionMo
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
-from exchange.reference.quotes import MarkPolicy
+from exchange.reference.quotes import FundingPolicy, MarkPolicy
 
 NET = int(Leg.NET)
 CROSS = int(MarginMode.CROSS)
@@ -90,6 +90,7 @@ class Symbol:
     market_last_ticks: int = 0  # the last one that no liquidation made (MARK-02)
     composite: MarkPolicy | None = None  # None: the mark is set by hand
     is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
+    funding: FundingPolicy | None = None  # None: settled by hand
     state: int = OPEN
     limits: Limits = NO_LIMITS
     adl_policy: int = QUEUE

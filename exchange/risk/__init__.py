@@ -2,11 +2,12 @@
 
 from exchange.risk.load import FundNumbers, load_policy
 from exchange.risk.policy import BracketPolicy, LiquidationPolicy, SymbolPolicy
-from exchange.risk.prices import MarkPolicy
+from exchange.risk.prices import FundingPolicy, MarkPolicy
 
 __all__ = [
     "BracketPolicy",
     "FundNumbers",
+    "FundingPolicy",
     "LiquidationPolicy",
     "MarkPolicy",
     "SymbolPolicy",

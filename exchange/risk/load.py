@@ -15,6 +15,7 @@
     margin_scaling = [50_000_000, 150_000_000]      # open interest on which initial margin rises to 100 %
     liquidation = { mode = "target", fee = 0.005, buffer = 0.1 }
     mark = { max_feeds = 3, max_age = 10, ema = 150 } # a composite mark (MARK-02), times in seconds
+    funding = { interval = 28_800, interest = 0.0001 } # computed and settled by the engine (FUNDING-02)
 
 Numbers have to be exact: read the file with ``tomllib.load(file, parse_float=Decimal)``.
 """
@@ -33,7 +34,7 @@ from exchange.risk.policy import (
     SymbolPolicy,
     total_exposure_atoms,
 )
-from exchange.risk.prices import MarkPolicy
+from exchange.risk.prices import FundingPolicy, MarkPolicy
 from exchange.units import to_decimal
 
 SHARED_FUND = "shared"
@@ -65,10 +66,12 @@ SYMBOL_KEYS = (
     "fund",
     "liquidation",
     "mark",
+    "funding",
     "margin_scaling",
 )
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
 MARK_KEYS = ("max_feeds", "max_age", "ema")
+FUNDING_KEYS = ("interval", "sample", "interest", "clamp", "max_rate", "impact_notional")
 LIQUIDATION_NAMES = ("mode", "adl")
 LIQUIDATION_KEYS = (*LIQUIDATION_NAMES, *LIQUIDATION_DECIMALS)
 REQUIRED = ("tick", "lot", "brackets")
@@ -146,6 +149,7 @@ def symbol_policy(
         fund=funds.number(fund) if isinstance(fund, str) else _integer(fund, "fund", name),
         liquidation=_liquidation(table.get("liquidation", {}), name),
         mark=_mark(table["mark"], name) if "mark" in table else None,
+        funding=_funding(table["funding"], name) if "funding" in table else None,
         **fields,
     )
 
@@ -231,6 +235,20 @@ def _mark(table: Any, where: str) -> MarkPolicy:
         fields["max_feeds"] = _integer(table["max_feeds"], "mark.max_feeds", where)
     try:
         return MarkPolicy(**fields)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
+
+
+def _funding(table: Any, where: str) -> FundingPolicy:
+    if not isinstance(table, Mapping):
+        raise PolicyError(
+            f"{where}: funding is {table!r}; wanted {{interval = 28800, interest = 0.0001}}"
+        )
+    require_known(table, FUNDING_KEYS, f"{where}: funding")
+    try:
+        return FundingPolicy(
+            **{key: _decimal(table[key], f"funding.{key}", where) for key in table}
+        )
     except PolicyError as error:
         raise PolicyError(f"{where}: {error}") from None
 
