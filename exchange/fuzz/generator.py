@@ -107,7 +107,7 @@ class Generator(CollateralRecipes):
             ]
         if self.random.random() < 0.3:
             opening += [self.mark_policy_of(listing.symbol) for listing in world.listings]
-        if self.random.random() < 0.4:
+        if self.random.random() < 0.15:
             opening += [self.fund_policy_of(listing) for listing in world.listings]
         if self.random.random() < 0.3:
             self.random.shuffle(opening)  # some will act before a mark, or before a listing
@@ -293,7 +293,7 @@ class Generator(CollateralRecipes):
         if random.random() < 0.1:
             return SetFundPolicy(symbol=listing.symbol)
         stake = self.world.stake_atoms
-        caps = (-1, 0, 1, stake // 1_000, stake // 50, stake // 2)
+        caps = (-1, -1, -1, 0, 1, stake // 100, stake // 20, stake // 2, stake, stake * 2)
         second_cap = random.choice((0, 0, *caps))
         steps = random.choice((0, 0, 0, 1, 16, 100, 5_000))
         window = random.choice((steps * STEP_NS, steps * STEP_NS + 7, steps * STEP_NS, 17, 10**17))
@@ -310,7 +310,7 @@ class Generator(CollateralRecipes):
             second_fund=second,
             second_cap_atoms=second_cap,
             window_ns=window,
-            window_cap_atoms=random.choice(caps[1:]) if has_window else -1,
+            window_cap_atoms=random.choice(caps[3:]) if has_window else -1,
         )
 
     # -------------------------------------------------------------------------------------------- money
