@@ -113,6 +113,33 @@ def truth(node: Any) -> Any:
     return ExprNodes.NotNode(node.pos, operand=ExprNodes.NotNode(node.pos, operand=node))
 
 
+def is_assertion(node: Any) -> bool:
+    """Whether a statement only says what must hold, like an assert: `ensure` of something that calls nothing."""
+    if not isinstance(node, ExprNodes.SimpleCallNode):
+        return False
+    name = getattr(node.function, "name", "")
+    return name == "ensure" and not any(calls(argument) for argument in node.args)
+
+
+def calls(node: Any) -> bool:
+    """Whether a function is called in a tree."""
+    if isinstance(node, list):
+        return any(map(calls, node))
+    if not is_node(node):
+        return False
+    if isinstance(node, ExprNodes.SimpleCallNode):
+        return True
+    return any(calls(getattr(node, name)) for name in names_of(node))
+
+
+def both(node: Any) -> Any:
+    """The operands of a node joined by `and`, as a condition: of `x == a and x == b` Cython makes `x in (a, b)`."""
+    no = truth(ExprNodes.IntNode(node.pos, value="0"))
+    return ExprNodes.CondExprNode(
+        node.pos, condition=node.operand1, true_val=truth(node.operand2), false_val=no
+    )
+
+
 def one_if(node: Any) -> Any:
     """1 where a truth value holds, else 0."""
     one, zero = (ExprNodes.IntNode(node.pos, value=value) for value in "10")
@@ -269,7 +296,8 @@ class Changer:
         self.walk_children(node)
         original.operator = "or" if node.operator == "and" else "and"
         becomes = f"{node.operator} becomes {original.operator}"
-        return self.choice(truth(node), truth(original), becomes)
+        other = truth(original) if node.operator == "and" else both(original)
+        return self.choice(truth(node), other, becomes)
 
     def walk_CondExprNode(self, node: Any) -> Any:
         original = copied(node)
@@ -318,6 +346,8 @@ class Changer:
         return node
 
     def walk_ExprStatNode(self, node: Any) -> Any:
+        if is_assertion(node.expr):
+            return node
         self.walk_children(node)
         if not isinstance(node.expr, ExprNodes.SimpleCallNode):
             return node
