@@ -109,7 +109,7 @@ def load_policy(config: Mapping[str, Any], funds: FundNumbers | None = None) -> 
     """
     funds = FundNumbers() if funds is None else funds
     policies: list[SymbolPolicy] = []
-    for number, (name, table) in enumerate(_symbol_tables(config.get("symbols", ())), start=1):
+    for number, (name, table) in enumerate(symbol_tables(config.get("symbols", ())), start=1):
         policies.append(symbol_policy(name, table, number, funds))
     numbers = [str(policy.symbol) for policy in policies]
     names = [policy.name for policy in policies]
@@ -165,7 +165,7 @@ def require_known(table: Mapping[str, Any], known: Iterable[str], where: str) ->
         )
 
 
-def _symbol_tables(symbols: Any) -> list[tuple[str, Mapping[str, Any]]]:
+def symbol_tables(symbols: Any) -> list[tuple[str, Mapping[str, Any]]]:
     if isinstance(symbols, Mapping):
         tables = [(str(name), table) for name, table in symbols.items()]
     elif isinstance(symbols, list | tuple):
