@@ -21,6 +21,7 @@ from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
 from exchange.audit.funding import FundingAudit
+from exchange.audit.funds import FundAudit
 from exchange.audit.legs import LegAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
@@ -101,7 +102,8 @@ class Auditor:
         self._funding = FundingAudit(self._context)
         self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
-        self._liquidations = LiquidationAudit(self._context, self._decisions)
+        self._funds = FundAudit(self._context)
+        self._liquidations = LiquidationAudit(self._context, self._decisions, self._funds)
         self._balances = BalanceAudit(
             self._context, self._liquidations, self._collateral, self._legs
         )
@@ -137,6 +139,7 @@ class Auditor:
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
             "risk_limits_changed": self._policies_audit.on_limits,
+            "fund_policy_set": self._funds.on_policy,
             "asset_listed": self._collateral.on_asset,
             "asset_price_changed": self._collateral.on_price,
             "collateral_changed": self._collateral.on_collateral,
