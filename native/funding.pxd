@@ -1,8 +1,8 @@
 """The funding rate that the engine computes: premium samples, their average, its clamps, and its settlement (FUNDING-02).
 
-Theory of operation.  A symbol with a funding policy has one timer, for its next premium sample.  When a command reaches it, the book
-and the index are looked at once, and what they say counts for every sample time that has gone by: they have not changed since,
-as nothing but commands changes them.  An interval ends at one of its sample times.  So what is due costs the same however
+Theory of operation.  A symbol with a funding policy has one timer, for its next premium sample.  When a command reaches it, the
+book and the index are looked at once, and what they say counts for every sample time that has gone by: they have not changed
+since, as nothing but commands changes them.  An interval ends at one of its sample times.  So what is due costs the same however
 much time has passed, and a symbol without a policy costs nothing.  Pools that a payment brings below maintenance join the
 queue, which is worked off behind the command.
 """
