@@ -580,7 +580,9 @@ def test_several_policies_are_each_what_they_are_alone(
     assert "<svg" in picture.read_text()[:1000]
     for path, line in zip(paths, alone, strict=True):
         assert main(["replay", str(kept / path), "--json"]) == OK
-        assert json.loads(capsys.readouterr().out)["digest"] == json.loads(line)["changed"]["digest"]
+        assert (
+            json.loads(capsys.readouterr().out)["digest"] == json.loads(line)["changed"]["digest"]
+        )
 
 
 def test_a_null_policy_is_said_to_change_nothing(
