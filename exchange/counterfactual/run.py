@@ -27,10 +27,10 @@ from exchange.counterfactual.policy import Policy
 from exchange.counterfactual.rewrite import HEADER
 from exchange.counterfactual.side import OWN, Listen, Side
 from exchange.counterfactual.survey import Survey
-from exchange.engine import Engine
+from exchange.engine import Engine, create_engine
 from exchange.explain.source import Source
 from exchange.protocol.records import iter_starts
-from exchange.recovery import Say
+from exchange.recovery import Say, restore_snapshot
 from exchange.replay import ReplayDiffers
 from exchange.snapshot import SnapshotDamaged, load_snapshot, snapshot_paths
 from exchange.units import E12, plain
@@ -142,12 +142,16 @@ def outcome_of(
 
 
 def snapshot_digests(folder: Path | None) -> dict[int, str]:
-    """The digests of a node's snapshots, by sequence; damaged ones are passed over, as a node does."""
+    """The digests of a node's snapshots, by sequence.
+
+    One that is damaged, or of a version that wrote its state otherwise, is passed over, as a node does.
+    """
     digests = {}
     for path in snapshot_paths(folder) if folder is not None and folder.is_dir() else ():
         try:
             snapshot = load_snapshot(path)
-        except SnapshotDamaged:
+            restore_snapshot(snapshot, create_engine("native"))
+        except (SnapshotDamaged, ValueError):
             continue
         digests[snapshot.sequence] = snapshot.digest
     return digests

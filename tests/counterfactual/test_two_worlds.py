@@ -26,7 +26,7 @@ from exchange.protocol.schema import MarginMode, OrderType, Side, TimeInForce
 from exchange.recovery import take_engine_snapshot
 from exchange.replay import ReplayDiffers, replay_journal
 from exchange.sim.scenario import load_scenario, run_scenario
-from exchange.snapshot import write_snapshot
+from exchange.snapshot import Snapshot, state_digest, write_snapshot
 from exchange.units import to_atoms
 
 HERE = Path(__file__).parent
@@ -109,6 +109,22 @@ def test_a_snapshot_that_says_otherwise_stops_it(tmp_path: Path) -> None:
     survey = read_survey(source, lambda text: None)
     with pytest.raises(ReplayDiffers, match="the journal's snapshot has"):
         run(source, {CHANGED: read_policy({}, survey)}, survey, Reading(snapshots=tmp_path))
+
+
+def test_a_snapshot_that_no_engine_reads_is_passed_over(tmp_path: Path) -> None:
+    """As of a version that wrote its state in another way."""
+    story = run_scenario(load_scenario(HERE / "a-larger-fund.yaml"))
+    engine = create_engine("native")
+    engine.apply(story.commands)
+    snapshot = take_engine_snapshot(engine)
+    state = b"????" + snapshot.state[4:]
+    digest = state_digest(state)
+    write_snapshot(tmp_path, Snapshot(snapshot.sequence, snapshot.timestamp_ns, digest, state))
+    source = Source.of_commands(story.commands, len(story.records))
+    survey = read_survey(source, lambda text: None)
+    policies = {CHANGED: read_policy({}, survey)}
+    ((outcome, _),) = run(source, policies, survey, Reading(snapshots=tmp_path))
+    assert outcome.snapshots == 0
 
 
 @pytest.mark.parametrize("seed", (301, 303))
