@@ -141,7 +141,7 @@ cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* po
     cdef Symbol* symbol = symbol_of(core, position)
     cdef int64_t share = pool_share(core, symbol, position)
     cdef int64_t budget = fund_budget(core, symbol, position)
-    cdef int64_t paid = imax(0, imin(budget, -share))
+    cdef int64_t paid = imin(budget, -share)
     cdef int64_t worth = bankruptcy_value(core, symbol, position, share + paid)
     cdef PoolState* state
     cdef PoolValue value

@@ -71,9 +71,10 @@ def open_reference(modules: Sequence[str], entries: list[corpus.Entry]) -> Subje
     places = trial.reached("reference", entries, counting.take)
     counting.end()
     switch = reference.switcher(rooms)
+    kin = trial.kin_of([f"{name}.{change.function}" for name, change in rooms.changes])
 
     def attempt(number: int, hint: str, seconds: float) -> Outcome:
-        asked = trial.order_of(entries, places, number, hint)
+        asked = trial.order_of(entries, places, number, hint, kin[number])
         return trial.attempt("reference", entries, asked, number, switch, seconds)
 
     found = [

@@ -22,7 +22,7 @@ def cover_deficit(ctx: Context, pool: Pool) -> None:
         tried.append(position)
         share = share_atoms(ctx.state, position)
         budget = budget_atoms(ctx.state, position)
-        paid = max(0, min(budget, -share))
+        paid = min(budget, -share)
         value = bankruptcy_value(position, share + paid)
         telling.write_share(ctx, position, share=share, budget=budget, paid=paid, value=value)
         if paid > 0:

@@ -19,7 +19,7 @@ from exchange.protocol.schema import (
 from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching, telling
 from exchange.reference.arithmetic import as_int64, ppm_ceil
 from exchange.reference.cancelling import cancel_each
-from exchange.reference.context import Context, shown_margin_atoms
+from exchange.reference.context import Context
 from exchange.reference.order import IOC, REDUCE_ONLY, Order
 from exchange.reference.state import OPEN, Pool, Position, State
 
@@ -252,7 +252,7 @@ class ClosingOrder:
             liquidation_fee_atoms=fee,
             fund_paid_atoms=paid,
             wallet_atoms=position.owner.cross.balance_atoms,
-            margin_atoms=shown_margin_atoms(position),
+            margin_atoms=position.isolated.balance_atoms,
         )
 
     def pay(self, ctx: Context, fee: int, paid: int) -> None:
