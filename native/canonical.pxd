@@ -13,10 +13,11 @@ from libc.string cimport memcpy, memset
 from native.book cimport book_level, book_next_price
 from native.collateral cimport asset_at, holdings_of, holds_any
 from native.core cimport (
-    Account, AccountMore, ARMED, BookSide, Core, FAULT_NO_MEMORY, Holdings, Order, ORDER_FLAGS, OrderMore, Position,
-    Remembered, Symbol, TIMED, TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure,
+    Account, AccountMore, ARMED, BookSide, Core, Drawing, FAULT_NO_MEMORY, Holdings, Order, ORDER_FLAGS, OrderMore,
+    Position, Remembered, Symbol, TIMED, TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure,
     known_after, more_at, order_at, position_at, symbol_at, symbol_of,
 )
+from native.funds cimport part_of
 from native.listing cimport brackets_in_force, read_brackets
 from native.order_index cimport order_index_find
 from native.remembered cimport remembered_at
@@ -133,6 +134,18 @@ cdef packed struct state_collateral:
     uint32_t account
     uint32_t asset
     int64_t parts
+
+cdef packed struct state_drawing:
+    uint32_t symbol
+    int64_t cap_atoms
+    uint32_t second_fund
+    int64_t second_cap_atoms
+    int64_t window_ns
+    int64_t window_cap_atoms
+    int64_t own_paid_atoms
+    int64_t second_paid_atoms
+    int64_t last_part
+    int64_t parts[WINDOW_PARTS + 1]    # the last one first
 
 # ------------------------------------------------------------------------------------------- writing
 
@@ -557,6 +570,33 @@ cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
         number = next_account(core, writer, number)
     put_count(writer, place, count)
 
+cdef inline void write_drawings(Core* core, Writer* writer) noexcept nogil:
+    """What funds may pay for symbols, and have paid, where that is capped."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef int back
+    cdef Drawing* drawing
+    cdef state_drawing record
+    for number in range(1, core.highest_symbol + 1):
+        if symbol_at(core, number) == NULL or not writes_symbol(writer, number) or symbol_at(core, number).drawing == NULL:
+            continue
+        drawing = symbol_at(core, number).drawing
+        record.symbol = number
+        record.cap_atoms = drawing.cap_atoms
+        record.second_fund = drawing.second_fund
+        record.second_cap_atoms = drawing.second_cap_atoms
+        record.window_ns = drawing.window_ns
+        record.window_cap_atoms = drawing.window_cap_atoms
+        record.own_paid_atoms = drawing.own_paid_atoms
+        record.second_paid_atoms = drawing.second_paid_atoms
+        record.last_part = drawing.last_part
+        for back in range(WINDOW_PARTS + 1):
+            record.parts[back] = part_of(drawing, drawing.last_part - back)[0] if back <= drawing.last_part else 0
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -577,6 +617,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_assets(core, writer)
     write_choosers(core, writer, CHOICE_MULTI_ASSET)
     write_holdings(core, writer)
+    write_drawings(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_head(core, writer)

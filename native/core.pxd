@@ -8,7 +8,7 @@ ever moves, so a pointer taken in a command stays valid through it.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
 from native.memory cimport IdQueue, Slab, prefetch
 from native.units cimport imax, lowest_bit
-from native.wire cimport wire_list_symbol, MAX_FEEDS, MAX_SYMBOL
+from native.wire cimport wire_list_symbol, MAX_FEEDS, MAX_SYMBOL, WINDOW_PARTS
 
 cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
@@ -169,6 +169,17 @@ cdef struct Pricing:                   # how a symbol's mark comes about where i
     int64_t basis_at_ns                # when it was averaged last
     PriceInput prices[MAX_FEEDS + 1]   # the index, then the feeds
 
+cdef struct Drawing:                   # what funds may pay for a symbol, and what they have paid (funds.pxd)
+    int64_t cap_atoms                  # of its own fund; -1: none
+    int64_t second_cap_atoms           # of the second one; 0: there is none
+    int64_t window_ns                  # 0: none
+    int64_t window_cap_atoms
+    int64_t own_paid_atoms             # since the policy was set
+    int64_t second_paid_atoms
+    int64_t last_part                  # when something was paid last, in parts of the window
+    int64_t parts[WINDOW_PARTS + 1]    # what was paid in that one and those before it; a ring
+    uint32_t second_fund
+
 cdef struct Symbol:
     int64_t mark_ticks                 # 0: none yet
     int64_t m                          # atoms per tick and lot
@@ -218,6 +229,7 @@ cdef struct Symbol:
     int64_t draw_cap_atoms
     wire_list_symbol listing           # as commanded, for the snapshot
     Pricing* pricing                   # NULL: the mark is set by hand
+    Drawing* drawing                   # NULL: what funds pay for it has no caps but the one of the listing
     # open positions, in no order
     OpenChunkEntry* open_chunks
     int64_t open_count

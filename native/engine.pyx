@@ -29,6 +29,7 @@ from native.core cimport (
 )
 from native.deleveraging cimport adl_place, set_adl_policy
 from native.events cimport event_rejected
+from native.funds cimport set_fund_policy
 from native.ledger cimport fund_balance
 from native.legs cimport set_position_mode
 from native.lifetime cimport core_close, core_open
@@ -81,7 +82,7 @@ cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS or kind == COMMAND_SET_ADL_POLICY
-            or kind == COMMAND_SET_RISK_LIMITS
+            or kind == COMMAND_SET_RISK_LIMITS or kind == COMMAND_SET_FUND_POLICY
             or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
@@ -124,6 +125,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_brackets(core, <wire_set_brackets*>record)
     if head == head_of(COMMAND_SET_RISK_LIMITS, sizeof(wire_set_risk_limits)):
         return set_risk_limits(core, <wire_set_risk_limits*>record)
+    if head == head_of(COMMAND_SET_FUND_POLICY, sizeof(wire_set_fund_policy)):
+        return set_fund_policy(core, <wire_set_fund_policy*>record)
     if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
         return set_adl_policy(core, <wire_set_adl_policy*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):

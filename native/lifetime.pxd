@@ -95,6 +95,7 @@ cdef inline void close_symbol(Symbol* symbol) noexcept nogil:
         free(symbol.open_chunks[i].chunk)
     free(symbol.open_chunks)
     free(symbol.pricing)
+    free(symbol.drawing)
     free(symbol)
 
 cdef inline void core_close(Core* core) noexcept nogil:

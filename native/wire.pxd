@@ -12,6 +12,7 @@ cdef extern from *:
     #define WIRE_MAX_TIMEOUT_MS ((int64_t)86400000LL)
     #define WIRE_MAX_EXPOSURE_ATOMS ((int64_t)1152921504606846976LL)
     #define WIRE_MAX_POLICY_NS ((int64_t)1000000000000000LL)
+    #define WIRE_MAX_WINDOW_NS ((int64_t)100000000000000000LL)
     """
     const int64_t PPM "WIRE_PPM"
     const int64_t MAX_PRICE_TICKS "WIRE_MAX_PRICE_TICKS"
@@ -20,6 +21,7 @@ cdef extern from *:
     const int64_t MAX_TIMEOUT_MS "WIRE_MAX_TIMEOUT_MS"
     const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
     const int64_t MAX_POLICY_NS "WIRE_MAX_POLICY_NS"
+    const int64_t MAX_WINDOW_NS "WIRE_MAX_WINDOW_NS"
 
 cdef enum:
     MAX_ASSETS = 16
@@ -27,6 +29,7 @@ cdef enum:
     MAX_LIST_ORDERS = 64
     MAX_NAME_BYTES = 16
     MAX_FEEDS = 16
+    WINDOW_PARTS = 16
     MAX_ACCOUNT = 16777215
     MAX_SYMBOL = 65535
     MAX_MARKET_LEVELS = 1000
@@ -55,6 +58,7 @@ cdef enum:
     COMMAND_SET_BRACKETS = 18
     COMMAND_SET_RISK_LIMITS = 19
     COMMAND_SET_ADL_POLICY = 22
+    COMMAND_SET_FUND_POLICY = 23
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
     COMMAND_SET_POSITION_MODE = 29
@@ -96,6 +100,7 @@ cdef enum:
     EVENT_RISK_LIMITS_CHANGED = 157
     EVENT_ADL_POLICY_SET = 160
     EVENT_ADL_RANKED = 161
+    EVENT_FUND_POLICY_SET = 162
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
@@ -198,6 +203,12 @@ cdef enum:
     CLOSING_LIMIT_FUND = 2
     CLOSING_LIMIT_SLIPPAGE_CAP = 3
     CLOSING_LIMIT_PRICE_RANGE = 4
+
+cdef enum:
+    BUDGET_LIMIT_HOLDINGS = 0
+    BUDGET_LIMIT_SYMBOL_CAP = 1
+    BUDGET_LIMIT_DRAW_CAP = 2
+    BUDGET_LIMIT_WINDOW_CAP = 3
 
 cdef enum:
     FILL_ROLE_MAKER = 0
@@ -317,6 +328,8 @@ cdef enum:
     REJECT_REASON_INVALID_ASSET = 60
     REJECT_REASON_UNKNOWN_ASSET = 61
     REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
+    REJECT_REASON_INVALID_WINDOW = 63
+    REJECT_REASON_INVALID_SECOND_FUND = 64
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
@@ -596,6 +609,19 @@ cdef packed struct wire_set_adl_policy:
     int64_t timestamp_ns
     uint32_t symbol
     uint8_t policy
+
+cdef packed struct wire_set_fund_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t cap_atoms
+    uint32_t second_fund
+    int64_t second_cap_atoms
+    int64_t window_ns
+    int64_t window_cap_atoms
 
 cdef packed struct wire_set_mark_policy:
     uint16_t type
@@ -1039,6 +1065,18 @@ cdef packed struct wire_adl_ranked:
     int64_t qty_lots
     int64_t haircut_atoms
 
+cdef packed struct wire_fund_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t cap_atoms
+    uint32_t second_fund
+    int64_t second_cap_atoms
+    int64_t window_ns
+    int64_t window_cap_atoms
+
 cdef packed struct wire_mark_policy_set:
     uint16_t type
     uint16_t size
@@ -1119,6 +1157,7 @@ cdef packed struct wire_liquidation_sized:
     int64_t fund_ticks
     int64_t cap_ticks
     int64_t price_ticks
+    uint8_t budget_by
 
 cdef packed struct wire_liquidation_shrunk:
     uint16_t type
@@ -1133,6 +1172,7 @@ cdef packed struct wire_liquidation_shrunk:
     int64_t qty_lots
     int64_t budget_atoms
     int64_t shortfall_atoms
+    uint8_t budget_by
 
 cdef packed struct wire_deficit_shared:
     uint16_t type
@@ -1149,6 +1189,7 @@ cdef packed struct wire_deficit_shared:
     int64_t budget_atoms
     int64_t paid_atoms
     int64_t bankruptcy_value_atoms
+    uint8_t budget_by
 
 cdef packed struct wire_asset_listed:
     uint16_t type

@@ -165,6 +165,7 @@ ROOMS = [
         "order_life",
     ),
     *(
+        "funds",
         "bankruptcy",
         "telling",
         "queue",

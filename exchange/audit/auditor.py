@@ -20,6 +20,7 @@ from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
+from exchange.audit.funds import FundAudit
 from exchange.audit.legs import LegAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
@@ -99,7 +100,8 @@ class Auditor:
         self._prices = PriceAudit(self._context)
         self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
-        self._liquidations = LiquidationAudit(self._context, self._decisions)
+        self._funds = FundAudit(self._context)
+        self._liquidations = LiquidationAudit(self._context, self._decisions, self._funds)
         self._balances = BalanceAudit(
             self._context, self._liquidations, self._collateral, self._legs
         )
@@ -135,6 +137,7 @@ class Auditor:
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
             "risk_limits_changed": self._policies_audit.on_limits,
+            "fund_policy_set": self._funds.on_policy,
             "asset_listed": self._collateral.on_asset,
             "asset_price_changed": self._collateral.on_price,
             "collateral_changed": self._collateral.on_collateral,

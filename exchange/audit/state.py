@@ -197,6 +197,16 @@ class Limits(NamedTuple):
     upper: int = -1
 
 
+class FundCaps(NamedTuple):
+    """What funds may pay for a symbol (FUND-01), in the order of fund_policy_set."""
+
+    cap: int = -1
+    second_fund: int = 0
+    second_cap: int = 0
+    window_ns: int = 0
+    window_cap: int = -1
+
+
 class Composite:
     """What a composite mark is made of: the policy's numbers, prices from outside, the average distance (MARK-02)."""
 
@@ -223,6 +233,7 @@ class Symbol:
 
     __slots__ = (
         "adl_policy",
+        "caps",
         "composite",
         "cums",
         "floors",
@@ -243,6 +254,8 @@ class Symbol:
         "open_lots",
         "open_value",
         "opening",
+        "paid",
+        "payments",
         "policy",
         "rates",
         "sides",
@@ -263,6 +276,11 @@ class Symbol:
         self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
         self.opening = [0, 0]  # of resting orders that are not reduce-only, by side
         self.limits = Limits()
+        self.caps = FundCaps()
+        self.paid = [0, 0]  # by its own fund and by the second one, since the caps were set
+        self.payments: list[
+            tuple[int, int]
+        ] = []  # those that the window may still count: when, and what
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
         self.state = SymbolState.OPEN
         self.adl_policy = AdlPolicy.QUEUE

@@ -575,6 +575,23 @@ class AsyncAdminClient(AsyncBaseClient):
         limits = (position_limit, open_interest_limit, margin_scaling)
         return await self._do(self._ask.set_risk_limits, symbol, *limits)
 
+    async def set_fund_policy(
+        self,
+        symbol: SymbolLike,
+        cap: Number | None = None,
+        second_fund: int | None = None,
+        second_cap: Number | None = None,
+        window_s: Number | None = None,
+        window_cap: Number | None = None,
+    ) -> CommandResult:
+        """Caps what insurance funds pay for a symbol; what is None has no cap from now on (FUND-01).
+
+        ``cap`` is for its own fund in total, ``second_fund`` pays where that may not, up to ``second_cap`` in
+        total; ``window_cap`` is for both within ``window_s`` seconds.  What was paid before does not count.
+        """
+        caps = (cap, second_fund, second_cap, window_s, window_cap)
+        return await self._do(self._ask.set_fund_policy, symbol, *caps)
+
     async def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return await self._do(self._ask.set_stp_group, account, group)

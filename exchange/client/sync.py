@@ -531,6 +531,23 @@ class AdminClient(BaseClient):
         limits = (position_limit, open_interest_limit, margin_scaling)
         return self._do(self._ask.set_risk_limits, symbol, *limits)
 
+    def set_fund_policy(
+        self,
+        symbol: SymbolLike,
+        cap: Number | None = None,
+        second_fund: int | None = None,
+        second_cap: Number | None = None,
+        window_s: Number | None = None,
+        window_cap: Number | None = None,
+    ) -> CommandResult:
+        """Caps what insurance funds pay for a symbol; what is None has no cap from now on (FUND-01).
+
+        ``cap`` is for its own fund in total, ``second_fund`` pays where that may not, up to ``second_cap`` in
+        total; ``window_cap`` is for both within ``window_s`` seconds.  What was paid before does not count.
+        """
+        caps = (cap, second_fund, second_cap, window_s, window_cap)
+        return self._do(self._ask.set_fund_policy, symbol, *caps)
+
     def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return self._do(self._ask.set_stp_group, account, group)

@@ -32,6 +32,7 @@ from exchange.protocol.messages import (
     PlaceOrders,
     SetAdlPolicy,
     SetBrackets,
+    SetFundPolicy,
     SetMarginMode,
     SetMark,
     SetMarkPolicy,
@@ -106,6 +107,8 @@ class Generator(CollateralRecipes):
             ]
         if self.random.random() < 0.3:
             opening += [self.mark_policy_of(listing.symbol) for listing in world.listings]
+        if self.random.random() < 0.15:
+            opening += [self.fund_policy_of(listing) for listing in world.listings]
         if self.random.random() < 0.3:
             self.random.shuffle(opening)  # some will act before a mark, or before a listing
         opening.reverse()
@@ -137,6 +140,7 @@ class Generator(CollateralRecipes):
             (self.adl_policy, 2),
             (self.brackets, 2),
             (self.limits, 1),
+            (self.fund_policy, 2),
             (self.list_asset, 1),
             (self.asset_price, 5),
             (self.change_collateral, 7),
@@ -278,6 +282,35 @@ class Generator(CollateralRecipes):
             open_interest_limit_atoms=all_positions,
             oi_scaling_lower_atoms=min(lower, 1 << 60),
             oi_scaling_upper_atoms=upper,
+        )
+
+    def fund_policy(self) -> Command:
+        return self.fund_policy_of(self.pick_symbol())
+
+    def fund_policy_of(self, listing: ListSymbol) -> Command:
+        """Caps about what a liquidation draws, windows about as long as a few commands; or none of them."""
+        random = self.random
+        if random.random() < 0.1:
+            return SetFundPolicy(symbol=listing.symbol)
+        stake = self.world.stake_atoms
+        caps = (-1, -1, -1, 0, 1, stake // 100, stake // 20, stake // 2, stake, stake * 2)
+        second_cap = random.choice((0, 0, *caps))
+        steps = random.choice((0, 0, 0, 1, 16, 100, 5_000))
+        window = random.choice((steps * STEP_NS, steps * STEP_NS + 7, steps * STEP_NS, 17, 10**17))
+        has_window = window > 0 if random.random() < 0.97 else window == 0
+        numbers = [other.fund for other in self.listings if other.fund != listing.fund]
+        second = random.choice((*numbers, 77 if listing.fund else 78))
+        if not second_cap:
+            second = 0
+        if random.random() < 0.03:
+            second = random.choice((listing.fund, 1, (1 << 32) - 1))
+        return SetFundPolicy(
+            symbol=listing.symbol,
+            cap_atoms=random.choice(caps),
+            second_fund=second,
+            second_cap_atoms=second_cap,
+            window_ns=window,
+            window_cap_atoms=random.choice(caps[3:]) if has_window else -1,
         )
 
     # -------------------------------------------------------------------------------------------- money
@@ -476,6 +509,7 @@ class Generator(CollateralRecipes):
                 self.mark_policy,
                 self.adl_policy,
                 self.limits,
+                self.fund_policy,
             )
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )

@@ -29,6 +29,7 @@ from exchange.protocol.messages import (
     SetAdlPolicy,
     SetBrackets,
     SetCountdown,
+    SetFundPolicy,
     SetMarginMode,
     SetMark,
     SetMarkPolicy,
@@ -140,13 +141,20 @@ def write_scenario(
     lines += (
         [f"accounts: {{{', '.join(f'a{n}: {n}' for n in sorted(accounts))}}}"] if accounts else []
     )
-    funds = sorted(
-        {c.fund for r in records for c in decoded(r) if isinstance(c, ListSymbol | DepositFund)}
-        - {0}
-    )
+    funds = sorted({fund for r in records for c in decoded(r) for fund in funds_of(c)} - {0})
     lines += [f"funds: {{shared: 0, {', '.join(f'f{n}: {n}' for n in funds)}}}"] if funds else []
     lines += ["steps:" + ("" if steps else " []"), *steps]
     return "\n".join(lines) + "\n"
+
+
+def funds_of(command: Command) -> list[int]:
+    """The funds that a step names."""
+    match command:
+        case ListSymbol(fund=fund) | DepositFund(fund=fund):
+            return [fund]
+        case SetFundPolicy(second_fund=fund, second_cap_atoms=cap) if cap:
+            return [fund]
+    return []
 
 
 def accounts_of(command: Command) -> list[int]:
@@ -275,6 +283,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return f"brackets symbol: {listed[symbol].name}, {table}"
         case SetRiskLimits():
             return limits_step(command, listed[command.symbol])
+        case SetFundPolicy():
+            return fund_policy_step(command, listed[command.symbol])
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
             final = f", price: {listed[symbol].price(price)}" if price else ""
             name = SymbolState(state).name.lower()
@@ -323,6 +333,21 @@ def limits_step(command: SetRiskLimits, listed: Listed) -> str:
     if scale != (-1, -1):
         keys.append(f"margin_scaling: [{atoms(scale[0])}, {atoms(scale[1])}]")
     return f"limits {', '.join(keys)}"
+
+
+def fund_policy_step(command: SetFundPolicy, listed: Listed) -> str | None:
+    """Caps of funds in the words of a scenario; None for what they cannot say."""
+    second, window = command.second_cap_atoms, command.window_ns
+    caps = (command.cap_atoms, second, command.window_cap_atoms)
+    if min(caps) < -1 or window < 0 or (command.second_fund and not second):
+        return None
+    keys = [f"symbol: {listed.name}"]
+    keys += [f"cap: {atoms(command.cap_atoms)}"] if command.cap_atoms >= 0 else []
+    keys += [f"second_fund: {fund_name(command.second_fund)}"] if second else []
+    keys += [f"second_cap: {atoms(second)}"] if second > 0 else []
+    keys += [f"window: {duration(window)}"] if window else []
+    keys += [f"window_cap: {atoms(command.window_cap_atoms)}"] if caps[2] >= 0 else []
+    return f"fund_policy {', '.join(keys)}"
 
 
 def orders_step(account: str, command: PlaceOrders, listed: dict[int, Listed]) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from exchange.protocol.schema import (
     AdlPolicy,
     BalanceCause,
+    BudgetLimit,
     CancelReason,
     ClosingLimit,
     ClosingSize,
@@ -350,6 +351,24 @@ class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # the account that acts; 0 for the operator
     symbol: int  # number of the symbol
     policy: int = 0  # who gives how much, at which price
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetFundPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """Caps what insurance funds pay for a symbol, in total and within a rolling window, and
+    names a second fund (FUND-01).
+    """
+
+    number: ClassVar[int] = 23
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    # most that the symbol's own fund pays for it from now on, in total; -1: no bound:
+    cap_atoms: int = -1
+    second_fund: int = 0  # fund that pays where its own may not
+    second_cap_atoms: int = 0  # the same of the second fund; 0: there is none
+    window_ns: int = 0  # length of the rolling window, up to 10^17; 0: none
+    window_cap_atoms: int = -1  # most that both funds pay for the symbol within it; -1: no bound
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -903,6 +922,23 @@ class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
     haircut_atoms: int  # what giving costs it against the mark
 
 
+class FundPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """What insurance funds pay for a symbol at most from now on; all that was paid before does
+    not count.
+    """
+
+    number: ClassVar[int] = 162
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    # most that the symbol's own fund pays for it from now on, in total; -1: no bound:
+    cap_atoms: int = -1
+    second_fund: int = 0  # fund that pays where its own may not
+    second_cap_atoms: int = 0  # the same of the second fund; 0: there is none
+    window_ns: int = 0  # length of the rolling window, up to 10^17; 0: none
+    window_cap_atoms: int = -1  # most that both funds pay for the symbol within it; -1: no bound
+
+
 class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How the mark of a symbol comes about from now on (MARK-02)."""
 
@@ -998,6 +1034,7 @@ class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
     fund_ticks: int  # the limit with the fund's budget
     cap_ticks: int  # the limit of the slippage cap; 0: no cap
     price_ticks: int  # the limit; 0: no order is sent
+    budget_by: int  # what bounds the budget
 
 
 class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
@@ -1015,6 +1052,7 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     budget_atoms: int  # what the fund may still pay
     # what the whole position would be short of bankruptcy at that price; at most 2^63 - 1:
     shortfall_atoms: int
+    budget_by: int  # what bounds the budget
 
 
 class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
@@ -1035,6 +1073,7 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     budget_atoms: int  # what the fund may still pay
     paid_atoms: int  # what it pays
     bankruptcy_value_atoms: int  # what the whole position goes for
+    budget_by: int  # what bounds the budget
 
 
 class AssetListed(Message, frozen=True, kw_only=True, gc=False):
@@ -1101,6 +1140,7 @@ Command: TypeAlias = (
     | SetBrackets
     | SetRiskLimits
     | SetAdlPolicy
+    | SetFundPolicy
     | SetMarkPolicy
     | SetPrice
     | SetPositionMode
@@ -1144,6 +1184,7 @@ Event: TypeAlias = (
     | RiskLimitsChanged
     | AdlPolicySet
     | AdlRanked
+    | FundPolicySet
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
@@ -1180,6 +1221,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     18: SetBrackets,
     19: SetRiskLimits,
     22: SetAdlPolicy,
+    23: SetFundPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
     29: SetPositionMode,
@@ -1221,6 +1263,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     157: RiskLimitsChanged,
     160: AdlPolicySet,
     161: AdlRanked,
+    162: FundPolicySet,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
@@ -1252,6 +1295,7 @@ __all__ = [
     "BalanceChanged",
     "Bracket",
     "BracketsChanged",
+    "BudgetLimit",
     "CancelAll",
     "CancelOrder",
     "CancelReason",
@@ -1274,6 +1318,7 @@ __all__ = [
     "FillRole",
     "FundCause",
     "FundChanged",
+    "FundPolicySet",
     "FundingSettled",
     "Leg",
     "LiquidationEnded",
@@ -1318,6 +1363,7 @@ __all__ = [
     "SetAssetPrice",
     "SetBrackets",
     "SetCountdown",
+    "SetFundPolicy",
     "SetMarginMode",
     "SetMark",
     "SetMarkPolicy",

@@ -25,6 +25,7 @@ from exchange.protocol.codes import ENUMS as ENUMS
 from exchange.protocol.codes import REJECT_PROSE as REJECT_PROSE
 from exchange.protocol.codes import AdlPolicy as AdlPolicy
 from exchange.protocol.codes import BalanceCause as BalanceCause
+from exchange.protocol.codes import BudgetLimit as BudgetLimit
 from exchange.protocol.codes import CancelReason as CancelReason
 from exchange.protocol.codes import ClosingLimit as ClosingLimit
 from exchange.protocol.codes import ClosingSize as ClosingSize
@@ -180,6 +181,14 @@ _RISK_LIMITS = (
     Field("open_interest_limit_atoms", "i64", "of all positions with all orders of the side, at mark; -1: none", default=-1),
     Field("oi_scaling_lower_atoms", "i64", "open interest from which initial margin rates rise; -1: they do not", default=-1),
     Field("oi_scaling_upper_atoms", "i64", "open interest at which they are 100 %; -1: they do not rise", default=-1),
+)
+
+_FUND_POLICY = (
+    Field("cap_atoms", "i64", "most that the symbol's own fund pays for it from now on, in total; -1: no bound", default=-1),
+    Field("second_fund", "u32", "fund that pays where its own may not", default=0),
+    Field("second_cap_atoms", "i64", "the same of the second fund; 0: there is none", default=0),
+    Field("window_ns", "i64", "length of the rolling window, up to 10^17; 0: none", default=0),
+    Field("window_cap_atoms", "i64", "most that both funds pay for the symbol within it; -1: no bound", default=-1),
 )
 
 # --------------------------------------------------------------------------------------------- commands
@@ -377,6 +386,13 @@ COMMANDS: tuple[Message, ...] = (
         "set_adl_policy",
         "Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05).",
         (_SYMBOL, Field("policy", "u8", "who gives how much, at which price", AdlPolicy, default=0)),
+        sender="admin",
+    ),
+    Message(
+        23,
+        "set_fund_policy",
+        "Caps what insurance funds pay for a symbol, in total and within a rolling window, and names a second fund (FUND-01).",
+        (_SYMBOL, *_FUND_POLICY),
         sender="admin",
     ),
     Message(
@@ -838,6 +854,13 @@ EVENTS: tuple[Message, ...] = (
         ),
     ),
     Message(
+        162,
+        "fund_policy_set",
+        "What insurance funds pay for a symbol at most from now on; all that was paid before does not count.",
+        (_SYMBOL, *_FUND_POLICY),
+        public=True,
+    ),
+    Message(
         164,
         "mark_policy_set",
         "How the mark of a symbol comes about from now on (MARK-02).",
@@ -920,6 +943,7 @@ EVENTS: tuple[Message, ...] = (
             Field("fund_ticks", "i64", "the limit with the fund's budget"),
             Field("cap_ticks", "i64", "the limit of the slippage cap; 0: no cap"),
             Field("price_ticks", "i64", "the limit; 0: no order is sent"),
+            Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
         ),
     ),
     Message(
@@ -935,6 +959,7 @@ EVENTS: tuple[Message, ...] = (
             Field("qty_lots", "i64", "what the fund bears; 0: the order ends"),
             Field("budget_atoms", "i64", "what the fund may still pay"),
             Field("shortfall_atoms", "i64", "what the whole position would be short of bankruptcy at that price; at most 2^63 - 1"),
+            Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
         ),
     ),
     Message(
@@ -952,6 +977,7 @@ EVENTS: tuple[Message, ...] = (
             Field("budget_atoms", "i64", "what the fund may still pay"),
             Field("paid_atoms", "i64", "what it pays"),
             Field("bankruptcy_value_atoms", "i64", "what the whole position goes for"),
+            Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
         ),
     ),
     Message(
@@ -1004,6 +1030,8 @@ MAX_PRICE_TICKS = 10**12
 MAX_QTY_LOTS = 10**12
 MAX_AMOUNT_ATOMS = 10**18  # of one payment, and of all deposits less withdrawals
 MAX_TIMEOUT_MS = 86_400_000  # of a countdown
+MAX_WINDOW_NS = 10**17  # of a window of fund payments: three years (FUND-01)
+WINDOW_PARTS = 16  # in which it moves on
 MAX_POLICY_NS = 10**15  # of an age or a time constant: eleven days and a half (MARK-02)
 MAX_MARKET_LEVELS = 1_000  # price levels that a market order can reach (MATCH-02)
 MAX_FOK_ORDERS = 4_096  # orders that fill or kill looks at (MATCH-03)

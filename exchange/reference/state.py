@@ -20,6 +20,7 @@ from typing import NamedTuple
 from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, PositionMode, SymbolState
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
+from exchange.reference.drawing import Drawing
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
 from exchange.reference.quotes import MarkPolicy
 
@@ -92,6 +93,7 @@ class Symbol:
     is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
     state: int = OPEN
     limits: Limits = NO_LIMITS
+    drawing: Drawing | None = None  # of funds, where that is capped (FUND-01)
     adl_policy: int = QUEUE
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[tuple[int, int], Position] = field(

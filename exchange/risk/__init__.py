@@ -1,5 +1,6 @@
 """Risk policy in human units: what an operator writes, and the listing command that it becomes."""
 
+from exchange.risk.funds import FundPolicy
 from exchange.risk.load import FundNumbers, load_policy
 from exchange.risk.policy import BracketPolicy, LiquidationPolicy, SymbolPolicy
 from exchange.risk.prices import MarkPolicy
@@ -7,6 +8,7 @@ from exchange.risk.prices import MarkPolicy
 __all__ = [
     "BracketPolicy",
     "FundNumbers",
+    "FundPolicy",
     "LiquidationPolicy",
     "MarkPolicy",
     "SymbolPolicy",

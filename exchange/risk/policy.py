@@ -31,6 +31,7 @@ from exchange.protocol.schema import (
     AdlPolicy,
     LiquidationMode,
 )
+from exchange.risk.funds import FundPolicy
 from exchange.risk.prices import MarkPolicy
 from exchange.units import SymbolUnits, from_atoms, leverage_to_ppm, to_atoms, to_e12, to_ppm
 
@@ -102,6 +103,7 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     open_interest_limit: Decimal | None = None  # of all together, likewise
     margin_scaling: tuple[Decimal, Decimal] | None = None  # open interest on which rates rise
     mark: MarkPolicy | None = None  # None: the mark is set by hand
+    funds: FundPolicy | None = None  # None: funds pay what a liquidation may draw
 
     def __post_init__(self) -> None:
         self._check_identity()
@@ -212,6 +214,8 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         limits = self.to_limits()
         if limits is not None:
             commands.append(limits)
+        if self.funds is not None:
+            commands.append(self.funds.to_command(self.symbol))
         if self.mark is not None:
             commands.append(self.mark.to_command(self.symbol))
         return commands
@@ -270,6 +274,8 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not 0 <= self.fund < 1 << 32:
             self._refuse("fund", self.fund, "0 .. 2^32 - 1")
+        if self.funds is not None and self.funds.second_fund == self.fund:
+            self._refuse("fund_policy.second_fund", self.fund, "another fund than the symbol's own")
         if not 1 <= self.initial_margin_ppm <= PPM:
             self._refuse("initial_margin", self.initial_margin, "above 0, at most 1")
 

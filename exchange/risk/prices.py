@@ -47,15 +47,15 @@ class MarkPolicy(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def seconds_to_ns(field: str, seconds: Decimal, *, least: int) -> int:
+def seconds_to_ns(field: str, seconds: Decimal, *, least: int, most: int = MAX_POLICY_NS) -> int:
     """Seconds in the engine's nanoseconds, exactly.
 
     >>> seconds_to_ns("mark.ema", Decimal("0.5"), least=0)
     500000000
     """
     ns = seconds * NS
-    if ns != int(ns) or not least <= ns <= MAX_POLICY_NS:
-        refuse(field, f"{seconds} s", f"whole nanoseconds, {least} .. {MAX_POLICY_NS}")
+    if ns != int(ns) or not least <= ns <= most:
+        refuse(field, f"{seconds} s", f"whole nanoseconds, {least} .. {most}")
     return int(ns)
 
 

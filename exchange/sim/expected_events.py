@@ -33,6 +33,7 @@ from exchange.protocol.schema import (
     RejectReason,
     Side,
 )
+from exchange.sim.expected_funds import budgets, fund_changes
 from exchange.sim.scenario_desk import Desk
 from exchange.units import from_atoms
 
@@ -313,6 +314,8 @@ TOTALS: dict[str, Callable[[Desk], Value]] = {
     "sized": _sized,
     "shrunk": _shrunk,
     "shares": _shares,
+    "budgets": budgets,
+    "fund_changes": fund_changes,
     "deficits": _uncovered_pools,
     "triggered": _triggered,
     "slices": _slices,

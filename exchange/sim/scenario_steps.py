@@ -16,7 +16,6 @@ from exchange.protocol.messages import (
     AdvanceTime,
     ChangeIsolatedMargin,
     Deposit,
-    DepositFund,
     OrderEntry,
     SetAdlPolicy,
     SetBrackets,
@@ -45,6 +44,7 @@ from exchange.sim.scenario_collateral import (
     plan_multi_asset,
 )
 from exchange.sim.scenario_file import parse_duration_ns, require_keys
+from exchange.sim.scenario_funds import plan_fund, plan_fund_policy
 from exchange.sim.scenario_names import (
     Body,
     Names,
@@ -78,11 +78,6 @@ def plan_step(kind: str, body: Body, names: Names) -> Planned:
         return planner(body, names)
     except UnitsError as error:
         raise ScenarioError(str(error)) from None
-
-
-def plan_fund(body: Body, names: Names) -> Planned:
-    require_keys(body, ("name", "amount"), ("reject",))
-    return one(DepositFund(fund=names.fund(body["name"]), amount_atoms=to_atoms(body["amount"])))
 
 
 def plan_deposit(body: Body, names: Names) -> Planned:
@@ -314,6 +309,7 @@ PLANNERS: dict[str, Planner] = {
     "adl_policy": plan_adl_policy,
     "brackets": plan_brackets,
     "limits": plan_limits,
+    "fund_policy": plan_fund_policy,
     "asset": plan_asset,
     "asset_price": plan_asset_price,
     "collateral": plan_collateral,

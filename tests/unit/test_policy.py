@@ -104,6 +104,45 @@ def test_a_deleveraging_policy_is_a_command_of_its_own() -> None:
         load(TOML.replace("draw_cap = 250", 'draw_cap = 250\nadl = "nobody"'))
 
 
+def test_a_policy_of_funds_is_a_command_of_its_own() -> None:
+    """FUND-01: the second fund by name, the window in seconds."""
+    table = '{cap = 100, second_fund = "thin", second_cap = 2.5, window = 3600, window_cap = 50}'
+    bitcoin, thin = load(TOML.replace("max_open_orders = 50", f"fund_policy = {table}"))
+    assert bitcoin.policy_commands() == [
+        m.SetFundPolicy(
+            symbol=1,
+            cap_atoms=10**10,
+            second_fund=1,
+            second_cap_atoms=25 * 10**7,
+            window_ns=3600 * 10**9,
+            window_cap_atoms=5 * 10**9,
+        )
+    ]
+    assert thin.policy_commands() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("{cap = -1}", "fund_policy.cap is -1; wanted 0 .. 10"),
+        ("{cap = 0.000000001}", "fund_policy.cap is 1E-9; wanted whole atoms"),
+        ("{second_cap = 5}", "fund_policy.second_cap is 5; wanted a second_fund beside it"),
+        ("{second_fund = 4, second_cap = 0}", "fund_policy.second_cap is 0; wanted above 0"),
+        ("{second_fund = -4}", "fund_policy.second_fund is -4; wanted 0 .. 2"),
+        ('{second_fund = "shared"}', "another fund than the symbol's own"),
+        ("{window = 5}", "fund_policy.window is 5; wanted given together with window_cap"),
+        ("{window = 0, window_cap = 5}", "fund_policy.window is 0 s; wanted whole nanoseconds, 1"),
+        ("{windows = 5}", "fund_policy: unknown key windows"),
+        ("5", "fund_policy is 5; wanted"),
+    ],
+)
+def test_a_wrong_policy_of_funds_says_what_was_wanted(table: str, said: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        load(TOML.replace("max_open_orders = 50", f"fund_policy = {table}"))
+    assert str(error.value).startswith("BTC-PERP: ")
+    assert said in str(error.value)
+
+
 def test_a_mark_policy_is_read_in_seconds() -> None:
     """MARK-02: a table of its own under the symbol, and a command beside the listing."""
     text = TOML.replace(

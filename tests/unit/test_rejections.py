@@ -320,6 +320,20 @@ CHAINS: dict[str, Chain] = {
             (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
         ],
     ),
+    "set_fund_policy": (
+        m.SetFundPolicy(symbol=99, cap_atoms=-2, window_ns=10**17 + 1, second_cap_atoms=1),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": BOUNDED}),
+            (R.INVALID_POLICY, {"cap_atoms": 10**18}),
+            (R.INVALID_WINDOW, {"window_ns": 10**17, "window_cap_atoms": 10**18}),
+            (R.INVALID_SECOND_FUND, {"second_fund": 1}),
+        ],
+    ),
+    "set_fund_policy without a second fund": (
+        m.SetFundPolicy(symbol=BOUNDED, second_fund=1, window_ns=-1, window_cap_atoms=0),
+        [(R.INVALID_WINDOW, {"window_ns": 0, "window_cap_atoms": -1})]
+        + [(R.INVALID_SECOND_FUND, {"second_fund": 0})],
+    ),
     "cancel_order": (
         m.CancelOrder(account=0, order_id=HALTED_ORDER),
         [
