@@ -181,7 +181,16 @@ ROOMS = [
         "pricing",
         "collateral",
     ),
-    *("deleveraging", "liquidation", "listing", "policies", "triggers", "states", "lists"),
+    *(
+        "deleveraging",
+        "liquidation",
+        "listing",
+        "policies",
+        "funding",
+        "triggers",
+        "states",
+        "lists",
+    ),
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]

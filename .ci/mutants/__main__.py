@@ -35,13 +35,13 @@ BUILD = ROOT / "build" / "mutants"
 #: The modules where a wrong sign costs somebody money.
 REFERENCE = (
     *("accounts", "adl", "admission", "arithmetic", "assets", "bankruptcy", "caps", "collateral"),
-    *("composite", "context", "deleveraging", "drawing", "funds", "ledger", "legs", "liquidation"),
-    *("margin", "operations", "policies", "prices", "state", "states"),
+    *("composite", "context", "deleveraging", "drawing", "funding", "funds", "ledger", "legs"),
+    *("liquidation", "margin", "operations", "policies", "prices", "state", "states"),
 )
 NATIVE = (
-    *("bands", "bankruptcy", "caps", "collateral", "credit", "deleveraging", "funds", "ledger"),
-    *("legs", "liquidation", "margin", "marks", "operations", "policies", "pricing", "queue"),
-    *("states", "units"),
+    *("bands", "bankruptcy", "caps", "collateral", "credit", "deleveraging", "funding", "funds"),
+    *("ledger", "legs", "liquidation", "margin", "marks", "operations", "policies", "pricing"),
+    *("queue", "states", "units"),
 )
 
 

@@ -69,6 +69,17 @@ KEYS: Mapping[str, Key] = {
         "set_risk_limits.oi_scaling_upper_atoms",
         may_be_none=True,
     ),
+    "fund_policy.cap": carried("set_fund_policy.cap_atoms", may_be_none=True),
+    "fund_policy.second_fund": carried(
+        "set_fund_policy.second_fund", "set_fund_policy.second_cap_atoms", may_be_none=True
+    ),
+    "fund_policy.second_cap": carried("set_fund_policy.second_cap_atoms", may_be_none=True),
+    "fund_policy.window": carried(
+        "set_fund_policy.window_ns", "set_fund_policy.window_cap_atoms", may_be_none=True
+    ),
+    "fund_policy.window_cap": carried(
+        "set_fund_policy.window_ns", "set_fund_policy.window_cap_atoms", may_be_none=True
+    ),
     "mark.max_feeds": carried("set_mark_policy.max_feeds"),
     "mark.max_age": carried("set_mark_policy.max_age_ns"),
     "mark.ema": carried("set_mark_policy.ema_ns"),
@@ -84,6 +95,8 @@ ONLY_CHANGED: Mapping[str, str] = {
 FIXED = ("name", "symbol", "tick", "lot")
 #: Keys of a symbol's table that only a policy file has.
 OWN_KEYS = ("margin_mode", "margin_accounts")
+#: Keys that name a fund.
+FUND_KEYS = ("fund", "fund_policy.second_fund")
 #: The commands that carry keys.
 CARRIERS: tuple[str, ...] = tuple(
     dict.fromkeys(command for key in KEYS.values() for command, _ in key.carriers)

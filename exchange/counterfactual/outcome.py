@@ -84,11 +84,15 @@ class World(msgspec.Struct):
     digest: str
     fees_atoms: int  # trading fees taken, less rebates
     withdrawals_stopped: bool  # by a deficit that is uncovered
+    accounts_liquidated: int
+    accounts_lost_half: int  # of what they brought in, or more
+    accounts_lost_all: int
 
 
 class Outcome(msgspec.Struct, kw_only=True):
     """Two worlds side by side."""
 
+    policy: str  # what the changed world is called
     changes: list[Change]
     own: World
     changed: World

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from exchange.counterfactual.keys import FIXED, KEYS, NONE, ONLY_CHANGED, OWN_KEYS
+from exchange.counterfactual.keys import FIXED, FUND_KEYS, KEYS, NONE, ONLY_CHANGED, OWN_KEYS
 from exchange.counterfactual.survey import Listed, Survey, table_of
 from exchange.engine import Engine, create_engine
 from exchange.errors import PolicyError, UnitsError
@@ -277,8 +277,9 @@ def read_symbol(
     read_margin_mode(given, change, listed.name, policy)
     keys = [key for key in given if key in KEYS]
     if keys:
-        if "fund" in given:
-            given["fund"] = fund_number(given["fund"], survey, names)
+        for key in FUND_KEYS:
+            if given.get(key, NONE) != NONE:
+                given[key] = fund_number(given[key], survey, names)
         before, table = table_of(listed), table_of(listed)
         for key in keys:
             put(table, key, given[key])

@@ -14,7 +14,13 @@ from exchange.counterfactual.keys import CARRIERS
 from exchange.engine import create_engine
 from exchange.explain.source import Source
 from exchange.peek import EVENT_START, event_number
-from exchange.protocol.messages import Command, DepositFund, ListSymbol, SetMarkPolicy
+from exchange.protocol.messages import (
+    Command,
+    DepositFund,
+    ListSymbol,
+    SetFundPolicy,
+    SetMarkPolicy,
+)
 from exchange.protocol.records import COMMAND_CODECS, STAMP, STAMP_OFFSET, iter_starts
 from exchange.protocol.schema import COMMAND_BY_NAME, AdlPolicy, LiquidationMode
 from exchange.recovery import Say
@@ -52,7 +58,10 @@ class Survey(msgspec.Struct):
 
     def fund_numbers(self) -> set[int]:
         """Every fund that a symbol has, or that was paid into."""
-        return {0, *self.fund_atoms, *(listed.listing.fund for listed in self.symbols.values())}
+        named = {listed.listing.fund for listed in self.symbols.values()}
+        for listed in self.symbols.values():
+            named |= {c.second_fund for c in listed.policies if isinstance(c, SetFundPolicy)}
+        return {0, *self.fund_atoms, *named}
 
 
 def read_survey(source: Source, say: Say) -> Survey:
@@ -123,6 +132,7 @@ def table_of(listed: Listed) -> dict[str, Any]:
         ),
         **caps_of(listed),
         "mark": mark_of(listed),
+        "fund_policy": fund_policy_of(listed),
     }
     return without_none(**table)
 
@@ -148,9 +158,28 @@ def mark_of(listed: Listed) -> dict[str, Any] | None:
         return None
     return {
         "max_feeds": found.max_feeds,
-        "max_age": plain(Decimal(found.max_age_ns).scaleb(-9)),
-        "ema": plain(Decimal(found.ema_ns).scaleb(-9)),
+        "max_age": seconds(found.max_age_ns),
+        "ema": seconds(found.ema_ns),
     }
+
+
+def fund_policy_of(listed: Listed) -> dict[str, Any] | None:
+    """What funds were first allowed to pay for the symbol, where that was said (FUND-01)."""
+    found = next((c for c in listed.policies if isinstance(c, SetFundPolicy)), None)
+    if found is None:
+        return None
+    has_second = found.second_cap_atoms != 0
+    return without_none(
+        cap=amount_or_none(found.cap_atoms),
+        second_fund=found.second_fund if has_second else None,
+        second_cap=amount_or_none(found.second_cap_atoms) if has_second else None,
+        window=seconds(found.window_ns) if found.window_ns else None,
+        window_cap=amount_or_none(found.window_cap_atoms),
+    )
+
+
+def seconds(ns: int) -> Decimal:
+    return plain(Decimal(ns).scaleb(-9))
 
 
 def listed_value(listed: Listed, command: str, field: str, otherwise: int) -> int:

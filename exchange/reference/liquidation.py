@@ -67,8 +67,7 @@ def liquidate(ctx: Context, pool: Pool) -> None:
         start(ctx, pool)
     telling.write_positions(ctx, pool)
     close_through_book(ctx, pool)
-    if margin.equity_atoms(ctx.state, pool) < 0 and margin.positions_of(ctx.state, pool):
-        deleveraging.cover_deficit(ctx, pool)
+    deleveraging.cover_deficit(ctx, pool)
     if is_safe(ctx.state, pool):
         end(ctx, pool)
 

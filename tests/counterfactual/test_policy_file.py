@@ -11,14 +11,26 @@ import pytest
 
 from exchange.config import load_config
 from exchange.counterfactual.keys import CARRIERS, FIXED, KEYS, OWN_KEYS
-from exchange.counterfactual.policy import Change, FundChange, load_policy_file, read_policy
+from exchange.counterfactual.policy import (
+    Change,
+    FundChange,
+    flatten,
+    load_policy_file,
+    read_policy,
+)
 from exchange.counterfactual.survey import Listed, Survey, read_survey, table_of
 from exchange.errors import PolicyError
 from exchange.explain.source import Source
 from exchange.protocol import messages as m
 from exchange.protocol.schema import AdlPolicy, MarginMode
 from exchange.risk import FundNumbers
-from exchange.risk.load import LIQUIDATION_KEYS, MARK_KEYS, SYMBOL_KEYS, symbol_policy
+from exchange.risk.load import (
+    FUND_DECIMALS,
+    LIQUIDATION_KEYS,
+    MARK_KEYS,
+    SYMBOL_KEYS,
+    symbol_policy,
+)
 from exchange.units import to_atoms
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +100,19 @@ GIVEN = (
         "margin_scaling = [1, 2]",
         {"set_risk_limits": {"oi_scaling_lower_atoms": 10**8, "oi_scaling_upper_atoms": 2 * 10**8}},
     ),
+    ("fund_policy.cap = 7", {"set_fund_policy": {"cap_atoms": 7 * 10**8}}),
+    (
+        "fund_policy.second_fund = 3",
+        {"set_fund_policy": {"second_fund": 3, "second_cap_atoms": -1}},
+    ),
+    (
+        "fund_policy = { second_fund = 3, second_cap = 5 }",
+        {"set_fund_policy": {"second_fund": 3, "second_cap_atoms": 5 * 10**8}},
+    ),
+    (
+        "fund_policy = { window = 60, window_cap = 9 }",
+        {"set_fund_policy": {"window_ns": 60 * 10**9, "window_cap_atoms": 9 * 10**8}},
+    ),
     ("mark.max_feeds = 2", {"set_mark_policy": {"max_feeds": 2}}),
     ("mark.max_age = 0.5", {"set_mark_policy": {"max_age_ns": 500_000_000}}),
     ("mark.ema = 60", {"set_mark_policy": {"ema_ns": 60 * 10**9}}),
@@ -102,12 +127,16 @@ def test_a_key_is_the_fields_that_carry_it(line: str, wanted: dict[str, dict[str
 
 
 def test_every_key_is_tried_here() -> None:
-    tried = {line.partition(" ")[0] for line, _ in GIVEN} | {"brackets"}
+    tried = {key for line, _ in GIVEN for key in flatten(tomllib.loads(line), "")} | {"brackets"}
     assert tried == set(KEYS)
 
 
 def test_keys_are_those_of_a_configuration() -> None:
-    inner = {"liquidation": LIQUIDATION_KEYS, "mark": MARK_KEYS}
+    inner = {
+        "liquidation": LIQUIDATION_KEYS,
+        "mark": MARK_KEYS,
+        "fund_policy": ("second_fund", *FUND_DECIMALS),
+    }
     known = {
         f"{key}.{name}" if name else key for key in SYMBOL_KEYS for name in inner.get(key, ("",))
     }
@@ -171,6 +200,32 @@ def test_funds_are_named_by_name_or_number_and_paid_otherwise() -> None:
     assert read("[funds]\nshared = { times = 0.5 }\n").funds == {
         0: FundChange(times=Decimal("0.5"))
     }
+
+
+def test_what_the_funds_may_pay_stands_on_what_the_journal_says() -> None:
+    """A window alone cannot be; with the cap that the journal gave it can."""
+    found = survey()
+    first = m.SetFundPolicy(
+        symbol=1,
+        cap_atoms=5,
+        second_fund=3,
+        second_cap_atoms=-1,
+        window_ns=10**9,
+        window_cap_atoms=7,
+    )
+    found.symbols[1].policies.append(first)
+    policy = read_policy({"symbols": {BTC: {"fund_policy": {"window": 2}}}}, found)
+    assert policy.symbols[1].apply(first) == m.SetFundPolicy(
+        symbol=1,
+        cap_atoms=5,
+        second_fund=3,
+        second_cap_atoms=-1,
+        window_ns=2 * 10**9,
+        window_cap_atoms=7,
+    )
+    assert policy.changes == [Change(BTC, "fund_policy.window", "1", "2")]
+    with pytest.raises(PolicyError, match="wanted given together with window_cap"):
+        read_policy({"symbols": {BTC: {"fund_policy": {"window": 2}}}}, survey())
 
 
 def test_changes_are_told_with_what_was() -> None:
@@ -296,5 +351,6 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_the_table_names_commands_that_an_operator_sends() -> None:
     assert set(CARRIERS) == {
-        *("list_symbol", "set_brackets", "set_risk_limits", "set_adl_policy", "set_mark_policy")
+        *("list_symbol", "set_brackets", "set_risk_limits", "set_adl_policy", "set_mark_policy"),
+        "set_fund_policy",
     }
