@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.cli import ERROR, OK, main
-from exchange.counterfactual import counterparts
+from exchange.counterfactual import compare_policies, counterparts
 from exchange.counterfactual.outcome import Outcome, Standing
 from exchange.counterfactual.policy import read_policy
 from exchange.counterfactual.run import Reading, Worlds, run
@@ -18,6 +18,7 @@ from exchange.counterfactual.show import CHANGED, OWN
 from exchange.counterfactual.survey import read_survey
 from exchange.counterfactual.tally import MOST_POINTS, Curve
 from exchange.engine import create_engine
+from exchange.errors import PolicyError
 from exchange.explain.source import Source
 from exchange.journal import Journal
 from exchange.protocol import messages as m
@@ -669,6 +670,20 @@ def test_several_policies_are_each_what_they_are_alone(
         assert (
             json.loads(capsys.readouterr().out)["digest"] == json.loads(line)["changed"]["digest"]
         )
+
+
+def test_a_program_asks_for_a_row_of_sizes() -> None:
+    """How much of the 900 that are deleveraged without a fund is left with more and more of the 50 that are missing."""
+    sizes = {str(size): {"funds": {"shared": size}} for size in (0, 10, 25, 49, 50, 1000)}
+    found = compare_policies(HERE / "a-larger-fund.yaml", sizes)
+    # Each 5 pay for one lot sold at 85; the others are given at 90.  Of 49 the last 4 go into the pool of the last lot,
+    # which is then given at 86.
+    assert [outcome.changed.tally.adl_atoms for outcome in found.values()] == [
+        atoms(value) for value in (900, 720, 450, 86, 0, 0)
+    ]
+    assert {outcome.own.tally.adl_atoms for outcome in found.values()} == {atoms(900)}
+    with pytest.raises(PolicyError, match=r"policy odd: funds.shared is -1"):
+        compare_policies(HERE / "a-larger-fund.yaml", {"odd": {"funds": {"shared": -1}}})
 
 
 def test_a_null_policy_is_said_to_change_nothing(
