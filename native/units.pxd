@@ -26,6 +26,7 @@ cdef extern from *:
     ctypedef void apart "EXCHANGE_APART(void)"
     ctypedef int apart_int "EXCHANGE_APART(int)"
     ctypedef int64_t apart_int64 "EXCHANGE_APART(int64_t)"
+    ctypedef void* apart_pointer "EXCHANGE_APART(void*)"
     bint times_overflows "__builtin_mul_overflow" (int64_t a, int64_t b, int64_t* product) noexcept nogil
     bint plus_overflows "__builtin_add_overflow" (int64_t a, int64_t b, int64_t* sum) noexcept nogil
 
