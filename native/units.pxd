@@ -92,13 +92,9 @@ cdef inline int64_t share_floor(int64_t total, int64_t part, int64_t whole) noex
     return <int64_t>div_floor(wide(total, part), whole)
 
 cdef inline int64_t clamp64(i128 a) noexcept nogil:
-    """a, held inside what an int64 can say (sizes and limits only, never money)."""
+    """a, or the most that an int64 can say (sizes and limits only, never money); below 0 they are bounded."""
     cdef i128 top = 0x7fffffffffffffffLL
-    if a > top:
-        return 0x7fffffffffffffffLL
-    if a < -top:
-        return -0x7fffffffffffffffLL
-    return <int64_t>a
+    return <int64_t>(a if a < top else top)
 
 cdef inline void mul_wide(u128 a, u128 b, u128* high, u128* low) noexcept nogil:
     """The 256-bit product of two 128-bit numbers, for comparing scores without division."""
