@@ -147,6 +147,11 @@ cdef packed struct state_drawing:
     int64_t last_part
     int64_t parts[WINDOW_PARTS + 1]    # the last one first
 
+cdef packed struct state_charged:
+    uint32_t account
+    uint32_t symbol
+    int64_t charged_atoms
+
 # ------------------------------------------------------------------------------------------- writing
 
 # Where the bytes go; with `to` NULL they are only counted.
@@ -597,6 +602,28 @@ cdef inline void write_drawings(Core* core, Writer* writer) noexcept nogil:
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_charges(Core* core, Writer* writer) noexcept nogil:
+    """What of the deficits of cross pools is charged to symbols."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number = next_account(core, writer, 0)
+    cdef uint32_t slot
+    cdef Position* entry
+    cdef state_charged record
+    while number:
+        slot = account_at(core, number).first_position if account_at(core, number).pool.owing else 0
+        while slot:
+            entry = position_at(core, slot)
+            slot = entry.next
+            if entry.caused_atoms:
+                record.account = number
+                record.symbol = entry.symbol
+                record.charged_atoms = entry.caused_atoms
+                put(writer, &record, sizeof(record))
+                count += 1
+        number = next_account(core, writer, number)
+    put_count(writer, place, count)
+
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -618,6 +645,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_choosers(core, writer, CHOICE_MULTI_ASSET)
     write_holdings(core, writer)
     write_drawings(core, writer)
+    write_charges(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_head(core, writer)

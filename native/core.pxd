@@ -244,6 +244,7 @@ cdef struct PoolState:                 # what liquidation knows of a collateral 
     uint8_t liquidating
     uint8_t uncovered
     uint8_t stale                      # its bands are to be drawn anew (bands.pxd)
+    uint8_t owing                      # it is below zero, and symbols are charged for it (charging.pxd)
 
 cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
@@ -326,7 +327,8 @@ cdef struct Position:                  # the entry of an account on a symbol, in
     uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
     uint32_t index_next                # behind it in its bucket of the index of entries
     uint32_t unused
-    uint64_t unused_more[2]
+    int64_t caused_atoms               # of the cross pool's deficit, unpaid (charging.pxd)
+    uint64_t unused_more
 
 cdef struct FundState:
     uint32_t fund
@@ -365,6 +367,7 @@ cdef struct Core:
     int64_t exposure_limits_atoms      # sum over symbols
     uint64_t credit_epoch              # from 1; moves on when no account's credit is known any more
     int64_t uncovered_pools
+    uint32_t mover                     # the symbol by whose mark or funding pools are checked at this moment; else 0
     Slab orders
     Slab orders_more                   # never taken from: indexed by the slots of `orders`
     Slab positions

@@ -166,6 +166,7 @@ ROOMS = [
     ),
     *(
         "funds",
+        "charging",
         "bankruptcy",
         "telling",
         "queue",

@@ -11,6 +11,7 @@ from exchange.explain.follow import Told
 from exchange.explain.source import Names, money, ratio
 from exchange.explain.tables import table
 from exchange.protocol.messages import (
+    DeficitCharged,
     DeficitShared,
     DeficitUncovered,
     Event,
@@ -79,12 +80,20 @@ class Teller:
         if positions:
             yield "  What it holds, and what each position is worth in bankruptcy: [LIQ-03, LIQ-05]"
             yield from ("    " + line for line in position_table(positions, names))
+        yield from self.charged()
         if len(positions) > 1:
             largest = max(positions, key=lambda p: p.maintenance_atoms)
             yield (
                 f"  Closed first is the largest maintenance: {names.position(largest.symbol, largest.leg)}, "
                 f"{money(largest.maintenance_atoms)}. [LIQ-03]"
             )
+
+    def charged(self) -> Iterator[str]:
+        """FUND-01: by whose move the pool came below zero."""
+        charges = self.of(DeficitCharged)
+        if charges:
+            parts = [f"{money(c.charged_atoms)} by {self.names.symbol(c.symbol)}" for c in charges]
+            yield f"  What it is below zero is charged to whose mark or funding did it: {', '.join(parts)}. [FUND-01]"
 
     def cancelled(self) -> Iterator[str]:
         reasons = (CancelReason.LIQUIDATION, CancelReason.LINKED)
@@ -194,11 +203,15 @@ class Teller:
         )
         if shared.paid_atoms:
             yield (
-                f"      {names.fund(shared.fund)} may pay {money(shared.budget_atoms)}{bound_by(shared)} and pays "
+                f"      {names.fund(shared.fund)}, for {names.symbol(shared.charged)}, may pay "
+                f"{money(shared.budget_atoms)}{bound_by(shared)} and pays "
                 f"{money(shared.paid_atoms)} into the pool."
             )
         elif shared.share_atoms < 0:
-            yield f"      {names.fund(shared.fund)} may pay nothing{bound_by(shared)}."
+            yield (
+                f"      {names.fund(shared.fund)}, for {names.symbol(shared.charged)}, may pay nothing"
+                f"{bound_by(shared)}."
+            )
         yield (
             f"      The whole position goes to the other side for {money(shared.bankruptcy_value_atoms)}, "
             f"{names.lot_price(symbol, shared.bankruptcy_value_atoms, shared.position_lots)} a unit."
@@ -362,6 +375,7 @@ def bound_by(event: LiquidationSized | LiquidationShrunk | DeficitShared) -> str
         BudgetLimit.SYMBOL_CAP: "what the symbol may still cost it in all",
         BudgetLimit.DRAW_CAP: "what is left of the cap of one liquidation",
         BudgetLimit.WINDOW_CAP: "what is left of the cap of the window",
+        BudgetLimit.DEFICIT: "",  # all that is asked of it
     }[BudgetLimit(event.budget_by)]
     return f" ({cap})" if cap else ""
 
@@ -370,9 +384,12 @@ def shrunk_sentence(event: LiquidationShrunk, names: Names) -> str:
     """LIQ-07: what the fund could not bear."""
     symbol = event.symbol
     bears = names.quantity(symbol, event.qty_lots) if event.qty_lots else "none"
+    what = "the whole position"
+    if event.charged != symbol:
+        what += f", for what {names.symbol(event.charged)} has cost,"
     return (
         f"At {names.price(symbol, event.price_ticks)} a maker would take {names.quantity(symbol, event.offered_lots)}, "
-        f"but there the whole position is {money(event.shortfall_atoms)} short of bankruptcy and the fund may pay "
+        f"but there {what} is {money(event.shortfall_atoms)} short of bankruptcy and the fund may pay "
         f"{money(event.budget_atoms)}{bound_by(event)}: it bears {bears}."
     )
 

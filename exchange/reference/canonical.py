@@ -50,6 +50,7 @@ BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
 ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
 COLLATERAL = struct.Struct("<IIq")
+CHARGED = struct.Struct("<IIq")
 DRAWING = struct.Struct("<IqIqqqqqq" + "q" * (WINDOW_PARTS + 1))
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
@@ -94,6 +95,8 @@ def snapshot(state: State) -> bytes:
     parts += pack_collateral(state)
     drawing = [pack_drawing(s.number, s.drawing) for s in state.symbols.values() if s.drawing]
     parts += [COUNT.pack(len(drawing)), *drawing]
+    charged = [CHARGED.pack(a.number, *charge) for a in accounts for charge in a.charged.items()]
+    parts += [COUNT.pack(len(charged)), *charged]
     return b"".join(parts)
 
 
@@ -313,6 +316,9 @@ def restore(data: bytes) -> State:
     restore_collateral(state, reader)
     for _ in reader.repeat():
         restore_drawing(state, reader.unpack(DRAWING))
+    for _ in reader.repeat():
+        account, number, atoms = reader.unpack(CHARGED)
+        state.account(account).charged[number] = atoms
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
