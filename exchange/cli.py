@@ -143,8 +143,11 @@ def add_counterfactual(parser: argparse.ArgumentParser) -> None:
         "--with",
         dest="policy",
         type=Path,
+        action="append",
+        default=[],
         metavar="POLICY.toml",
-        help="run the same commands under this policy too, and print both outcomes side by side",
+        help="run the same commands under this policy too, and print the outcomes side by side; "
+        "several times for several policies",
     )
     group.add_argument("--plot", type=Path, metavar="FILE", help="draw both (.png or .svg)")
     group.add_argument(
@@ -163,7 +166,7 @@ def replay(options: argparse.Namespace) -> int:
     from exchange.replay import ReplayDiffers, as_json, replay_journal
 
     try:
-        if options.policy is not None:
+        if options.policy:
             from exchange.counterfactual.command_line import compare
 
             print(compare(options, say))

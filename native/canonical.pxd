@@ -112,6 +112,19 @@ cdef packed struct state_adl_policy:
     uint32_t symbol
     uint8_t policy
 
+cdef packed struct state_funding:
+    uint32_t symbol
+    int64_t interval_ns
+    int64_t sample_ns
+    int64_t interest_ppb
+    int64_t clamp_ppb
+    int64_t max_rate_ppb
+    int64_t impact_notional_atoms
+    int64_t next_sample_ns
+    int64_t next_funding_ns
+    int64_t premium_sum_ppb
+    uint32_t samples
+
 cdef packed struct state_pricing:
     uint32_t symbol
     uint8_t composite
@@ -521,6 +534,32 @@ cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_fundings(Core* core, Writer* writer) noexcept nogil:
+    """How funding rates come about, of symbols whose rate the engine computes; a pocket venue has none."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_funding record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or writer.account or symbol.funding == NULL:
+            continue
+        record.symbol = number
+        record.interval_ns = symbol.funding.interval_ns
+        record.sample_ns = symbol.funding.sample_ns
+        record.interest_ppb = symbol.funding.interest_ppb
+        record.clamp_ppb = symbol.funding.clamp_ppb
+        record.max_rate_ppb = symbol.funding.max_rate_ppb
+        record.impact_notional_atoms = symbol.funding.impact_notional_atoms
+        record.next_sample_ns = symbol.funding.next_sample_ns
+        record.next_funding_ns = symbol.funding.next_funding_ns
+        record.premium_sum_ppb = symbol.funding.premium_sum_ppb
+        record.samples = symbol.funding.samples
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_assets(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
@@ -646,6 +685,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_holdings(core, writer)
     write_drawings(core, writer)
     write_charges(core, writer)
+    write_fundings(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_head(core, writer)

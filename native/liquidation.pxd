@@ -148,7 +148,7 @@ cdef inline int64_t cover_share(Core* core, Symbol* symbol, Position* position) 
         note_deficit(core, position.account, 0)
     while True:
         claim = claim_of(core, position)
-        paid = imax(0, imin(claim.atoms, -share))
+        paid = imin(claim.atoms, -share)
         worth = bankruptcy_value(core, symbol, position, share + paid)
         tell_share(core, symbol, position, share, &claim, paid, worth)
         if paid == 0:
@@ -236,10 +236,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
         note_deficit(core, pool.account_number, 0)
         tell_charged(core, pool.account, pool.account_number)
     book_stage(core, pool)
-    value = pool_value(core, pool.account_number, pool.position)
-    if value.position_count != 0 and value.equity_atoms < 0:
-        deficit_stage(core, pool)
-    forget_visits(core, pool)
+    deficit_stage(core, pool)
     if not pool_is_well(core, pool) and pool.position == NULL:
         note_deficit(core, pool.account_number, 0)
 

@@ -7,13 +7,13 @@ from native.bands cimport bands_draw, bands_stale_pool, open_add
 from native.book cimport book_append
 from native.canonical cimport (
     CHOICE_HEDGE, CHOICE_MULTI_ASSET, state_account, state_adl_policy, state_asset, state_brackets, state_charged,
-    state_collateral,
-    state_drawing, state_fund, state_head, state_limits, state_order, state_position, state_pricing, state_remembered,
+    state_collateral, state_drawing, state_fund, state_funding, state_head, state_limits, state_order, state_position,
+    state_pricing, state_remembered,
 )
 from native.charging cimport charged_entry
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
-    ARMED, Account, Asset, Core, Drawing, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position,
+    ARMED, Account, Asset, Core, Drawing, Funding, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position,
     Remembered, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, know_account, more_at, order_at, position_at,
     slot_of,
     symbol_at, symbol_of,
@@ -28,7 +28,7 @@ from native.policies cimport apply_limits
 from native.positions cimport position_ensure
 from native.pricing cimport pricing_ensure
 from native.remembered cimport remember_new
-from native.timers cimport countdown_key, timer_add
+from native.timers cimport countdown_key, funding_key, timer_add
 from native.trailing cimport trail_begin, trail_number
 from native.units cimport iabs
 from native.waiting cimport arm, triggers_ensure, waiting_link
@@ -413,6 +413,30 @@ cdef inline int read_charge(Core* core, Reader* reader) except -1:
     owner.pool.owing = True
     return 0
 
+cdef inline int read_funding(Core* core, Reader* reader) except -1:
+    cdef state_funding record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL or symbol.funding != NULL or record.interval_ns < 1 or record.sample_ns < 1:
+        raise ValueError(f"the state has a funding policy of symbol {record.symbol}, which could not have been set")
+    symbol.funding = <Funding*>calloc(1, sizeof(Funding))
+    if symbol.funding == NULL:
+        raise MemoryError("no memory for a funding policy")
+    symbol.funding.interval_ns = record.interval_ns
+    symbol.funding.sample_ns = record.sample_ns
+    symbol.funding.interest_ppb = record.interest_ppb
+    symbol.funding.clamp_ppb = record.clamp_ppb
+    symbol.funding.max_rate_ppb = record.max_rate_ppb
+    symbol.funding.impact_notional_atoms = record.impact_notional_atoms
+    symbol.funding.next_sample_ns = record.next_sample_ns
+    symbol.funding.next_funding_ns = record.next_funding_ns
+    symbol.funding.premium_sum_ppb = record.premium_sum_ppb
+    symbol.funding.samples = record.samples
+    if record.next_sample_ns:
+        timer_add(core, record.next_sample_ns, funding_key(record.symbol))
+    return 0
+
 cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
     cdef uint32_t _i, resting, waiting
@@ -459,6 +483,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_drawing(core, reader)
     for _i in range(read_count(reader)):
         read_charge(core, reader)
+    for _i in range(read_count(reader)):
+        read_funding(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     bands_draw(core)

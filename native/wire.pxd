@@ -13,6 +13,9 @@ cdef extern from *:
     #define WIRE_MAX_EXPOSURE_ATOMS ((int64_t)1152921504606846976LL)
     #define WIRE_MAX_POLICY_NS ((int64_t)1000000000000000LL)
     #define WIRE_MAX_WINDOW_NS ((int64_t)100000000000000000LL)
+    #define WIRE_MIN_SAMPLE_NS ((int64_t)1000000LL)
+    #define WIRE_MAX_IMPACT_LEVELS ((int64_t)1000LL)
+    #define WIRE_PPB ((int64_t)1000000000LL)
     """
     const int64_t PPM "WIRE_PPM"
     const int64_t MAX_PRICE_TICKS "WIRE_MAX_PRICE_TICKS"
@@ -22,6 +25,9 @@ cdef extern from *:
     const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
     const int64_t MAX_POLICY_NS "WIRE_MAX_POLICY_NS"
     const int64_t MAX_WINDOW_NS "WIRE_MAX_WINDOW_NS"
+    const int64_t MIN_SAMPLE_NS "WIRE_MIN_SAMPLE_NS"
+    const int64_t MAX_IMPACT_LEVELS "WIRE_MAX_IMPACT_LEVELS"
+    const int64_t PPB "WIRE_PPB"
 
 cdef enum:
     MAX_ASSETS = 16
@@ -61,6 +67,7 @@ cdef enum:
     COMMAND_SET_FUND_POLICY = 23
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
+    COMMAND_SET_FUNDING_POLICY = 27
     COMMAND_SET_POSITION_MODE = 29
     COMMAND_LIST_ASSET = 31
     COMMAND_SET_ASSET_PRICE = 32
@@ -105,6 +112,8 @@ cdef enum:
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
+    EVENT_FUNDING_POLICY_SET = 167
+    EVENT_FUNDING_RATE = 168
     EVENT_POSITION_MODE_CHANGED = 169
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
@@ -332,6 +341,7 @@ cdef enum:
     REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
     REJECT_REASON_INVALID_WINDOW = 63
     REJECT_REASON_INVALID_SECOND_FUND = 64
+    REJECT_REASON_FUNDING_IS_COMPUTED = 66
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
@@ -646,6 +656,21 @@ cdef packed struct wire_set_price:
     uint32_t symbol
     uint8_t source
     int64_t price_ticks
+
+cdef packed struct wire_set_funding_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t enabled
+    int64_t interval_ns
+    int64_t sample_ns
+    int64_t interest_ppb
+    int64_t clamp_ppb
+    int64_t max_rate_ppb
+    int64_t impact_notional_atoms
 
 cdef packed struct wire_set_position_mode:
     uint16_t type
@@ -1115,6 +1140,39 @@ cdef packed struct wire_mark_hold_changed:
     uint32_t symbol
     uint8_t held
     uint8_t inputs
+
+cdef packed struct wire_funding_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t enabled
+    int64_t interval_ns
+    int64_t sample_ns
+    int64_t interest_ppb
+    int64_t clamp_ppb
+    int64_t max_rate_ppb
+    int64_t impact_notional_atoms
+    int64_t next_funding_ns
+
+cdef packed struct wire_funding_rate:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t final
+    uint8_t clamped
+    uint8_t capped
+    uint32_t samples
+    uint32_t counted
+    int64_t sample_ppb
+    int64_t premium_ppb
+    int64_t interest_ppb
+    int64_t cap_ppb
+    int64_t rate_ppb
+    int64_t next_funding_ns
 
 cdef packed struct wire_position_mode_changed:
     uint16_t type

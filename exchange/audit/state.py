@@ -230,6 +230,28 @@ class Composite:
         self.basis_at_ns = now_ns
 
 
+class Funding:
+    """A funding policy's numbers, when it is looked at next, and what the interval has brought (FUNDING-02)."""
+
+    __slots__ = (
+        "cap",
+        "clamp",
+        "interest",
+        "interval",
+        "next_funding",
+        "next_sample",
+        "notional",
+        "sample",
+        "samples",
+        "total",
+    )
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self.interval, self.sample, self.interest, self.clamp, self.cap, self.notional = numbers
+        self.next_sample = self.next_funding = 0  # 0: never
+        self.total = self.samples = 0  # of the premiums, and sample times that count
+
+
 class Symbol:
     """A listed symbol: its policy, mark, book, holders and the sums over them."""
 
@@ -239,6 +261,7 @@ class Symbol:
         "composite",
         "cums",
         "floors",
+        "funding",
         "gross_entry",
         "gross_lots",
         "holders",
@@ -290,6 +313,7 @@ class Symbol:
         self.market_last = 0  # of the last one that no liquidation made
         self.composite: Composite | None = None  # None: the mark is set by hand
         self.is_held = False
+        self.funding: Funding | None = None  # None: settled by hand
         self.waiting_count = 0
         self.trailing: dict[int, Waiting] = {}
         #: Heaps of (trigger, order id), by what is watched and whether a rising price sets them off; those that fall

@@ -538,6 +538,10 @@ class AsyncAdminClient(AsyncBaseClient):
         """A price from outside, the index (0) or of a feed (1 and up); a composite mark follows before this returns."""
         return await self._do(self._ask.set_price, symbol, price, source)
 
+    async def set_funding_policy(self, symbol: SymbolLike, **policy: int) -> CommandResult:
+        """The engine computes and settles the rate from now on; fields as in the command, ``enabled=0`` to stop it."""
+        return await self._do(self._ask.set_funding_policy, symbol, **policy)
+
     async def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
         """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
         return await self._do(self._ask.settle_funding, symbol, per_unit)

@@ -217,6 +217,9 @@ class Asks(OrderAsks):
     def set_mark_policy(self, symbol: SymbolLike, **policy: int) -> Ask[CommandResult]:
         return self.command(messages.SetMarkPolicy(symbol=self.number_of(symbol), **policy))
 
+    def set_funding_policy(self, symbol: SymbolLike, **policy: int) -> Ask[CommandResult]:
+        return self.command(messages.SetFundingPolicy(symbol=self.number_of(symbol), **policy))
+
     def set_price(self, symbol: SymbolLike, price: Number, source: int) -> Ask[CommandResult]:
         listed = self.listed(symbol)
         ticks = listed.units.price_to_ticks(price)

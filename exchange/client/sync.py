@@ -494,6 +494,10 @@ class AdminClient(BaseClient):
         """A price from outside, the index (0) or of a feed (1 and up); a composite mark follows before this returns."""
         return self._do(self._ask.set_price, symbol, price, source)
 
+    def set_funding_policy(self, symbol: SymbolLike, **policy: int) -> CommandResult:
+        """The engine computes and settles the rate from now on; fields as in the command, ``enabled=0`` to stop it."""
+        return self._do(self._ask.set_funding_policy, symbol, **policy)
+
     def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
         """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
         return self._do(self._ask.settle_funding, symbol, per_unit)

@@ -84,16 +84,21 @@ class World(msgspec.Struct):
     digest: str
     fees_atoms: int  # trading fees taken, less rebates
     withdrawals_stopped: bool  # by a deficit that is uncovered
+    accounts_liquidated: int
+    accounts_lost_half: int  # of what they brought in, or more
+    accounts_lost_all: int
 
 
 class Outcome(msgspec.Struct, kw_only=True):
     """Two worlds side by side."""
 
+    policy: str  # what the changed world is called
     changes: list[Change]
     own: World
     changed: World
     rewritten: int  # commands that the policy changed
     put_in: int  # commands that the journal has not
+    put_in_refused: int  # of them
     left_out: int  # commands of the journal that were not sent
     identical: bool  # every event and the final state
     first: Difference | None  # that anything differs

@@ -1,14 +1,15 @@
-"""Two worlds side by side, as text."""
+"""Worlds side by side, as text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from exchange.counterfactual.outcome import AccountChange, Difference, Outcome, World
 from exchange.counterfactual.tally import Tally
 from exchange.explain.source import clock
 from exchange.units import from_atoms
 
+OWN, CHANGED = "as it was", "changed"
 #: How a row is read of a world, and whether it is money.
 Read = Callable[[World], int]
 NAME, COLUMN = 34, 19
@@ -17,21 +18,31 @@ MOST_REASONS = 12
 MOST_EXAMPLES = 5
 
 
-def as_text(outcome: Outcome, policy: str) -> str:
-    """The whole comparison; ``policy`` is the file that it was made with."""
-    parts = [
-        "\n".join(heading(outcome, policy)),
-        "\n".join(table(outcome)),
-        "\n".join(refused(outcome)),
-        "\n".join(accounts(outcome)),
-        "\n".join(parting(outcome)),
-        "\n".join(proofs(outcome)),
-    ]
+def as_text(outcomes: Sequence[Outcome]) -> str:
+    """The whole comparison: one table of all worlds, then each changed one by itself."""
+    (first, *others) = outcomes
+    parts = [f"{first.own.sequence:,} commands, as it was and {named(outcomes)}"]
+    if not others:
+        parts[0] += "\n" + "\n".join(heading(first))
+    parts.append("\n".join(table(outcomes)))
+    for outcome in outcomes:
+        sections = (refused, accounts, parting)
+        told = ["\n".join(section(outcome)) for section in sections]
+        if others:
+            told.insert(0, "\n".join((f"== {outcome.policy}", *heading(outcome))))
+        parts += told
+    parts.append("\n".join(proofs(outcomes)))
     return "\n\n".join(part for part in parts if part)
 
 
-def heading(outcome: Outcome, policy: str) -> Iterator[str]:
-    yield f"{outcome.own.sequence:,} commands in two worlds: as it was, and with {policy}"
+def named(outcomes: Sequence[Outcome]) -> str:
+    """The changed worlds by name."""
+    (first, *others) = outcomes
+    return f"under {first.policy}" if not others else f"under {len(outcomes)} other policies"
+
+
+def heading(outcome: Outcome) -> Iterator[str]:
+    """What is changed, in the file and in the commands."""
     if not outcome.changes:
         yield "  nothing is changed"
     where = max((len(change.where) for change in outcome.changes), default=0)
@@ -46,6 +57,7 @@ def heading(outcome: Outcome, policy: str) -> Iterator[str]:
     parts = [
         (outcome.rewritten, "changed by it"),
         (outcome.put_in, "put in"),
+        (outcome.put_in_refused, "of them refused"),
         (outcome.left_out, "left out"),
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in parts if count)
@@ -56,34 +68,44 @@ def heading(outcome: Outcome, policy: str) -> Iterator[str]:
 # --------------------------------------------------------------------------------------------------- the table
 
 
-def table(outcome: Outcome) -> Iterator[str]:
-    yield row("", "as it was", "changed", "difference")
-    for title, rows in sections(outcome):
+def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """All worlds beside each other; of two their difference, too."""
+    names = [CHANGED] if len(outcomes) == 1 else [short(o.policy) for o in outcomes]
+    yield row("", OWN, *names, *(["difference"] if len(outcomes) == 1 else []))
+    for title, rows in sections(outcomes):
         shown = [
             line
             for name, read, is_money in rows
-            if (line := line_of(outcome, name, read, is_money))
+            if (line := line_of(outcomes, name, read, is_money))
         ]
         if shown:
             yield title
             yield from shown
 
 
-def line_of(outcome: Outcome, name: str, read: Read, is_money: bool) -> str:
-    own, changed = read(outcome.own), read(outcome.changed)
-    if not own and not changed:
+def line_of(outcomes: Sequence[Outcome], name: str, read: Read, is_money: bool) -> str:
+    """One row; empty where every world has nothing."""
+    values = [read(outcomes[0].own), *(read(outcome.changed) for outcome in outcomes)]
+    if not any(values):
         return ""
     write = money if is_money else count
-    gap = changed - own
-    sign = "+" if gap > 0 else ""
-    return row(f"  {name}", write(own), write(changed), sign + write(gap) if gap else "")
+    cells = [write(value) for value in values]
+    if len(outcomes) == 1:
+        gap = values[1] - values[0]
+        cells.append(("+" if gap > 0 else "") + write(gap) if gap else "")
+    return row(f"  {name}", *cells)
 
 
 def row(name: str, *cells: str) -> str:
     return (f"{name:<{NAME}}" + "".join(f"{cell:>{COLUMN}}" for cell in cells)).rstrip()
 
 
-def sections(outcome: Outcome) -> Iterator[tuple[str, list[tuple[str, Read, bool]]]]:
+def short(name: str) -> str:
+    """A name that fits a column."""
+    return name if len(name) < COLUMN - 1 else f"{name[: COLUMN - 4]}.."
+
+
+def sections(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[tuple[str, Read, bool]]]]:
     """The rows by section: name, how it is read, whether it is money."""
     yield (
         "market",
@@ -92,6 +114,7 @@ def sections(outcome: Outcome) -> Iterator[tuple[str, list[tuple[str, Read, bool
             ("volume", of(lambda t: t.volume_atoms), True),
             ("trading fees", lambda world: world.fees_atoms, True),
             ("commands refused", of(lambda t: t.rejected), False),
+            ("withdrawals refused", of(lambda t: t.withdrawals_refused), False),
             ("orders that could not be paid", cancelled("insufficient_margin"), False),
         ],
     )
@@ -105,10 +128,10 @@ def sections(outcome: Outcome) -> Iterator[tuple[str, list[tuple[str, Read, bool
             ("pools bankrupt", of(lambda t: t.below_zero), False),
             ("closing fills", of(lambda t: t.book_fills), False),
             ("closed through the book", of(lambda t: t.book_atoms), True),
-            *lost_positions(outcome),
+            *lost_positions(outcomes),
         ],
     )
-    yield "insurance funds", list(fund_rows(outcome))
+    yield "insurance funds", list(fund_rows(outcomes))
     yield (
         "auto-deleveraging",
         [
@@ -126,6 +149,14 @@ def sections(outcome: Outcome) -> Iterator[tuple[str, list[tuple[str, Read, bool
             ("open at the end", of(lambda t: t.uncovered_atoms), True),
         ],
     )
+    yield (
+        "accounts",
+        [
+            ("liquidated", lambda world: world.accounts_liquidated, False),
+            ("lost half of what they brought", lambda world: world.accounts_lost_half, False),
+            ("lost all of it, or more", lambda world: world.accounts_lost_all, False),
+        ],
+    )
 
 
 def of(read: Callable[[Tally], int]) -> Read:
@@ -136,10 +167,14 @@ def cancelled(reason: str) -> Read:
     return lambda world: world.tally.cancelled.get(reason, 0)
 
 
-def lost_positions(outcome: Outcome) -> Iterator[tuple[str, Read, bool]]:
+def tallies(outcomes: Sequence[Outcome]) -> list[Tally]:
+    return [outcomes[0].own.tally, *(outcome.changed.tally for outcome in outcomes)]
+
+
+def lost_positions(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Read, bool]]:
     """Positions that the exchange closed to the last lot, by symbol."""
-    for symbol in sorted({*outcome.own.tally.closed, *outcome.changed.tally.closed}):
-        name = outcome.names.get(symbol, str(symbol))
+    for symbol in sorted({symbol for tally in tallies(outcomes) for symbol in tally.closed}):
+        name = outcomes[0].names.get(symbol, str(symbol))
 
         def positions(world: World, symbol: int = symbol) -> int:
             closed = world.tally.closed.get(symbol)
@@ -148,19 +183,18 @@ def lost_positions(outcome: Outcome) -> Iterator[tuple[str, Read, bool]]:
         yield f"positions lost in {name}", positions, False
 
 
-def fund_rows(outcome: Outcome) -> Iterator[tuple[str, Read, bool]]:
+def fund_rows(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Read, bool]]:
     """Every cause by which the funds moved, then what is left; of each fund, if there are several."""
-    for cause in dict.fromkeys(
-        (*outcome.own.tally.fund_by_cause, *outcome.changed.tally.fund_by_cause)
-    ):
+    for cause in dict.fromkeys(c for tally in tallies(outcomes) for c in tally.fund_by_cause):
 
         def moved(world: World, cause: str = cause) -> int:
             return world.tally.fund_by_cause.get(cause, 0)
 
         yield CAUSES.get(cause, cause.replace("_", " ")), moved, True
-    funds = sorted({*outcome.own.tally.fund_end, *outcome.changed.tally.fund_end})
+    funds = sorted({fund for tally in tallies(outcomes) for fund in tally.fund_end})
+    names = outcomes[0].fund_names
     for fund in funds:
-        name = "" if len(funds) == 1 else f" of {outcome.fund_names.get(fund, f'fund {fund}')}"
+        name = "" if len(funds) == 1 else f" of {names.get(fund, f'fund {fund}')}"
 
         def lowest(world: World, fund: int = fund) -> int:
             return world.tally.fund_lowest.get(fund, 0)
@@ -279,13 +313,19 @@ def part(title: str, difference: Difference, outcome: Outcome) -> Iterator[str]:
     yield f"  changed:   {difference.changed}"
 
 
-def proofs(outcome: Outcome) -> Iterator[str]:
-    own, changed = outcome.own, outcome.changed
-    seen = f", as {outcome.snapshots} snapshots of the node say" if outcome.snapshots else ""
-    yield f"digest as it was {own.digest} after command {own.sequence}{seen}"
-    yield f"digest changed   {changed.digest} after command {changed.sequence}"
-    if outcome.verified:
-        yield "verified: in both worlds both engines gave the same events, every invariant holds"
+def proofs(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The digests, and what has looked at the worlds beside the engine."""
+    own = outcomes[0].own
+    seen = (
+        f", as the node's snapshots say ({outcomes[0].snapshots})" if outcomes[0].snapshots else ""
+    )
+    width = max(len(OWN), *(len(outcome.policy) for outcome in outcomes))
+    yield f"digest {OWN:<{width}} {own.digest} after command {own.sequence}{seen}"
+    for outcome in outcomes:
+        changed = outcome.changed
+        yield f"digest {outcome.policy:<{width}} {changed.digest} after command {changed.sequence}"
+    if outcomes[0].verified:
+        yield "verified: in every world both engines gave the same events, every invariant holds"
 
 
 # -------------------------------------------------------------------------------------------------- numbers

@@ -14,7 +14,14 @@ from exchange.counterfactual.keys import CARRIERS
 from exchange.engine import create_engine
 from exchange.explain.source import Source
 from exchange.peek import EVENT_START, event_number
-from exchange.protocol.messages import Command, DepositFund, ListSymbol, SetMarkPolicy
+from exchange.protocol.messages import (
+    Command,
+    DepositFund,
+    ListSymbol,
+    SetFundingPolicy,
+    SetFundPolicy,
+    SetMarkPolicy,
+)
 from exchange.protocol.records import COMMAND_CODECS, STAMP, STAMP_OFFSET, iter_starts
 from exchange.protocol.schema import COMMAND_BY_NAME, AdlPolicy, LiquidationMode
 from exchange.recovery import Say
@@ -52,7 +59,10 @@ class Survey(msgspec.Struct):
 
     def fund_numbers(self) -> set[int]:
         """Every fund that a symbol has, or that was paid into."""
-        return {0, *self.fund_atoms, *(listed.listing.fund for listed in self.symbols.values())}
+        named = {listed.listing.fund for listed in self.symbols.values()}
+        for listed in self.symbols.values():
+            named |= {c.second_fund for c in listed.policies if isinstance(c, SetFundPolicy)}
+        return {0, *self.fund_atoms, *named}
 
 
 def read_survey(source: Source, say: Say) -> Survey:
@@ -123,6 +133,8 @@ def table_of(listed: Listed) -> dict[str, Any]:
         ),
         **caps_of(listed),
         "mark": mark_of(listed),
+        "fund_policy": fund_policy_of(listed),
+        "funding": funding_of(listed),
     }
     return without_none(**table)
 
@@ -148,9 +160,49 @@ def mark_of(listed: Listed) -> dict[str, Any] | None:
         return None
     return {
         "max_feeds": found.max_feeds,
-        "max_age": plain(Decimal(found.max_age_ns).scaleb(-9)),
-        "ema": plain(Decimal(found.ema_ns).scaleb(-9)),
+        "max_age": seconds(found.max_age_ns),
+        "ema": seconds(found.ema_ns),
     }
+
+
+def fund_policy_of(listed: Listed) -> dict[str, Any] | None:
+    """What funds were first allowed to pay for the symbol, where that was said (FUND-01)."""
+    found = next((c for c in listed.policies if isinstance(c, SetFundPolicy)), None)
+    if found is None:
+        return None
+    has_second = found.second_cap_atoms != 0
+    return without_none(
+        cap=amount_or_none(found.cap_atoms),
+        second_fund=found.second_fund if has_second else None,
+        second_cap=amount_or_none(found.second_cap_atoms) if has_second else None,
+        window=seconds(found.window_ns) if found.window_ns else None,
+        window_cap=amount_or_none(found.window_cap_atoms),
+    )
+
+
+def funding_of(listed: Listed) -> dict[str, Any] | None:
+    """How funding was first computed, where it is (FUNDING-02)."""
+    found = next(
+        (c for c in listed.policies if isinstance(c, SetFundingPolicy) and c.enabled), None
+    )
+    if found is None:
+        return None
+    return {
+        "interval": seconds(found.interval_ns),
+        "sample": seconds(found.sample_ns),
+        "interest": from_ppb(found.interest_ppb),
+        "clamp": from_ppb(found.clamp_ppb),
+        "max_rate": from_ppb(found.max_rate_ppb),
+        "impact_notional": from_atoms(found.impact_notional_atoms),
+    }
+
+
+def from_ppb(ppb: int) -> Decimal:
+    return plain(Decimal(ppb).scaleb(-9))
+
+
+def seconds(ns: int) -> Decimal:
+    return plain(Decimal(ns).scaleb(-9))
 
 
 def listed_value(listed: Listed, command: str, field: str, otherwise: int) -> int:

@@ -13,6 +13,7 @@ import msgspec
 
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol.schema import (
+    COMMAND_BY_NAME,
     BalanceCause,
     CancelReason,
     CollateralCause,
@@ -67,6 +68,7 @@ class Tally(msgspec.Struct):
     commands: int = 0
     accepted: int = 0
     rejected: int = 0
+    withdrawals_refused: int = 0
     trades: int = 0  # pairs
     volume_atoms: int = 0
     liquidations_cross: int = 0  # pools taken up
@@ -112,6 +114,8 @@ DRAWS = (FundCause.LIQUIDATION_DEFICIT, FundCause.DEFICIT_COVER)
 PAIR_ROLES = (FillRole.TAKER, FillRole.LIQUIDATED, FillRole.DELEVERAGED)
 ACCEPTED, REJECTED = event_number("accepted"), event_number("rejected")
 RESULTS = (ACCEPTED, REJECTED)
+read_rejected = field_reader("rejected", "command")
+WITHDRAW = COMMAND_BY_NAME["withdraw"].number
 RESULT_TIME = struct.Struct(f"<{EVENT_START.size}xq")
 Reader = Callable[[bytes, int], None]
 
@@ -122,8 +126,10 @@ class Follower:
     def __init__(self) -> None:
         self.tally = Tally()
         self.time_ns = 0  # of the command whose events are read
-        self.paid_in: dict[int, int] = defaultdict(int)  # by account, less what was taken out
-        self.parts_in: dict[tuple[int, int], int] = defaultdict(int)  # account, asset: the same
+        #: Account and asset (0: money) -> all that was brought in, and all that was taken out.
+        self.brought: dict[tuple[int, int], int] = defaultdict(int)
+        self.taken_out: dict[tuple[int, int], int] = defaultdict(int)
+        self.sold_collateral = False  # whether a conversion changed a wallet
         self.liquidated: Counter[int] = Counter()  # by account
         self.marks: dict[int, Curve] = defaultdict(Curve)
         self.traded: Counter[int] = Counter()  # value, by symbol
@@ -150,7 +156,7 @@ class Follower:
                 if number == ACCEPTED:
                     self.tally.accepted += 1
                 else:
-                    self.tally.rejected += 1
+                    self._reject(events, offset)
             else:
                 reader = readers.get(number)
                 if reader is not None:
@@ -195,6 +201,11 @@ class Follower:
             ("mark_changed", ("symbol", "price_ticks"), self._mark),
         )
         return {event_number(name): reading(name, fields, take) for name, fields, take in table}
+
+    def _reject(self, events: bytes, offset: int) -> None:
+        self.tally.rejected += 1
+        (command,) = read_rejected(events, offset)
+        self.tally.withdrawals_refused += command == WITHDRAW
 
     def _fill(
         self, account: int, symbol: int, role: int, value_atoms: int, position_lots: int
@@ -278,12 +289,18 @@ class Follower:
         self._cancelled[reason] += 1
 
     def _balance(self, account: int, cause: int, wallet_change_atoms: int) -> None:
-        if cause in (BalanceCause.DEPOSIT, BalanceCause.WITHDRAWAL):
-            self.paid_in[account] += wallet_change_atoms
+        if cause == BalanceCause.DEPOSIT:
+            self.brought[account, 0] += wallet_change_atoms
+        elif cause == BalanceCause.WITHDRAWAL:
+            self.taken_out[account, 0] -= wallet_change_atoms
+        elif cause == BalanceCause.CONVERSION:
+            self.sold_collateral = True
 
     def _collateral(self, account: int, asset: int, cause: int, change_parts: int) -> None:
-        if cause in (CollateralCause.DEPOSIT, CollateralCause.WITHDRAWAL):
-            self.parts_in[account, asset] += change_parts
+        if cause == CollateralCause.DEPOSIT:
+            self.brought[account, asset] += change_parts
+        elif cause == CollateralCause.WITHDRAWAL:
+            self.taken_out[account, asset] -= change_parts
 
     def _mark(self, symbol: int, price_ticks: int) -> None:
         self.marks[symbol].add(self.time_ns, price_ticks)

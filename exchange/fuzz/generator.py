@@ -32,6 +32,7 @@ from exchange.protocol.messages import (
     PlaceOrders,
     SetAdlPolicy,
     SetBrackets,
+    SetFundingPolicy,
     SetFundPolicy,
     SetMarginMode,
     SetMark,
@@ -107,6 +108,8 @@ class Generator(CollateralRecipes):
             ]
         if self.random.random() < 0.3:
             opening += [self.mark_policy_of(listing.symbol) for listing in world.listings]
+            if self.random.random() < 0.7:
+                opening += [self.funding_policy_of(listing.symbol) for listing in world.listings]
         if self.random.random() < 0.15:
             opening += [self.fund_policy_of(listing) for listing in world.listings]
         if self.random.random() < 0.3:
@@ -135,6 +138,7 @@ class Generator(CollateralRecipes):
             (self.position_mode, 2),
             (self.funding, 2),
             (self.mark_policy, 2),
+            (self.funding_policy, 2),
             (self.symbol_state, 4),
             (self.stp_group, 2),
             (self.adl_policy, 2),
@@ -470,6 +474,32 @@ class Generator(CollateralRecipes):
             ema_ns=random.choice((0, 1, 10 * STEP_NS, 1_000 * STEP_NS, 10**15)),
         )
 
+    def funding_policy(self) -> Command:
+        """The engine settles from now on, with other numbers, or by hand again; mostly where there is an index."""
+        composite = [n for n in self.trading() if self.state.symbols[n].composite is not None]
+        symbol = self.pick_symbol().symbol
+        if composite and self.random.random() < 0.9:
+            symbol = self.random.choice(composite)
+        command = self.funding_policy_of(symbol)
+        if self.random.random() < 0.2:
+            return msgspec.structs.replace(command, enabled=0)
+        return command
+
+    def funding_policy_of(self, symbol: int) -> SetFundingPolicy:
+        """Intervals of a few commands, or of many; premiums of one lot, or of more than there is."""
+        random = self.random
+        sample_ns = random.choice((1, 1, 2, 7, 30, 500)) * STEP_NS
+        stake = self.world.stake_atoms
+        return SetFundingPolicy(
+            symbol=symbol,
+            interval_ns=sample_ns * random.choice((1, 2, 3, 8, 60)),
+            sample_ns=sample_ns,
+            interest_ppb=random.choice((0, 100_000, -100_000, 12_500, 7, 50_000_000)),
+            clamp_ppb=random.choice((0, 500_000, 500_000, 3, 10**9)),
+            max_rate_ppb=random.choice((0, 1_000_000, 40_000_000, 10**9, 10**9)),
+            impact_notional_atoms=max(1, stake * random.choice((0, 1, 10, 100, 10_000)) // 100),
+        )
+
     def ruin_price(self, number: int, otherwise: int) -> int:
         """Where some holder's isolated margin, or a part of its wallet, is used up."""
         symbol = self.state.symbols.get(number)
@@ -507,6 +537,7 @@ class Generator(CollateralRecipes):
                 self.time,
                 self.brackets,
                 self.mark_policy,
+                self.funding_policy,
                 self.adl_policy,
                 self.limits,
                 self.fund_policy,

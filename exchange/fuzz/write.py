@@ -29,6 +29,7 @@ from exchange.protocol.messages import (
     SetAdlPolicy,
     SetBrackets,
     SetCountdown,
+    SetFundingPolicy,
     SetFundPolicy,
     SetMarginMode,
     SetMark,
@@ -61,7 +62,7 @@ from exchange.protocol.schema import (
 )
 from exchange.sim.scenario_names import TEXT_CLIENT_ORDER_IDS
 from exchange.sim.scenario_orders import FLAG_KEYS, LIMIT_TYPES
-from exchange.units import ATOM, EXACT, from_atoms, from_ppm, plain
+from exchange.units import ATOM, EXACT, from_atoms, from_ppb, from_ppm, plain
 
 E12 = Decimal(10) ** 12
 
@@ -251,6 +252,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             )
         case SetMarkPolicy():
             return mark_policy_step(command, listed[command.symbol])
+        case SetFundingPolicy():
+            return funding_policy_step(command, listed[command.symbol])
         case SettleFunding():
             return funding_step(command, listed[command.symbol])
         case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm, leg=leg):
@@ -312,6 +315,20 @@ def mark_policy_step(command: SetMarkPolicy, listed: Listed) -> str | None:
     keys += [f"max_age: {duration(command.max_age_ns)}", f"ema: {duration(command.ema_ns)}"]
     keys += [] if command.enabled else ["enabled: false"]
     return f"mark_policy {', '.join(keys)}"
+
+
+def funding_policy_step(command: SetFundingPolicy, listed: Listed) -> str | None:
+    numbers = (command.interval_ns, command.sample_ns)
+    if command.enabled > 1 or min(numbers) < 0:
+        return None
+    keys = [f"symbol: {listed.name}"]
+    keys += [f"interval: {duration(command.interval_ns)}", f"sample: {duration(command.sample_ns)}"]
+    keys += [f"interest: {show(from_ppb(command.interest_ppb))}"]
+    keys += [f"clamp: {show(from_ppb(command.clamp_ppb))}"]
+    keys += [f"max_rate: {show(from_ppb(command.max_rate_ppb))}"]
+    keys += [f"impact: {atoms(command.impact_notional_atoms)}"]
+    keys += [] if command.enabled else ["enabled: false"]
+    return f"funding_policy {', '.join(keys)}"
 
 
 def funding_step(command: SettleFunding, listed: Listed) -> str:

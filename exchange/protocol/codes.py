@@ -293,6 +293,7 @@ class RejectReason(IntEnum):
     INSUFFICIENT_COLLATERAL = 62
     INVALID_WINDOW = 63
     INVALID_SECOND_FUND = 64
+    FUNDING_IS_COMPUTED = 66
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -356,6 +357,7 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
     RejectReason.INVALID_WINDOW: "the window is outside 0 .. 10^17 ns, or one of window and its cap is given without the other",
     RejectReason.INVALID_SECOND_FUND: "the second fund is the symbol's own, or may pay nothing",
+    RejectReason.FUNDING_IS_COMPUTED: "the engine computes the funding rate and settles it: switch its policy off to settle by hand",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (

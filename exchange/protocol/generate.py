@@ -38,6 +38,9 @@ WIDE_BOUNDS = (
     "MAX_EXPOSURE_ATOMS",
     "MAX_POLICY_NS",
     "MAX_WINDOW_NS",
+    "MIN_SAMPLE_NS",
+    "MAX_IMPACT_LEVELS",
+    "PPB",
 )
 #: Bounds that may be the length of a C array.
 NARROW_BOUNDS = (

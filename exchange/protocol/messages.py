@@ -404,6 +404,26 @@ class SetPrice(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetFundingPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """From now on the engine computes the funding rate of a symbol and settles it (FUNDING-02),
+    or no longer does.
+    """
+
+    number: ClassVar[int] = 27
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    enabled: int = 1  # 1: the engine computes the rate and settles it; 0: settle_funding does
+    interval_ns: int = 28800000000000  # settled at each whole multiple of it, 10^6 .. 10^15
+    # the premium is measured at each whole multiple of it, 10^6 .. interval, which it divides:
+    sample_ns: int = 60000000000
+    interest_ppb: int = 100000  # interest for an interval, -10^9 .. 10^9
+    clamp_ppb: int = 500000  # how far interest may pull the average premium either way, 0 .. 10^9
+    max_rate_ppb: int = 1000000000  # most for an interval either way, 0 .. 10^9
+    impact_notional_atoms: int = 1000000000000  # size for which the book is asked, 1 .. 10^18
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetPositionMode(Message, frozen=True, kw_only=True, gc=False):
     """One position on each symbol, or a long and a short one beside each other (ACCT-08); with
     nothing open only.
@@ -656,8 +676,8 @@ class FundingSettled(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    payment_atoms_per_lot: int  # as commanded
-    payment_fraction_q32: int  # as commanded
+    payment_atoms_per_lot: int  # whole atoms per lot, rounded down
+    payment_fraction_q32: int  # the rest of an atom per lot, in 2^-32
 
 
 class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
@@ -988,6 +1008,46 @@ class MarkHoldChanged(Message, frozen=True, kw_only=True, gc=False):
     inputs: int  # prices that there are for it, own book and index included
 
 
+class FundingPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How the funding rate of a symbol comes about from now on (FUNDING-02)."""
+
+    number: ClassVar[int] = 167
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    enabled: int  # 1: the engine computes the rate and settles it; 0: settle_funding does
+    interval_ns: int  # settled at each whole multiple of it, 10^6 .. 10^15
+    # the premium is measured at each whole multiple of it, 10^6 .. interval, which it divides:
+    sample_ns: int
+    interest_ppb: int  # interest for an interval, -10^9 .. 10^9
+    clamp_ppb: int  # how far interest may pull the average premium either way, 0 .. 10^9
+    max_rate_ppb: int  # most for an interval either way, 0 .. 10^9
+    impact_notional_atoms: int  # size for which the book is asked, 1 .. 10^18
+    next_funding_ns: int  # when it is settled next; 0: never
+
+
+class FundingRate(Message, frozen=True, kw_only=True, gc=False):
+    """A premium was measured, or an interval is over: the rate that the samples so far come to
+    (FUNDING-02).
+    """
+
+    number: ClassVar[int] = 168
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    final: int  # 1: the interval is over, and this rate is settled; 0: a sample was taken
+    clamped: int  # 1: interest pulls no further than clamp_ppb of the policy
+    capped: int  # 1: the rate is held at cap_ppb
+    samples: int  # sample times of the interval that count so far; 0: there is no rate
+    counted: int  # of them those that this sample stands for; final: 0
+    sample_ppb: int  # premium of this sample; final: 0
+    premium_ppb: int  # average premium of the interval so far
+    interest_ppb: int  # interest for an interval
+    cap_ppb: int  # most that the rate may be either way
+    rate_ppb: int  # rate for an interval; positive: longs pay shorts
+    next_funding_ns: int  # when the symbol settles next; 0: never
+
+
 class PositionModeChanged(Message, frozen=True, kw_only=True, gc=False):
     """Whether the account has one position on each symbol from now on, or a long and a short
     one.
@@ -1158,6 +1218,7 @@ Command: TypeAlias = (
     | SetFundPolicy
     | SetMarkPolicy
     | SetPrice
+    | SetFundingPolicy
     | SetPositionMode
     | ListAsset
     | SetAssetPrice
@@ -1204,6 +1265,8 @@ Event: TypeAlias = (
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
+    | FundingPolicySet
+    | FundingRate
     | PositionModeChanged
     | LiquidationPosition
     | LiquidationSized
@@ -1240,6 +1303,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     23: SetFundPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
+    27: SetFundingPolicy,
     29: SetPositionMode,
     31: ListAsset,
     32: SetAssetPrice,
@@ -1284,6 +1348,8 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
+    167: FundingPolicySet,
+    168: FundingRate,
     169: PositionModeChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
@@ -1337,6 +1403,8 @@ __all__ = [
     "FundCause",
     "FundChanged",
     "FundPolicySet",
+    "FundingPolicySet",
+    "FundingRate",
     "FundingSettled",
     "Leg",
     "LiquidationEnded",
@@ -1382,6 +1450,7 @@ __all__ = [
     "SetBrackets",
     "SetCountdown",
     "SetFundPolicy",
+    "SetFundingPolicy",
     "SetMarginMode",
     "SetMark",
     "SetMarkPolicy",

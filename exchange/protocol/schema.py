@@ -191,6 +191,16 @@ _FUND_POLICY = (
     Field("window_cap_atoms", "i64", "most that both funds pay for the symbol within it; -1: no bound", default=-1),
 )
 
+_FUNDING_POLICY = (
+    Field("enabled", "u8", "1: the engine computes the rate and settles it; 0: settle_funding does", default=1),
+    Field("interval_ns", "i64", "settled at each whole multiple of it, 10^6 .. 10^15", default=28_800_000_000_000),
+    Field("sample_ns", "i64", "the premium is measured at each whole multiple of it, 10^6 .. interval, which it divides", default=60_000_000_000),
+    Field("interest_ppb", "i64", "interest for an interval, -10^9 .. 10^9", default=100_000),
+    Field("clamp_ppb", "i64", "how far interest may pull the average premium either way, 0 .. 10^9", default=500_000),
+    Field("max_rate_ppb", "i64", "most for an interval either way, 0 .. 10^9", default=1_000_000_000),
+    Field("impact_notional_atoms", "i64", "size for which the book is asked, 1 .. 10^18", default=1_000_000_000_000),
+)
+
 # --------------------------------------------------------------------------------------------- commands
 
 COMMANDS: tuple[Message, ...] = (
@@ -417,6 +427,13 @@ COMMANDS: tuple[Message, ...] = (
         sender="admin",
     ),
     Message(
+        27,
+        "set_funding_policy",
+        "From now on the engine computes the funding rate of a symbol and settles it (FUNDING-02), or no longer does.",
+        (_SYMBOL, *_FUNDING_POLICY),
+        sender="admin",
+    ),
+    Message(
         29,
         "set_position_mode",
         "One position on each symbol, or a long and a short one beside each other (ACCT-08); with nothing open only.",
@@ -629,8 +646,8 @@ EVENTS: tuple[Message, ...] = (
         "Funding was paid; one balance_changed per position follows.",
         (
             _SYMBOL,
-            Field("payment_atoms_per_lot", "i64", "as commanded"),
-            Field("payment_fraction_q32", "u32", "as commanded"),
+            Field("payment_atoms_per_lot", "i64", "whole atoms per lot, rounded down"),
+            Field("payment_fraction_q32", "u32", "the rest of an atom per lot, in 2^-32"),
         ),
         public=True,
     ),
@@ -899,6 +916,37 @@ EVENTS: tuple[Message, ...] = (
         public=True,
     ),
     Message(
+        167,
+        "funding_policy_set",
+        "How the funding rate of a symbol comes about from now on (FUNDING-02).",
+        (
+            _SYMBOL,
+            *(Field(f.name, f.kind, f.prose) for f in _FUNDING_POLICY),
+            Field("next_funding_ns", "i64", "when it is settled next; 0: never"),
+        ),
+        public=True,
+    ),
+    Message(
+        168,
+        "funding_rate",
+        "A premium was measured, or an interval is over: the rate that the samples so far come to (FUNDING-02).",
+        (
+            _SYMBOL,
+            Field("final", "u8", "1: the interval is over, and this rate is settled; 0: a sample was taken"),
+            Field("clamped", "u8", "1: interest pulls no further than clamp_ppb of the policy"),
+            Field("capped", "u8", "1: the rate is held at cap_ppb"),
+            Field("samples", "u32", "sample times of the interval that count so far; 0: there is no rate"),
+            Field("counted", "u32", "of them those that this sample stands for; final: 0"),
+            Field("sample_ppb", "i64", "premium of this sample; final: 0"),
+            Field("premium_ppb", "i64", "average premium of the interval so far"),
+            Field("interest_ppb", "i64", "interest for an interval"),
+            Field("cap_ppb", "i64", "most that the rate may be either way"),
+            Field("rate_ppb", "i64", "rate for an interval; positive: longs pay shorts"),
+            Field("next_funding_ns", "i64", "when the symbol settles next; 0: never"),
+        ),
+        public=True,
+    ),
+    Message(
         169,
         "position_mode_changed",
         "Whether the account has one position on each symbol from now on, or a long and a short one.",
@@ -1041,7 +1089,10 @@ MAX_AMOUNT_ATOMS = 10**18  # of one payment, and of all deposits less withdrawal
 MAX_TIMEOUT_MS = 86_400_000  # of a countdown
 MAX_WINDOW_NS = 10**17  # of a window of fund payments: three years (FUND-01)
 WINDOW_PARTS = 16  # in which it moves on
-MAX_POLICY_NS = 10**15  # of an age or a time constant: eleven days and a half (MARK-02)
+MAX_POLICY_NS = 10**15  # of an age, a time constant or an interval: eleven days and a half (MARK-02, FUNDING-02)
+MIN_SAMPLE_NS = 10**6  # between two premium samples (FUNDING-02)
+MAX_IMPACT_LEVELS = 1_000  # price levels of a side that a premium sample looks at (FUNDING-02)
+PPB = 1_000_000_000
 MAX_MARKET_LEVELS = 1_000  # price levels that a market order can reach (MATCH-02)
 MAX_FOK_ORDERS = 4_096  # orders that fill or kill looks at (MATCH-03)
 REMEMBERED_ORDERS = 128  # client order ids that are remembered of each account (MATCH-08)

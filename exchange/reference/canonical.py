@@ -22,7 +22,7 @@ from exchange.reference.assets import Asset, Holding
 from exchange.reference.drawing import Drawing, FundPolicy
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
-from exchange.reference.quotes import MarkPolicy, Price
+from exchange.reference.quotes import FundingPolicy, MarkPolicy, Price
 from exchange.reference.state import (
     NO_LIMITS,
     Account,
@@ -46,6 +46,7 @@ REMEMBERED = struct.Struct("<IQQIBBBqqq")
 LIMITS = struct.Struct("<Iqqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
+FUNDING = struct.Struct("<IqqqqqqqqqI")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
 ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
@@ -97,6 +98,8 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(drawing)), *drawing]
     charged = [CHARGED.pack(a.number, *charge) for a in accounts for charge in a.charged.items()]
     parts += [COUNT.pack(len(charged)), *charged]
+    funded = [pack_funding(s.number, s.funding) for s in state.symbols.values() if s.funding]
+    parts += [COUNT.pack(len(funded)), *funded]
     return b"".join(parts)
 
 
@@ -252,6 +255,23 @@ def pack_drawing(number: int, drawing: Drawing) -> bytes:
     )
 
 
+def pack_funding(symbol: int, funding: FundingPolicy) -> bytes:
+    """FUNDING-02: how the rate comes about, and what the interval has brought."""
+    return FUNDING.pack(
+        symbol,
+        funding.interval_ns,
+        funding.sample_ns,
+        funding.interest_ppb,
+        funding.clamp_ppb,
+        funding.max_rate_ppb,
+        funding.impact_notional_atoms,
+        funding.next_sample_ns,
+        funding.next_funding_ns,
+        funding.premium_sum_ppb,
+        funding.samples,
+    )
+
+
 # ------------------------------------------------------------------------------------------------- restore
 
 
@@ -319,6 +339,11 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         account, number, atoms = reader.unpack(CHARGED)
         state.account(account).charged[number] = atoms
+    for _ in reader.repeat():
+        number, *numbers = reader.unpack(FUNDING)
+        if number not in state.symbols:
+            raise ValueError(f"symbol {number} has a funding policy and is not listed")
+        state.symbols[number].funding = FundingPolicy(*numbers)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "

@@ -30,7 +30,7 @@ def cover_share(ctx: Context, position: Position) -> int:
         charging.note(ctx.state, position.owner)
     while True:
         charged, may_pay = charging.claim(ctx, position)
-        atoms = max(0, min(may_pay.atoms, -share - paid))
+        atoms = min(may_pay.atoms, -share - paid)
         value = bankruptcy_value(position, share + paid + atoms)
         told = telling.Shared(charged, share + paid, may_pay, atoms, value)
         telling.write_share(ctx, position, told)

@@ -28,7 +28,7 @@ from exchange.reference import (
 )
 from exchange.reference.arithmetic import as_int64, ppm_ceil
 from exchange.reference.cancelling import cancel_each
-from exchange.reference.context import Context, shown_margin_atoms
+from exchange.reference.context import Context
 from exchange.reference.order import IOC, REDUCE_ONLY, Order
 from exchange.reference.state import CROSS, OPEN, Pool, Position, State
 
@@ -78,8 +78,7 @@ def liquidate(ctx: Context, pool: Pool) -> None:
     note(ctx, pool)
     telling.write_charged(ctx, pool)
     close_through_book(ctx, pool)
-    if margin.equity_atoms(ctx.state, pool) < 0 and margin.positions_of(ctx.state, pool):
-        deleveraging.cover_deficit(ctx, pool)
+    deleveraging.cover_deficit(ctx, pool)
     if is_safe(ctx.state, pool):
         end(ctx, pool)
     else:
@@ -280,7 +279,7 @@ class ClosingOrder:
             liquidation_fee_atoms=fee,
             fund_paid_atoms=paid,
             wallet_atoms=position.owner.cross.balance_atoms,
-            margin_atoms=shown_margin_atoms(position),
+            margin_atoms=position.isolated.balance_atoms,
         )
 
     def pay(self, ctx: Context, fee: int, paid: int, lost: int) -> None:

@@ -9,6 +9,7 @@ from exchange.protocol.views import (
     AssetView,
     BookView,
     CollateralView,
+    FundingView,
     LevelView,
     OrderView,
     PositionView,
@@ -18,7 +19,7 @@ from exchange.protocol.views import (
 )
 from exchange.reference import adl, bankruptcy, margin
 from exchange.reference.assets import Asset
-from exchange.reference.context import shown_margin_atoms
+from exchange.reference.funding import rate_ppb
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.state import Account, Pool, Position, State, Symbol
 
@@ -89,7 +90,7 @@ def position_view(state: State, position: Position) -> PositionView:
         initial_margin_ppm=position.rate_ppm,
         position_lots=position.lots,
         entry_value_atoms=position.entry_value_atoms,
-        margin_atoms=shown_margin_atoms(position),
+        margin_atoms=position.isolated.balance_atoms,
         unrealised_atoms=margin.unrealised_atoms(position),
         initial_margin_atoms=margin.initial_of_position(position),
         maintenance_atoms=margin.maintenance_of_position(position),
@@ -207,4 +208,19 @@ def symbol_view(symbol: Symbol) -> SymbolView:
         last_ticks=symbol.last_ticks,
         prices=price_views(symbol),
         mark_held=symbol.is_held,
+        funding=funding_view(symbol),
+    )
+
+
+def funding_view(symbol: Symbol) -> FundingView | None:
+    """The rate so far (FUNDING-02)."""
+    funding = symbol.funding
+    if funding is None:
+        return None
+    return FundingView(
+        interval_ns=funding.interval_ns,
+        samples=funding.samples,
+        premium_ppb=funding.premium_ppb,
+        rate_ppb=rate_ppb(symbol, funding),
+        next_funding_ns=funding.next_funding_ns,
     )

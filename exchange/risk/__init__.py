@@ -3,12 +3,13 @@
 from exchange.risk.funds import FundPolicy
 from exchange.risk.load import FundNumbers, load_policy
 from exchange.risk.policy import BracketPolicy, LiquidationPolicy, SymbolPolicy
-from exchange.risk.prices import MarkPolicy
+from exchange.risk.prices import FundingPolicy, MarkPolicy
 
 __all__ = [
     "BracketPolicy",
     "FundNumbers",
     "FundPolicy",
+    "FundingPolicy",
     "LiquidationPolicy",
     "MarkPolicy",
     "SymbolPolicy",

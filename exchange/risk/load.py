@@ -17,6 +17,7 @@
     # FUND-01: its own fund pays up to cap in all, then the second one; both at most window_cap in 3600 seconds
     fund_policy = { cap = 100_000, second_fund = "shared", second_cap = 20_000, window = 3600, window_cap = 50_000 }
     mark = { max_feeds = 3, max_age = 10, ema = 150 } # a composite mark (MARK-02), times in seconds
+    funding = { interval = 28_800, interest = 0.0001 } # computed and settled by the engine (FUNDING-02)
 
 Numbers have to be exact: read the file with ``tomllib.load(file, parse_float=Decimal)``.
 """
@@ -36,7 +37,7 @@ from exchange.risk.policy import (
     SymbolPolicy,
     total_exposure_atoms,
 )
-from exchange.risk.prices import MarkPolicy
+from exchange.risk.prices import FundingPolicy, MarkPolicy
 from exchange.units import to_decimal
 
 SHARED_FUND = "shared"
@@ -68,12 +69,14 @@ SYMBOL_KEYS = (
     "fund",
     "liquidation",
     "mark",
+    "funding",
     "margin_scaling",
     "fund_policy",
 )
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
 MARK_KEYS = ("max_feeds", "max_age", "ema")
 FUND_DECIMALS = ("cap", "second_cap", "window", "window_cap")
+FUNDING_KEYS = ("interval", "sample", "interest", "clamp", "max_rate", "impact_notional")
 LIQUIDATION_NAMES = ("mode", "adl")
 LIQUIDATION_KEYS = (*LIQUIDATION_NAMES, *LIQUIDATION_DECIMALS)
 REQUIRED = ("tick", "lot", "brackets")
@@ -151,6 +154,7 @@ def symbol_policy(
         liquidation=_liquidation(table.get("liquidation", {}), name),
         mark=_mark(table["mark"], name) if "mark" in table else None,
         funds=_fund_policy(table["fund_policy"], name, funds) if "fund_policy" in table else None,
+        funding=_funding(table["funding"], name) if "funding" in table else None,
         **fields,
     )
 
@@ -258,6 +262,20 @@ def _fund_policy(table: Any, where: str, funds: FundNumbers) -> FundPolicy:
         fields["second_fund"] = _fund(table["second_fund"], "fund_policy.second_fund", where, funds)
     try:
         return FundPolicy(**fields)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
+
+
+def _funding(table: Any, where: str) -> FundingPolicy:
+    if not isinstance(table, Mapping):
+        raise PolicyError(
+            f"{where}: funding is {table!r}; wanted {{interval = 28800, interest = 0.0001}}"
+        )
+    require_known(table, FUNDING_KEYS, f"{where}: funding")
+    try:
+        return FundingPolicy(
+            **{key: _decimal(table[key], f"funding.{key}", where) for key in table}
+        )
     except PolicyError as error:
         raise PolicyError(f"{where}: {error}") from None
 

@@ -63,7 +63,7 @@ from exchange.sim.scenario_orders import (
     plan_orders,
     plan_trade,
 )
-from exchange.sim.scenario_prices import plan_mark_policy, plan_price
+from exchange.sim.scenario_prices import plan_funding_policy, plan_mark_policy, plan_price
 from exchange.units import leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 Planner: TypeAlias = Callable[[Body, Names], Planned]
@@ -299,6 +299,7 @@ PLANNERS: dict[str, Planner] = {
     "cancel_all": plan_cancel_all,
     "countdown": plan_countdown,
     "mark_policy": plan_mark_policy,
+    "funding_policy": plan_funding_policy,
     "price": plan_price,
     "margin_mode": plan_margin_mode,
     "isolated_margin": plan_isolated_margin,

@@ -10,7 +10,8 @@ import pytest
 
 from exchange.counterfactual.outcome import Outcome
 from exchange.counterfactual.policy import read_policy
-from exchange.counterfactual.run import run
+from exchange.counterfactual.run import Reading, run
+from exchange.counterfactual.show import CHANGED
 from exchange.counterfactual.survey import read_survey
 from exchange.explain.source import Source
 from exchange.fuzz.differ import run_generated, time_of
@@ -58,7 +59,8 @@ class Worlds:
     def outcome(source: Source, tables: Mapping[str, Any], **options: Any) -> Outcome:
         survey = read_survey(source, lambda text: None)
         policy = read_policy(tables, survey, source.fund_names)
-        found, _ = run(source, policy, survey, **options)
+        listen = options.pop("listen", None)
+        ((found, _),) = run(source, {CHANGED: policy}, survey, Reading(**options), listen=listen)
         return found
 
 

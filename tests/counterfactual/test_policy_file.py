@@ -11,14 +11,28 @@ import pytest
 
 from exchange.config import load_config
 from exchange.counterfactual.keys import CARRIERS, FIXED, KEYS, OWN_KEYS
-from exchange.counterfactual.policy import Change, FundChange, load_policy_file, read_policy
+from exchange.counterfactual.policy import (
+    Change,
+    FundChange,
+    flatten,
+    leave_groups,
+    load_policy_file,
+    read_policy,
+)
 from exchange.counterfactual.survey import Listed, Survey, read_survey, table_of
 from exchange.errors import PolicyError
 from exchange.explain.source import Source
 from exchange.protocol import messages as m
 from exchange.protocol.schema import AdlPolicy, MarginMode
 from exchange.risk import FundNumbers
-from exchange.risk.load import LIQUIDATION_KEYS, MARK_KEYS, SYMBOL_KEYS, symbol_policy
+from exchange.risk.load import (
+    FUND_DECIMALS,
+    FUNDING_KEYS,
+    LIQUIDATION_KEYS,
+    MARK_KEYS,
+    SYMBOL_KEYS,
+    symbol_policy,
+)
 from exchange.units import to_atoms
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +52,8 @@ def survey() -> Survey:
             "exposure_limit_atoms": 1 << 56,
         }
     )
-    mark = m.SetMarkPolicy(symbol=1, max_feeds=3)
-    return Survey({1: Listed(listing, [mark]), 2: Listed(second)}, {0: to_atoms(1000)})
+    policies = [m.SetMarkPolicy(symbol=1, max_feeds=3), m.SetFundingPolicy(symbol=1)]
+    return Survey({1: Listed(listing, policies), 2: Listed(second)}, {0: to_atoms(1000)})
 
 
 def read(text: str) -> Any:
@@ -88,7 +102,26 @@ GIVEN = (
         "margin_scaling = [1, 2]",
         {"set_risk_limits": {"oi_scaling_lower_atoms": 10**8, "oi_scaling_upper_atoms": 2 * 10**8}},
     ),
+    ("fund_policy.cap = 7", {"set_fund_policy": {"cap_atoms": 7 * 10**8}}),
+    (
+        "fund_policy.second_fund = 3",
+        {"set_fund_policy": {"second_fund": 3, "second_cap_atoms": -1}},
+    ),
+    (
+        "fund_policy = { second_fund = 3, second_cap = 5 }",
+        {"set_fund_policy": {"second_fund": 3, "second_cap_atoms": 5 * 10**8}},
+    ),
+    (
+        "fund_policy = { window = 60, window_cap = 9 }",
+        {"set_fund_policy": {"window_ns": 60 * 10**9, "window_cap_atoms": 9 * 10**8}},
+    ),
     ("mark.max_feeds = 2", {"set_mark_policy": {"max_feeds": 2}}),
+    ("funding.interval = 3600", {"set_funding_policy": {"interval_ns": 3600 * 10**9}}),
+    ("funding.sample = 30", {"set_funding_policy": {"sample_ns": 30 * 10**9}}),
+    ("funding.interest = 0.0002", {"set_funding_policy": {"interest_ppb": 200_000}}),
+    ("funding.clamp = 0.001", {"set_funding_policy": {"clamp_ppb": 10**6}}),
+    ("funding.max_rate = 0.01", {"set_funding_policy": {"max_rate_ppb": 10**7}}),
+    ("funding.impact_notional = 5", {"set_funding_policy": {"impact_notional_atoms": 5 * 10**8}}),
     ("mark.max_age = 0.5", {"set_mark_policy": {"max_age_ns": 500_000_000}}),
     ("mark.ema = 60", {"set_mark_policy": {"ema_ns": 60 * 10**9}}),
 )
@@ -102,12 +135,17 @@ def test_a_key_is_the_fields_that_carry_it(line: str, wanted: dict[str, dict[str
 
 
 def test_every_key_is_tried_here() -> None:
-    tried = {line.partition(" ")[0] for line, _ in GIVEN} | {"brackets"}
+    tried = {key for line, _ in GIVEN for key in flatten(tomllib.loads(line), "")} | {"brackets"}
     assert tried == set(KEYS)
 
 
 def test_keys_are_those_of_a_configuration() -> None:
-    inner = {"liquidation": LIQUIDATION_KEYS, "mark": MARK_KEYS}
+    inner = {
+        "liquidation": LIQUIDATION_KEYS,
+        "mark": MARK_KEYS,
+        "funding": FUNDING_KEYS,
+        "fund_policy": ("second_fund", *FUND_DECIMALS),
+    }
     known = {
         f"{key}.{name}" if name else key for key in SYMBOL_KEYS for name in inner.get(key, ("",))
     }
@@ -173,6 +211,32 @@ def test_funds_are_named_by_name_or_number_and_paid_otherwise() -> None:
     }
 
 
+def test_what_the_funds_may_pay_stands_on_what_the_journal_says() -> None:
+    """A window alone cannot be; with the cap that the journal gave it can."""
+    found = survey()
+    first = m.SetFundPolicy(
+        symbol=1,
+        cap_atoms=5,
+        second_fund=3,
+        second_cap_atoms=-1,
+        window_ns=10**9,
+        window_cap_atoms=7,
+    )
+    found.symbols[1].policies.append(first)
+    policy = read_policy({"symbols": {BTC: {"fund_policy": {"window": 2}}}}, found)
+    assert policy.symbols[1].apply(first) == m.SetFundPolicy(
+        symbol=1,
+        cap_atoms=5,
+        second_fund=3,
+        second_cap_atoms=-1,
+        window_ns=2 * 10**9,
+        window_cap_atoms=7,
+    )
+    assert policy.changes == [Change(BTC, "fund_policy.window", "1", "2")]
+    with pytest.raises(PolicyError, match="wanted given together with window_cap"):
+        read_policy({"symbols": {BTC: {"fund_policy": {"window": 2}}}}, survey())
+
+
 def test_changes_are_told_with_what_was() -> None:
     text = (
         f"[funds]\nshared = 5\n[symbols.{BTC}]\nslippage_cap = 'none'\nliquidation.draw_cap = 9\n"
@@ -189,7 +253,9 @@ def test_a_listing_read_back_as_a_table_is_the_listing(path: Path) -> None:
     """So that what a policy does not name stays as it was, to the last part per million."""
     found = read_survey(Source.open(path), lambda text: None)
     for number, listed in found.symbols.items():
-        policy = symbol_policy(listed.name, table_of(listed), number, FundNumbers())
+        table = table_of(listed)
+        leave_groups(table, ())
+        policy = symbol_policy(listed.name, table, number, FundNumbers())
         assert policy.to_command() == m.ListSymbol(
             **{
                 **{name: getattr(listed.listing, name) for name in m.ListSymbol.__struct_fields__},
@@ -246,6 +312,10 @@ WRONG = (
     ),
     ("[symbols.BTC-PERP]\nfund = 9", "there is no fund 9 in this journal"),
     ("[symbols.ETH-PERP]\nmark.ema = 9", "mark.ema is given; its mark is set by hand"),
+    (
+        "[symbols.ETH-PERP]\nfunding.interest = 0",
+        "funding.interest is given; its funding is settled by hand",
+    ),
     ("[symbols.BTC-PERP]\nmargin_mode = 'both'", "margin_mode is 'both'; wanted cross or isolated"),
     (
         "[symbols.BTC-PERP]\nmargin_accounts = '1'",
@@ -296,5 +366,6 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_the_table_names_commands_that_an_operator_sends() -> None:
     assert set(CARRIERS) == {
-        *("list_symbol", "set_brackets", "set_risk_limits", "set_adl_policy", "set_mark_policy")
+        *("list_symbol", "set_brackets", "set_risk_limits", "set_adl_policy", "set_mark_policy"),
+        *("set_fund_policy", "set_funding_policy"),
     }

@@ -23,6 +23,7 @@ CANNOT_OCCUR = {RejectReason.OUT_OF_CAPACITY.name.lower()}
 #: Too rare for streams of this length: an auction at the cap has a story of its own, the others are of pools' lives.
 SELDOM = {
     "resting: order_cancelled(open_interest_limit) -> cancelled",
+    "short: liquidation_position -> liquidated",
     "uncovered: deficit_uncovered(shortfall_atoms = 0) -> uncovered",
     "uncovered: liquidation_shrunk -> uncovered",
 }

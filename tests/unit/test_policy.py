@@ -175,6 +175,58 @@ def test_a_wrong_mark_policy_says_what_was_wanted(table: str, said: str) -> None
     assert str(error.value).startswith(said)
 
 
+FUNDING_TOML = TOML.replace(
+    "[symbols.liquidation]",
+    "mark = {max_feeds = 3}\nfunding = {interval = 3600, interest = 0.0000125}\n\n[symbols.liquidation]",
+)
+
+
+def test_a_funding_policy_is_read_in_seconds_and_fractions() -> None:
+    """FUNDING-02: sent behind the mark policy, whose index it needs."""
+    bitcoin, thin = load(FUNDING_TOML)
+    assert bitcoin.policy_commands() == [
+        m.SetMarkPolicy(symbol=1, max_feeds=3),
+        m.SetFundingPolicy(symbol=1, interval_ns=3600 * 10**9, interest_ppb=12_500),
+    ]
+    assert thin.policy_commands() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            "{interval = 0}",
+            "BTC-PERP: funding.interval is 0 s; wanted whole nanoseconds, 1000000 ..",
+        ),
+        ("{sample = 7}", "BTC-PERP: funding.sample is 7 s; wanted a part of the interval, 28800 s"),
+        ("{interest = -1.1}", "BTC-PERP: funding.interest is -1.1; wanted -1 .. 1"),
+        ("{clamp = -0.1}", "BTC-PERP: funding.clamp is -0.1; wanted 0 .. 1"),
+        ("{max_rate = 2}", "BTC-PERP: funding.max_rate is 2; wanted 0 .. 1"),
+        ("{max_rate = 0.0000000001}", "BTC-PERP: funding.max_rate: rate 1E-10 is not a multiple"),
+        ("{impact_notional = 0}", "BTC-PERP: funding.impact_notional is 0; wanted 0.00000001 .."),
+        ("{impact_notional = 1e-9}", "BTC-PERP: funding.impact_notional: amount 1E-9 is not"),
+        ("{rate = 1}", "BTC-PERP: funding: unknown key rate"),
+        ("5", "BTC-PERP: funding is 5; wanted"),
+    ],
+)
+def test_a_wrong_funding_policy_says_what_was_wanted(table: str, said: str) -> None:
+    text = FUNDING_TOML.replace("{interval = 3600, interest = 0.0000125}", table)
+    with pytest.raises(PolicyError) as error:
+        load(text)
+    assert str(error.value).startswith(said)
+
+
+def test_a_funding_policy_needs_an_index_and_room_below_initial_margin() -> None:
+    """FUNDING-02: without a composite mark there is no index; where both margins are one, every rate is 0."""
+    with pytest.raises(PolicyError, match="funding is there without mark; wanted a composite mark"):
+        load(FUNDING_TOML.replace("mark = {max_feeds = 3}\n", ""))
+    flat = FUNDING_TOML.replace("[0, 0.004, 0.008]", "[0, 0.004]")
+    with pytest.raises(
+        PolicyError, match="brackets is a first maintenance rate of 4000 ppm; wanted"
+    ):
+        load(flat)
+
+
 def test_engines_list_what_was_loaded(engine: Engine) -> None:
     for sequence, policy in enumerate(load(TOML), start=1):
         raw = engine.apply(stamp(encode_command(policy.to_command()), sequence, 0))
