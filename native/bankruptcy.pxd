@@ -8,7 +8,7 @@ from native.funds cimport funds_pay
 from native.ledger cimport fund_move, move_to_pool, release_isolated
 from native.margin cimport PoolValue, bracket_of, notional, pool_value, position_maintenance
 from native.units cimport (
-    clamp64, div_ceil, div_floor, i128, iabs, imax, imin, ppm_ceil, share_ceil, share_floor, wide,
+    apart, apart_int64, clamp64, div_ceil, div_floor, i128, iabs, imax, imin, ppm_ceil, share_ceil, share_floor, wide,
 )
 from native.wire cimport *
 
@@ -189,7 +189,7 @@ cdef inline Borne borne_lots(Bearing* bearing, Symbol* symbol, int64_t size, i12
             borne.shortfall, borne.charged = below_zero, bearing.claim.symbol.symbol
     return borne
 
-cdef inline int64_t affordable_lots(
+cdef inline apart_int64 affordable_lots(
     Core* core, Symbol* symbol, Position* position, uint64_t order_id, int64_t lots, int64_t price_ticks
 ) noexcept nogil:
     """LIQ-07: the most lots whose shortfall against bankruptcy funds bear; told where they are fewer."""
@@ -237,7 +237,7 @@ cdef inline void pay_shortfall(
     if lost_atoms:
         funds_pay(core, symbol, pool, FUND_CAUSE_LIQUIDATION_DEFICIT, lost_atoms)
 
-cdef inline void settle_liquidation(
+cdef inline apart settle_liquidation(
     Core* core, Symbol* symbol, Position* position, uint64_t trade_id, int64_t gained_atoms,
     int64_t part_atoms, int64_t value_atoms, int64_t lost_atoms
 ) noexcept nogil:

@@ -171,7 +171,7 @@ class Teller:
             yield from ("      " + line for line in table(heads, rows, left=(1,)))
         for event in events:
             if isinstance(event, LiquidationShrunk):
-                yield f"    {shrunk_sentence(event, names)} [LIQ-07]"
+                yield f"    {shrunk_sentence(event, names, sized.charged)} [LIQ-07]"
         left = order.qty_lots - filled
         if left:
             stopped = any(isinstance(e, LiquidationShrunk) and not e.qty_lots for e in events)
@@ -340,13 +340,16 @@ def limit_sentence(sized: LiquidationSized, names: Names) -> str:
         f"One lot ({one}) is bankrupt at {money(sized.lot_value_atoms)}, so it needs {bound} "
         f"{names.price(symbol, sized.bankruptcy_ticks)}"
     ]
+    payer = names.fund(sized.fund)
+    if sized.charged != symbol:
+        payer += f", with those of {names.symbol(sized.charged)} for what is below zero,"
     if sized.budget_atoms:
         parts.append(
-            f"{names.fund(sized.fund)} may pay {money(sized.budget_atoms)}{bound_by(sized)}, which would carry one lot "
+            f"{payer} may pay {money(sized.budget_atoms)}{bound_by(sized)}, which would carry one lot "
             f"{carried(sized, names)}"
         )
     else:
-        parts.append(f"{names.fund(sized.fund)} may pay nothing{bound_by(sized)}")
+        parts.append(f"{payer} may pay nothing{bound_by(sized)}")
     if sized.cap_ticks:
         parts.append(f"the slippage cap ends at {names.price(symbol, sized.cap_ticks)}")
     price = names.price(symbol, sized.price_ticks)
@@ -380,16 +383,16 @@ def bound_by(event: LiquidationSized | LiquidationShrunk | DeficitShared) -> str
     return f" ({cap})" if cap else ""
 
 
-def shrunk_sentence(event: LiquidationShrunk, names: Names) -> str:
-    """LIQ-07: what the fund could not bear."""
+def shrunk_sentence(event: LiquidationShrunk, names: Names, cause: int) -> str:
+    """LIQ-07: what the funds could not bear; ``cause`` is charged for what was below zero before."""
     symbol = event.symbol
     bears = names.quantity(symbol, event.qty_lots) if event.qty_lots else "none"
-    what = "the whole position"
-    if event.charged != symbol:
-        what += f", for what {names.symbol(event.charged)} has cost,"
+    what = f"the whole position is {money(event.shortfall_atoms)} short of bankruptcy"
+    if cause != symbol:
+        what = f"{names.symbol(event.charged)} is charged {money(event.shortfall_atoms)} for the whole position"
     return (
         f"At {names.price(symbol, event.price_ticks)} a maker would take {names.quantity(symbol, event.offered_lots)}, "
-        f"but there {what} is {money(event.shortfall_atoms)} short of bankruptcy and the fund may pay "
+        f"but there {what} and the fund may pay "
         f"{money(event.budget_atoms)}{bound_by(event)}: it bears {bears}."
     )
 
