@@ -57,6 +57,7 @@ from native.states cimport advance_time, set_symbol_state
 from native.timers cimport timer_due
 from native.triggers cimport expire, triggers_drain
 from native.units cimport apart, apart_int, rarely, usually
+from native.warnings cimport set_margin_warnings, warn_noted
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
@@ -77,13 +78,14 @@ FAULTS = {
     6: "an account's credit was above what it has available",
     7: "an order passed a symbol's exposure limit",
     8: "a mark passed over a pool that is below maintenance",
+    9: "a pool was not told that it has reached a warning level",
 }
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS or kind == COMMAND_SET_ADL_POLICY
-            or kind == COMMAND_SET_RISK_LIMITS
+            or kind == COMMAND_SET_RISK_LIMITS or kind == COMMAND_SET_MARGIN_WARNINGS
             or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
@@ -126,6 +128,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_brackets(core, <wire_set_brackets*>record)
     if head == head_of(COMMAND_SET_RISK_LIMITS, sizeof(wire_set_risk_limits)):
         return set_risk_limits(core, <wire_set_risk_limits*>record)
+    if head == head_of(COMMAND_SET_MARGIN_WARNINGS, sizeof(wire_set_margin_warnings)):
+        return set_margin_warnings(core, <wire_set_margin_warnings*>record)
     if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
         return set_adl_policy(core, <wire_set_adl_policy*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
@@ -202,6 +206,8 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
         triggers_drain(core)
     if rarely(core.debtors.first != core.debtors.end):
         settle_debts(core)
+    if rarely(core.noted.end != 0):
+        warn_noted(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
     """Where a batch stops being whole records with consecutive sequence numbers; -1: nowhere."""

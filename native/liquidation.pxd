@@ -5,7 +5,7 @@ are cancelled; its positions are closed through the book, largest maintenance fi
 pays what it may and the rest of each position is handed to the counterparties that profit most.
 """
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from native.bands cimport bands_stale, bands_stale_isolated
 from native.bankruptcy cimport (
     ClosingOrder, bankruptcy_value, fund_budget, fund_pays, limit_closing, pool_share, size_closing, value_of,
@@ -206,6 +206,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
     if not state.liquidating:
         cancel_orders(core, pool)
         state.liquidating = True
+        state.warned = <uint8_t>core.warning_count     # that it is liquidated says more than any of them
         if pool.position != NULL:
             bands_stale_isolated(core, pool.position)
         else:

@@ -12,7 +12,7 @@ from native.canonical cimport (
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
     ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
-    Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
+    Symbol, TIMED, TRIGGER_TYPE, WARNING_LEVELS, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
     symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, orders_counted
@@ -28,6 +28,7 @@ from native.timers cimport countdown_key, timer_add
 from native.trailing cimport trail_begin, trail_number
 from native.units cimport iabs
 from native.waiting cimport arm, triggers_ensure, waiting_link
+from native.warnings cimport warnings_restored
 from native.wire cimport *
 
 cdef struct Reader:
@@ -369,6 +370,18 @@ cdef inline int read_holding(Core* core, Reader* reader) except -1:
     recount(core, record.account)
     return 0
 
+cdef inline int read_warning_levels(Core* core, Reader* reader) except -1:
+    cdef uint32_t _i
+    cdef uint32_t count = read_count(reader)
+    if count > WARNING_LEVELS:
+        raise ValueError(f"the state warns at {count} levels; there are at most {WARNING_LEVELS}")
+    for _i in range(count):
+        core.warning_ppm[_i] = read_count(reader)
+    core.warning_count = count
+    if count:
+        warnings_restored(core)
+    return 0
+
 cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
     cdef uint32_t _i, resting, waiting
@@ -411,6 +424,7 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_chooser(core, reader, CHOICE_MULTI_ASSET)
     for _i in range(read_count(reader)):
         read_holding(core, reader)
+    read_warning_levels(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     bands_draw(core)

@@ -168,6 +168,7 @@ ROOMS = [
         "bankruptcy",
         "telling",
         "queue",
+        "warnings",
         "marks",
         "matching",
         "legs",

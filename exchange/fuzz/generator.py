@@ -33,6 +33,7 @@ from exchange.protocol.messages import (
     SetAdlPolicy,
     SetBrackets,
     SetMarginMode,
+    SetMarginWarnings,
     SetMark,
     SetMarkPolicy,
     SetPositionMode,
@@ -104,6 +105,8 @@ class Generator(CollateralRecipes):
                 )
                 for fund in sorted({listing.fund for listing in world.listings})
             ]
+        if self.random.random() < 0.5:
+            opening.append(self.margin_warnings())
         if self.random.random() < 0.3:
             opening += [self.mark_policy_of(listing.symbol) for listing in world.listings]
         if self.random.random() < 0.3:
@@ -137,6 +140,7 @@ class Generator(CollateralRecipes):
             (self.adl_policy, 2),
             (self.brackets, 2),
             (self.limits, 1),
+            (self.margin_warnings, 1),
             (self.list_asset, 1),
             (self.asset_price, 5),
             (self.change_collateral, 7),
@@ -278,6 +282,20 @@ class Generator(CollateralRecipes):
             open_interest_limit_atoms=all_positions,
             oi_scaling_lower_atoms=min(lower, 1 << 60),
             oi_scaling_upper_atoms=upper,
+        )
+
+    def margin_warnings(self) -> Command:
+        """Levels near to liquidation and far from it, close together, in a wrong order, or none."""
+        random = self.random
+        levels = random.choice(WARNING_LEVELS)
+        if random.random() < 0.2:
+            levels = tuple(sorted(random.sample(range(1, 1_000_000), 4)))
+        first, second, third, fourth = (*levels, 0, 0, 0, 0)[:4]
+        return SetMarginWarnings(
+            first_level_ppm=first,
+            second_level_ppm=second,
+            third_level_ppm=third,
+            fourth_level_ppm=fourth,
         )
 
     # -------------------------------------------------------------------------------------------- money
@@ -476,6 +494,7 @@ class Generator(CollateralRecipes):
                 self.mark_policy,
                 self.adl_policy,
                 self.limits,
+                self.margin_warnings,
             )
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )
@@ -532,6 +551,21 @@ WRONG_BRACKETS: tuple[tuple[tuple[int, int, int], ...], ...] = (
     ((0, 5_000, 0), (7, 6_000, 0)),
     ((0, 1_000_001, 0),),
     ((0, 5_000, 9_000), (1_000_000, 6_000, 8_000)),
+)
+
+
+#: Of maintenance margin in equity; a 0 in front of another, one twice, and 100 % may not be.
+WARNING_LEVELS: tuple[tuple[int, ...], ...] = (
+    (800_000, 900_000),
+    (800_000, 900_000),
+    (500_000, 700_000, 900_000, 990_000),
+    (999_998, 999_999),
+    (1,),
+    (100, 10_000, 300_000),
+    (),
+    (0, 800_000),
+    (800_000, 800_000),
+    (900_000, 1_000_000),
 )
 
 

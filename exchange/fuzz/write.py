@@ -30,6 +30,7 @@ from exchange.protocol.messages import (
     SetBrackets,
     SetCountdown,
     SetMarginMode,
+    SetMarginWarnings,
     SetMark,
     SetMarkPolicy,
     SetPositionMode,
@@ -275,6 +276,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return f"brackets symbol: {listed[symbol].name}, {table}"
         case SetRiskLimits():
             return limits_step(command, listed[command.symbol])
+        case SetMarginWarnings():
+            return margin_warnings_step(command)
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
             final = f", price: {listed[symbol].price(price)}" if price else ""
             name = SymbolState(state).name.lower()
@@ -323,6 +326,14 @@ def limits_step(command: SetRiskLimits, listed: Listed) -> str:
     if scale != (-1, -1):
         keys.append(f"margin_scaling: [{atoms(scale[0])}, {atoms(scale[1])}]")
     return f"limits {', '.join(keys)}"
+
+
+def margin_warnings_step(command: SetMarginWarnings) -> str:
+    levels = [command.first_level_ppm, command.second_level_ppm]
+    levels += [command.third_level_ppm, command.fourth_level_ppm]
+    while levels and not levels[-1]:
+        levels.pop()
+    return f"margin_warnings levels: [{', '.join(map(rate, levels))}]"
 
 
 def orders_step(account: str, command: PlaceOrders, listed: dict[int, Listed]) -> str:

@@ -31,6 +31,7 @@ from exchange.reference.state import (
     State,
     Symbol,
 )
+from exchange.reference.warnings import levels_due
 
 MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
@@ -89,6 +90,8 @@ def snapshot(state: State) -> bytes:
     hedged = [COUNT.pack(a.number) for a in accounts if a.position_mode]
     parts += [COUNT.pack(len(hedged)), *hedged]
     parts += pack_collateral(state)
+    levels = state.warning_levels_ppm
+    parts += [COUNT.pack(len(levels)), *map(COUNT.pack, levels)]
     return b"".join(parts)
 
 
@@ -297,6 +300,7 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         state.account(reader.unpack(COUNT)[0]).position_mode = PositionMode.HEDGE
     restore_collateral(state, reader)
+    restore_warnings(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
@@ -316,6 +320,13 @@ def restore_collateral(state: State, reader: Reader) -> None:
         asset = state.assets[number]
         asset.held_parts += parts
         state.account(account).holdings[number] = Holding(asset, parts)
+
+
+def restore_warnings(state: State, reader: Reader) -> None:
+    """MARGIN-10: what each pool was told of follows from the rest."""
+    state.warning_levels_ppm = tuple(reader.unpack(COUNT)[0] for _ in reader.repeat())
+    for pool in state.pools():
+        pool.warned = levels_due(state, pool)
 
 
 def restore_pricing(state: State, reader: Reader) -> None:

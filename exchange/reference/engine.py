@@ -47,6 +47,7 @@ from exchange.reference import (
     times,
     triggers,
     views,
+    warnings,
 )
 from exchange.reference.context import Context
 from exchange.reference.pocket import pocket_state
@@ -80,6 +81,7 @@ HANDLERS: dict[str, Handler] = {
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
     "set_risk_limits": policies.set_risk_limits,
+    "set_margin_warnings": warnings.set_margin_warnings,
     "advance_time": composite.advance_time,
     "set_mark_policy": composite.set_mark_policy,
     "set_price": composite.set_price,
@@ -170,6 +172,7 @@ class ReferenceEngine(SingleCalls):
             HANDLER_BY_NUMBER[number](ctx, COMMAND_CODECS[number].unpack(record))
         triggers.settle_down(ctx)
         collateral.settle_debts(ctx)
+        warnings.warn(ctx)
 
     # ------------------------------------------------------------------------------------------ state
 
