@@ -13,11 +13,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memmove
 from native.core cimport Block, BookSide, Chunk, ChunkEntry, Core, Level, Order, order_at
 from native.core cimport BLOCK_CACHE, CHUNK_BLOCKS
-from native.units cimport rarely, usually
-
-cdef extern from *:
-    int lowest_bit "__builtin_ctzll" (unsigned long long word) noexcept nogil
-    int leading_zeros "__builtin_clzll" (unsigned long long word) noexcept nogil
+from native.units cimport leading_zeros, lowest_bit, rarely, usually
 
 # ------------------------------------------------------------------------------------- index of blocks
 

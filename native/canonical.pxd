@@ -4,18 +4,18 @@ The digest is taken over it, snapshots store it, and `restore.pxd` builds an eng
 numbers, prices and queues; memory layout, slots and insertion order leave no trace.
 
 A writer may be told to write one account and some symbols only: what a pocket venue is made of (pocket.pxd).  So every
-part walks accounts from `first_account` to `last_account`, and passes over symbols that are not `writes_symbol`.
+part walks from `next_account` to `next_account`, and passes over symbols that are not `writes_symbol`.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy, memset
 from native.book cimport book_level, book_next_price
-from native.collateral cimport asset_at, holdings_of
+from native.collateral cimport asset_at, holdings_of, holds_any
 from native.core cimport (
     Account, AccountMore, ARMED, BookSide, Core, FAULT_NO_MEMORY, Holdings, Order, ORDER_FLAGS, OrderMore, Position,
-    Remembered, Symbol, TIMED, TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure, more_at,
-    order_at, position_at, symbol_at, symbol_of,
+    Remembered, Symbol, TIMED, TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure,
+    known_after, more_at, order_at, position_at, symbol_at, symbol_of,
 )
 from native.listing cimport brackets_in_force, read_brackets
 from native.order_index cimport order_index_find
@@ -143,11 +143,11 @@ cdef struct Writer:
     uint32_t account                   # the only one that is written; 0: all of them
     const uint8_t* symbols             # by number: whether it is written; NULL: all of them
 
-cdef inline uint32_t first_account(Writer* writer) noexcept nogil:
-    return writer.account if writer.account else 1
-
-cdef inline uint32_t last_account(Core* core, Writer* writer) noexcept nogil:
-    return writer.account if writer.account else core.highest_account
+cdef inline uint32_t next_account(Core* core, Writer* writer, uint32_t after) noexcept nogil:
+    """The first account after this one that is written, or 0."""
+    if writer.account:
+        return writer.account if after == 0 else 0
+    return known_after(core, after)
 
 cdef inline bint writes_symbol(Writer* writer, uint32_t number) noexcept nogil:
     return writer.symbols == NULL or writer.symbols[number] != 0
@@ -208,7 +208,8 @@ cdef inline uint32_t put_accounts(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t number
     cdef Account* account
     cdef state_account record
-    for number in range(first_account(writer), last_account(core, writer) + 1):
+    number = next_account(core, writer, 0)
+    while number:
         account = account_at(core, number)
         if not account_is_default(core, number):
             record.account = number
@@ -219,6 +220,7 @@ cdef inline uint32_t put_accounts(Core* core, Writer* writer) noexcept nogil:
             record.countdown_ns = account_more(core, number).countdown_ns
             put(writer, &record, sizeof(record))
             count += 1
+        number = next_account(core, writer, number)
     return count
 
 cdef inline void write_accounts(Core* core, Writer* writer) noexcept nogil:
@@ -235,7 +237,8 @@ cdef inline uint32_t put_positions(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t number, slot
     cdef Position* position
     cdef state_position record
-    for number in range(first_account(writer), last_account(core, writer) + 1):
+    number = next_account(core, writer, 0)
+    while number:
         slot = account_at(core, number).first_position
         while slot:
             position = position_at(core, slot)
@@ -254,7 +257,20 @@ cdef inline uint32_t put_positions(Core* core, Writer* writer) noexcept nogil:
             record.flags = position.pool.liquidating + 2 * position.pool.uncovered
             put(writer, &record, sizeof(record))
             count += 1
+        number = next_account(core, writer, number)
     return count
+
+cdef inline bint has_anything(Core* core, uint32_t number) noexcept nogil:
+    """Whether the account is to be seen: money, a position, a setting, an order."""
+    cdef Account* account = account_at(core, number)
+    cdef uint32_t slot = account.first_position
+    if not account_is_default(core, number) or account.multi_asset or account.hedge or holds_any(core, number):
+        return True
+    while slot:
+        if not position_is_default(position_at(core, slot)) or position_at(core, slot).order_count:
+            return True
+        slot = position_at(core, slot).next
+    return False
 
 cdef inline void write_positions(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
@@ -321,7 +337,8 @@ cdef inline int64_t all_waiting(Core* core, Writer* writer, uint64_t* ids) noexc
     """Counts the orders that wait, and writes their ids where `ids` is not NULL."""
     cdef uint32_t account, entry, slot
     cdef int64_t count = 0
-    for account in range(first_account(writer), last_account(core, writer) + 1):
+    account = next_account(core, writer, 0)
+    while account:
         entry = account_at(core, account).first_position
         while entry:
             slot = position_at(core, entry).waiting_head
@@ -331,6 +348,7 @@ cdef inline int64_t all_waiting(Core* core, Writer* writer, uint64_t* ids) noexc
                 count += 1
                 slot = order_at(core, slot).own_next
             entry = position_at(core, entry).next
+        account = next_account(core, writer, account)
     return count
 
 cdef inline void write_waiting(Core* core, Writer* writer) noexcept nogil:
@@ -370,7 +388,8 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t number, slot
     cdef Remembered* entry
     cdef state_remembered record
-    for number in range(first_account(writer), last_account(core, writer) + 1):
+    number = next_account(core, writer, 0)
+    while number:
         slot = account_more(core, number).oldest if account_more(core, number).remembered else 0
         while slot:
             entry = remembered_at(core, slot)
@@ -387,6 +406,7 @@ cdef inline void write_remembered(Core* core, Writer* writer) noexcept nogil:
             put(writer, &record, sizeof(record))
             count += 1
             slot = entry.newer
+        number = next_account(core, writer, number)
     put_count(writer, place, count)
 
 cdef inline bint has_listed_brackets(Symbol* symbol) noexcept nogil:
@@ -509,11 +529,13 @@ cdef inline void write_choosers(Core* core, Writer* writer, int choice) noexcept
     cdef uint32_t count = 0
     cdef uint32_t number
     cdef Account* account
-    for number in range(first_account(writer), last_account(core, writer) + 1):
+    number = next_account(core, writer, 0)
+    while number:
         account = account_at(core, number)
         if account.hedge if choice == CHOICE_HEDGE else account.multi_asset:
             put(writer, &number, 4)
             count += 1
+        number = next_account(core, writer, number)
     put_count(writer, place, count)
 
 cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
@@ -522,17 +544,17 @@ cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
     cdef uint32_t number, asset
     cdef Holdings* held
     cdef state_collateral record
-    for number in range(first_account(writer), last_account(core, writer) + 1):
+    number = next_account(core, writer, 0)
+    while number:
         held = holdings_of(core, number)
-        if held == NULL:
-            continue
-        for asset in range(1, MAX_ASSETS + 1):
+        for asset in range(1, (MAX_ASSETS if held != NULL else 0) + 1):
             if held.parts[asset]:
                 record.account = number
                 record.asset = asset
                 record.parts = held.parts[asset]
                 put(writer, &record, sizeof(record))
                 count += 1
+        number = next_account(core, writer, number)
     put_count(writer, place, count)
 
 cdef inline void write_warning_levels(Core* core, Writer* writer) noexcept nogil:

@@ -8,15 +8,14 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 from native.bands cimport bands_stale
-from native.book cimport lowest_bit
-from native.core cimport Account, Asset, Core, Holdings, account_at, account_more
+from native.core cimport Account, Asset, Core, Holdings, account_at, account_more, know_account
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_balance_changed, event_new
 from native.ledger cimport note_debt
 from native.margin cimport available_with
 from native.memory cimport ids_take, slab_at, slab_has_room, slab_take
 from native.queue cimport pool_check
-from native.units cimport apart, div_ceil, i128, rarely, wide
+from native.units cimport apart, div_ceil, i128, lowest_bit, rarely, wide
 from native.wire cimport *
 
 # ------------------------------------------------------------------------------------------------ values
@@ -82,8 +81,7 @@ cdef inline Holdings* holdings_ensure(Core* core, uint32_t account) noexcept nog
             return NULL
         account_more(core, account).holdings = slot
         core.holders[account // 64] |= <uint64_t>1 << (account % 64)
-        if account > core.highest_account:
-            core.highest_account = account
+        know_account(core, account)
     return holdings_of(core, account)
 
 cdef inline void recount(Core* core, uint32_t account) noexcept nogil:
@@ -238,8 +236,7 @@ cdef inline int set_multi_asset(Core* core, wire_set_multi_asset* c) noexcept no
         return REJECT_REASON_INSUFFICIENT_MARGIN
     event_accepted(core, c.account, COMMAND_SET_MULTI_ASSET, 0, 0)
     owner.multi_asset = c.enabled
-    if c.account > core.highest_account:
-        core.highest_account = c.account
+    know_account(core, c.account)
     recount(core, c.account)
     e = <wire_multi_asset_set*>event_new(core, EVENT_MULTI_ASSET_SET, sizeof(wire_multi_asset_set), c.account)
     e.enabled = c.enabled

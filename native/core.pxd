@@ -7,7 +7,7 @@ ever moves, so a pointer taken in a command stays valid through it.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
 from native.memory cimport IdQueue, Slab, prefetch
-from native.units cimport imax
+from native.units cimport imax, lowest_bit
 from native.wire cimport wire_list_symbol, MAX_FEEDS, MAX_SYMBOL
 
 cdef enum:
@@ -364,6 +364,8 @@ cdef struct Core:
     char* accounts_more
     uint64_t accounts_more_bytes
     uint64_t accounts_bytes
+    uint64_t* known                    # a bit for each account that was ever named
+    uint64_t known_bytes
     uint32_t highest_account
     Symbol** symbols                   # by number
     uint32_t highest_symbol
@@ -435,6 +437,23 @@ cdef inline uint32_t slot_of(Core* core, Position* position) noexcept nogil:
 
 cdef inline Account* account_at(Core* core, uint32_t account) noexcept nogil:
     return <Account*>core.accounts + account
+
+cdef inline void know_account(Core* core, uint32_t account) noexcept nogil:
+    """Whoever walks over the accounts has to pass this one."""
+    core.known[account // 64] |= <uint64_t>1 << (account % 64)
+    core.highest_account = max(core.highest_account, account)
+
+cdef inline uint32_t known_after(Core* core, uint32_t account) noexcept nogil:
+    """The next account that was ever named, or 0: numbers far apart cost a bit each, not a look at what is between them."""
+    cdef uint32_t word = (account + 1) // 64
+    cdef uint64_t bits
+    if account >= core.highest_account:
+        return 0
+    bits = core.known[word] >> ((account + 1) % 64) << ((account + 1) % 64)
+    while bits == 0:
+        word += 1
+        bits = core.known[word]
+    return word * 64 + lowest_bit(bits)
 
 cdef inline Symbol* symbol_at(Core* core, uint32_t symbol) noexcept nogil:
     """The symbol of this number, or NULL."""

@@ -19,15 +19,13 @@ from libc.string cimport memcpy, memmove, memset
 from native.amend cimport amend_order
 from native.bankruptcy cimport bankruptcy_price
 from native.book cimport book_level, book_next_price
-from native.canonical cimport (
-    Writer, account_is_default, order_record, position_is_default, state_order, write_state,
-)
+from native.canonical cimport Writer, has_anything, order_record, position_is_default, state_order, write_state
 from native.collateral cimport (
-    asset_at, change_collateral, counted_parts, holdings_of, holds_any, list_asset, set_asset_price, set_multi_asset, settle_debts,
+    asset_at, change_collateral, counted_parts, holdings_of, list_asset, set_asset_price, set_multi_asset, settle_debts,
 )
 from native.core cimport (
-    WAITING, Account, BookSide, Core, Holdings, Position, Symbol, account_at, account_more, is_large, order_at, pool_of,
-    position_at, symbol_at,
+    WAITING, Account, BookSide, Core, Holdings, Position, Symbol, account_at, account_more, is_large, known_after, order_at,
+    pool_of, position_at, symbol_at,
 )
 from native.deleveraging cimport adl_place, set_adl_policy
 from native.events cimport event_rejected
@@ -529,19 +527,13 @@ cdef class Engine:
     def accounts(self):
         """Numbers of the accounts that have something, ascending."""
         cdef Core* core = &self.core
-        cdef uint32_t number, slot
+        cdef uint32_t number
         found = []
-        for number in range(1, core.highest_account + 1):
-            if not account_is_default(core, number) or account_at(core, number).multi_asset \
-                    or account_at(core, number).hedge or holds_any(core, number):
+        number = known_after(core, 0)
+        while number:
+            if has_anything(core, number):
                 found.append(number)
-                continue
-            slot = account_at(core, number).first_position
-            while slot:
-                if not position_is_default(position_at(core, slot)) or position_at(core, slot).order_count:
-                    found.append(number)
-                    break
-                slot = position_at(core, slot).next
+            number = known_after(core, number)
         return found
 
     def positions(self, uint32_t account):

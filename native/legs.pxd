@@ -6,7 +6,7 @@ What makes it a leg is that no order can turn it around: an order against it is 
 
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
-from native.core cimport Core, Position, account_at, position_at
+from native.core cimport Core, Position, account_at, know_account, position_at
 from native.events cimport event_accepted, event_new
 from native.wire cimport *
 
@@ -62,8 +62,7 @@ cdef inline int set_position_mode(Core* core, wire_set_position_mode* c) noexcep
     if c.position_mode != account_at(core, c.account).hedge and has_business(core, c.account):
         return REJECT_REASON_POSITION_MODE_IN_USE
     account_at(core, c.account).hedge = c.position_mode
-    if c.account > core.highest_account:
-        core.highest_account = c.account
+    know_account(core, c.account)
     event_accepted(core, c.account, COMMAND_SET_POSITION_MODE, 0, 0)
     e = <wire_position_mode_changed*>event_new(
         core, EVENT_POSITION_MODE_CHANGED, sizeof(wire_position_mode_changed), c.account)

@@ -80,11 +80,13 @@ cdef inline bint core_open(Core* core) noexcept nogil:
     core.accounts = <char*>memory_reserve(core.accounts_bytes)
     core.accounts_more_bytes = (<uint64_t>MAX_ACCOUNT + 1) * sizeof(AccountMore)
     core.accounts_more = <char*>memory_reserve(core.accounts_more_bytes)
+    core.known_bytes = (MAX_ACCOUNT + 1) // 8
+    core.known = <uint64_t*>memory_reserve(core.known_bytes)
     core.holders_bytes = (MAX_ACCOUNT + 1) // 8
     core.holders = <uint64_t*>memory_reserve(core.holders_bytes)
     core.symbols = <Symbol**>calloc(MAX_SYMBOL + 1, sizeof(Symbol*))
-    return core.accounts != NULL and core.accounts_more != NULL and core.holders != NULL and core.symbols != NULL \
-        and reserve_growing(core)
+    return core.accounts != NULL and core.accounts_more != NULL and core.known != NULL and core.holders != NULL \
+        and core.symbols != NULL and reserve_growing(core)
 
 cdef inline void close_symbol(Symbol* symbol) noexcept nogil:
     cdef int64_t i
@@ -113,4 +115,5 @@ cdef inline void core_close(Core* core) noexcept nogil:
     release_growing(core)
     memory_release(core.accounts, core.accounts_bytes)
     memory_release(core.accounts_more, core.accounts_more_bytes)
+    memory_release(core.known, core.known_bytes)
     memory_release(core.holders, core.holders_bytes)

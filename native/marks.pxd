@@ -7,7 +7,6 @@ engine that is asked to prove it, measure all the others after every mark.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from native.bands cimport ISOLATED, bands_draw, bands_stale_pool, draw_pool, mirrored, stale_take
-from native.book cimport lowest_bit
 from native.core cimport (
     OPEN_BLOCK, OPEN_CHUNK, Band, Core, OpenBlock, OpenChunk, PoolState, Position, Symbol, ensure, open_block,
     open_position_at, pool_of, position_at,
@@ -15,7 +14,7 @@ from native.core cimport (
 from native.credit cimport CREDIT_CHECKED
 from native.margin cimport PoolValue, below_maintenance, pool_value
 from native.queue cimport pool_check
-from native.units cimport apart, imax, rarely
+from native.units cimport apart, imax, lowest_bit, rarely
 
 cdef enum:
     FAULT_PASSED_OVER = 8

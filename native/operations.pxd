@@ -8,7 +8,7 @@ from libc.stdlib cimport free, malloc, qsort
 from native.auction cimport indicate
 from native.bands cimport bands_draw, bands_raised, bands_stale, bands_stale_both, bands_stale_isolated
 from native.core cimport (
-    Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, open_position_at, symbol_at,
+    Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, know_account, open_position_at, symbol_at,
 )
 from native.credit cimport credit_forget, credit_forget_all
 from native.events cimport event_accepted, event_balance_changed, event_new
@@ -42,8 +42,7 @@ cdef inline int deposit(Core* core, wire_deposit* c) noexcept nogil:
     account_at(core, c.account).wallet_atoms += c.amount_atoms
     bands_raised(core, account_at(core, c.account), c.account)
     core.net_deposits_atoms += c.amount_atoms
-    if c.account > core.highest_account:
-        core.highest_account = c.account
+    know_account(core, c.account)
     event_balance_changed(core, c.account, NULL, BALANCE_CAUSE_DEPOSIT, c.amount_atoms, 0)
     pool_check(core, c.account, NULL)
     return 0

@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from native.book cimport crosses
 from native.checks cimport Placing, check_form, check_order, check_whom, collects, ordinary, ordinary_order
 from native.core cimport (
-    Core, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, client_id_of, more_at, order_at,
-    position_at, reducible_lots, symbol_at, symbol_of,
+    Core, Order, OrderMore, Position, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, client_id_of, know_account, more_at,
+    order_at, position_at, reducible_lots, symbol_at, symbol_of,
 )
 from native.events cimport event_accepted, event_new
 from native.legs cimport order_of_leg
@@ -278,8 +278,7 @@ cdef inline int set_countdown(Core* core, wire_set_countdown* c) noexcept nogil:
         countdown[0] += imin(core.timestamp_ns, MAX_TIME_NS - countdown[0])
     if countdown[0]:
         timer_add(core, countdown[0], countdown_key(c.account))
-    if c.account > core.highest_account:
-        core.highest_account = c.account
+    know_account(core, c.account)
     event_accepted(core, c.account, COMMAND_SET_COUNTDOWN, 0, 0)
     e = <wire_countdown_set*>event_new(core, EVENT_COUNTDOWN_SET, sizeof(wire_countdown_set), c.account)
     e.expires_ns = countdown[0]
@@ -292,8 +291,7 @@ cdef inline int set_stp_group(Core* core, wire_set_stp_group* c) noexcept nogil:
         return REJECT_REASON_INVALID_ACCOUNT
     account_more(core, c.member_account).stp_group = c.stp_group
     core.stp_groups = core.stp_groups or c.stp_group != 0
-    if c.member_account > core.highest_account:
-        core.highest_account = c.member_account
+    know_account(core, c.member_account)
     event_accepted(core, 0, COMMAND_SET_STP_GROUP, 0, 0)
     e = <wire_stp_group_set*>event_new(core, EVENT_STP_GROUP_SET, sizeof(wire_stp_group_set), c.member_account)
     e.stp_group = c.stp_group

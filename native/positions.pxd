@@ -7,7 +7,7 @@ the order index (order_index.pxd).  So an account on a thousand symbols places a
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from native.core cimport Core, Position, account_at, position_at
+from native.core cimport Core, Position, account_at, know_account, position_at
 from native.memory cimport slab_take
 from native.order_index cimport bucket_added, bucket_of, client_hash
 
@@ -101,6 +101,5 @@ cdef inline Position* position_ensure(Core* core, uint32_t account, uint32_t sym
     elif link[0]:
         position_index_put(core, link[0])
     link[0] = slot
-    if account > core.highest_account:
-        core.highest_account = account
+    know_account(core, account)
     return position

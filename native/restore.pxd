@@ -12,7 +12,8 @@ from native.canonical cimport (
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
     ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
-    Symbol, TIMED, TRIGGER_TYPE, WARNING_LEVELS, account_at, account_more, ensure, more_at, order_at, position_at, slot_of,
+    Symbol, TIMED, TRIGGER_TYPE, WARNING_LEVELS, account_at, account_more, ensure, know_account, more_at, order_at,
+    position_at, slot_of,
     symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, orders_counted
@@ -74,7 +75,7 @@ cdef inline Account* named_account(Core* core, uint32_t number) except NULL:
     """An account that the state names."""
     if number == 0 or number > MAX_ACCOUNT:
         raise ValueError(f"the state names account {number}")
-    core.highest_account = max(core.highest_account, number)
+    know_account(core, number)
     return account_at(core, number)
 
 cdef inline int read_account(Core* core, Reader* reader) except -1:

@@ -6,8 +6,8 @@ from native.auction cimport indicate, uncross
 from native.bankruptcy cimport value_of
 from native.book cimport book_front
 from native.core cimport (
-    Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, open_position_at, order_at, position_at,
-    symbol_at,
+    Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, known_after, open_position_at, order_at,
+    position_at, symbol_at,
 )
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_new
@@ -31,7 +31,8 @@ cdef inline int64_t waiting_ids(Core* core, uint32_t number, uint64_t* ids) noex
     cdef uint32_t account, entry, slot
     cdef int64_t count = 0
     cdef Position* position
-    for account in range(1, core.highest_account + 1):
+    account = known_after(core, 0)
+    while account:
         entry = account_at(core, account).first_position
         while entry:
             position = position_at(core, entry)
@@ -44,6 +45,7 @@ cdef inline int64_t waiting_ids(Core* core, uint32_t number, uint64_t* ids) noex
                     ids[count] = order_at(core, slot).order_id
                 count += 1
                 slot = order_at(core, slot).own_next
+        account = known_after(core, account)
     return count
 
 cdef inline void cancel_symbol(Core* core, Symbol* symbol) noexcept nogil:

@@ -19,6 +19,9 @@ cdef extern from *:
     # what the compiler keeps on the straight path, and what it moves out of it
     bint usually "EXCHANGE_USUALLY" (bint condition) noexcept nogil
     bint rarely "EXCHANGE_RARELY" (bint condition) noexcept nogil
+    # places in a word that is not 0
+    int lowest_bit "__builtin_ctzll" (unsigned long long word) noexcept nogil
+    int leading_zeros "__builtin_clzll" (unsigned long long word) noexcept nogil
     # results of functions that stay apart from those that call them, whose straight path then stays short
     ctypedef void apart "EXCHANGE_APART(void)"
     ctypedef int apart_int "EXCHANGE_APART(int)"

@@ -22,10 +22,19 @@ from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME, MarginMode
 LIST_SYMBOL = COMMAND_BY_NAME["list_symbol"].number
 
 
+class Pool(msgspec.Struct, frozen=True, order=True):
+    """A collateral pool: an account's cross pool, or what backs one isolated position."""
+
+    account: int
+    symbol: int = 0  # of the isolated position; 0: the cross pool
+    leg: int = 0
+
+
 class Holding(msgspec.Struct):
-    """A position of an account on a symbol."""
+    """A position of an account on a symbol; in hedge mode, one of its legs."""
 
     symbol: int
+    leg: int
     lots: int = 0
     entry_atoms: int = 0
     margin_atoms: int = 0
@@ -47,6 +56,11 @@ class Standing(msgspec.Struct, frozen=True):
         return Standing(
             self.equity_atoms + other.equity_atoms, self.maintenance_atoms + other.maintenance_atoms
         )
+
+
+def pool_of(account: int, holding: Holding) -> Pool:
+    """The pool that backs a position."""
+    return Pool(account, holding.symbol, holding.leg) if holding.isolated else Pool(account)
 
 
 class Books:
@@ -99,13 +113,13 @@ class Books:
         owned = self.holdings.setdefault(account, {})
         found = owned.get((symbol, leg))
         if found is None:
-            found = owned[symbol, leg] = Holding(symbol)
+            found = owned[symbol, leg] = Holding(symbol, leg)
         return found
 
-    def positions(self, account: int, pool: int) -> Iterator[Holding]:
-        """The open positions that a pool backs; pool 0 is the cross pool."""
-        for holding in self.holdings.get(account, {}).values():
-            if holding.lots and holding.isolated == (pool != 0) and pool in (0, holding.symbol):
+    def positions(self, pool: Pool) -> Iterator[Holding]:
+        """The open positions that a pool backs."""
+        for holding in self.holdings.get(pool.account, {}).values():
+            if holding.lots and pool_of(pool.account, holding) == pool:
                 yield holding
 
     def mark_value(self, symbol: int) -> int:
@@ -124,14 +138,14 @@ class Books:
                 total += self.unrealised(holding)
         return total
 
-    def standing(self, account: int, pool: int) -> Standing:
+    def standing(self, pool: Pool) -> Standing:
         """MARGIN-02, MARGIN-03: equity and maintenance of a pool at this moment."""
-        equity = 0 if pool else self.wallets.get(account, 0)
+        if pool.symbol:
+            equity = self.holding(pool.account, pool.symbol, pool.leg).margin_atoms
+        else:
+            equity = self.wallets.get(pool.account, 0)
         maintenance = 0
-        for holding in self.holdings.get(account, {}).values():
-            if pool and holding.symbol == pool:
-                equity += holding.margin_atoms
-        for holding in self.positions(account, pool):
+        for holding in self.positions(pool):
             equity += self.unrealised(holding)
             worth = abs(holding.lots) * self.mark_value(holding.symbol)
             maintenance += maintenance_of(self.symbols[holding.symbol], worth)

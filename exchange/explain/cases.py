@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from exchange.explain.books import Pool
 from exchange.explain.source import Source, Step
 from exchange.peek import EVENT_START, event_number
 from exchange.protocol.messages import (
@@ -33,9 +34,6 @@ from exchange.protocol.messages import (
 from exchange.protocol.records import decode_events
 from exchange.protocol.schema import BalanceCause, CancelReason, FillRole
 from exchange.recovery import Say
-
-#: (account, symbol of the isolated position, or 0 for the cross pool).
-Pool = tuple[int, int]
 
 TELLING = {event_number(name) for name in ("liquidation_started", "liquidation_position")}
 TELLING.add(event_number("liquidation_ended"))
@@ -81,17 +79,17 @@ def split_turns(events: Sequence[Event]) -> list[Turn]:
                 cancelled.append(event)  # by one of those
                 continue
             case LiquidationStarted():
-                pool = (event.account, event.symbol)
+                pool = Pool(event.account, event.symbol, event.leg)
                 current = Turn(pool, index - len(cancelled), [*cancelled, event])
                 turns.append(current)
             case LiquidationPosition():
-                pool = (event.account, event.pool_symbol)
+                pool = Pool(event.account, event.pool_symbol, event.leg if event.pool_symbol else 0)
                 if current is None or not is_opening(current, pool):
                     current = Turn(pool, index, [])
                     turns.append(current)
                 current.events.append(event)
             case LiquidationEnded():
-                pool = (event.account, event.symbol)
+                pool = Pool(event.account, event.symbol, event.leg)
                 if current is None or current.pool != pool:
                     current = Turn(pool, index, [])
                     turns.append(current)
@@ -122,6 +120,7 @@ class Case(msgspec.Struct, kw_only=True):
     number: int  # from 1, by the order in which they began
     account: int
     symbol: int  # of the isolated position; 0: the cross pool
+    leg: int
     first_sequence: int
     started_ns: int
     equity_atoms: int  # when it began
@@ -135,11 +134,12 @@ class Case(msgspec.Struct, kw_only=True):
     balance_change_atoms: int = 0  # of the pool: realised, fees, what the fund paid
     liquidation_fee_atoms: int = 0
     fund_paid_atoms: int = 0
+    haircut_atoms: int = 0  # paid into the pool out of the profits of others (ADL-05)
     uncovered_atoms: int = 0
 
     @property
     def pool(self) -> Pool:
-        return (self.account, self.symbol)
+        return Pool(self.account, self.symbol, self.leg)
 
     @property
     def used_adl(self) -> bool:
@@ -168,6 +168,10 @@ class Case(msgspec.Struct, kw_only=True):
                     change = event.wallet_change_atoms + event.margin_change_atoms
                     self.fund_paid_atoms += change
                     self.balance_change_atoms += change
+                case BalanceChanged(cause=BalanceCause.HAIRCUT):
+                    change = event.wallet_change_atoms + event.margin_change_atoms
+                    self.haircut_atoms += change
+                    self.balance_change_atoms += change
                 case DeficitUncovered():
                     self.uncovered_atoms = event.shortfall_atoms
 
@@ -189,8 +193,9 @@ class CaseFinder:
             started = next(e for e in turn.events if isinstance(e, LiquidationStarted))
             case = Case(
                 number=len(self.cases) + 1,
-                account=turn.pool[0],
-                symbol=turn.pool[1],
+                account=turn.pool.account,
+                symbol=turn.pool.symbol,
+                leg=turn.pool.leg,
                 first_sequence=sequence,
                 started_ns=timestamp_ns,
                 equity_atoms=started.equity_atoms,

@@ -35,16 +35,16 @@ ROLES = {
 
 def describe_all(events: Sequence[Event], names: Names) -> str:
     """What a command did to an account, its fills on one side of a symbol taken together."""
-    fills: dict[tuple[int, int, int], list[Fill]] = {}
+    fills: dict[tuple[int, int, int, int], list[Fill]] = {}
     for event in events:
         if isinstance(event, Fill):
-            fills.setdefault((event.symbol, event.side, event.role), []).append(event)
+            fills.setdefault((event.symbol, event.leg, event.side, event.role), []).append(event)
     phrases = []
     for event in events:
         if not isinstance(event, Fill):
             phrases.append(describe(event, names))
             continue
-        group = fills.pop((event.symbol, event.side, event.role), None)
+        group = fills.pop((event.symbol, event.leg, event.side, event.role), None)
         if group is not None:
             phrases.append(describe_fills(group, names))
     return "; ".join(filter(None, phrases))
@@ -63,7 +63,7 @@ def describe_fills(fills: Sequence[Fill], names: Names) -> str:
     between = " .. ".join(dict.fromkeys(prices))
     at = f"at {between}" if first.price_ticks else f"for {money(sum(f.value_atoms for f in fills))}"
     return (
-        f"{verb} {quantity} {names.symbol(symbol)} in {len(fills)} fills {at}"
+        f"{verb} {quantity} {names.position(symbol, first.leg)} in {len(fills)} fills {at}"
         f"{ROLES[FillRole(first.role)]}{f', fees {money(fee)}' if fee else ''}"
     )
 
@@ -90,17 +90,19 @@ def describe(event: Event, names: Names) -> str:
         case BracketsChanged():
             return f"new brackets of {names.symbol(event.symbol)}"
         case MarginModeChanged():
-            return f"{MarginMode(event.margin_mode).name.lower()} margin on {names.symbol(event.symbol)}"
+            return f"{MarginMode(event.margin_mode).name.lower()} margin on {names.position(event.symbol, event.leg)}"
         case LiquidationStarted():
-            return f"liquidation of the {names.pool(event.symbol)} pool begins"
+            return f"liquidation of the {names.pool(event.symbol, event.leg)} pool begins"
         case LiquidationEnded():
-            return f"liquidation of the {names.pool(event.symbol)} pool is over"
+            return f"liquidation of the {names.pool(event.symbol, event.leg)} pool is over"
     return type(event).__name__
 
 
 def describe_fill(event: Fill, names: Names) -> str:
     verb = "bought" if event.side == Side.BUY else "sold"
-    quantity = f"{names.quantity(event.symbol, event.qty_lots)} {names.symbol(event.symbol)}"
+    quantity = (
+        f"{names.quantity(event.symbol, event.qty_lots)} {names.position(event.symbol, event.leg)}"
+    )
     # Deleveraging has an exact value, and no price.
     price = (
         f"at {names.price(event.symbol, event.price_ticks)}"
@@ -127,14 +129,12 @@ def describe_settled(event: LiquidationSettled) -> str:
 def describe_balance(event: BalanceChanged, names: Names) -> str:
     moved: Any = event.wallet_change_atoms or event.margin_change_atoms
     cause = BalanceCause(event.cause)
-    where = f" on {names.symbol(event.symbol)}" if event.symbol else ""
+    where = f" on {names.position(event.symbol, event.leg)}" if event.symbol else ""
     match cause:
         case BalanceCause.FUNDING:
             return f"funding{where} {money(moved)}"
         case BalanceCause.ISOLATED_MARGIN | BalanceCause.MARGIN_MODE:
-            return (
-                f"{money(event.margin_change_atoms)} into the pool of {names.symbol(event.symbol)}"
-            )
+            return f"{money(event.margin_change_atoms)} into the pool of {names.position(event.symbol, event.leg)}"
         case BalanceCause.FUND_COVER:
             return f"{money(moved)} from the fund for the deficit{where}"
     return f"{cause.name.lower().replace('_', ' ')} {money(abs(moved))}{where}"

@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     story = next(
         s
         for s in follower.stories
-        if s.case.first_sequence == case.first_sequence and s.case.symbol == case.symbol
+        if s.case.first_sequence == case.first_sequence and s.case.pool == case.pool
     )
     story.case = case
     show_story(story, len(cases), follower.names, options)

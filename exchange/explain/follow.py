@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from exchange.engine import Engine
-from exchange.explain.books import LIST_SYMBOL, Books, Standing
-from exchange.explain.cases import Case, CaseFinder, Pool, Turn, decode_step, has_turns, split_turns
+from exchange.explain.books import LIST_SYMBOL, Books, Pool, Standing, pool_of
+from exchange.explain.cases import Case, CaseFinder, Turn, decode_step, has_turns, split_turns
 from exchange.explain.proof import Before, Sums
 from exchange.explain.source import Names, Source, Step
 from exchange.peek import EVENT_START, event_number
@@ -91,7 +91,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     event: Event
     partner: int  # the other side of a deleveraging; 0: none
-    pool: int
+    pool: Pool
     wallet_atoms: int
     margin_atoms: int
     position_lots: int
@@ -116,10 +116,10 @@ class Follower:
         self.stories: list[Story] = []
         self.rows: list[Row] = []
         self._open: dict[Pool, Story] = {}
-        self._paths: dict[int, list[Point]] = {}  # by pool of the account
+        self._paths: dict[Pool, list[Point]] = {}  # by pool of the account
         self._has_collateral = False
         #: What the engine knows more of a pool than the books.
-        self._offsets: dict[int, Standing] = {}
+        self._offsets: dict[Pool, Standing] = {}
 
     def feed(self, engine: Engine, step: Step) -> None:
         """One command with its events."""
@@ -177,7 +177,7 @@ class Follower:
                 left -= 1
                 if left == 0:
                     story.sums.finish(before, self.books)
-                    story.turns[-1].after = self._standing(story.case.symbol)
+                    story.turns[-1].after = self._standing(story.case.pool)
                     self._close(story)
                     story = before = None
             self._add_row(step, events, index)
@@ -189,9 +189,7 @@ class Follower:
         if story is None or event.account != self.account or not isinstance(event, WEIGHING):
             return
         said = Standing(event.equity_atoms, event.maintenance_atoms)
-        self._offsets[story.case.symbol] = said.less(
-            self.books.standing(self.account, story.case.symbol)
-        )
+        self._offsets[story.case.pool] = said.less(self.books.standing(story.case.pool))
 
     def _told(self, step: Step, turn: Turn, others: list[Case]) -> Told:
         return Told(
@@ -205,16 +203,16 @@ class Follower:
 
     def _story_of(self, case: Case, step: Step, events: Sequence[Event]) -> Story:
         story = self._open.get(case.pool)
-        held = {h.symbol for h in self.books.positions(self.account, case.symbol)}
+        held = {h.symbol for h in self.books.positions(case.pool)}
         if story is not None:
             if held:
-                causes = self._causes(events, held)
-                self._note_point(step, case.symbol, causes, self._standing(case.symbol), held)
+                causes = self._causes(events, case.pool, held)
+                self._note_point(step, case.pool, causes, self._standing(case.pool), held)
             return story
         standing = Standing(case.equity_atoms, case.maintenance_atoms)
-        self._note_point(step, case.symbol, self._causes(events, held), standing, held)
+        self._note_point(step, case.pool, self._causes(events, case.pool, held), standing, held)
         story = Story(
-            case=case, path=list(self._paths[case.symbol]), turns=[], sums=Sums(case.account)
+            case=case, path=list(self._paths[case.pool]), turns=[], sums=Sums(case.account)
         )
         self._open[case.pool] = story
         self.stories.append(story)
@@ -226,29 +224,29 @@ class Follower:
 
     # ------------------------------------------------------------------------------- pools and rows
 
-    def _standing(self, pool: int) -> Standing:
+    def _standing(self, pool: Pool) -> Standing:
         """A pool as the books say it, with what the engine said more of it after the last command."""
-        standing = self.books.standing(self.account, pool)
+        standing = self.books.standing(pool)
         offset = self._offsets.get(pool)
         return standing if offset is None else standing.plus(offset)
 
     def _note_pools(self, engine: Engine, step: Step, events: Sequence[Event]) -> None:
         """After a command: what each pool of the account is worth and needs, as the engine says it."""
         for pool in self._pools():
-            standing = engine_standing(engine, self.account, pool)
-            books = self.books.standing(self.account, pool)
+            standing = engine_standing(engine, pool)
+            books = self.books.standing(pool)
             self._offsets[pool] = standing.less(books)
             self._weigh_last_row(step, pool, standing)
-            held = {h.symbol for h in self.books.positions(self.account, pool)}
+            held = {h.symbol for h in self.books.positions(pool)}
             if not held:
-                if (self.account, pool) not in self._open:
+                if pool not in self._open:
                     self._paths.pop(pool, None)
                 continue
-            causes = self._causes(events, held)
+            causes = self._causes(events, pool, held)
             if causes:
                 self._note_point(step, pool, causes, standing, held)
 
-    def _weigh_last_row(self, step: Step, pool: int, standing: Standing) -> None:
+    def _weigh_last_row(self, step: Step, pool: Pool, standing: Standing) -> None:
         """What a command leaves of a pool is what the engine says."""
         for index in range(len(self.rows) - 1, -1, -1):
             row = self.rows[index]
@@ -262,12 +260,12 @@ class Follower:
                 )
                 return
 
-    def _causes(self, events: Sequence[Event], held: set[int]) -> tuple[Event, ...]:
+    def _causes(self, events: Sequence[Event], pool: Pool, held: set[int]) -> tuple[Event, ...]:
         """What moved a pool that holds these symbols."""
         return tuple(
             e
             for e in events
-            if (isinstance(e, MOVING) and e.account == self.account)
+            if (isinstance(e, MOVING) and may_move(e, pool))
             or (isinstance(e, OF_SYMBOLS) and e.symbol in held)
             or (isinstance(e, AssetPriceChanged) and self._has_collateral)
         )
@@ -275,7 +273,7 @@ class Follower:
     def _note_point(
         self,
         step: Step,
-        pool: int,
+        pool: Pool,
         causes: tuple[Event, ...],
         standing: Standing,
         held: set[int],
@@ -290,14 +288,16 @@ class Follower:
             maintenance_atoms=standing.maintenance_atoms,
         )
         self._paths.setdefault(pool, []).append(point)
-        story = self._open.get((self.account, pool))
+        story = self._open.get(pool)
         if story is not None:
             story.path.append(point)
 
-    def _pools(self) -> list[int]:
+    def _pools(self) -> list[Pool]:
         """The pools in which the account has, or just had, something."""
         owned = self.books.holdings.get(self.account, {}).values()
-        return sorted({0, *self._paths, *(h.symbol for h in owned if h.isolated)})
+        return sorted(
+            {Pool(self.account), *self._paths, *(pool_of(self.account, h) for h in owned)}
+        )
 
     def _add_row(self, step: Step, events: Sequence[Event], index: int) -> None:
         event = events[index]
@@ -306,7 +306,7 @@ class Follower:
         symbol = getattr(event, "symbol", 0)
         leg = getattr(event, "leg", 0)
         holding = self.books.holding(self.account, symbol, leg) if symbol else None
-        pool = symbol if holding is not None and holding.isolated else 0
+        pool = pool_of(self.account, holding) if holding else Pool(self.account)
         standing = self._standing(pool)
         self.rows.append(
             Row(
@@ -325,15 +325,23 @@ class Follower:
         )
 
 
-def engine_standing(engine: Engine, account: int, pool: int) -> Standing:
+def engine_standing(engine: Engine, pool: Pool) -> Standing:
     """Equity and maintenance of a pool, as the engine answers it."""
-    if pool == 0:
-        view = engine.account(account)
+    if not pool.symbol:
+        view = engine.account(pool.account)
         return Standing(view.equity_atoms, view.maintenance_atoms)
-    for position in engine.positions(account):
-        if position.symbol == pool and position.margin_mode == MarginMode.ISOLATED:
+    for position in engine.positions(pool.account):
+        is_it = (position.symbol, position.leg) == (pool.symbol, pool.leg)
+        if is_it and position.margin_mode == MarginMode.ISOLATED:
             return Standing(position.equity_atoms, position.maintenance_atoms)
     return Standing(0, 0)
+
+
+def may_move(event: Event, pool: Pool) -> bool:
+    """Whether an event moves a pool: the cross pool any of the account, an isolated one those of its position."""
+    if event.account != pool.account or not pool.symbol:
+        return event.account == pool.account
+    return (getattr(event, "symbol", 0), getattr(event, "leg", 0)) == (pool.symbol, pool.leg)
 
 
 def partner_of(events: Sequence[Event], index: int) -> int:

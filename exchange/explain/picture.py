@@ -54,7 +54,7 @@ def draw(story: Story, names: Names, path: Path) -> None:
     below.set_xlabel(clock_of.label)
     case = story.case
     figure.suptitle(
-        f"Liquidation {case.number}: {names.account(case.account)}, {names.pool(case.symbol)} pool, "
+        f"Liquidation {case.number}: {names.account(case.account)}, {names.pool(case.symbol, case.leg)} pool, "
         f"{clock(case.started_ns)}",
         x=0.07,
         ha="left",

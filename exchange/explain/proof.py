@@ -16,13 +16,14 @@ import msgspec
 from exchange.errors import CorruptionError
 from exchange.explain.books import Books
 from exchange.protocol.messages import (
+    AdlRanked,
     BalanceChanged,
     Event,
     Fill,
     FundChanged,
     LiquidationSettled,
 )
-from exchange.protocol.schema import FillRole, FundCause, Side
+from exchange.protocol.schema import BalanceCause, FillRole, FundCause, Side
 
 
 class Part(StrEnum):
@@ -95,7 +96,7 @@ class Sums:
         """Notes what everybody who takes part in a turn has before it."""
         events = list(events)
         for event in events:
-            if isinstance(event, Fill):
+            if isinstance(event, Fill | AdlRanked):
                 self._assign(event)  # a payment may be told before the fill that it belongs to
         accounts = {e.account for e in events if isinstance(e, Fill | BalanceChanged)}
         worths = {account: books.worth(account) for account in sorted(accounts)}
@@ -114,16 +115,18 @@ class Sums:
                 account.add(Item.LIQUIDATION_FEE, -event.liquidation_fee_atoms)
                 account.add(Item.FUND_PAYMENT, event.fund_paid_atoms)
             case BalanceChanged():
+                by_others = event.cause == BalanceCause.HAIRCUT
                 self._account(event.account).add(
-                    Item.FUND_COVER, event.wallet_change_atoms + event.margin_change_atoms
+                    Item.DELEVERAGED if by_others else Item.FUND_COVER,
+                    event.wallet_change_atoms + event.margin_change_atoms,
                 )
             case FundChanged():
                 fund = self.by_who.setdefault((Part.FUND, event.fund), Account())
                 fund.add(FUND_ITEMS.get(FundCause(event.cause), Item.OTHER), event.change_atoms)
 
-    def _assign(self, event: Fill) -> None:
-        """The part of an account is that of its first fill."""
-        if event.role == FillRole.ADL_COUNTERPARTY:
+    def _assign(self, event: Fill | AdlRanked) -> None:
+        """The part of an account is the first that it is told to play."""
+        if isinstance(event, AdlRanked):
             self._parts.setdefault(event.account, Part.COUNTERPARTY)
         elif event.role == FillRole.MAKER:
             self._parts.setdefault(event.account, Part.MAKER)

@@ -13,7 +13,7 @@ import msgspec
 from exchange.engine import Engine, create_engine
 from exchange.errors import ExchangeError
 from exchange.protocol.records import iter_starts
-from exchange.protocol.schema import COMMAND_HEADER, MESSAGE_BY_NUMBER
+from exchange.protocol.schema import COMMAND_HEADER, MESSAGE_BY_NUMBER, Leg
 from exchange.recovery import Say, journal_folder, with_progress
 from exchange.segments import Frame, last_sequence, scan, segment_paths
 from exchange.units import E12, SymbolUnits, from_atoms
@@ -164,9 +164,13 @@ class Names:
     def fund(self, number: int) -> str:
         return self.source.fund_name(number)
 
-    def pool(self, symbol: int) -> str:
+    def position(self, symbol: int, leg: int) -> str:
+        """What a position is called: by its symbol, and in hedge mode by its leg."""
+        return f"{self.symbol(symbol)} {Leg(leg).name.lower()}" if leg else self.symbol(symbol)
+
+    def pool(self, symbol: int, leg: int) -> str:
         """What a collateral pool is called."""
-        return f"isolated {self.symbol(symbol)}" if symbol else "cross"
+        return f"isolated {self.position(symbol, leg)}" if symbol else "cross"
 
 
 def shown(value: Decimal) -> str:

@@ -81,7 +81,7 @@ class Teller:
         if len(positions) > 1:
             largest = max(positions, key=lambda p: p.maintenance_atoms)
             yield (
-                f"  Closed first is the largest maintenance: {names.symbol(largest.symbol)}, "
+                f"  Closed first is the largest maintenance: {names.position(largest.symbol, largest.leg)}, "
                 f"{money(largest.maintenance_atoms)}. [LIQ-03]"
             )
 
@@ -115,7 +115,9 @@ class Teller:
             "maintenance. [LIQ-01]"
         )
         for other in new[:5]:
-            whose = f"{self.names.account(other.account)}, {self.names.pool(other.symbol)}"
+            whose = (
+                f"{self.names.account(other.account)}, {self.names.pool(other.symbol, other.leg)}"
+            )
             had = ratio(other.equity_atoms, other.maintenance_atoms)
             yield f"    liquidation {other.number}, {whose}: {had} when its turn came"
 
@@ -139,7 +141,7 @@ class Teller:
         orders = [e for e in events if isinstance(e, LiquidationOrder)]
         quantity = names.quantity(symbol, sized.qty_lots)
         name = f"order {orders[0].order_id}" if orders else "no order"
-        yield f"  Closing {names.symbol(symbol)}: {verb} {quantity}, {name}"
+        yield f"  Closing {names.position(symbol, sized.leg)}: {verb} {quantity}, {name}"
         yield f"    Size. {size_sentence(sized, names)} [LIQ-04]"
         yield f"    Limit. {limit_sentence(sized, names)} [LIQ-06]"
         if not orders:
@@ -184,7 +186,7 @@ class Teller:
 
     def share(self, shared: Any, events: list[Event]) -> Iterator[str]:
         names, symbol = self.names, shared.symbol
-        name = names.symbol(symbol)
+        name = names.position(symbol, shared.leg)
         yield (
             f"    {name}, {names.quantity(symbol, shared.position_lots)}: of the pool's equity "
             f"{money(shared.equity_atoms)} its share is {money(shared.share_atoms)}."
@@ -245,7 +247,7 @@ def position_table(positions: list[LiquidationPosition], names: Names) -> list[s
     heads += ["maintenance", "share of equity", "bankrupt at", "a unit"]
     rows = [
         [
-            names.symbol(p.symbol),
+            names.position(p.symbol, p.leg),
             names.quantity(p.symbol, p.position_lots),
             money(p.entry_value_atoms),
             names.price(p.symbol, p.mark_ticks),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from exchange.explain.books import Pool
 from exchange.explain.causes import describe
 from exchange.explain.follow import Follower, Row, Story
 from exchange.explain.source import Names, clock, money, plain, ratio
@@ -39,12 +40,12 @@ def trail_lines(follower: Follower) -> Iterator[str]:
         if isinstance(row.event, LiquidationEnded):
             yield from told(waiting, row.pool, follower)
     for story in list(waiting):
-        yield from told(waiting, story.case.symbol, follower)
+        yield from told(waiting, story.case.pool, follower)
 
 
-def told(waiting: list[Story], pool: int, follower: Follower) -> Iterator[str]:
+def told(waiting: list[Story], pool: Pool, follower: Follower) -> Iterator[str]:
     """The next liquidation of a pool, set in; it is then told."""
-    story = next((s for s in waiting if s.case.symbol == pool), None)
+    story = next((s for s in waiting if s.case.pool == pool), None)
     if story is None:
         return
     waiting.remove(story)
@@ -55,12 +56,12 @@ def told(waiting: list[Story], pool: int, follower: Follower) -> Iterator[str]:
 
 
 def row_cells(row: Row, names: Names) -> list[str]:
-    symbol = row.event.symbol if hasattr(row.event, "symbol") else 0
+    symbol, leg = getattr(row.event, "symbol", 0), getattr(row.event, "leg", 0)
     return [
         str(row.sequence),
         clock(row.timestamp_ns),
         row.command,
-        names.symbol(symbol) if symbol else "-",
+        names.position(symbol, leg) if symbol else "-",
         money(row.wallet_atoms),
         money(row.margin_atoms),
         names.quantity(symbol, row.position_lots) if symbol else "-",

@@ -9,7 +9,7 @@ from exchange.explain.cases import Case
 from exchange.explain.causes import describe_all
 from exchange.explain.follow import Point, Story, Told
 from exchange.explain.proof import Account, Item, Part, Sums
-from exchange.explain.source import Names, clock, money, ratio
+from exchange.explain.source import Names, clock, money, plain, ratio
 from exchange.explain.steps import tell_turn
 from exchange.explain.tables import fold, table
 
@@ -27,7 +27,7 @@ def tell_cases(cases: Sequence[Case], names: Names) -> str:
             clock(case.started_ns),
             str(case.first_sequence),
             names.account(case.account),
-            names.pool(case.symbol),
+            names.pool(case.symbol, case.leg),
             money(case.equity_atoms),
             money(case.maintenance_atoms),
             money(max(0, -case.balance_change_atoms)),
@@ -59,7 +59,7 @@ def tell_story(story: Story, total: int, names: Names) -> str:
 
 def story_lines(story: Story, total: int, names: Names) -> Iterator[str]:
     case = story.case
-    what = f"{names.account(case.account)}, {names.pool(case.symbol)} pool"
+    what = f"{names.account(case.account)}, {names.pool(case.symbol, case.leg)} pool"
     yield f"Liquidation {case.number} of {total}: {what}"
     yield "=" * 78
     first = story.turns[0]
@@ -211,9 +211,12 @@ def proof_lines(story: Story, sums: Sums, names: Names) -> Iterator[str]:
     )
     lost = -case.balance_change_atoms
     verb = "lost" if lost >= 0 else "gained"
+    others = ""
+    if case.haircut_atoms:
+        others = f", plus {money(case.haircut_atoms)} out of the profits of others"
     yield (
         f"  The pool's balance {verb} {money(abs(lost))}: what was realised, less {money(case.liquidation_fee_atoms)} "
-        f"to the fund, plus {money(case.fund_paid_atoms)} from it."
+        f"to the fund, plus {money(case.fund_paid_atoms)} from it{others}."
     )
     after = last.after
     if case.last_sequence:
@@ -224,7 +227,6 @@ def proof_lines(story: Story, sums: Sums, names: Names) -> Iterator[str]:
 
 def as_json(story: Story, total: int, names: Names) -> dict[str, Any]:
     """The whole story in integers: atoms, ticks, lots."""
-    from exchange.explain.source import plain
     from exchange.protocol.schema import MESSAGE_BY_NUMBER
 
     def told(event: Any) -> dict[str, Any]:
@@ -252,8 +254,7 @@ def as_json(story: Story, total: int, names: Names) -> dict[str, Any]:
                 "command": turn.command,
                 "after": plain(turn.after),
                 "pools_after_it": [
-                    {"number": other.number, "account": other.account, "symbol": other.symbol}
-                    for other in turn.others
+                    {"number": other.number, **plain(other.pool)} for other in turn.others
                 ],
                 "events": [told(event) for event in turn.events],
             }

@@ -175,7 +175,7 @@ def test_sums_are_those_of_the_ledger_in_random_journals(seed: int) -> None:
 def check_rows(source: Source, follower: Follower) -> None:
     """After each command the last row of a pool has wallet, equity and maintenance as the engine says them."""
     last = {row.sequence: row for row in follower.rows}
-    last_cross = {row.sequence: row for row in follower.rows if row.pool == 0}
+    last_cross = {row.sequence: row for row in follower.rows if row.pool.symbol == 0}
     for engine, step in source.replay(silent):
         if step.sequence not in last:
             continue
@@ -219,7 +219,7 @@ def test_turns_hold_every_event_of_a_liquidation_and_no_other() -> None:
             assert [e for e in held if isinstance(e, m.Fill) and is_forced(e)] == forced
             for turn in turns:
                 owners = {e.account for e in turn.events if isinstance(e, m.Fill) and is_forced(e)}
-                assert owners <= {turn.pool[0]}
+                assert owners <= {turn.pool.account}
             found += len(forced)
     assert found > 200
 
