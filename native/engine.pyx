@@ -6,8 +6,8 @@ events are handed out.  The rooms behind are cimported downwards only:
 
     engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, amend, pricing, operations,
             listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
-            -> marks -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index, own_orders
-            -> core -> memory, units, wire
+            -> marks -> warnings -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index,
+            own_orders -> core -> memory, units, wire
 """
 
 import hashlib
@@ -180,6 +180,13 @@ cdef inline apart reject(Core* core, wire_command_header* header, int reason, in
     event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
                    0 if reason == REJECT_REASON_MALFORMED_COMMAND else named_client_order(header, header.type, refused))
 
+cdef inline apart finish(Core* core) noexcept nogil:
+    """What a command leaves to its end: debts that assets settle, then who is warned."""
+    if core.debtors.end != 0:
+        settle_debts(core)
+    if core.noted.end != 0:
+        warn_noted(core)
+
 cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nogil:
     """One command: what is due before it, its result, its effects, its liquidations, and the triggers that it reaches."""
     cdef char* expired = NULL
@@ -202,10 +209,8 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
         result_first(expired, result)
     if rarely(core.touched != NULL):
         triggers_drain(core)
-    if rarely(core.debtors.first != core.debtors.end):
-        settle_debts(core)
-    if rarely(core.noted.end != 0):
-        warn_noted(core)
+    if rarely((core.debtors.end | core.noted.end) != 0):
+        finish(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
     """Where a batch stops being whole records with consecutive sequence numbers; -1: nowhere."""

@@ -13,8 +13,7 @@ from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
     ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
     Symbol, TIMED, TRIGGER_TYPE, WARNING_LEVELS, account_at, account_more, ensure, know_account, more_at, order_at,
-    position_at, slot_of,
-    symbol_at, symbol_of,
+    position_at, slot_of, symbol_at, symbol_of,
 )
 from native.ledger cimport fund_make_room, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy

@@ -24,6 +24,7 @@ from exchange.client.order_options import (
 )
 from exchange.client.reading import body_of, views_of
 from exchange.client.results import CommandResult
+from exchange.errors import UnitsError
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
 from exchange.protocol import messages
 from exchange.protocol.messages import Command, Fill, ListSymbol
@@ -266,6 +267,19 @@ class Asks(OrderAsks):
                 open_interest_limit_atoms=atoms_or_none(open_interest_limit),
                 oi_scaling_lower_atoms=atoms_or_none(lower),
                 oi_scaling_upper_atoms=atoms_or_none(upper),
+            )
+        )
+
+    def set_margin_warnings(self, levels: Sequence[Number]) -> Ask[CommandResult]:
+        if len(levels) > 4:
+            raise UnitsError(f"wanted at most 4 warning levels, came {len(levels)}")
+        first, second, third, fourth = (*map(to_ppm, levels), 0, 0, 0, 0)[:4]
+        return self.command(
+            messages.SetMarginWarnings(
+                first_level_ppm=first,
+                second_level_ppm=second,
+                third_level_ppm=third,
+                fourth_level_ppm=fourth,
             )
         )
 

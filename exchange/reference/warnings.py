@@ -58,7 +58,7 @@ def carried_over(pool: Pool, before: tuple[int, ...], levels: tuple[int, ...]) -
 
 
 def levels_due(state: State, pool: Pool) -> int:
-    """MARGIN-10: how many levels the pool has reached, cross-multiplied; one that is liquidated counts as past them all."""
+    """MARGIN-10: how many levels the pool has reached, cross-multiplied; one that is liquidated is past them all."""
     levels = state.warning_levels_ppm
     if pool.liquidating:
         return len(levels)

@@ -3,6 +3,7 @@
 from exchange.risk.load import FundNumbers, load_policy
 from exchange.risk.policy import BracketPolicy, LiquidationPolicy, SymbolPolicy
 from exchange.risk.prices import MarkPolicy
+from exchange.risk.warnings import WarningPolicy
 
 __all__ = [
     "BracketPolicy",
@@ -10,5 +11,6 @@ __all__ = [
     "LiquidationPolicy",
     "MarkPolicy",
     "SymbolPolicy",
+    "WarningPolicy",
     "load_policy",
 ]

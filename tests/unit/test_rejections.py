@@ -320,6 +320,10 @@ CHAINS: dict[str, Chain] = {
             (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
         ],
     ),
+    "set_margin_warnings": (
+        m.SetMarginWarnings(first_level_ppm=900_000, second_level_ppm=900_000),
+        [(R.INVALID_POLICY, {"second_level_ppm": 999_999})],
+    ),
     "cancel_order": (
         m.CancelOrder(account=0, order_id=HALTED_ORDER),
         [
