@@ -29,7 +29,7 @@ import reference
 import survivors
 import trial
 from corpus import ROOT
-from trial import Outcome
+from trial import CUT_SHORT, SECONDS, Outcome
 
 BUILD = ROOT / "build" / "mutants"
 #: The modules where a wrong sign costs somebody money.
@@ -59,7 +59,7 @@ class Subject(NamedTuple):
 
     engine: str
     places: list[Place]
-    attempt: Callable[[int], Outcome]
+    attempt: Callable[[int, str, float], Outcome]  # a change, who is asked first, for how long
     close: Callable[[], None]
 
 
@@ -73,9 +73,9 @@ def open_reference(modules: Sequence[str], entries: list[corpus.Entry]) -> Subje
     counting.end()
     switch = reference.switcher(rooms)
 
-    def attempt(number: int) -> Outcome:
-        asked = trial.order_of(entries, places, number)
-        return trial.attempt("reference", entries, asked, number, switch)
+    def attempt(number: int, hint: str, seconds: float) -> Outcome:
+        asked = trial.order_of(entries, places, number, hint)
+        return trial.attempt("reference", entries, asked, number, switch, seconds)
 
     found = [
         Place(
@@ -127,8 +127,8 @@ def open_native(rooms: Sequence[str], entries: list[corpus.Entry]) -> Subject:
     if worker.stdout.readline().strip() != '"ready"':
         raise SystemExit("The core with no change on does not answer as it should.")
 
-    def attempt(number: int) -> Outcome:
-        worker.stdin.write(f"{number}\n")  # type: ignore[union-attr]
+    def attempt(number: int, hint: str, seconds: float) -> Outcome:
+        worker.stdin.write(f"{json.dumps([number, hint, seconds])}\n")  # type: ignore[union-attr]
         worker.stdin.flush()  # type: ignore[union-attr]
         return Outcome(*json.loads(worker.stdout.readline()))  # type: ignore[union-attr]
 
@@ -156,22 +156,31 @@ def open_native(rooms: Sequence[str], entries: list[corpus.Entry]) -> Subject:
 
 def known_outcomes(path: Path) -> dict[str, Outcome]:
     """What earlier calls found: what was noticed stays so, what was not only with the same stories."""
-    if not path.exists():
-        return {}
-    first, *lines = path.read_text("utf-8").splitlines() or [""]
+    first, *lines = path.read_text("utf-8").splitlines() if path.exists() else [""]
     if first != corpus.of_engines():
         return {}
     stories, known = corpus.of_corpus(), {}
     for name, outcome, with_stories in map(json.loads, lines):
-        if outcome[1] or with_stories == stories:
+        if outcome[1] or (with_stories == stories and outcome[2] != CUT_SHORT):
             known[name] = Outcome(*outcome)
     return known
 
 
-def run(subject: Subject, seconds: float) -> dict[str, Outcome]:
+def hints_of(path: Path) -> dict[str, str]:
+    """Who noticed each change in whatever tree it was tried last: asked first, so that the rest need not be."""
+    kept = path.with_suffix(".hints")
+    hints: dict[str, str] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    if path.exists():
+        for name, outcome, _ in map(json.loads, path.read_text("utf-8").splitlines()[1:]):
+            hints[name] = outcome[1]
+    kept.write_text(json.dumps(hints), encoding="utf-8")
+    return hints
+
+
+def run(subject: Subject, seconds: float, each: float) -> dict[str, Outcome]:
     """Tries every change that has no outcome yet, until time is up."""
     path = BUILD / f"{subject.engine}.jsonl"
-    outcomes = known_outcomes(path)
+    outcomes, hints = known_outcomes(path), hints_of(path)
     stories = corpus.of_corpus()
     if not outcomes:
         path.write_text(f"{corpus.of_engines()}\n", encoding="utf-8")
@@ -184,9 +193,9 @@ def run(subject: Subject, seconds: float) -> dict[str, Outcome]:
             if time.monotonic() > end:
                 print(f"\ntime is up: {len(left) - done:,} changes are left for the next call")
                 break
-            outcome = subject.attempt(number)
-            outcomes[subject.places[number].name] = outcome
-            file.write(json.dumps([subject.places[number].name, outcome, stories]) + "\n")
+            name = subject.places[number].name
+            outcomes[name] = subject.attempt(number, hints.get(name, ""), each)
+            file.write(json.dumps([name, outcomes[name], stories]) + "\n")
             file.flush()
     return outcomes
 
@@ -249,6 +258,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after so long; per engine"
     )
+    parser.add_argument(
+        "--each",
+        type=float,
+        default=SECONDS,
+        help="seconds for one change; what that cuts short is tried again by the next call",
+    )
     return parser.parse_args()
 
 
@@ -270,7 +285,7 @@ def main() -> int:
         else:
             subject = opened(options.module or default, entries)
             places = {place.name for place in subject.places}
-        outcomes = run(chosen(subject, places), options.seconds)
+        outcomes = run(chosen(subject, places), options.seconds, options.each)
         is_well = report(chosen(subject, places), outcomes) and is_well
         subject.close()
     return 0 if is_well else 1
@@ -281,7 +296,7 @@ def chosen(subject: Subject, names: set[str]) -> Subject:
     numbers = [n for n, place in enumerate(subject.places) if place.name in names]
     return subject._replace(
         places=[subject.places[n] for n in numbers],
-        attempt=lambda at: subject.attempt(numbers[at]),
+        attempt=lambda at, hint, each: subject.attempt(numbers[at], hint, each),
     )
 
 

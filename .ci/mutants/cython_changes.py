@@ -20,6 +20,11 @@ from Cython.Compiler import ExprNodes, Main, Nodes
 from Cython.Compiler.StringEncoding import EncodedString
 
 COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
+#: Which neighbour of a bound on the right need not be tried, because the comparison turned is the same.
+SAME_BOUND = {"<": "one more", "<=": "one less", ">": "one less", ">=": "one more"}
+MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+#: An attribute of a constant: what it need not become.
+SAME = "exchange_same"
 CALLS = {
     "ppm_ceil": "ppm_floor",
     "ppm_floor": "ppm_ceil",
@@ -108,6 +113,49 @@ def truth(node: Any) -> Any:
     return ExprNodes.NotNode(node.pos, operand=ExprNodes.NotNode(node.pos, operand=node))
 
 
+def is_assertion(node: Any) -> bool:
+    """Whether a statement only says what must hold, like an assert: `ensure` of something that calls nothing."""
+    if not isinstance(node, ExprNodes.SimpleCallNode):
+        return False
+    name = getattr(node.function, "name", "")
+    return name == "ensure" and not any(calls(argument) for argument in node.args)
+
+
+def calls(node: Any) -> bool:
+    """Whether a function is called in a tree."""
+    if isinstance(node, list):
+        return any(map(calls, node))
+    if not is_node(node):
+        return False
+    if isinstance(node, ExprNodes.SimpleCallNode):
+        return True
+    return any(calls(getattr(node, name)) for name in names_of(node))
+
+
+def both(node: Any) -> Any:
+    """The operands of a node joined by `and`, as a condition: of `x == a and x == b` Cython makes `x in (a, b)`."""
+    no = truth(ExprNodes.IntNode(node.pos, value="0"))
+    return ExprNodes.CondExprNode(
+        node.pos, condition=node.operand1, true_val=truth(node.operand2), false_val=no
+    )
+
+
+def one_if(node: Any) -> Any:
+    """1 where a truth value holds, else 0."""
+    one, zero = (ExprNodes.IntNode(node.pos, value=value) for value in "10")
+    return ExprNodes.CondExprNode(node.pos, condition=node, true_val=one, false_val=zero)
+
+
+def leave_out_same(node: Any) -> None:
+    """Of a bound one of the neighbours is the comparison turned once more: x > 0 becomes x >= 0, and so does x > -1."""
+    for bound, operator in (
+        (node.operand2, node.operator),
+        (node.operand1, MIRRORED.get(node.operator)),
+    ):
+        if isinstance(bound, ExprNodes.IntNode) and operator in SAME_BOUND:
+            setattr(bound, SAME, SAME_BOUND[operator])
+
+
 def names_of(node: Any) -> list[str]:
     names = node.child_attrs
     return list(names) if names else []
@@ -168,12 +216,14 @@ class Changer:
         name = ExprNodes.NameNode(pos, name=EncodedString("exchange_change"))
         return ExprNodes.SimpleCallNode(pos, function=name, args=[asked])
 
-    def taken(self, node: Any, becomes: str) -> int:
-        """A number for a change at a place."""
+    def taken(self, node: Any, becomes: str, *, left_out: bool = False) -> int:
+        """A number for a change at a place; one that is left out is only counted."""
         line, column = node.pos[1], node.pos[2]
         text = self.lines[line - 1].strip()
         equal = (self.room, self.function, text, becomes)
         self.seen[equal] = self.seen.get(equal, 0) + 1
+        if left_out:
+            return -1
         number = self.count
         self.count += 1
         self.changes.append(
@@ -181,8 +231,10 @@ class Changer:
         )
         return number
 
-    def choice(self, walked: Any, other: Any, becomes: str) -> Any:
-        number = self.taken(walked, becomes)
+    def choice(self, walked: Any, other: Any, becomes: str, *, left_out: bool = False) -> Any:
+        number = self.taken(walked, becomes, left_out=left_out)
+        if left_out:
+            return walked
         return ExprNodes.CondExprNode(
             walked.pos, condition=self.is_on(walked.pos, number), true_val=other, false_val=walked
         )
@@ -204,6 +256,8 @@ class Changer:
 
     def walk_PrimaryCmpNode(self, node: Any) -> Any:
         original = copied(node)
+        if node.cascade is None:
+            leave_out_same(node)
         self.walk_children(node)
         if node.cascade is not None or node.operator not in COMPARISONS:
             return node
@@ -242,7 +296,8 @@ class Changer:
         self.walk_children(node)
         original.operator = "or" if node.operator == "and" else "and"
         becomes = f"{node.operator} becomes {original.operator}"
-        return self.choice(truth(node), truth(original), becomes)
+        other = truth(original) if node.operator == "and" else both(original)
+        return self.choice(truth(node), other, becomes)
 
     def walk_CondExprNode(self, node: Any) -> Any:
         original = copied(node)
@@ -258,8 +313,11 @@ class Changer:
         less = ExprNodes.UnaryMinusNode(node.pos, operand=ExprNodes.IntNode(node.pos, value="1"))
         if int(node.value):
             less = ExprNodes.IntNode(node.pos, value=str(int(node.value) - 1))
-        walked = self.choice(node, more, f"{node.value} is one more")
-        return self.choice(walked, less, f"{node.value} is one less")
+        walked = node
+        for other, becomes in ((more, "one more"), (less, "one less")):
+            is_same = becomes == getattr(node, SAME, None)
+            walked = self.choice(walked, other, f"{node.value} is {becomes}", left_out=is_same)
+        return walked
 
     def walk_SimpleCallNode(self, node: Any) -> Any:
         name = getattr(node.function, "name", "")
@@ -288,6 +346,8 @@ class Changer:
         return node
 
     def walk_ExprStatNode(self, node: Any) -> Any:
+        if is_assertion(node.expr):
+            return node
         self.walk_children(node)
         if not isinstance(node.expr, ExprNodes.SimpleCallNode):
             return node
@@ -300,6 +360,8 @@ class Changer:
         original = copied(node.rhs)
         node.rhs = self.walk(node.rhs)
         if node.operator in "+-":
+            if isinstance(original, TRUTHS):  # Cython takes no truth and number for one type
+                original, node.rhs = one_if(original), one_if(node.rhs)
             minus = ExprNodes.UnaryMinusNode(node.pos, operand=original)
             node.rhs = self.choice(node.rhs, minus, "added or taken with the other sign")
         return node
@@ -312,7 +374,9 @@ class Changer:
         return node
 
 
+TRUTHS = (ExprNodes.PrimaryCmpNode, ExprNodes.BoolBinopNode, ExprNodes.NotNode)
 UNTOUCHED = (
+    Nodes.CBaseTypeNode,  # the size of an array
     Nodes.AssertStatNode,
     ExprNodes.SizeofTypeNode,
     ExprNodes.SizeofVarNode,

@@ -1,6 +1,6 @@
 """Runs changes of the native engine; called by the runner, in the copy of the tree that holds them.
 
-python native_worker.py CORPUS          numbers on standard input, an outcome a line on standard output
+python native_worker.py CORPUS          reads [number, hint, seconds] a line, writes an outcome a line
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def main() -> None:
     places = trial.reached("native", entries, engine.take_changes)
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
-        number = int(line)
-        asked = trial.order_of(entries, places, number)
-        outcome = trial.attempt("native", entries, asked, number, engine.switch_change)
+        number, hint, seconds = json.loads(line)
+        asked = trial.order_of(entries, places, number, hint)
+        outcome = trial.attempt("native", entries, asked, number, engine.switch_change, seconds)
         print(json.dumps(outcome), flush=True)
 
 

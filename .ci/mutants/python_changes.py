@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import ast
 import copy
+from bisect import bisect_right
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -38,6 +40,15 @@ CALLS = {
     "any": "all",
     "all": "any",
 }
+#: Of the comparisons with a bound: whether the bound is inside, and whether what is left of it is below it.
+INCLUSIVE: dict[type[ast.cmpop], tuple[bool, bool]] = {
+    ast.Lt: (False, True),
+    ast.LtE: (True, True),
+    ast.Gt: (False, False),
+    ast.GtE: (True, False),
+}
+#: An attribute of a constant: what it need not become, because another change of its comparison is the same.
+SAME = "same"
 #: The name by which a counted module asks whether a change is on; it writes down that it was asked.
 ASKED = "__change__"
 
@@ -61,8 +72,11 @@ class Change(NamedTuple):
 class Changer(ast.NodeTransformer):
     """Walks a module; ``apply`` decides what becomes of a place: (number, original, changed) -> node."""
 
-    def __init__(self, apply: Callable[[int, ast.expr, ast.expr], ast.expr]) -> None:
+    def __init__(
+        self, apply: Callable[[int, ast.expr, ast.expr], ast.expr], first: int = 0
+    ) -> None:
         self.apply = apply
+        self.first = first  # number of the first change
         self.found: list[Change] = []
         self.functions: list[str] = []
         self.depth = 0
@@ -113,13 +127,15 @@ class Changer(ast.NodeTransformer):
         changed: list[tuple[str, ast.expr]],
         was: str = "",
     ) -> ast.expr:
-        """The place with each of its changes offered in turn."""
+        """The place with each of its changes offered in turn, but for one that it is without."""
         for becomes, other in changed:
             before = was or ast.unparse(original)
             function = ".".join(self.functions)
             equal = (function, before, becomes)
             self.seen[equal] = self.seen.get(equal, 0) + 1
-            number = len(self.found)
+            if becomes == getattr(original, SAME, None):
+                continue
+            number = self.first + len(self.found)
             self.found.append(
                 Change(number, original.lineno, function, before, becomes, self.seen[equal])
             )
@@ -132,6 +148,7 @@ class Changer(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         original = copy.deepcopy(node)
+        leave_out_same(node)
         self.generic_visit(node)
         walked: ast.expr = node
         for at, operator in enumerate(original.ops):
@@ -226,6 +243,19 @@ class Changer(ast.NodeTransformer):
         return node
 
 
+def leave_out_same(node: ast.Compare) -> None:
+    """Of a bound one of the neighbours is the comparison turned once more: x > 0 becomes x >= 0, and so does x > -1."""
+    for bound, operator, nearer in (
+        (node.comparators[-1], node.ops[-1], 1),
+        (node.left, node.ops[0], -1),
+    ):
+        if type(operator) not in INCLUSIVE or not isinstance(bound, ast.Constant):
+            continue
+        includes, is_below = INCLUSIVE[type(operator)]
+        further = nearer if is_below != includes else -nearer
+        setattr(bound, SAME, str(bound.value + further))
+
+
 def changes_of(source: str) -> list[Change]:
     """Every change that the module offers, by number.
 
@@ -238,23 +268,33 @@ def changes_of(source: str) -> list[Change]:
     return changer.found
 
 
+@cache
+def first_changes(source: str) -> list[int]:
+    """Of each statement of the module the number of its first change, and at the end how many there are."""
+    found = [0]
+    for statement in ast.parse(source).body:
+        changer = Changer(lambda number, original, changed: original)
+        changer.visit(statement)
+        found.append(found[-1] + len(changer.found))
+    return found
+
+
 def changed(source: str, number: int) -> ast.Module:
-    """The module with one change."""
-    changer = Changer(lambda at, original, other: other if at == number else original)
-    return _finished(changer, source)
+    """The module with one change; only the statement that holds it is walked."""
+    tree, firsts = ast.parse(source), first_changes(source)
+    at = bisect_right(firsts, number) - 1
+    changer = Changer(lambda n, original, other: other if n == number else original, firsts[at])
+    tree.body[at] = changer.visit(tree.body[at])  # type: ignore[call-overload]
+    return ast.fix_missing_locations(tree)
 
 
 def counted(source: str, first: int) -> ast.Module:
     """The module as it is, asking at each place whether its change (numbered from ``first``) is on."""
 
     def ask(number: int, original: ast.expr, other: ast.expr) -> ast.expr:
-        test = ast.Call(ast.Name(ASKED, ast.Load()), [ast.Constant(first + number)], [])
+        test = ast.Call(ast.Name(ASKED, ast.Load()), [ast.Constant(number)], [])
         return ast.IfExp(test, other, original)
 
-    return _finished(Changer(ask), source)
-
-
-def _finished(changer: Changer, source: str) -> ast.Module:
-    tree = changer.visit(ast.parse(source))
+    tree = Changer(ask, first).visit(ast.parse(source))
     assert isinstance(tree, ast.Module)
     return ast.fix_missing_locations(tree)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import importlib.abc
 import importlib.machinery
@@ -29,6 +30,11 @@ class Rooms:
             for path in FOLDER.glob("*.py")
             if path.stem not in self.sources and path.stem != "__init__"
         }
+        #: All of them compiled once; a change compiles its own module again.
+        self.compiled = {
+            name: compile(source, str(self.path(name)), "exec")
+            for name, source in {**self.others, **self.sources}.items()
+        }
         self.changes: list[tuple[str, Change]] = []
         self.first: dict[str, int] = {}
         for name, source in self.sources.items():
@@ -42,9 +48,9 @@ class Rooms:
 class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Imports modules of the reference engine from trees made for the purpose."""
 
-    def __init__(self, rooms: Rooms, make: dict[str, object]) -> None:
-        self.rooms = rooms
-        self.make = {**rooms.others, **rooms.sources, **make}
+    def __init__(self, rooms: Rooms, make: dict[str, ast.Module]) -> None:
+        trees = {name: compile(tree, str(rooms.path(name)), "exec") for name, tree in make.items()}
+        self.make = {**rooms.compiled, **trees}
 
     def find_spec(
         self, name: str, path: object, target: object = None
@@ -56,8 +62,7 @@ class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         room = module.__name__.removeprefix(f"{PACKAGE}.")
-        path = str(self.rooms.path(room))
-        exec(compile(self.make[room], path, "exec"), module.__dict__)  # type: ignore[call-overload]
+        exec(self.make[room], module.__dict__)
 
 
 def forget() -> None:
@@ -69,7 +74,7 @@ def forget() -> None:
         delattr(package, "reference")
 
 
-def install(rooms: Rooms, make: dict[str, object]) -> Loader:
+def install(rooms: Rooms, make: dict[str, ast.Module]) -> Loader:
     forget()
     loader = Loader(rooms, make)
     sys.meta_path.insert(0, loader)

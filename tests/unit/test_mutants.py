@@ -47,6 +47,30 @@ def test_every_place_of_a_function_is_offered(tool: None) -> None:
     assert any(change.endswith(" <= max(0, ppm_ceil(maintenance, 5))") for change in found)
 
 
+def test_a_bound_is_not_moved_to_where_its_comparison_turned_is(tool: None) -> None:
+    import python_changes
+
+    for text, wanted in (
+        ("x > 0", {"0 -> 1", "x > 0 -> x >= 0"}),
+        ("x <= 0", {"0 -> 1", "x <= 0 -> x < 0"}),
+        ("1 < x", {"1 -> 2", "1 < x -> 1 <= x"}),
+        ("x == 0", {"0 -> 1", "0 -> -1", "x == 0 -> x != 0"}),
+    ):
+        source = f"def f(x):\n    return {text}\n"
+        found = {f"{c.was} -> {c.becomes}" for c in python_changes.changes_of(source)}
+        assert found == wanted, text
+
+
+def test_the_entry_that_noticed_a_change_before_is_asked_first(tool: None) -> None:
+    import trial
+    from corpus import Entry
+
+    entries = [Entry(name, [], [], {}, "") for name in ("a story", "another", "the one")]
+    places = [{5}, {6}, {5}]
+    assert trial.order_of(entries, places, 5, "the one") == [2, 0]
+    assert trial.order_of(entries, places, 5, "") == [0, 2]
+
+
 def test_a_changed_module_differs_in_one_place_and_a_counted_one_in_none(tool: None) -> None:
     import python_changes
 
@@ -81,8 +105,8 @@ counting.end()
 switch = reference.switcher(rooms)
 found = {}
 for number, (_, change) in enumerate(rooms.changes):
-    asked = trial.order_of(entries, places, number)
-    found[change.key] = trial.attempt("reference", entries, asked, number, switch)
+    asked = trial.order_of(entries, places, number, "")
+    found[change.key] = trial.attempt("reference", entries, asked, number, switch, 60)
 print(json.dumps(found))
 """
 
