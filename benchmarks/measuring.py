@@ -162,12 +162,14 @@ def compile_program(
     flags: tuple[str, ...] = NATIVE,
     folder: Path = KEPT,
     includes: tuple[Path, ...] = (),
+    made_with: tuple[Path, ...] = (),
 ) -> Path:
-    """A C++ program of the benchmarks; made when it is not there yet."""
+    """A C++ program of the benchmarks; made when it is not there yet from this source and ``made_with``."""
     command = [compiler(), *flags, "-std=c++17", f"-I{HERE}", *(f"-I{path}" for path in includes)]
     made_of = (
         source.read_bytes(),
         (HERE / "workload.hpp").read_bytes(),
+        *(path.read_bytes() for path in made_with),
         " ".join(command).encode(),
     )
     program = folder / f"{source.stem}-{checksum(*made_of)}"

@@ -1,22 +1,31 @@
 """Other open engines on the same messages, in the same rounds as the floor and the core, answers compared.
 
-    pip install -e ".[peers]" && python benchmarks/peers.py [--messages 1000000] [--rounds 5] [--json]
+    pip install -e ".[peers]"
+    python benchmarks/peers.py [--cpptrader FOLDER] [--messages 1000000] [--rounds 5] [--json]
 
 * Liquibook (C++): its order book, compiled here from the headers that its Python package brings, with a few lines
   around it (`peers/liquibook.cpp`).  Matching alone.
+* CppTrader (C++): its market manager with order matching enabled, compiled here from its sources, with a few lines
+  around it (`peers/cpptrader.cpp`).  Matching alone.  It is in no package: `git clone
+  https://github.com/chronoxor/CppTrader` and `gil update` in it (`pip install gil`), and FOLDER is where that is, or
+  else the environment's CPPTRADER.  CppCommon is looked for in FOLDER/modules, where gil puts it, and beside FOLDER.
+  Its 'optimized' and 'aggressive' managers keep no orders in their levels and do not match; they are not compared.
 * bourse (Rust, called from Python): its order book, one call a message and one that sets the time, without which
   orders at one price would overwrite each other.  Matching alone.
 * the core in batches of 256 records, matching alone and with margin; and the core called from Python once a message,
   with margin.
 
 The peers keep no accounts, no margin and no journal of events.  An immediate-or-cancel order is, for bourse, an order
-and its cancel.
+and its cancel.  A move keeps what is left of an order and joins the back of the queue at its new price: Liquibook's
+replace, CppTrader's MitigateOrder, bourse's modify_order.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +58,57 @@ def liquibook_headers() -> Path:
     raise SystemExit(
         "the liquibook package that is installed brings no C++ headers; version 2.0.1 does"
     )
+
+
+#: What the driver includes of CppTrader, and of CppCommon.
+CPPTRADER_HAS = "source/trader/matching/market_manager.cpp"
+CPPCOMMON_HAS = "include/containers/bintree_avl.h"
+HOW_TO = (
+    "git clone https://github.com/chronoxor/CppTrader, `gil update` in it, and --cpptrader FOLDER"
+)
+
+
+class CppTraderSources:
+    """A checkout of CppTrader, and the one of CppCommon that belongs to it."""
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / CPPTRADER_HAS).is_file():
+            raise SystemExit(
+                f"--cpptrader (or CPPTRADER) should be a checkout of CppTrader, with {CPPTRADER_HAS} in it;"
+                f" {folder} is not. {HOW_TO}"
+            )
+        places = (folder / "modules" / "CppCommon", folder.resolve().parent / "CppCommon")
+        common = next((place for place in places if (place / CPPCOMMON_HAS).is_file()), None)
+        if common is None:
+            raise SystemExit(
+                f"CppTrader needs CppCommon, with {CPPCOMMON_HAS} in it; looked for it as"
+                f" {' and '.join(map(str, places))}. {HOW_TO}"
+            )
+        self.folder = folder
+        self.roots = (folder / "include", folder / "source", common / "include")
+        fmt = (common / "modules/fmt/include", folder / "modules/fmt/include")
+        self.includes = (*self.roots, *(place for place in fmt if place.is_dir()))
+
+    def files(self) -> tuple[Path, ...]:
+        """All that a compiled driver may have come from."""
+        kinds = (".h", ".inl", ".cpp")
+        return tuple(
+            path for root in self.roots for path in sorted(root.rglob("*")) if path.suffix in kinds
+        )
+
+    def version(self) -> str:
+        """As its own header tells it."""
+        told = re.search(
+            r'version\[\] = "([^"]+)"', (self.folder / "include/trader/version.h").read_text()
+        )
+        return told[1] if told else "of unknown version"
+
+    def program(self) -> Path:
+        return measuring.compile_program(
+            measuring.HERE / "peers" / "cpptrader.cpp",
+            includes=self.includes,
+            made_with=self.files(),
+        )
 
 
 def messages_of(path: Path) -> list[tuple[int, ...]]:
@@ -125,17 +185,26 @@ class OneByOne:
         return spent / len(self.messages)
 
 
-def compare(kind: str, messages: int, rounds: int) -> Iterator[measuring.Row]:
+def compare(
+    kind: str, messages: int, rounds: int, cpptrader: CppTraderSources | None
+) -> Iterator[measuring.Row]:
     """All of them on one workload, in turns."""
     floor = measuring.Floor(kind, messages)
-    liquibook = measuring.compile_program(
-        measuring.HERE / "peers" / "liquibook.cpp", includes=(liquibook_headers(),)
-    )
+    peers = {
+        "Liquibook": measuring.compile_program(
+            measuring.HERE / "peers" / "liquibook.cpp", includes=(liquibook_headers(),)
+        )
+    }
+    if cpptrader:
+        peers["CppTrader"] = cpptrader.program()
     jobs: dict[str, tuple[str, Callable[[], float]]] = {
         "floor": ("C++, nothing else", floor.run),
         "core, matching": ("batches", Core(floor.path, False).run),
         "core, margin": ("batches", Core(floor.path, True).run),
-        "Liquibook": ("C++ calls", measuring.Program("Liquibook", liquibook, floor.path).run),
+        **{
+            name: ("C++ calls", measuring.Program(name, program, floor.path).run)
+            for name, program in peers.items()
+        },
         "core, margin, one by one": ("Python calls", OneByOne(floor.path).run),
         "bourse": ("Python calls", Bourse(floor.path).run),
     }
@@ -155,13 +224,20 @@ def compare(kind: str, messages: int, rounds: int) -> Iterator[measuring.Row]:
 
 def measure(options: argparse.Namespace) -> measuring.Report:
     versions = ", ".join(f"{name} {version_of(name)}" for name in PEERS)
+    cpptrader = CppTraderSources(options.cpptrader) if options.cpptrader else None
+    versions += f", CppTrader {cpptrader.version()}" if cpptrader else ""
     messages = options.messages or (200_000 if options.quick else 1_000_000)
-    rows = [row for kind in workloads.SHAPES for row in compare(kind, messages, options.rounds)]
+    rows = [
+        row
+        for kind in workloads.SHAPES
+        for row in compare(kind, messages, options.rounds, cpptrader)
+    ]
     return measuring.Report(
         title=f"The core beside its peers, {messages:,} messages",
         rows=rows,
         notes=[
             versions,
+            *([] if cpptrader else [f"CppTrader is not compared; it takes {HOW_TO}"]),
             "trades, volume, best prices (and resting orders, of all but bourse) are as wanted",
             "the last column: to the core with margin, driven alike (batches for C++, single calls for Python)",
         ],
@@ -170,6 +246,13 @@ def measure(options: argparse.Namespace) -> measuring.Report:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--messages", type=int, help="(default 1000000, quick 200000)")
+    parser.add_argument(
+        "--cpptrader",
+        type=Path,
+        default=os.environ.get("CPPTRADER") or None,
+        metavar="FOLDER",
+        help="a checkout of CppTrader (default: the environment's CPPTRADER, else it is left out)",
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """All benchmarks one after the other, each in a process of its own: what `make bench` runs.
 
     python benchmarks/run.py [--quick] [--json] [--only ratio,latency] [--page docs/performance.md]
+    python benchmarks/run.py --only peers --cpptrader FOLDER
 
 A line of JSON for each with --json.  With --page the tables between the marks of a page are drawn anew, so that a page
 shows what was measured and not what somebody copied.
@@ -24,11 +25,14 @@ BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices", "growth")
 OTHERS = ("instructions", "builds", "peers", "mark_ticks")
 
 
-def run(name: str, quick: bool, rounds: int | None) -> measuring.Report:
-    """One benchmark; its errors end this run too."""
+def run(
+    name: str, quick: bool, rounds: int | None, cpptrader: Path | None = None
+) -> measuring.Report:
+    """One benchmark; its errors end this run too.  ``cpptrader`` is for the peers alone."""
     command = [sys.executable, str(HERE / f"{name}.py"), "--json"]
     command += ["--quick"] if quick else []
     command += ["--rounds", str(rounds)] if rounds else []
+    command += ["--cpptrader", str(cpptrader)] if cpptrader and name == "peers" else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(done.returncode)
@@ -66,6 +70,9 @@ def main() -> int:
         "--only", help=f"some of {','.join((*BENCHMARKS, *OTHERS))}, with commas between"
     )
     parser.add_argument("--page", type=Path, help="a page whose tables are drawn anew")
+    parser.add_argument(
+        "--cpptrader", type=Path, metavar="FOLDER", help="for the peers: a checkout of CppTrader"
+    )
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else list(BENCHMARKS)
     unknown = set(chosen) - {*BENCHMARKS, *OTHERS}
@@ -76,7 +83,7 @@ def main() -> int:
         print(f"{where_and_when()}\n", flush=True)
     start = time.monotonic()
     for name in chosen:
-        report = run(name, options.quick, options.rounds)
+        report = run(name, options.quick, options.rounds, options.cpptrader)
         if options.json:
             print(measuring.as_json(name, report), flush=True)
         else:

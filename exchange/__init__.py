@@ -15,7 +15,7 @@ Everything a user needs is here, by name::
 And the rooms behind it: ``protocol`` (bytes and meaning: commands, events, codes), ``gateway`` (sockets), ``client``,
 ``risk`` (policy), ``reference`` (the specification that runs), ``sim`` (scenarios, the demo), ``fuzz``.  The modules
 ``sequencer``, ``journal``, ``engine`` and ``node`` are the way of a command; ``segments``, ``snapshot``, ``recovery``,
-``bootstrap`` and ``replay`` are the way back from the disk.
+``bootstrap`` and ``replay`` are the way back from the disk; ``counterfactual`` replays under another policy.
 
 >>> import exchange
 >>> exchange.create_engine("reference").sequence

@@ -131,13 +131,48 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engine", choices=("native", "reference"), default="native")
     parser.add_argument("--json", action="store_true", help="the summary as one line of JSON")
+    add_counterfactual(parser)
     parser.set_defaults(run=replay)
 
 
+def add_counterfactual(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "under another policy, beside the journal's own (docs/counterfactuals.md)"
+    )
+    group.add_argument(
+        "--with",
+        dest="policy",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="POLICY.toml",
+        help="run the same commands under this policy too, and print the outcomes side by side; "
+        "several times for several policies",
+    )
+    group.add_argument("--plot", type=Path, metavar="FILE", help="draw both (.png or .svg)")
+    group.add_argument(
+        "--top", type=int, default=5, help="accounts named that gained and lost most (default 5)"
+    )
+    group.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="write the journal of the changed world, for `exchange explain` and `audit`",
+    )
+
+
 def replay(options: argparse.Namespace) -> int:
+    """Prints what happened in a journal, or that beside what another policy would have made of it."""
     from exchange.replay import ReplayDiffers, as_json, replay_journal
 
     try:
+        if options.policy:
+            from exchange.counterfactual.command_line import compare
+
+            print(compare(options, say))
+            return OK
+        if options.plot is not None or options.keep is not None:
+            raise ExchangeError("--plot and --keep want --with POLICY.toml beside them")
         summary = replay_journal(
             options.journal, engine_kind=options.engine, verify=options.verify, say=say
         )

@@ -20,7 +20,7 @@ from typing import TypeAlias
 import msgspec
 
 from exchange.errors import UnitsError
-from exchange.protocol.schema import ASSET_DECIMALS, PPM
+from exchange.protocol.schema import ASSET_DECIMALS, PPB, PPM
 
 #: What the edge accepts: a text or an integer is as exact as a Decimal.
 Number: TypeAlias = Decimal | int | str
@@ -106,6 +106,24 @@ def from_ppm(ppm: int) -> Decimal:
     Decimal('0.0005')
     """
     return plain(EXACT.divide(Decimal(ppm), Decimal(PPM)))
+
+
+def to_ppb(rate: Number) -> int:
+    """A rate in parts per billion, as funding has it.
+
+    >>> to_ppb("0.0000125")
+    12500
+    """
+    return _multiple("rate", rate, Decimal(1) / PPB, "one part per billion")
+
+
+def from_ppb(ppb: int) -> Decimal:
+    """Parts per billion as a rate.
+
+    >>> from_ppb(12_500)
+    Decimal('0.0000125')
+    """
+    return plain(EXACT.divide(Decimal(ppb), Decimal(PPB)))
 
 
 def leverage_to_ppm(leverage: Number) -> int:

@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from native.core cimport Core, Position, Symbol, account_at, pool_of, symbol_of
 from native.events cimport event_new
-from native.ledger cimport fund_balance, fund_move, move_to_pool, release_isolated
+from native.funds cimport fund_budget, funds_pay
+from native.ledger cimport fund_move, move_to_pool, release_isolated
 from native.margin cimport PoolValue, bracket_of, notional, pool_value, position_maintenance
 from native.units cimport (
     clamp64, div_ceil, div_floor, i128, iabs, imax, imin, ppm_ceil, share_ceil, share_floor, wide,
@@ -26,6 +27,7 @@ cdef struct ClosingOrder:
     int64_t limit_ticks                # 0: there is none
     uint8_t sized_by
     uint8_t limited_by
+    uint8_t budget_by
 
 cdef inline PoolValue value_of(Core* core, Position* position) noexcept nogil:
     """Equity and maintenance of the pool that the position belongs to."""
@@ -61,21 +63,6 @@ cdef inline int64_t bankruptcy_price(Core* core, Position* position) noexcept no
     value = bankruptcy_part(position, value, 1)
     price = <int64_t>(div_ceil(value, symbol.m) if position.position_lots > 0 else div_floor(value, symbol.m))
     return price if 1 <= price <= MAX_PRICE_TICKS else 0
-
-cdef inline int64_t fund_budget(Core* core, Symbol* symbol, Position* position) noexcept nogil:
-    """What the symbol's fund may still pay for this pool in this liquidation (FUND-01)."""
-    cdef int64_t balance = fund_balance(core, symbol.fund)
-    if symbol.draw_cap_atoms < 0:
-        return balance
-    return imin(balance, imax(0, symbol.draw_cap_atoms - pool_of(core, position).drawn_atoms))
-
-cdef inline void fund_pays(
-    Core* core, Symbol* symbol, Position* position, int cause, int64_t amount_atoms
-) noexcept nogil:
-    """Moves money from the symbol's fund into the pool."""
-    move_to_pool(core, position, amount_atoms)
-    pool_of(core, position).drawn_atoms += amount_atoms
-    fund_move(core, symbol.fund, symbol.symbol, cause, -amount_atoms)
 
 # --------------------------------------------------------------------------------------- size and limit
 
@@ -136,7 +123,7 @@ cdef inline void limit_closing(
     cdef int64_t cap = symbol.slippage_cap_ppm
     cdef bint capped = False
     order.lot_value_atoms = <int64_t>one
-    order.budget_atoms = fund_budget(core, symbol, position)
+    order.budget_atoms = fund_budget(core, symbol, pool_of(core, position), &order.budget_by)
     order.cap_ticks = 0
     order.limited_by = CLOSING_LIMIT_FUND if order.budget_atoms else CLOSING_LIMIT_BANKRUPTCY
     if is_long:
@@ -169,13 +156,14 @@ cdef inline int64_t affordable_lots(
     cdef int64_t size = iabs(position.position_lots)
     cdef int64_t value = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
     cdef int64_t budget, affordable
+    cdef uint8_t budget_by
     cdef i128 gap = value - wide(size, price_ticks) * symbol.m    # the whole position at a price meant for a part of it
     cdef wire_liquidation_shrunk* e
     if position.position_lots < 0:
         gap = -gap
     if gap <= 0:
         return lots
-    budget = fund_budget(core, symbol, position)
+    budget = fund_budget(core, symbol, pool_of(core, position), &budget_by)
     affordable = clamp64(div_floor(wide(budget, size), gap))
     if affordable >= lots:
         return lots
@@ -189,6 +177,7 @@ cdef inline int64_t affordable_lots(
     e.qty_lots = affordable
     e.budget_atoms = budget
     e.shortfall_atoms = clamp64(gap)
+    e.budget_by = budget_by
     return affordable
 
 cdef inline void settle_liquidation(
@@ -205,7 +194,8 @@ cdef inline void settle_liquidation(
         fund_move(core, symbol.fund, symbol.symbol, FUND_CAUSE_LIQUIDATION_FEE, fee)
     else:
         paid = -gained_atoms
-        fund_pays(core, symbol, position, FUND_CAUSE_LIQUIDATION_DEFICIT, paid)
+        move_to_pool(core, position, paid)
+        funds_pay(core, symbol, pool_of(core, position), FUND_CAUSE_LIQUIDATION_DEFICIT, paid)
     release_isolated(core, position)
     e = <wire_liquidation_settled*>event_new(
         core, EVENT_LIQUIDATION_SETTLED, sizeof(wire_liquidation_settled), position.account)

@@ -13,10 +13,11 @@ from libc.string cimport memcpy, memset
 from native.book cimport book_level, book_next_price
 from native.collateral cimport asset_at, holdings_of, holds_any
 from native.core cimport (
-    Account, AccountMore, ARMED, BookSide, Core, FAULT_NO_MEMORY, Holdings, Order, ORDER_FLAGS, OrderMore, Position,
-    Remembered, Symbol, TIMED, TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure,
+    Account, AccountMore, ARMED, BookSide, Core, Drawing, FAULT_NO_MEMORY, Holdings, Order, ORDER_FLAGS, OrderMore,
+    Position, Remembered, Symbol, TIMED, TRIGGER_TYPE, WAITING, account_at, account_more, client_id_of, ensure,
     known_after, more_at, order_at, position_at, symbol_at, symbol_of,
 )
+from native.funds cimport part_of
 from native.listing cimport brackets_in_force, read_brackets
 from native.order_index cimport order_index_find
 from native.remembered cimport remembered_at
@@ -111,6 +112,19 @@ cdef packed struct state_adl_policy:
     uint32_t symbol
     uint8_t policy
 
+cdef packed struct state_funding:
+    uint32_t symbol
+    int64_t interval_ns
+    int64_t sample_ns
+    int64_t interest_ppb
+    int64_t clamp_ppb
+    int64_t max_rate_ppb
+    int64_t impact_notional_atoms
+    int64_t next_sample_ns
+    int64_t next_funding_ns
+    int64_t premium_sum_ppb
+    uint32_t samples
+
 cdef packed struct state_pricing:
     uint32_t symbol
     uint8_t composite
@@ -133,6 +147,18 @@ cdef packed struct state_collateral:
     uint32_t account
     uint32_t asset
     int64_t parts
+
+cdef packed struct state_drawing:
+    uint32_t symbol
+    int64_t cap_atoms
+    uint32_t second_fund
+    int64_t second_cap_atoms
+    int64_t window_ns
+    int64_t window_cap_atoms
+    int64_t own_paid_atoms
+    int64_t second_paid_atoms
+    int64_t last_part
+    int64_t parts[WINDOW_PARTS + 1]    # the last one first
 
 # ------------------------------------------------------------------------------------------- writing
 
@@ -503,6 +529,32 @@ cdef inline void write_pricing(Core* core, Writer* writer) noexcept nogil:
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_fundings(Core* core, Writer* writer) noexcept nogil:
+    """How funding rates come about, of symbols whose rate the engine computes; a pocket venue has none."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef Symbol* symbol
+    cdef state_funding record
+    for number in range(1, core.highest_symbol + 1):
+        symbol = symbol_at(core, number)
+        if symbol == NULL or writer.account or symbol.funding == NULL:
+            continue
+        record.symbol = number
+        record.interval_ns = symbol.funding.interval_ns
+        record.sample_ns = symbol.funding.sample_ns
+        record.interest_ppb = symbol.funding.interest_ppb
+        record.clamp_ppb = symbol.funding.clamp_ppb
+        record.max_rate_ppb = symbol.funding.max_rate_ppb
+        record.impact_notional_atoms = symbol.funding.impact_notional_atoms
+        record.next_sample_ns = symbol.funding.next_sample_ns
+        record.next_funding_ns = symbol.funding.next_funding_ns
+        record.premium_sum_ppb = symbol.funding.premium_sum_ppb
+        record.samples = symbol.funding.samples
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_assets(Core* core, Writer* writer) noexcept nogil:
     cdef int64_t place = leave_count(writer)
     cdef uint32_t count = 0
@@ -557,6 +609,33 @@ cdef inline void write_holdings(Core* core, Writer* writer) noexcept nogil:
         number = next_account(core, writer, number)
     put_count(writer, place, count)
 
+cdef inline void write_drawings(Core* core, Writer* writer) noexcept nogil:
+    """What funds may pay for symbols, and have paid, where that is capped."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number
+    cdef int back
+    cdef Drawing* drawing
+    cdef state_drawing record
+    for number in range(1, core.highest_symbol + 1):
+        if symbol_at(core, number) == NULL or not writes_symbol(writer, number) or symbol_at(core, number).drawing == NULL:
+            continue
+        drawing = symbol_at(core, number).drawing
+        record.symbol = number
+        record.cap_atoms = drawing.cap_atoms
+        record.second_fund = drawing.second_fund
+        record.second_cap_atoms = drawing.second_cap_atoms
+        record.window_ns = drawing.window_ns
+        record.window_cap_atoms = drawing.window_cap_atoms
+        record.own_paid_atoms = drawing.own_paid_atoms
+        record.second_paid_atoms = drawing.second_paid_atoms
+        record.last_part = drawing.last_part
+        for back in range(WINDOW_PARTS + 1):
+            record.parts[back] = part_of(drawing, drawing.last_part - back)[0] if back <= drawing.last_part else 0
+        put(writer, &record, sizeof(record))
+        count += 1
+    put_count(writer, place, count)
+
 cdef inline void write_warning_levels(Core* core, Writer* writer) noexcept nogil:
     """The levels of MARGIN-10; which of them a pool was told of follows from the rest of the state."""
     cdef int64_t place = leave_count(writer)
@@ -587,6 +666,8 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_assets(core, writer)
     write_choosers(core, writer, CHOICE_MULTI_ASSET)
     write_holdings(core, writer)
+    write_drawings(core, writer)
+    write_fundings(core, writer)
     write_warning_levels(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:

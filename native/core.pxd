@@ -8,7 +8,7 @@ ever moves, so a pointer taken in a command stays valid through it.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, int32_t
 from native.memory cimport IdQueue, Slab, prefetch
 from native.units cimport imax, lowest_bit
-from native.wire cimport wire_list_symbol, MAX_FEEDS, MAX_SYMBOL
+from native.wire cimport wire_list_symbol, MAX_FEEDS, MAX_SYMBOL, WINDOW_PARTS
 
 cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
@@ -170,6 +170,29 @@ cdef struct Pricing:                   # how a symbol's mark comes about where i
     int64_t basis_at_ns                # when it was averaged last
     PriceInput prices[MAX_FEEDS + 1]   # the index, then the feeds
 
+cdef struct Drawing:                   # what funds may pay for a symbol, and what they have paid (funds.pxd)
+    int64_t cap_atoms                  # of its own fund; -1: none
+    int64_t second_cap_atoms           # of the second one; 0: there is none
+    int64_t window_ns                  # 0: none
+    int64_t window_cap_atoms
+    int64_t own_paid_atoms             # since the policy was set
+    int64_t second_paid_atoms
+    int64_t last_part                  # when something was paid last, in parts of the window
+    int64_t parts[WINDOW_PARTS + 1]    # what was paid in that one and those before it; a ring
+    uint32_t second_fund
+
+cdef struct Funding:                   # how a symbol's funding rate is computed, and what the interval has brought (funding.pxd)
+    int64_t interval_ns
+    int64_t sample_ns
+    int64_t interest_ppb
+    int64_t clamp_ppb
+    int64_t max_rate_ppb
+    int64_t impact_notional_atoms
+    int64_t next_sample_ns             # its timer; 0: never
+    int64_t next_funding_ns            # 0: never
+    int64_t premium_sum_ppb
+    uint32_t samples                   # sample times that count
+
 cdef struct Symbol:
     int64_t mark_ticks                 # 0: none yet
     int64_t m                          # atoms per tick and lot
@@ -219,6 +242,8 @@ cdef struct Symbol:
     int64_t draw_cap_atoms
     wire_list_symbol listing           # as commanded, for the snapshot
     Pricing* pricing                   # NULL: the mark is set by hand
+    Drawing* drawing                   # NULL: what funds pay for it has no caps but the one of the listing
+    Funding* funding                   # NULL: funding is settled by hand
     # open positions, in no order
     OpenChunkEntry* open_chunks
     int64_t open_count
@@ -280,9 +305,9 @@ cdef struct Remembered:                # an accepted client order id and what it
     uint8_t order_type
     uint8_t leg
 
-cdef struct Timer:                     # when an order expires or a countdown ends (timers.pxd)
+cdef struct Timer:                     # when an order expires, a countdown ends or a premium is measured (timers.pxd)
     int64_t time_ns
-    uint64_t key                       # an order id; from COUNTDOWNS on: an account
+    uint64_t key                       # an order id; with bit 63 an account, with bit 62 beside it a symbol
 
 cdef struct Position:                  # the entry of an account on a symbol, in hedge mode of one leg: three cache lines
     # what every placement and every fill looks at

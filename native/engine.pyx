@@ -29,6 +29,8 @@ from native.core cimport (
 )
 from native.deleveraging cimport adl_place, set_adl_policy
 from native.events cimport event_rejected
+from native.funds cimport set_fund_policy
+from native.funding cimport average_premium, rate_of, set_funding_policy
 from native.ledger cimport fund_balance
 from native.legs cimport set_position_mode
 from native.lifetime cimport core_close, core_open
@@ -60,7 +62,7 @@ from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
 from exchange.protocol.views import (
-    AccountView, AssetView, BookView, CollateralView, LevelView, OrderView, PositionView, PriceView,
+    AccountView, AssetView, BookView, CollateralView, FundingView, LevelView, OrderView, PositionView, PriceView,
     SymbolView, fifth_of,
 )
 
@@ -83,8 +85,8 @@ cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS or kind == COMMAND_SET_ADL_POLICY
-            or kind == COMMAND_SET_RISK_LIMITS or kind == COMMAND_SET_MARGIN_WARNINGS
-            or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE
+            or kind == COMMAND_SET_RISK_LIMITS or kind == COMMAND_SET_MARGIN_WARNINGS or kind == COMMAND_SET_FUND_POLICY
+            or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE or kind == COMMAND_SET_FUNDING_POLICY
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
 cdef inline uint32_t head_of(uint32_t kind, uint32_t size) noexcept nogil:
@@ -122,10 +124,14 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_price(core, <wire_set_price*>record)
     if head == head_of(COMMAND_SET_MARK_POLICY, sizeof(wire_set_mark_policy)):
         return set_mark_policy(core, <wire_set_mark_policy*>record)
+    if head == head_of(COMMAND_SET_FUNDING_POLICY, sizeof(wire_set_funding_policy)):
+        return set_funding_policy(core, <wire_set_funding_policy*>record)
     if head == head_of(COMMAND_SET_BRACKETS, sizeof(wire_set_brackets)):
         return set_brackets(core, <wire_set_brackets*>record)
     if head == head_of(COMMAND_SET_RISK_LIMITS, sizeof(wire_set_risk_limits)):
         return set_risk_limits(core, <wire_set_risk_limits*>record)
+    if head == head_of(COMMAND_SET_FUND_POLICY, sizeof(wire_set_fund_policy)):
+        return set_fund_policy(core, <wire_set_fund_policy*>record)
     if head == head_of(COMMAND_SET_MARGIN_WARNINGS, sizeof(wire_set_margin_warnings)):
         return set_margin_warnings(core, <wire_set_margin_warnings*>record)
     if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
@@ -203,7 +209,7 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
     reason = dispatch(core, header, &refused)
     if rarely(reason != 0):
         reject(core, header, reason, refused)
-    elif rarely(core.queue_count != 0):
+    if rarely(core.queue_count != 0):
         liquidation_drain(core)
     if rarely(expired != NULL) and result != expired:
         result_first(expired, result)
@@ -675,6 +681,18 @@ cdef class Engine:
         return [PriceView(source, symbol.pricing.prices[source].price_ticks, symbol.pricing.prices[source].received_ns)
                 for source in range(MAX_FEEDS + 1) if symbol.pricing.prices[source].price_ticks]
 
+    cdef object funding_view(self, Symbol* symbol):
+        """The funding rate so far; None: it is settled by hand."""
+        if symbol.funding == NULL:
+            return None
+        return FundingView(
+            interval_ns=symbol.funding.interval_ns,
+            samples=symbol.funding.samples,
+            premium_ppb=average_premium(symbol.funding),
+            rate_ppb=rate_of(symbol),
+            next_funding_ns=symbol.funding.next_funding_ns,
+        )
+
     def symbols(self):
         """The listed symbols by number."""
         cdef uint32_t number
@@ -696,6 +714,7 @@ cdef class Engine:
                     last_ticks=symbol.last_ticks,
                     prices=self.price_views(symbol),
                     mark_held=bool(symbol.held),
+                    funding=self.funding_view(symbol),
                 ))
         return found
 

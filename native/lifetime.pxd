@@ -97,6 +97,8 @@ cdef inline void close_symbol(Symbol* symbol) noexcept nogil:
         free(symbol.open_chunks[i].chunk)
     free(symbol.open_chunks)
     free(symbol.pricing)
+    free(symbol.drawing)
+    free(symbol.funding)
     free(symbol)
 
 cdef inline void core_close(Core* core) noexcept nogil:

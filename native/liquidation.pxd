@@ -8,11 +8,13 @@ pays what it may and the rest of each position is handed to the counterparties t
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from native.bands cimport bands_stale, bands_stale_isolated
 from native.bankruptcy cimport (
-    ClosingOrder, bankruptcy_value, fund_budget, fund_pays, limit_closing, pool_share, size_closing, value_of,
+    ClosingOrder, bankruptcy_value, limit_closing, pool_share, size_closing, value_of,
 )
 from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, position_at, symbol_of
 from native.deleveraging cimport deleverage
 from native.events cimport event_balance_changed, event_new, event_pool
+from native.funds cimport fund_budget, funds_pay
+from native.ledger cimport move_to_pool
 from native.margin cimport PoolValue, below_maintenance, pool_value, position_maintenance
 from native.matching cimport match
 from native.order_life cimport LIQUIDATION, Taker, UNFOLLOWED, cancel_own
@@ -140,22 +142,23 @@ cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* po
     """FUND-02 for one position: the fund pays what it may of its share of the deficit, then ADL."""
     cdef Symbol* symbol = symbol_of(core, position)
     cdef int64_t share = pool_share(core, symbol, position)
-    cdef int64_t budget = fund_budget(core, symbol, position)
+    cdef PoolState* state = pool_state(core, pool.account_number, pool.position)
+    cdef uint8_t budget_by
+    cdef int64_t budget = fund_budget(core, symbol, state, &budget_by)
     cdef int64_t paid = imax(0, imin(budget, -share))
     cdef int64_t worth = bankruptcy_value(core, symbol, position, share + paid)
-    cdef PoolState* state
     cdef PoolValue value
     cdef wire_deficit_uncovered* e
-    tell_share(core, symbol, position, share, budget, paid, worth)
+    tell_share(core, symbol, position, share, budget, budget_by, paid, worth)
     if paid > 0:
-        fund_pays(core, symbol, position, FUND_CAUSE_DEFICIT_COVER, paid)
+        move_to_pool(core, position, paid)
+        funds_pay(core, symbol, state, FUND_CAUSE_DEFICIT_COVER, paid)
         event_balance_changed(core, position.account, position, BALANCE_CAUSE_FUND_COVER,
                               0 if position.isolated else paid, paid if position.isolated else 0)
     deleverage(core, symbol, position, worth)
     if position.position_lots == 0:
         return
     value = value_of(core, position)
-    state = pool_state(core, pool.account_number, pool.position)
     if value.equity_atoms < 0 and not state.uncovered:
         state.uncovered = True
         core.uncovered_pools += 1

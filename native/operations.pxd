@@ -19,7 +19,7 @@ from native.marks cimport check_holders, check_left
 from native.memory cimport slab_has_room
 from native.positions cimport position_ensure, position_find
 from native.queue cimport pool_check
-from native.units cimport div_ceil, i128, imax, imin, wide
+from native.units cimport div_ceil, div_floor, i128, imax, imin, wide
 from native.waiting cimport touch
 from native.wire cimport *
 
@@ -138,7 +138,8 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
         return REJECT_REASON_NO_MARK_PRICE
     if position == NULL and not slab_has_room(&core.positions):
         return REJECT_REASON_OUT_OF_CAPACITY
-    if owner.pool.liquidating or (position != NULL and position.pool.liquidating):
+    if owner.pool.liquidating or owner.pool.heap_place or (
+            position != NULL and (position.pool.liquidating or position.pool.heap_place)):   # due funding may queue
         return REJECT_REASON_POOL_LIQUIDATING
     if c.initial_margin_ppm and c.initial_margin_ppm < symbol.brackets[0].initial_ppm:
         return REJECT_REASON_LEVERAGE_TOO_HIGH
@@ -277,11 +278,20 @@ cdef inline void pay_funding(Core* core, Symbol* symbol, i128 per_lot_q32) noexc
     free(holders)
     fund_move(core, symbol.fund, symbol.symbol, FUND_CAUSE_FUNDING_RESIDUE, residue)
 
+cdef inline void settle_per_lot(Core* core, Symbol* symbol, i128 per_lot_q32) noexcept nogil:
+    """FUNDING-01: so much for each lot is told and paid; whoever is then below maintenance joins the queue."""
+    cdef wire_funding_settled* e = <wire_funding_settled*>event_new(
+        core, EVENT_FUNDING_SETTLED, sizeof(wire_funding_settled), 0)
+    e.symbol = symbol.symbol
+    e.payment_atoms_per_lot = <int64_t>div_floor(per_lot_q32, <i128>1 << 32)
+    e.payment_fraction_q32 = <uint32_t>per_lot_q32
+    pay_funding(core, symbol, per_lot_q32)
+    check_holders(core, symbol)
+
 cdef inline int settle_funding(Core* core, wire_settle_funding* c) noexcept nogil:
     cdef Symbol* symbol = symbol_at(core, c.symbol)
     cdef i128 per_lot
     cdef i128 most
-    cdef wire_funding_settled* e
     if symbol == NULL:
         return REJECT_REASON_UNKNOWN_SYMBOL
     if symbol.state == SYMBOL_STATE_SETTLED:
@@ -294,11 +304,8 @@ cdef inline int settle_funding(Core* core, wire_settle_funding* c) noexcept nogi
         return REJECT_REASON_VALUE_OUT_OF_RANGE
     if not fund_make_room(core):
         return REJECT_REASON_OUT_OF_CAPACITY
+    if symbol.funding != NULL:
+        return REJECT_REASON_FUNDING_IS_COMPUTED
     event_accepted(core, 0, COMMAND_SETTLE_FUNDING, 0, 0)
-    e = <wire_funding_settled*>event_new(core, EVENT_FUNDING_SETTLED, sizeof(wire_funding_settled), 0)
-    e.symbol = c.symbol
-    e.payment_atoms_per_lot = c.payment_atoms_per_lot
-    e.payment_fraction_q32 = c.payment_fraction_q32
-    pay_funding(core, symbol, per_lot * (<i128>1 << 32) + c.payment_fraction_q32)
-    check_holders(core, symbol)
+    settle_per_lot(core, symbol, per_lot * (<i128>1 << 32) + c.payment_fraction_q32)
     return 0

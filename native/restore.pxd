@@ -7,14 +7,16 @@ from native.bands cimport bands_draw, bands_stale_pool, open_add
 from native.book cimport book_append
 from native.canonical cimport (
     CHOICE_HEDGE, CHOICE_MULTI_ASSET, state_account, state_adl_policy, state_asset, state_brackets, state_collateral,
-    state_fund, state_head, state_limits, state_order, state_position, state_pricing, state_remembered,
+    state_drawing, state_fund, state_funding, state_head, state_limits, state_order, state_position, state_pricing,
+    state_remembered,
 )
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
-    ARMED, Account, Asset, Core, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position, Remembered,
-    Symbol, TIMED, TRIGGER_TYPE, WARNING_LEVELS, account_at, account_more, ensure, know_account, more_at, order_at,
+    ARMED, Account, Asset, Core, Drawing, Funding, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position,
+    Remembered, Symbol, TIMED, TRIGGER_TYPE, WARNING_LEVELS, account_at, account_more, ensure, know_account, more_at, order_at,
     position_at, slot_of, symbol_at, symbol_of,
 )
+from native.funds cimport drawing_new, part_of
 from native.ledger cimport fund_make_room, orders_counted
 from native.listing cimport adopt_symbol, read_brackets, read_policy
 from native.memory cimport slab_take
@@ -24,7 +26,7 @@ from native.policies cimport apply_limits
 from native.positions cimport position_ensure
 from native.pricing cimport pricing_ensure
 from native.remembered cimport remember_new
-from native.timers cimport countdown_key, timer_add
+from native.timers cimport countdown_key, funding_key, timer_add
 from native.trailing cimport trail_begin, trail_number
 from native.units cimport iabs
 from native.waiting cimport arm, triggers_ensure, waiting_link
@@ -370,6 +372,52 @@ cdef inline int read_holding(Core* core, Reader* reader) except -1:
     recount(core, record.account)
     return 0
 
+cdef inline int read_drawing(Core* core, Reader* reader) except -1:
+    cdef state_drawing record
+    cdef Drawing* drawing
+    cdef int back
+    take(reader, &record, sizeof(record))
+    if symbol_at(core, record.symbol) == NULL or record.last_part < 0:
+        raise ValueError(f"the state has payments of funds for symbol {record.symbol}, which could not have been made")
+    drawing = drawing_new(symbol_at(core, record.symbol))
+    if drawing == NULL:
+        raise MemoryError("no room for another policy of funds")
+    drawing.cap_atoms = record.cap_atoms
+    drawing.second_fund = record.second_fund
+    drawing.second_cap_atoms = record.second_cap_atoms
+    drawing.window_ns = record.window_ns
+    drawing.window_cap_atoms = record.window_cap_atoms
+    drawing.own_paid_atoms = record.own_paid_atoms
+    drawing.second_paid_atoms = record.second_paid_atoms
+    drawing.last_part = record.last_part
+    for back in range(WINDOW_PARTS + 1):
+        if back <= record.last_part:
+            part_of(drawing, record.last_part - back)[0] = record.parts[back]
+    return 0
+
+cdef inline int read_funding(Core* core, Reader* reader) except -1:
+    cdef state_funding record
+    cdef Symbol* symbol
+    take(reader, &record, sizeof(record))
+    symbol = symbol_at(core, record.symbol)
+    if symbol == NULL or symbol.funding != NULL or record.interval_ns < 1 or record.sample_ns < 1:
+        raise ValueError(f"the state has a funding policy of symbol {record.symbol}, which could not have been set")
+    symbol.funding = <Funding*>calloc(1, sizeof(Funding))
+    if symbol.funding == NULL:
+        raise MemoryError("no memory for a funding policy")
+    symbol.funding.interval_ns = record.interval_ns
+    symbol.funding.sample_ns = record.sample_ns
+    symbol.funding.interest_ppb = record.interest_ppb
+    symbol.funding.clamp_ppb = record.clamp_ppb
+    symbol.funding.max_rate_ppb = record.max_rate_ppb
+    symbol.funding.impact_notional_atoms = record.impact_notional_atoms
+    symbol.funding.next_sample_ns = record.next_sample_ns
+    symbol.funding.next_funding_ns = record.next_funding_ns
+    symbol.funding.premium_sum_ppb = record.premium_sum_ppb
+    symbol.funding.samples = record.samples
+    if record.next_sample_ns:
+        timer_add(core, record.next_sample_ns, funding_key(record.symbol))
+
 cdef inline int read_warning_levels(Core* core, Reader* reader) except -1:
     cdef uint32_t _i
     cdef uint32_t count = read_count(reader)
@@ -424,6 +472,10 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_chooser(core, reader, CHOICE_MULTI_ASSET)
     for _i in range(read_count(reader)):
         read_holding(core, reader)
+    for _i in range(read_count(reader)):
+        read_drawing(core, reader)
+    for _i in range(read_count(reader)):
+        read_funding(core, reader)
     read_warning_levels(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")

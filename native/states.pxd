@@ -11,6 +11,7 @@ from native.core cimport (
 )
 from native.credit cimport credit_forget
 from native.events cimport event_accepted, event_new
+from native.funding cimport funding_drop
 from native.ledger cimport Settlement, event_fill, settle_position
 from native.liquidation cimport liquidation_drain
 from native.marks cimport check_holders
@@ -105,6 +106,7 @@ cdef inline void close_all_at_mark(Core* core, Symbol* symbol) noexcept nogil:
 cdef inline void settle_symbol(Core* core, Symbol* symbol, int64_t price_ticks) noexcept nogil:
     """All orders go, deficits are covered, positions are closed at the final mark.  No policy of prices outlives it."""
     pricing_drop(core, symbol)
+    funding_drop(core, symbol)
     symbol.held = False
     change_mark(core, symbol, price_ticks)
     cancel_symbol(core, symbol)

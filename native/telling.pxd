@@ -3,7 +3,7 @@
 Nothing here decides anything: what decided hands over what it decided with.
 """
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from native.bankruptcy cimport ClosingOrder, bankruptcy_value, pool_share, value_of
 from native.core cimport Core, Position, Symbol
 from native.events cimport event_new
@@ -55,9 +55,11 @@ cdef inline void tell_closing(
     e.fund_ticks = closing.fund_ticks
     e.cap_ticks = closing.cap_ticks
     e.price_ticks = closing.limit_ticks if trades else 0
+    e.budget_by = closing.budget_by
 
 cdef inline void tell_share(
-    Core* core, Symbol* symbol, Position* position, int64_t share, int64_t budget, int64_t paid, int64_t worth
+    Core* core, Symbol* symbol, Position* position, int64_t share, int64_t budget, uint8_t budget_by, int64_t paid,
+    int64_t worth
 ) noexcept nogil:
     """The deficit stage of one position, before the fund pays (FUND-02)."""
     cdef PoolValue value = value_of(core, position)
@@ -73,3 +75,4 @@ cdef inline void tell_share(
     e.budget_atoms = budget
     e.paid_atoms = paid
     e.bankruptcy_value_atoms = worth
+    e.budget_by = budget_by

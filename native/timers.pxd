@@ -1,19 +1,27 @@
-"""What is due at a time: orders that expire, and countdowns that end (MATCH-03, MATCH-07).
+"""What is due at a time: orders that expire, countdowns that end, premiums that are measured (MATCH-03, MATCH-07, FUNDING-02).
 
 Theory of operation.  A binary heap, the next one first: by time, orders before countdowns, then by order id or account.
-Cancelling an order leaves its timer behind; a timer counts only while its order still expires, or its countdown still ends, at
-that very time.  When dead timers outnumber the live ones, the heap is swept: so its size stays with what is live.
+Cancelling an order leaves its timer behind; a timer counts only while its order still expires, its countdown still ends, or its
+symbol's next premium sample is due, at that very time.  When dead timers outnumber the live ones, the heap is swept: so its size stays with what is live.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from native.core cimport Core, FAULT_NO_MEMORY, Order, TIMED, Timer, account_more, ensure, more_at, order_at
+from native.core cimport (
+    Core, FAULT_NO_MEMORY, Order, Symbol, TIMED, Timer, account_more, ensure, more_at, order_at, symbol_at,
+)
 from native.order_index cimport order_index_find
 
 cdef inline uint64_t countdown_key(uint32_t account) noexcept nogil:
     return (<uint64_t>1 << 63) | account
 
+cdef inline uint64_t funding_key(uint32_t symbol) noexcept nogil:
+    return (<uint64_t>3 << 62) | symbol
+
 cdef inline bint is_countdown(Timer* timer) noexcept nogil:
-    return timer.key >> 63
+    return timer.key >> 62 == 2
+
+cdef inline bint is_funding(Timer* timer) noexcept nogil:
+    return timer.key >> 62 == 3
 
 cdef inline bint timer_before(Timer* a, Timer* b) noexcept nogil:
     if a.time_ns != b.time_ns:
@@ -28,8 +36,12 @@ cdef inline uint32_t timer_order(Core* core, Timer* timer) noexcept nogil:
     return 0
 
 cdef inline bint timer_lives(Core* core, Timer* timer) noexcept nogil:
+    cdef Symbol* symbol
     if is_countdown(timer):
         return account_more(core, <uint32_t>timer.key).countdown_ns == timer.time_ns
+    if is_funding(timer):
+        symbol = symbol_at(core, <uint32_t>timer.key)
+        return symbol.funding != NULL and symbol.funding.next_sample_ns == timer.time_ns
     return timer_order(core, timer) != 0
 
 cdef inline void timer_sink(Core* core, int64_t place, Timer timer) noexcept nogil:

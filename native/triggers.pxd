@@ -17,13 +17,14 @@ from native.core cimport (
     position_at, reducible_lots, symbol_of,
 )
 from native.events cimport event_new
+from native.funding cimport pass_funding
 from native.liquidation cimport liquidation_drain
 from native.matching cimport reachable
 from native.memory cimport ids_take
 from native.order_index cimport order_index_find
 from native.order_life cimport Taker, UNFOLLOWED, client_id_of, link_triggered, order_cancel, order_forget, taker_cancel
 from native.orders cimport act, cancel_account
-from native.timers cimport is_countdown, timer_due, timer_order, timer_pop
+from native.timers cimport is_countdown, is_funding, timer_due, timer_order, timer_pop
 from native.units cimport apart, imin, rarely
 from native.waiting cimport (
     begin_trailing, collect, is_limit_type, reduces_only, waiting_leave, watch,
@@ -158,11 +159,15 @@ cdef inline apart triggers_drain(Core* core) noexcept nogil:
 # ------------------------------------------------------------------------------------- before a command
 
 cdef inline apart expire(Core* core) noexcept nogil:
-    """Orders whose time has come are cancelled, and all orders of accounts whose countdown has ended."""
+    """Orders whose time has come are cancelled, and all orders of accounts whose countdown has ended; then funding is paid."""
     cdef Timer timer
     cdef uint32_t slot
+    cdef bint has_sample = False
     while timer_due(core):
         timer = timer_pop(core)
+        if is_funding(&timer):
+            has_sample = True
+            continue
         if is_countdown(&timer):
             if account_more(core, <uint32_t>timer.key).countdown_ns == timer.time_ns:
                 account_more(core, <uint32_t>timer.key).countdown_ns = 0
@@ -173,3 +178,5 @@ cdef inline apart expire(Core* core) noexcept nogil:
         if slot:
             order_cancel(core, symbol_of(core, position_at(core, order_at(core, slot).position)), slot,
                          CANCEL_REASON_EXPIRED)
+    if has_sample:
+        pass_funding(core)

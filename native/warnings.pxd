@@ -17,7 +17,7 @@ from native.core cimport (
 from native.credit cimport CREDIT_CHECKED
 from native.events cimport event_accepted, event_new
 from native.margin cimport PoolValue, pool_value
-from native.memory cimport ids_add, ids_take
+from native.memory cimport IdQueue, ids_add, ids_take
 from native.positions cimport position_find
 from native.queue cimport pool_state
 from native.units cimport apart, rarely, wide
@@ -141,16 +141,21 @@ cdef inline int read_levels(wire_set_margin_warnings* c, int64_t* levels) noexce
         count += 1
     return count
 
-cdef inline void note_none(Core* core) noexcept nogil:
-    """While nobody was warned, flags said of stale pools that they are noted, and of no others."""
+cdef inline void unnote(Core* core, IdQueue* pools) noexcept nogil:
     cdef int64_t i
     cdef uint64_t pool
-    for i in range(core.stale.first, core.stale.end):
-        pool = core.stale.ids[i]
+    for i in range(pools.first, pools.end):
+        pool = pools.ids[i]
         if pool >> ISOLATED:
-            position_at(core, <uint32_t>pool).pool.stale = STALE
+            position_at(core, <uint32_t>pool).pool.stale &= STALE
         else:
-            account_at(core, <uint32_t>pool).pool.stale = STALE
+            account_at(core, <uint32_t>pool).pool.stale &= STALE
+
+cdef inline void note_none(Core* core) noexcept nogil:
+    """No pool is noted: while nobody was warned flags said it of stale ones, and funding that was due may have come first."""
+    unnote(core, &core.stale)
+    unnote(core, &core.noted)
+    core.noted.first = core.noted.end = 0
 
 cdef inline uint8_t count_up_to(Core* core, int64_t level_ppm) noexcept nogil:
     """How many levels are not above this one."""
@@ -172,7 +177,6 @@ cdef inline void carry_over_all(Core* core, int64_t* before_ppm) noexcept nogil:
     cdef int64_t i
     cdef Symbol* symbol
     cdef Position* position
-    note_none(core)
     for number in range(1, core.highest_symbol + 1):
         symbol = symbol_at(core, number)
         for i in range(symbol.open_count if symbol != NULL else 0):
@@ -204,6 +208,7 @@ cdef inline int set_margin_warnings(Core* core, wire_set_margin_warnings* c) noe
         before[i] = core.warning_ppm[i]
         core.warning_ppm[i] = levels[i] if i < count else 0
     core.warning_count = count
+    note_none(core)
     if count:
         carry_over_all(core, before)
     else:

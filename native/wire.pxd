@@ -12,6 +12,10 @@ cdef extern from *:
     #define WIRE_MAX_TIMEOUT_MS ((int64_t)86400000LL)
     #define WIRE_MAX_EXPOSURE_ATOMS ((int64_t)1152921504606846976LL)
     #define WIRE_MAX_POLICY_NS ((int64_t)1000000000000000LL)
+    #define WIRE_MAX_WINDOW_NS ((int64_t)100000000000000000LL)
+    #define WIRE_MIN_SAMPLE_NS ((int64_t)1000000LL)
+    #define WIRE_MAX_IMPACT_LEVELS ((int64_t)1000LL)
+    #define WIRE_PPB ((int64_t)1000000000LL)
     """
     const int64_t PPM "WIRE_PPM"
     const int64_t MAX_PRICE_TICKS "WIRE_MAX_PRICE_TICKS"
@@ -20,6 +24,10 @@ cdef extern from *:
     const int64_t MAX_TIMEOUT_MS "WIRE_MAX_TIMEOUT_MS"
     const int64_t MAX_EXPOSURE_ATOMS "WIRE_MAX_EXPOSURE_ATOMS"
     const int64_t MAX_POLICY_NS "WIRE_MAX_POLICY_NS"
+    const int64_t MAX_WINDOW_NS "WIRE_MAX_WINDOW_NS"
+    const int64_t MIN_SAMPLE_NS "WIRE_MIN_SAMPLE_NS"
+    const int64_t MAX_IMPACT_LEVELS "WIRE_MAX_IMPACT_LEVELS"
+    const int64_t PPB "WIRE_PPB"
 
 cdef enum:
     MAX_ASSETS = 16
@@ -27,6 +35,7 @@ cdef enum:
     MAX_LIST_ORDERS = 64
     MAX_NAME_BYTES = 16
     MAX_FEEDS = 16
+    WINDOW_PARTS = 16
     MAX_ACCOUNT = 16777215
     MAX_SYMBOL = 65535
     MAX_MARKET_LEVELS = 1000
@@ -56,8 +65,10 @@ cdef enum:
     COMMAND_SET_RISK_LIMITS = 19
     COMMAND_SET_MARGIN_WARNINGS = 20
     COMMAND_SET_ADL_POLICY = 22
+    COMMAND_SET_FUND_POLICY = 23
     COMMAND_SET_MARK_POLICY = 25
     COMMAND_SET_PRICE = 26
+    COMMAND_SET_FUNDING_POLICY = 27
     COMMAND_SET_POSITION_MODE = 29
     COMMAND_LIST_ASSET = 31
     COMMAND_SET_ASSET_PRICE = 32
@@ -99,9 +110,12 @@ cdef enum:
     EVENT_MARGIN_WARNINGS_SET = 159
     EVENT_ADL_POLICY_SET = 160
     EVENT_ADL_RANKED = 161
+    EVENT_FUND_POLICY_SET = 162
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
+    EVENT_FUNDING_POLICY_SET = 167
+    EVENT_FUNDING_RATE = 168
     EVENT_POSITION_MODE_CHANGED = 169
     EVENT_LIQUIDATION_POSITION = 171
     EVENT_LIQUIDATION_SIZED = 172
@@ -201,6 +215,12 @@ cdef enum:
     CLOSING_LIMIT_FUND = 2
     CLOSING_LIMIT_SLIPPAGE_CAP = 3
     CLOSING_LIMIT_PRICE_RANGE = 4
+
+cdef enum:
+    BUDGET_LIMIT_HOLDINGS = 0
+    BUDGET_LIMIT_SYMBOL_CAP = 1
+    BUDGET_LIMIT_DRAW_CAP = 2
+    BUDGET_LIMIT_WINDOW_CAP = 3
 
 cdef enum:
     FILL_ROLE_MAKER = 0
@@ -320,6 +340,9 @@ cdef enum:
     REJECT_REASON_INVALID_ASSET = 60
     REJECT_REASON_UNKNOWN_ASSET = 61
     REJECT_REASON_INSUFFICIENT_COLLATERAL = 62
+    REJECT_REASON_INVALID_WINDOW = 63
+    REJECT_REASON_INVALID_SECOND_FUND = 64
+    REJECT_REASON_FUNDING_IS_COMPUTED = 66
 
 cdef packed struct wire_bracket:
     int64_t floor_atoms
@@ -611,6 +634,19 @@ cdef packed struct wire_set_adl_policy:
     uint32_t symbol
     uint8_t policy
 
+cdef packed struct wire_set_fund_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    int64_t cap_atoms
+    uint32_t second_fund
+    int64_t second_cap_atoms
+    int64_t window_ns
+    int64_t window_cap_atoms
+
 cdef packed struct wire_set_mark_policy:
     uint16_t type
     uint16_t size
@@ -632,6 +668,21 @@ cdef packed struct wire_set_price:
     uint32_t symbol
     uint8_t source
     int64_t price_ticks
+
+cdef packed struct wire_set_funding_policy:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t enabled
+    int64_t interval_ns
+    int64_t sample_ns
+    int64_t interest_ppb
+    int64_t clamp_ppb
+    int64_t max_rate_ppb
+    int64_t impact_notional_atoms
 
 cdef packed struct wire_set_position_mode:
     uint16_t type
@@ -1074,6 +1125,18 @@ cdef packed struct wire_adl_ranked:
     int64_t qty_lots
     int64_t haircut_atoms
 
+cdef packed struct wire_fund_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t cap_atoms
+    uint32_t second_fund
+    int64_t second_cap_atoms
+    int64_t window_ns
+    int64_t window_cap_atoms
+
 cdef packed struct wire_mark_policy_set:
     uint16_t type
     uint16_t size
@@ -1102,6 +1165,39 @@ cdef packed struct wire_mark_hold_changed:
     uint32_t symbol
     uint8_t held
     uint8_t inputs
+
+cdef packed struct wire_funding_policy_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t enabled
+    int64_t interval_ns
+    int64_t sample_ns
+    int64_t interest_ppb
+    int64_t clamp_ppb
+    int64_t max_rate_ppb
+    int64_t impact_notional_atoms
+    int64_t next_funding_ns
+
+cdef packed struct wire_funding_rate:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t final
+    uint8_t clamped
+    uint8_t capped
+    uint32_t samples
+    uint32_t counted
+    int64_t sample_ppb
+    int64_t premium_ppb
+    int64_t interest_ppb
+    int64_t cap_ppb
+    int64_t rate_ppb
+    int64_t next_funding_ns
 
 cdef packed struct wire_position_mode_changed:
     uint16_t type
@@ -1154,6 +1250,7 @@ cdef packed struct wire_liquidation_sized:
     int64_t fund_ticks
     int64_t cap_ticks
     int64_t price_ticks
+    uint8_t budget_by
 
 cdef packed struct wire_liquidation_shrunk:
     uint16_t type
@@ -1168,6 +1265,7 @@ cdef packed struct wire_liquidation_shrunk:
     int64_t qty_lots
     int64_t budget_atoms
     int64_t shortfall_atoms
+    uint8_t budget_by
 
 cdef packed struct wire_deficit_shared:
     uint16_t type
@@ -1184,6 +1282,7 @@ cdef packed struct wire_deficit_shared:
     int64_t budget_atoms
     int64_t paid_atoms
     int64_t bankruptcy_value_atoms
+    uint8_t budget_by
 
 cdef packed struct wire_asset_listed:
     uint16_t type

@@ -165,6 +165,7 @@ ROOMS = [
         "order_life",
     ),
     *(
+        "funds",
         "bankruptcy",
         "telling",
         "queue",
@@ -181,7 +182,16 @@ ROOMS = [
         "pricing",
         "collateral",
     ),
-    *("deleveraging", "liquidation", "listing", "policies", "triggers", "states", "lists"),
+    *(
+        "deleveraging",
+        "liquidation",
+        "listing",
+        "policies",
+        "funding",
+        "triggers",
+        "states",
+        "lists",
+    ),
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     *("engine", "codec"),
 ]

@@ -15,8 +15,8 @@ I8    no pool is below zero unless nobody was left to deleverage against
 I9    a fill worse than bankruptcy is paid by the fund, exactly
 I10   reduce-only and closing orders never open, enlarge or flip
 I11   a liquidation fee is at most what is left above bankruptcy
-I12   no fund is below zero, no liquidation draws more than its cap
-I13   the fund that pays is that of the symbol that caused it
+I12   no fund is below zero; no liquidation, symbol or window draws more than its cap
+I13   the fund that pays is that of the symbol that caused it; a second one only when that may pay no more
 I14   deleveraging only below zero, after the book was asked and the fund may pay no more
 I15   the parts of a deleveraging add up to the position's bankruptcy value
 I16   counterparties come in the order of their scores, none is passed over that could, none ends below zero

@@ -20,6 +20,8 @@ from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
 from exchange.audit.expiry import ExpiryAudit
 from exchange.audit.fills import FillAudit
+from exchange.audit.funding import FundingAudit
+from exchange.audit.funds import FundAudit
 from exchange.audit.legs import LegAudit
 from exchange.audit.liquidations import LiquidationAudit
 from exchange.audit.lists import ListAudit
@@ -98,9 +100,11 @@ class Auditor:
         self._expiry = ExpiryAudit(self._context)
         self._auctions = AuctionAudit(self._context)
         self._prices = PriceAudit(self._context)
+        self._funding = FundingAudit(self._context)
         self._collateral = CollateralAudit(self._context)
         self._decisions = DecisionAudit(self._context)
-        self._liquidations = LiquidationAudit(self._context, self._decisions)
+        self._funds = FundAudit(self._context)
+        self._liquidations = LiquidationAudit(self._context, self._decisions, self._funds)
         self._balances = BalanceAudit(
             self._context, self._liquidations, self._collateral, self._legs
         )
@@ -137,6 +141,7 @@ class Auditor:
             "stp_group_set": self._on_stp_group,
             "brackets_changed": self._policies_audit.on_brackets,
             "risk_limits_changed": self._policies_audit.on_limits,
+            "fund_policy_set": self._funds.on_policy,
             "margin_warnings_set": self._warnings.on_levels,
             "margin_warning": self._warnings.on_warning,
             "asset_listed": self._collateral.on_asset,
@@ -152,7 +157,9 @@ class Auditor:
             "mark_policy_set": self._prices.on_policy,
             "price_set": self._prices.on_price,
             "mark_hold_changed": self._prices.on_hold,
-            "funding_settled": lambda account, *fields: self._balances.on_funding(*fields),
+            "funding_settled": self._on_funding,
+            "funding_policy_set": self._funding.on_policy,
+            "funding_rate": self._funding.on_rate,
             "margin_mode_changed": self._balances.on_margin_mode,
             "position_mode_changed": self._legs.on_position_mode,
             "liquidation_started": self._on_liquidation_started,
@@ -240,9 +247,12 @@ class Auditor:
                 self._begin_command(sequence, number)
             elif number in (ACCEPTED, REJECTED):
                 context.report("MATCH-01", "a second result event")
+            elif self._funding.is_due(number, fields):
+                self._expiry.settle()
+                self._refused_alone = False
             elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
                 self._begin_effect(number)
-            self._policies_audit.before(number)
+                self._policies_audit.before(number)
             self._warnings.before(number)
             try:
                 self._handlers[number](account, *fields)
@@ -289,8 +299,13 @@ class Auditor:
         """The first event of what the command itself does: what time does is over."""
         context = self._context
         self._expiry.settle()
+        self._funding.settle()
         self._prices.pass_time()
-        if context.command < 0:
+        if self._funding.has_settled:
+            self._refused_alone = (
+                False  # who pays may be liquidated, whatever became of the command
+            )
+        elif context.command < 0:
             context.report("I18", f"a rejected command has an event of type {number}")
             self._refused_alone = False
         elif context.command == PLACE and context.is_repeat:
@@ -301,6 +316,7 @@ class Auditor:
             return
         self._is_open = False
         self._expiry.settle()
+        self._funding.settle()
         if self._refused_alone:
             return  # nothing was touched
         self._waiting.finish()
@@ -350,6 +366,7 @@ class Auditor:
             context.report("I30", f"time goes back from {context.now_ns} to {timestamp_ns}")
         context.now_ns = timestamp_ns
         self._expiry.begin(timestamp_ns)
+        self._funding.begin()
 
     def _on_placed(self, account: int, order_id: int, terms: Placed | None) -> None:
         """An order was accepted, alone or in a list."""
@@ -436,6 +453,10 @@ class Auditor:
         for problem in bracket_problems(policy.brackets, policy.initial_margin_ppm):
             self._context.report("I21", f"symbol {symbol}: {problem}")
         self._context.state.symbols[symbol] = Symbol(policy)
+
+    def _on_funding(self, account: int, symbol: int, *payment_per_lot: int) -> None:
+        self._funding.on_settled(symbol, *payment_per_lot)
+        self._balances.on_funding(symbol, *payment_per_lot)
 
     def _on_liquidation_started(
         self, account: int, symbol: int, leg: int, equity: int, maintenance: int

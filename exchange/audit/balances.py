@@ -53,7 +53,9 @@ class BalanceAudit:
         wanted = (owner.wallet + wallet_change, (holding.margin if holding else 0) + margin_change)
         context.expect("I3", f"(wallet, margin) of account {account}", wanted, (wallet, margin))
         self.state.set_money(holding, owner, wallet, margin)
-        if holding is not None:
+        if holding is not None and cause == BalanceCause.FUNDING:
+            context.touch_pools(holding)
+        elif holding is not None:
             context.touch(holding)
         context.touch_wallet(owner)
         self.check_cause(owner, holding, cause, wallet_change, margin_change)
@@ -162,15 +164,15 @@ class BalanceAudit:
         """FUNDING-01: what each position has to pay, rounded up."""
         if self.state.symbols[symbol].state == SymbolState.SETTLED:
             self.context.report("MATCH-12", f"funding of symbol {symbol}, which is settled")
+        self.finish_funding()
         rate = atoms_per_lot * Q32 + fraction_q32
         self.funding_due = {
             holding: payment
             for holding in self.state.symbols[symbol].holders.values()
             if (payment := -(-holding.lots * rate // Q32))
         }
-        self.funding_paid = 0
         for holding in self.state.symbols[symbol].holders.values():
-            self.context.touch(holding)
+            self.context.touch_pools(holding)
 
     def on_margin_mode(
         self,
@@ -194,14 +196,18 @@ class BalanceAudit:
         self.context.touch(holding)
         self.context.pools.add(holding.own_pool)
 
-    def finish(self) -> None:
-        context = self.context
+    def finish_funding(self) -> None:
+        """FUNDING-01: a settlement is over: everybody has paid, and what rounding left has gone to the fund."""
         for due, payment in self.funding_due.items():
-            context.report("FUNDING-01", f"{due.place} does not pay its funding of {payment}")
+            self.context.report("FUNDING-01", f"{due.place} does not pay its funding of {payment}")
         if self.funding_paid:
-            context.report("I29", f"{self.funding_paid} atoms of funding went nowhere")
+            self.context.report("I29", f"{self.funding_paid} atoms of funding went nowhere")
         self.funding_due = {}
         self.funding_paid = 0
+
+    def finish(self) -> None:
+        context = self.context
+        self.finish_funding()
         holding, self.switched = self.switched, None
         if holding is not None and not context.liquidating and (holding.lots or holding.orders):
             self.check_switch(holding)

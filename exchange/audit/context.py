@@ -92,6 +92,10 @@ class Context:
 
     def touch(self, holding: Holding) -> None:
         """Position, margin or orders of a holding moved."""
-        self.symbols.add(holding.symbol.number)
         self.orders_touched.add(holding)
+        self.touch_pools(holding)
+
+    def touch_pools(self, holding: Holding) -> None:
+        """Money of a holding moved, and nothing else of it."""
+        self.symbols.add(holding.symbol.number)
         self.pools.update((cross_pool(holding.account), holding.pool))

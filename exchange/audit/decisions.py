@@ -6,9 +6,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from exchange.audit.context import Context
+from exchange.audit.funds import fund_budget
 from exchange.audit.requirement import (
     bankruptcy_value,
-    fund_budget,
     maintenance_of_holding,
     notional_of,
     part_of,
@@ -55,6 +55,7 @@ class DecisionAudit:
             int, int
         ] = {}  # by closing order: the lots that the fund bears of the next fill
         self.shares: dict[Holding, int] = {}  # told in this command: V of what is deleveraged
+        self.paid: dict[Holding, int] = {}  # and what funds pay for it first
 
     def on_position(
         self,
@@ -136,6 +137,7 @@ class DecisionAudit:
         lots: int,
         budget: int,
         shortfall: int,
+        budget_by: int,
     ) -> None:
         """LIQ-07: the fund bears the most lots that its budget covers, and fewer than were offered."""
         self.shrunk[order_id] = lots
@@ -144,7 +146,7 @@ class DecisionAudit:
         value = bankruptcy_value(holding, share_of(self.state, holding, equity))
         proceeds = abs(holding.lots) * price * holding.symbol.m
         wanted_shortfall = value - proceeds if holding.lots > 0 else proceeds - value
-        wanted_budget = fund_budget(self.state, holding)
+        wanted_budget, wanted_by = fund_budget(self.context, holding)
         if wanted_shortfall <= 0 or lots >= offered:
             self.context.report(
                 "LIQ-07", f"closing order {order_id} is shrunk from {offered} to {lots} for nothing"
@@ -153,9 +155,9 @@ class DecisionAudit:
         wanted_lots = wanted_budget * abs(holding.lots) // wanted_shortfall
         self.context.expect(
             "LIQ-07",
-            f"(lots, budget, shortfall) of closing order {order_id}",
-            (wanted_lots, wanted_budget, min(wanted_shortfall, MOST_TOLD)),
-            (lots, budget, shortfall),
+            f"(lots, budget, shortfall, what bounds the budget) of closing order {order_id}",
+            (wanted_lots, wanted_budget, min(wanted_shortfall, MOST_TOLD), wanted_by),
+            (lots, budget, shortfall, budget_by),
         )
 
     def on_fill(self, order_id: int, lots: int) -> None:
@@ -189,6 +191,7 @@ class DecisionAudit:
         budget: int,
         paid: int,
         value: int,
+        budget_by: int,
     ) -> None:
         """FUND-02: what stands for a position of a pool below zero, and what of that the fund pays."""
         self.order_over()
@@ -197,15 +200,16 @@ class DecisionAudit:
         if wanted_equity >= 0:
             self.context.report("FUND-02", f"pool {holding.pool} is not below zero")
         wanted_share = share_of(self.state, holding, wanted_equity)
-        wanted_budget = fund_budget(self.state, holding)
+        wanted_budget, wanted_by = fund_budget(self.context, holding)
         wanted_paid = max(0, min(wanted_budget, -wanted_share))
         wanted = (
             *(holding.symbol.policy.fund, holding.lots, wanted_equity, wanted_maintenance),
             *(wanted_share, wanted_budget, wanted_paid),
             bankruptcy_value(holding, wanted_share + wanted_paid),
+            wanted_by,
         )
-        came = (fund, lots, equity, maintenance, share, budget, paid, value)
-        self.shares[holding] = value
+        came = (fund, lots, equity, maintenance, share, budget, paid, value, budget_by)
+        self.shares[holding], self.paid[holding] = value, paid
         self.context.expect("FUND-02", f"deficit of {holding.place}", wanted, came)
 
     def on_stage(self, holding: Holding, value: int) -> None:
@@ -221,6 +225,7 @@ class DecisionAudit:
         self.positions.clear()
         self.shrunk.clear()
         self.shares.clear()
+        self.paid.clear()
 
 
 def size_of(holding: Holding, equity: int, maintenance: int) -> tuple[int, ...]:
@@ -265,11 +270,11 @@ def asked_of(
 
 
 def limit_of(audit: DecisionAudit, holding: Holding, equity: int) -> tuple[int, ...]:
-    """LIQ-06: (what decided it, V of a lot, budget, limit by bankruptcy, with the fund, by the cap, limit)."""
+    """LIQ-06: (what decided it, V of a lot, budget, limits by bankruptcy, fund and cap, limit, budget's bound)."""
     symbol, is_long = holding.symbol, holding.lots > 0
     value = bankruptcy_value(holding, share_of(audit.state, holding, equity))
     one = part_of(value, 1, abs(holding.lots), is_long=is_long)
-    budget = fund_budget(audit.state, holding)
+    budget, budget_by = fund_budget(audit.context, holding)
     cap = symbol.policy.slippage_cap_ppm
     if is_long:
         alone, funded = -(-one // symbol.m), -(-(one - budget) // symbol.m)
@@ -287,4 +292,4 @@ def limit_of(audit: DecisionAudit, holding: Holding, equity: int) -> tuple[int, 
         why = ClosingLimit.SLIPPAGE_CAP
     if not symbol.is_open:
         why, limit = ClosingLimit.NO_TRADING, 0
-    return (why, one, budget, alone, funded, capped, limit)
+    return (why, one, budget, alone, funded, capped, limit, budget_by)

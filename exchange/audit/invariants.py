@@ -63,8 +63,16 @@ INVARIANTS = (
         10, "what may only reduce never opens, enlarges or turns a position", "liquidations, orders"
     ),
     _line(11, "a liquidation fee is at most what is left above bankruptcy", "liquidations"),
-    _line(12, "no fund is below zero, no liquidation draws more than its cap", "liquidations"),
-    _line(13, "the fund that pays is that of the symbol that caused it", "liquidations"),
+    _line(
+        12,
+        "no fund is below zero; no liquidation, symbol or window draws more than its cap",
+        "liquidations, funds",
+    ),
+    _line(
+        13,
+        "the fund that pays is that of the symbol that caused it; a second one only when that may pay no more",
+        "liquidations, funds",
+    ),
     _line(
         14,
         "deleveraging only below zero, after the book was asked and the fund may pay no more",

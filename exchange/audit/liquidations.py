@@ -5,10 +5,10 @@ from __future__ import annotations
 from exchange.audit.context import Context
 from exchange.audit.decisions import DecisionAudit, Sent
 from exchange.audit.deleveraging import Stage
+from exchange.audit.funds import FundAudit, fund_budget
 from exchange.audit.requirement import (
     bankruptcy_value,
     ceil_ppm,
-    fund_budget,
     part_of,
     pool_standing,
     share_of,
@@ -29,8 +29,9 @@ class Closing:
 class LiquidationAudit:
     """Follows each liquidation: why it began, what it cost whom, and in which order."""
 
-    def __init__(self, context: Context, decisions: DecisionAudit) -> None:
+    def __init__(self, context: Context, decisions: DecisionAudit, funds: FundAudit) -> None:
         self.context = context
+        self.funds = funds
         self.state = context.state
         self.decisions = decisions
         self.closing: dict[int, Closing] = {}
@@ -40,9 +41,7 @@ class LiquidationAudit:
             None  # holding, trade id, value, surplus
         )
         self.fund_moved = 0  # by fee or deficit since that fill
-        self.cover: tuple[int, int, int] | None = (
-            None  # symbol, paid, fund; waits for the pool's side of it
-        )
+        self.cover: tuple[int, int] | None = None  # symbol, paid; waits for the pool's side of it
         self.covered: dict[Holding, int] = {}  # paid in this deficit stage
         self.stage: Stage | None = None
 
@@ -202,7 +201,7 @@ class LiquidationAudit:
         whole_value = bankruptcy_value(holding, share_of(self.state, holding, equity))
         self.bankruptcy_part = part_of(whole_value, lots, abs(holding.lots), is_long=is_long)
         surplus = value - self.bankruptcy_part if is_long else self.bankruptcy_part - value
-        if -surplus > fund_budget(self.state, holding):
+        if -surplus > fund_budget(context, holding)[0]:
             context.report(
                 "I12", f"trade {trade_id} is {-surplus} atoms short, more than the fund may pay"
             )
@@ -282,17 +281,19 @@ class LiquidationAudit:
     # ------------------------------------------------------------------------------------ the fund
 
     def on_fund(self, fund: int, symbol: int, cause: int, change: int) -> None:
-        """A fund moved for a liquidation: it has to be the fund of the symbol that caused it (I13)."""
+        """A fund moved for a liquidation: it has to be a fund of the symbol that caused it (I13)."""
         if cause in (FundCause.LIQUIDATION_FEE, FundCause.LIQUIDATION_DEFICIT):
             self.fund_moved += change
             caused_by = self.settling[0].symbol.number if self.settling else 0
             self.context.expect("I13", "the symbol that the fund is charged for", caused_by, symbol)
         elif cause == FundCause.DEFICIT_COVER:
-            self.cover = (symbol, -change, fund)
-        if symbol in self.state.symbols:
-            self.context.expect(
-                "I13", "the fund charged", self.state.symbols[symbol].policy.fund, fund
-            )
+            paid = self.cover[1] if self.cover and self.cover[0] == symbol else 0
+            self.cover = (symbol, paid - change)
+        if change < 0:
+            self.funds.on_payment(fund, symbol, -change)
+        else:
+            own = self.state.symbols[symbol].policy.fund
+            self.context.expect("I13", "the fund that takes the fee", own, fund)
 
     def before_cover(self, holding: Holding, wallet_change: int, margin_change: int) -> None:
         """FUND-02: the fund pays into a pool below zero, at most this position's share of what is missing."""
@@ -303,15 +304,10 @@ class LiquidationAudit:
             context.report(
                 "FUND-02", f"the fund covers pool {holding.pool}, which is not below zero"
             )
-        if self.cover is None or self.cover[:2] != (holding.symbol.number, paid):
+        if self.cover != (holding.symbol.number, paid):
             context.report("I9", f"pool {holding.pool} is paid {paid}, the fund says {self.cover}")
-        budget = self.state.funds.get(holding.symbol.policy.fund, 0) + paid
-        cap = holding.symbol.policy.draw_cap_atoms
-        if cap >= 0:
-            budget = min(budget, cap - self.state.drawn.get(holding.pool, 0))
-        context.expect(
-            "FUND-02", f"what the fund pays for pool {holding.pool}", min(budget, missing), paid
-        )
+        wanted = self.decisions.paid.pop(holding, 0)
+        context.expect("FUND-02", f"what the fund pays for pool {holding.pool}", wanted, paid)
         self.cover = None
         self.covered[holding] = paid
         self.draw(holding, paid)
@@ -384,7 +380,7 @@ class LiquidationAudit:
         share = share_of(state, holding, equity - paid)
         if holding.pool not in state.flagged or equity - paid >= 0:
             context.report("I14", f"pool {holding.pool} is deleveraged at equity {equity - paid}")
-        if share + paid < 0 and fund_budget(state, holding) > 0:
+        if share + paid < 0 and fund_budget(context, holding)[0] > 0:
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged though its fund could still pay"
             )

@@ -77,7 +77,7 @@ class PriceAudit:
         """Before the mark moves."""
         command = self.context.command
         if command == SET_STATE and symbol.state == SymbolState.SETTLED:
-            symbol.composite, symbol.is_held = None, False
+            symbol.composite, symbol.is_held, symbol.funding = None, False, None
         elif symbol.composite is not None:
             self.take(("mark", symbol.number, price, 0))
         elif command != SET_MARK:

@@ -134,12 +134,3 @@ def available(owner: Account, extra: Extra | None = None, weight_ppm: int | None
             unrealised = unrealised * weight // PPM
         total += unrealised - initial
     return total
-
-
-def fund_budget(state: State, holding: Holding) -> int:
-    """LIQ-06: what the symbol's fund may still pay for the pool of a position."""
-    policy = holding.symbol.policy
-    budget = state.funds.get(policy.fund, 0)
-    if policy.draw_cap_atoms >= 0:
-        budget = min(budget, policy.draw_cap_atoms - state.drawn.get(holding.pool, 0))
-    return max(0, budget)

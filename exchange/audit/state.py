@@ -197,6 +197,16 @@ class Limits(NamedTuple):
     upper: int = -1
 
 
+class FundCaps(NamedTuple):
+    """What funds may pay for a symbol (FUND-01), in the order of fund_policy_set."""
+
+    cap: int = -1
+    second_fund: int = 0
+    second_cap: int = 0
+    window_ns: int = 0
+    window_cap: int = -1
+
+
 class Composite:
     """What a composite mark is made of: the policy's numbers, prices from outside, the average distance (MARK-02)."""
 
@@ -218,14 +228,38 @@ class Composite:
         self.basis_at_ns = now_ns
 
 
+class Funding:
+    """A funding policy's numbers, when it is looked at next, and what the interval has brought (FUNDING-02)."""
+
+    __slots__ = (
+        "cap",
+        "clamp",
+        "interest",
+        "interval",
+        "next_funding",
+        "next_sample",
+        "notional",
+        "sample",
+        "samples",
+        "total",
+    )
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self.interval, self.sample, self.interest, self.clamp, self.cap, self.notional = numbers
+        self.next_sample = self.next_funding = 0  # 0: never
+        self.total = self.samples = 0  # of the premiums, and sample times that count
+
+
 class Symbol:
     """A listed symbol: its policy, mark, book, holders and the sums over them."""
 
     __slots__ = (
         "adl_policy",
+        "caps",
         "composite",
         "cums",
         "floors",
+        "funding",
         "gross_entry",
         "gross_lots",
         "holders",
@@ -243,6 +277,8 @@ class Symbol:
         "open_lots",
         "open_value",
         "opening",
+        "paid",
+        "payments",
         "policy",
         "rates",
         "sides",
@@ -263,6 +299,11 @@ class Symbol:
         self.open_lots = self.open_value = 0  # of resting orders; the value in ticks x lots
         self.opening = [0, 0]  # of resting orders that are not reduce-only, by side
         self.limits = Limits()
+        self.caps = FundCaps()
+        self.paid = [0, 0]  # by its own fund and by the second one, since the caps were set
+        self.payments: list[
+            tuple[int, int]
+        ] = []  # those that the window may still count: when, and what
         self.sides = (BookSide(Side.BUY), BookSide(Side.SELL))
         self.state = SymbolState.OPEN
         self.adl_policy = AdlPolicy.QUEUE
@@ -270,6 +311,7 @@ class Symbol:
         self.market_last = 0  # of the last one that no liquidation made
         self.composite: Composite | None = None  # None: the mark is set by hand
         self.is_held = False
+        self.funding: Funding | None = None  # None: settled by hand
         self.waiting_count = 0
         self.trailing: dict[int, Waiting] = {}
         #: Heaps of (trigger, order id), by what is watched and whether a rising price sets them off; those that fall

@@ -538,6 +538,10 @@ class AsyncAdminClient(AsyncBaseClient):
         """A price from outside, the index (0) or of a feed (1 and up); a composite mark follows before this returns."""
         return await self._do(self._ask.set_price, symbol, price, source)
 
+    async def set_funding_policy(self, symbol: SymbolLike, **policy: int) -> CommandResult:
+        """The engine computes and settles the rate from now on; fields as in the command, ``enabled=0`` to stop it."""
+        return await self._do(self._ask.set_funding_policy, symbol, **policy)
+
     async def settle_funding(self, symbol: SymbolLike, per_unit: Number) -> CommandResult:
         """Longs pay shorts so much for each unit of the base asset; negative: shorts pay longs."""
         return await self._do(self._ask.settle_funding, symbol, per_unit)
@@ -574,6 +578,23 @@ class AsyncAdminClient(AsyncBaseClient):
         """
         limits = (position_limit, open_interest_limit, margin_scaling)
         return await self._do(self._ask.set_risk_limits, symbol, *limits)
+
+    async def set_fund_policy(
+        self,
+        symbol: SymbolLike,
+        cap: Number | None = None,
+        second_fund: int | None = None,
+        second_cap: Number | None = None,
+        window_s: Number | None = None,
+        window_cap: Number | None = None,
+    ) -> CommandResult:
+        """Caps what insurance funds pay for a symbol; what is None has no cap from now on (FUND-01).
+
+        ``cap`` is for its own fund in total, ``second_fund`` pays where that may not, up to ``second_cap`` in
+        total; ``window_cap`` is for both within ``window_s`` seconds.  What was paid before does not count.
+        """
+        caps = (cap, second_fund, second_cap, window_s, window_cap)
+        return await self._do(self._ask.set_fund_policy, symbol, *caps)
 
     async def set_margin_warnings(self, levels: Sequence[Number] = ("0.8", "0.9")) -> CommandResult:
         """At which parts of its equity a pool's maintenance margin is warned of: up to four, rising; none: never.

@@ -72,6 +72,18 @@ def to_bracket(row: Sequence[Number]) -> messages.Bracket:
     return to_atoms(floor), to_ppm(maintenance), to_ppm(initial[0]) if initial else 0
 
 
+def ns_of(what: str, seconds: Number) -> int:
+    """Seconds in nanoseconds, exactly.
+
+    >>> ns_of("window_s", "0.5")
+    500000000
+    """
+    ns = to_decimal(what, seconds) * 10**9
+    if ns != int(ns):
+        raise UnitsError(f"{what} {seconds} is not a whole number of nanoseconds")
+    return int(ns)
+
+
 def atoms_or_none(amount: Number | None) -> int:
     """A bound in atoms; -1 where there is none."""
     return -1 if amount is None else to_atoms(amount)
@@ -205,6 +217,9 @@ class Asks(OrderAsks):
     def set_mark_policy(self, symbol: SymbolLike, **policy: int) -> Ask[CommandResult]:
         return self.command(messages.SetMarkPolicy(symbol=self.number_of(symbol), **policy))
 
+    def set_funding_policy(self, symbol: SymbolLike, **policy: int) -> Ask[CommandResult]:
+        return self.command(messages.SetFundingPolicy(symbol=self.number_of(symbol), **policy))
+
     def set_price(self, symbol: SymbolLike, price: Number, source: int) -> Ask[CommandResult]:
         listed = self.listed(symbol)
         ticks = listed.units.price_to_ticks(price)
@@ -267,6 +282,27 @@ class Asks(OrderAsks):
                 open_interest_limit_atoms=atoms_or_none(open_interest_limit),
                 oi_scaling_lower_atoms=atoms_or_none(lower),
                 oi_scaling_upper_atoms=atoms_or_none(upper),
+            )
+        )
+
+    def set_fund_policy(
+        self,
+        symbol: SymbolLike,
+        cap: Number | None = None,
+        second_fund: int | None = None,
+        second_cap: Number | None = None,
+        window_s: Number | None = None,
+        window_cap: Number | None = None,
+    ) -> Ask[CommandResult]:
+        has_second = second_fund is not None or second_cap is not None
+        return self.command(
+            messages.SetFundPolicy(
+                symbol=self.number_of(symbol),
+                cap_atoms=atoms_or_none(cap),
+                second_fund=second_fund or 0,
+                second_cap_atoms=atoms_or_none(second_cap) if has_second else 0,
+                window_ns=0 if window_s is None else ns_of("window_s", window_s),
+                window_cap_atoms=atoms_or_none(window_cap),
             )
         )
 

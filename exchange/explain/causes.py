@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from exchange.explain.source import Names, money
+from exchange.explain.source import Names, money, percent
 from exchange.protocol.messages import (
     AssetPriceChanged,
     BalanceChanged,
@@ -13,6 +13,7 @@ from exchange.protocol.messages import (
     CollateralChanged,
     Event,
     Fill,
+    FundingRate,
     FundingSettled,
     LiquidationEnded,
     LiquidationSettled,
@@ -86,6 +87,8 @@ def describe(event: Event, names: Names) -> str:
             return describe_settled(event)
         case FundingSettled():
             return ""  # the balance says how much
+        case FundingRate():
+            return describe_rate(event, names)
         case CollateralChanged():
             return describe_collateral(event, names)
         case AssetPriceChanged():
@@ -128,6 +131,19 @@ def describe_fill(event: Fill, names: Names) -> str:
 def describe_collateral(event: CollateralChanged, names: Names) -> str:
     cause = CollateralCause(event.cause).name.lower().replace("_", " ")
     return f"{cause} {names.parts(event.asset, event.change_parts)} {names.asset(event.asset)}"
+
+
+def describe_rate(event: FundingRate, names: Names) -> str:
+    """The rate of an interval that is over, and what made it (FUNDING-02)."""
+    if not event.samples:
+        return f"no funding rate of {names.symbol(event.symbol)}: no sample"
+    bound = ", by its clamp" if event.clamped else ""
+    cap = f", held by the cap of {percent(event.cap_ppb)}" if event.capped else ""
+    return (
+        f"funding rate of {names.symbol(event.symbol)} {percent(event.rate_ppb)}: premium "
+        f"{percent(event.premium_ppb)} on average of {event.samples}, pulled towards interest "
+        f"{percent(event.interest_ppb)}{bound}{cap}"
+    )
 
 
 def describe_settled(event: LiquidationSettled) -> str:

@@ -20,6 +20,7 @@ from exchange.protocol.messages import (
     DeficitShared,
     Event,
     Fill,
+    FundingRate,
     FundingSettled,
     LiquidationEnded,
     LiquidationSettled,
@@ -29,7 +30,7 @@ from exchange.protocol.messages import (
     MarginWarning,
     MarkChanged,
 )
-from exchange.protocol.schema import MarginMode
+from exchange.protocol.schema import BalanceCause, MarginMode
 from exchange.recovery import Say
 
 #: Events that are nobody's and move pools.
@@ -92,6 +93,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     event: Event
     partner: int  # the other side of a deleveraging; 0: none
+    rate: FundingRate | None  # of a funding payment, where the engine computed it
     pool: Pool
     wallet_atoms: int
     margin_atoms: int
@@ -268,6 +270,7 @@ class Follower:
             for e in events
             if (isinstance(e, MOVING) and may_move(e, pool))
             or (isinstance(e, OF_SYMBOLS) and e.symbol in held)
+            or (isinstance(e, FundingRate) and e.final and e.symbol in held)
             or (isinstance(e, AssetPriceChanged) and self._has_collateral)
         )
 
@@ -316,6 +319,7 @@ class Follower:
                 command=step.command,
                 event=event,
                 partner=partner_of(events, index),
+                rate=rate_of(events, index),
                 pool=pool,
                 wallet_atoms=self.books.wallets.get(self.account, 0),
                 margin_atoms=holding.margin_atoms if holding else 0,
@@ -336,6 +340,15 @@ def engine_standing(engine: Engine, pool: Pool) -> Standing:
         if is_it and position.margin_mode == MarginMode.ISOLATED:
             return Standing(position.equity_atoms, position.maintenance_atoms)
     return Standing(0, 0)
+
+
+def rate_of(events: Sequence[Event], index: int) -> FundingRate | None:
+    """The computed rate that a payment of funding follows from (FUNDING-02)."""
+    paid = events[index]
+    if not isinstance(paid, BalanceChanged) or paid.cause != BalanceCause.FUNDING:
+        return None
+    rates = (e for e in reversed(events[:index]) if isinstance(e, FundingRate) and e.final)
+    return next((rate for rate in rates if rate.symbol == paid.symbol), None)
 
 
 def may_move(event: Event, pool: Pool) -> bool:

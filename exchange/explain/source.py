@@ -16,7 +16,7 @@ from exchange.protocol.records import iter_starts
 from exchange.protocol.schema import COMMAND_HEADER, MESSAGE_BY_NUMBER, Leg
 from exchange.recovery import Say, journal_folder, with_progress
 from exchange.segments import Frame, last_sequence, scan, segment_paths
-from exchange.units import E12, SymbolUnits, from_atoms
+from exchange.units import E12, SymbolUnits, from_atoms, from_ppb
 
 #: Type, size, account, sequence and time of a command.
 HEADER = struct.Struct("<" + COMMAND_HEADER.body_format)
@@ -190,6 +190,15 @@ def money(atoms: int) -> str:
     '-1,234.56789012'
     """
     return shown(from_atoms(atoms))
+
+
+def percent(ppb: int) -> str:
+    """A rate in per cent, exactly.
+
+    >>> percent(7_500_000), percent(-12_500)
+    ('0.75 %', '-0.00125 %')
+    """
+    return f"{shown(100 * from_ppb(ppb))} %"
 
 
 def ratio(part: int, whole: int) -> str:

@@ -25,6 +25,7 @@ from exchange.protocol.messages import (
     OrderCancelled,
 )
 from exchange.protocol.schema import (
+    BudgetLimit,
     CancelReason,
     ClosingLimit,
     ClosingSize,
@@ -193,11 +194,11 @@ class Teller:
         )
         if shared.paid_atoms:
             yield (
-                f"      {names.fund(shared.fund)} may pay {money(shared.budget_atoms)} and pays "
+                f"      {names.fund(shared.fund)} may pay {money(shared.budget_atoms)}{bound_by(shared)} and pays "
                 f"{money(shared.paid_atoms)} into the pool."
             )
         elif shared.share_atoms < 0:
-            yield f"      {names.fund(shared.fund)} may pay nothing."
+            yield f"      {names.fund(shared.fund)} may pay nothing{bound_by(shared)}."
         yield (
             f"      The whole position goes to the other side for {money(shared.bankruptcy_value_atoms)}, "
             f"{names.lot_price(symbol, shared.bankruptcy_value_atoms, shared.position_lots)} a unit."
@@ -328,11 +329,11 @@ def limit_sentence(sized: LiquidationSized, names: Names) -> str:
     ]
     if sized.budget_atoms:
         parts.append(
-            f"{names.fund(sized.fund)} may pay {money(sized.budget_atoms)}, which would carry one lot "
+            f"{names.fund(sized.fund)} may pay {money(sized.budget_atoms)}{bound_by(sized)}, which would carry one lot "
             f"{carried(sized, names)}"
         )
     else:
-        parts.append(f"{names.fund(sized.fund)} may pay nothing")
+        parts.append(f"{names.fund(sized.fund)} may pay nothing{bound_by(sized)}")
     if sized.cap_ticks:
         parts.append(f"the slippage cap ends at {names.price(symbol, sized.cap_ticks)}")
     price = names.price(symbol, sized.price_ticks)
@@ -354,6 +355,17 @@ def carried(sized: LiquidationSized, names: Names) -> str:
     return f"to {names.price(sized.symbol, sized.fund_ticks)}"
 
 
+def bound_by(event: LiquidationSized | LiquidationShrunk | DeficitShared) -> str:
+    """FUND-01: the cap that left less than the funds hold."""
+    cap = {
+        BudgetLimit.HOLDINGS: "",
+        BudgetLimit.SYMBOL_CAP: "what the symbol may still cost it in all",
+        BudgetLimit.DRAW_CAP: "what is left of the cap of one liquidation",
+        BudgetLimit.WINDOW_CAP: "what is left of the cap of the window",
+    }[BudgetLimit(event.budget_by)]
+    return f" ({cap})" if cap else ""
+
+
 def shrunk_sentence(event: LiquidationShrunk, names: Names) -> str:
     """LIQ-07: what the fund could not bear."""
     symbol = event.symbol
@@ -361,7 +373,7 @@ def shrunk_sentence(event: LiquidationShrunk, names: Names) -> str:
     return (
         f"At {names.price(symbol, event.price_ticks)} a maker would take {names.quantity(symbol, event.offered_lots)}, "
         f"but there the whole position is {money(event.shortfall_atoms)} short of bankruptcy and the fund may pay "
-        f"{money(event.budget_atoms)}: it bears {bears}."
+        f"{money(event.budget_atoms)}{bound_by(event)}: it bears {bears}."
     )
 
 

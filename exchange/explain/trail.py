@@ -74,6 +74,8 @@ def row_cells(row: Row, names: Names) -> list[str]:
 
 def what_moved(row: Row, names: Names) -> str:
     phrase = describe(row.event, names)
+    if row.rate is not None:
+        return f"{phrase}; {describe(row.rate, names)}"
     role: Any = getattr(row.event, "role", None)
     if role == FillRole.ADL_COUNTERPARTY:
         return f"{phrase}, against the liquidation of {names.account(row.partner)}"

@@ -8,7 +8,8 @@ C1    an account's money changes by what its events say and by nothing else: fil
       payments of funds, its own deposits and withdrawals, assets of its own that were turned into money
 C2    who is not of the coalition, has no position and no order that fills, keeps his money to the atom
 C3    who is not of the coalition trades at his limit or better
-C4    a fund pays a pool at most the symbol's draw cap from the start of a liquidation to its end
+C4    a fund pays a pool at most the symbol's draw cap from the start of a liquidation to its end, and for a symbol
+      at most its caps, in total and within any stretch of time as long as its window
 C5    the coalition never leaves its debts behind: together its accounts are worth at least nothing, with what
       assets stand for a debt of their owner, unless a deficit is uncovered and withdrawals have stopped
 C6    what the coalition took out, less what it brought, is at most what the others lost, what the funds paid, and
@@ -25,13 +26,16 @@ from collections.abc import Iterable
 
 import msgspec
 
+from exchange.fuzz.fund_books import FundBooks
 from exchange.fuzz.pledges import Pledges
 from exchange.protocol.messages import (
+    Accepted,
     BalanceChanged,
     DeficitUncovered,
     Event,
     Fill,
     FundChanged,
+    FundPolicySet,
     LiquidationEnded,
     LiquidationSettled,
     LiquidationStarted,
@@ -99,6 +103,7 @@ class Coalition:
         self.marks: dict[int, int] = {}
         self.limits: dict[int, tuple[int, int]] = {}  # order -> side, limit
         self.pledges = Pledges()
+        self.fund_books = FundBooks()
         self.drawn: Counter[Pool] = Counter()
         self.flagged: set[Pool] = set()
         self.uncovered: set[Pool] = set()
@@ -206,6 +211,10 @@ class Coalition:
                 self.limits[event.order_id] = (event.side, event.price_ticks)
             case OrderAmended():
                 self.limits[event.order_id] = (event.side, event.price_ticks)
+            case Accepted():
+                self.fund_books.now_ns = event.timestamp_ns
+            case FundPolicySet():
+                self.fund_books.on_policy(event)
             case FundChanged():
                 self.on_fund(event)
             case LiquidationStarted():
@@ -240,6 +249,7 @@ class Coalition:
         self.funds[event.fund] += event.change_atoms
         if self.funds[event.fund] < 0:
             self.wrong.append(f"C4: fund {event.fund} is at {self.funds[event.fund]}")
+        self.wrong += [f"C4: {text}" for text in self.fund_books.on_change(event)]
 
     # ------------------------------------------------------------------------------------------- judging
 

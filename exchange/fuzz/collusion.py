@@ -17,6 +17,7 @@ import msgspec
 
 from exchange.audit.requirement import available, initial_of, notional_of, pool_standing
 from exchange.audit.state import State
+from exchange.fuzz.choices import STEP_NS
 from exchange.fuzz.generator import Generator
 from exchange.protocol.messages import (
     CancelAll,
@@ -26,6 +27,7 @@ from exchange.protocol.messages import (
     DepositFund,
     ListSymbol,
     PlaceOrder,
+    SetFundPolicy,
     SetMarginMode,
     SetMark,
     SetSymbolState,
@@ -92,6 +94,17 @@ class Collusion(Generator):
             slippage_cap_ppm=random.choice((-1, 20_000, 100_000, 500_000)),
             fund=random.choice((0, listing.symbol & 0xFF)),
             liquidation_mode=random.choice(tuple(LiquidationMode)),
+        )
+
+    def fund_policy_of(self, listing: ListSymbol) -> Command:
+        """Mostly a window that two or three liquidations of the coalition's own exhaust."""
+        policy = super().fund_policy_of(listing)
+        if self.random.random() < 0.3:
+            return policy
+        return SetFundPolicy(
+            symbol=listing.symbol,
+            window_ns=1_000 * STEP_NS,
+            window_cap_atoms=self.world.stake_atoms // self.random.choice((10, 50, 200)),
         )
 
     # ------------------------------------------------------------------------------------ the next command

@@ -32,6 +32,8 @@ from exchange.protocol.messages import (
     PlaceOrders,
     SetAdlPolicy,
     SetBrackets,
+    SetFundingPolicy,
+    SetFundPolicy,
     SetMarginMode,
     SetMarginWarnings,
     SetMark,
@@ -109,6 +111,10 @@ class Generator(CollateralRecipes):
             opening.append(self.margin_warnings())
         if self.random.random() < 0.3:
             opening += [self.mark_policy_of(listing.symbol) for listing in world.listings]
+            if self.random.random() < 0.7:
+                opening += [self.funding_policy_of(listing.symbol) for listing in world.listings]
+        if self.random.random() < 0.15:
+            opening += [self.fund_policy_of(listing) for listing in world.listings]
         if self.random.random() < 0.3:
             self.random.shuffle(opening)  # some will act before a mark, or before a listing
         opening.reverse()
@@ -135,11 +141,13 @@ class Generator(CollateralRecipes):
             (self.position_mode, 2),
             (self.funding, 2),
             (self.mark_policy, 2),
+            (self.funding_policy, 2),
             (self.symbol_state, 4),
             (self.stp_group, 2),
             (self.adl_policy, 2),
             (self.brackets, 2),
             (self.limits, 1),
+            (self.fund_policy, 2),
             (self.margin_warnings, 1),
             (self.list_asset, 1),
             (self.asset_price, 5),
@@ -282,6 +290,35 @@ class Generator(CollateralRecipes):
             open_interest_limit_atoms=all_positions,
             oi_scaling_lower_atoms=min(lower, 1 << 60),
             oi_scaling_upper_atoms=upper,
+        )
+
+    def fund_policy(self) -> Command:
+        return self.fund_policy_of(self.pick_symbol())
+
+    def fund_policy_of(self, listing: ListSymbol) -> Command:
+        """Caps about what a liquidation draws, windows about as long as a few commands; or none of them."""
+        random = self.random
+        if random.random() < 0.1:
+            return SetFundPolicy(symbol=listing.symbol)
+        stake = self.world.stake_atoms
+        caps = (-1, -1, -1, 0, 1, stake // 100, stake // 20, stake // 2, stake, stake * 2)
+        second_cap = random.choice((0, 0, *caps))
+        steps = random.choice((0, 0, 0, 1, 16, 100, 5_000))
+        window = random.choice((steps * STEP_NS, steps * STEP_NS + 7, steps * STEP_NS, 17, 10**17))
+        has_window = window > 0 if random.random() < 0.97 else window == 0
+        numbers = [other.fund for other in self.listings if other.fund != listing.fund]
+        second = random.choice((*numbers, 77 if listing.fund else 78))
+        if not second_cap:
+            second = 0
+        if random.random() < 0.03:
+            second = random.choice((listing.fund, 1, (1 << 32) - 1))
+        return SetFundPolicy(
+            symbol=listing.symbol,
+            cap_atoms=random.choice(caps),
+            second_fund=second,
+            second_cap_atoms=second_cap,
+            window_ns=window,
+            window_cap_atoms=random.choice(caps[3:]) if has_window else -1,
         )
 
     def margin_warnings(self) -> Command:
@@ -455,6 +492,32 @@ class Generator(CollateralRecipes):
             ema_ns=random.choice((0, 1, 10 * STEP_NS, 1_000 * STEP_NS, 10**15)),
         )
 
+    def funding_policy(self) -> Command:
+        """The engine settles from now on, with other numbers, or by hand again; mostly where there is an index."""
+        composite = [n for n in self.trading() if self.state.symbols[n].composite is not None]
+        symbol = self.pick_symbol().symbol
+        if composite and self.random.random() < 0.9:
+            symbol = self.random.choice(composite)
+        command = self.funding_policy_of(symbol)
+        if self.random.random() < 0.2:
+            return msgspec.structs.replace(command, enabled=0)
+        return command
+
+    def funding_policy_of(self, symbol: int) -> SetFundingPolicy:
+        """Intervals of a few commands, or of many; premiums of one lot, or of more than there is."""
+        random = self.random
+        sample_ns = random.choice((1, 1, 2, 7, 30, 500)) * STEP_NS
+        stake = self.world.stake_atoms
+        return SetFundingPolicy(
+            symbol=symbol,
+            interval_ns=sample_ns * random.choice((1, 2, 3, 8, 60)),
+            sample_ns=sample_ns,
+            interest_ppb=random.choice((0, 100_000, -100_000, 12_500, 7, 50_000_000)),
+            clamp_ppb=random.choice((0, 500_000, 500_000, 3, 10**9)),
+            max_rate_ppb=random.choice((0, 1_000_000, 40_000_000, 10**9, 10**9)),
+            impact_notional_atoms=max(1, stake * random.choice((0, 1, 10, 100, 10_000)) // 100),
+        )
+
     def ruin_price(self, number: int, otherwise: int) -> int:
         """Where some holder's isolated margin, or a part of its wallet, is used up."""
         symbol = self.state.symbols.get(number)
@@ -492,8 +555,10 @@ class Generator(CollateralRecipes):
                 self.time,
                 self.brackets,
                 self.mark_policy,
+                self.funding_policy,
                 self.adl_policy,
                 self.limits,
+                self.fund_policy,
                 self.margin_warnings,
             )
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)

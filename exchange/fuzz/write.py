@@ -29,6 +29,8 @@ from exchange.protocol.messages import (
     SetAdlPolicy,
     SetBrackets,
     SetCountdown,
+    SetFundingPolicy,
+    SetFundPolicy,
     SetMarginMode,
     SetMarginWarnings,
     SetMark,
@@ -61,7 +63,7 @@ from exchange.protocol.schema import (
 )
 from exchange.sim.scenario_names import TEXT_CLIENT_ORDER_IDS
 from exchange.sim.scenario_orders import FLAG_KEYS, LIMIT_TYPES
-from exchange.units import ATOM, EXACT, from_atoms, from_ppm, plain
+from exchange.units import ATOM, EXACT, from_atoms, from_ppb, from_ppm, plain
 
 E12 = Decimal(10) ** 12
 
@@ -141,13 +143,20 @@ def write_scenario(
     lines += (
         [f"accounts: {{{', '.join(f'a{n}: {n}' for n in sorted(accounts))}}}"] if accounts else []
     )
-    funds = sorted(
-        {c.fund for r in records for c in decoded(r) if isinstance(c, ListSymbol | DepositFund)}
-        - {0}
-    )
+    funds = sorted({fund for r in records for c in decoded(r) for fund in funds_of(c)} - {0})
     lines += [f"funds: {{shared: 0, {', '.join(f'f{n}: {n}' for n in funds)}}}"] if funds else []
     lines += ["steps:" + ("" if steps else " []"), *steps]
     return "\n".join(lines) + "\n"
+
+
+def funds_of(command: Command) -> list[int]:
+    """The funds that a step names."""
+    match command:
+        case ListSymbol(fund=fund) | DepositFund(fund=fund):
+            return [fund]
+        case SetFundPolicy(second_fund=fund, second_cap_atoms=cap) if cap:
+            return [fund]
+    return []
 
 
 def accounts_of(command: Command) -> list[int]:
@@ -244,6 +253,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             )
         case SetMarkPolicy():
             return mark_policy_step(command, listed[command.symbol])
+        case SetFundingPolicy():
+            return funding_policy_step(command, listed[command.symbol])
         case SettleFunding():
             return funding_step(command, listed[command.symbol])
         case SetMarginMode(symbol=symbol, margin_mode=mode, initial_margin_ppm=ppm, leg=leg):
@@ -276,6 +287,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return f"brackets symbol: {listed[symbol].name}, {table}"
         case SetRiskLimits():
             return limits_step(command, listed[command.symbol])
+        case SetFundPolicy():
+            return fund_policy_step(command, listed[command.symbol])
         case SetMarginWarnings():
             return margin_warnings_step(command)
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
@@ -307,6 +320,20 @@ def mark_policy_step(command: SetMarkPolicy, listed: Listed) -> str | None:
     return f"mark_policy {', '.join(keys)}"
 
 
+def funding_policy_step(command: SetFundingPolicy, listed: Listed) -> str | None:
+    numbers = (command.interval_ns, command.sample_ns)
+    if command.enabled > 1 or min(numbers) < 0:
+        return None
+    keys = [f"symbol: {listed.name}"]
+    keys += [f"interval: {duration(command.interval_ns)}", f"sample: {duration(command.sample_ns)}"]
+    keys += [f"interest: {show(from_ppb(command.interest_ppb))}"]
+    keys += [f"clamp: {show(from_ppb(command.clamp_ppb))}"]
+    keys += [f"max_rate: {show(from_ppb(command.max_rate_ppb))}"]
+    keys += [f"impact: {atoms(command.impact_notional_atoms)}"]
+    keys += [] if command.enabled else ["enabled: false"]
+    return f"funding_policy {', '.join(keys)}"
+
+
 def funding_step(command: SettleFunding, listed: Listed) -> str:
     whole = (command.payment_atoms_per_lot << 32) + command.payment_fraction_q32
     # 2^-32 has 32 decimals: exact, or an error that makes the step a raw one.
@@ -326,6 +353,21 @@ def limits_step(command: SetRiskLimits, listed: Listed) -> str:
     if scale != (-1, -1):
         keys.append(f"margin_scaling: [{atoms(scale[0])}, {atoms(scale[1])}]")
     return f"limits {', '.join(keys)}"
+
+
+def fund_policy_step(command: SetFundPolicy, listed: Listed) -> str | None:
+    """Caps of funds in the words of a scenario; None for what they cannot say."""
+    second, window = command.second_cap_atoms, command.window_ns
+    caps = (command.cap_atoms, second, command.window_cap_atoms)
+    if min(caps) < -1 or window < 0 or (command.second_fund and not second):
+        return None
+    keys = [f"symbol: {listed.name}"]
+    keys += [f"cap: {atoms(command.cap_atoms)}"] if command.cap_atoms >= 0 else []
+    keys += [f"second_fund: {fund_name(command.second_fund)}"] if second else []
+    keys += [f"second_cap: {atoms(second)}"] if second > 0 else []
+    keys += [f"window: {duration(window)}"] if window else []
+    keys += [f"window_cap: {atoms(command.window_cap_atoms)}"] if caps[2] >= 0 else []
+    return f"fund_policy {', '.join(keys)}"
 
 
 def margin_warnings_step(command: SetMarginWarnings) -> str:

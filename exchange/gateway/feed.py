@@ -14,7 +14,7 @@ command up to which it tells.  The sequence of a topic rises by one with each of
 | ``state.<SYMBOL>`` | PublicEvent | symbol_state_changed |
 | ``statistics.<SYMBOL>`` | Statistics | the last 24 hours, open interest, mark |
 | ``mark.<SYMBOL>`` | PublicEvent | mark_changed, mark_hold_changed, price_set, mark_policy_set |
-| ``funding.<SYMBOL>`` | PublicEvent | funding_settled |
+| ``funding.<SYMBOL>`` | PublicEvent | funding_settled, funding_rate, funding_policy_set |
 | ``liquidations`` | PublicEvent | liquidation_started, liquidation_order, liquidation_ended, deficit_uncovered |
 | ``funds`` | PublicEvent | fund_changed |
 
@@ -31,7 +31,7 @@ from typing import ClassVar
 
 import msgspec
 
-from exchange.protocol.views import LevelView, PriceView
+from exchange.protocol.views import FundingView, LevelView, PriceView
 
 NOBODY = 2  # in the place of a side where there is no aggressor: an auction
 
@@ -162,6 +162,9 @@ class Statistics(Published, frozen=True, kw_only=True):
     prices: list[
         PriceView
     ] = []  # of a composite mark: index and feeds, [source, price_ticks, received_ns]
+    funding: FundingView | None = (
+        None  # the rate so far and when it is settled; None: settled by hand
+    )
 
 
 class PublicEvent(Published, frozen=True, kw_only=True):

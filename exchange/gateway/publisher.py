@@ -31,7 +31,7 @@ from exchange.protocol.schema import (
     Side,
     SymbolState,
 )
-from exchange.protocol.views import LevelView, PriceView, SymbolView
+from exchange.protocol.views import FundingView, LevelView, PriceView, SymbolView
 from exchange.sequencer import Batch
 
 Publication = tuple[bytes, bytes]  # topic, payload
@@ -71,6 +71,12 @@ read_mark = field_reader("mark_changed", "symbol", "price_ticks")
 read_held = field_reader("mark_hold_changed", "symbol", "held")
 read_price = field_reader("price_set", "symbol", "source", "price_ticks")
 read_policy = field_reader("mark_policy_set", "symbol", "enabled", "max_feeds")
+read_funding = field_reader(
+    "funding_policy_set", "symbol", "enabled", "interval_ns", "next_funding_ns"
+)
+read_rate = field_reader(
+    "funding_rate", "symbol", "final", "samples", "premium_ppb", "rate_ppb", "next_funding_ns"
+)
 read_state = field_reader("symbol_state_changed", "symbol", "state")
 #: The start of every public event that is told of one symbol.
 SYMBOL_START = struct.Struct("<" + EVENT_HEADER.body_format + "I")
@@ -86,6 +92,8 @@ MARK = event_number("mark_changed")
 HELD = event_number("mark_hold_changed")
 PRICE = event_number("price_set")
 POLICY = event_number("mark_policy_set")
+FUNDING_POLICY = event_number("funding_policy_set")
+FUNDING_RATE = event_number("funding_rate")
 STATE = event_number("symbol_state_changed")
 
 #: Public events that are told of one symbol: number -> kind of the topic.
@@ -94,6 +102,8 @@ SYMBOL_EVENTS: dict[int, str] = {
     HELD: "mark",
     PRICE: "mark",
     POLICY: "mark",
+    FUNDING_POLICY: "funding",
+    FUNDING_RATE: "funding",
     event_number("funding_settled"): "funding",
     event_number("auction_indicated"): "auction",
     event_number("auction_uncrossed"): "auction",
@@ -109,6 +119,17 @@ TOPICS: dict[int, str] = {
 }
 #: Kinds whose last message is repeated to a new subscriber: each tells a state, not a change.
 REPEATED = ("auction", "state")
+
+
+def no_samples(interval_ns: int, next_funding_ns: int) -> FundingView:
+    """An interval of which nothing is known yet."""
+    return FundingView(
+        interval_ns=interval_ns,
+        samples=0,
+        premium_ppb=0,
+        rate_ppb=0,
+        next_funding_ns=next_funding_ns,
+    )
 
 
 class Market:
@@ -148,6 +169,8 @@ class Publisher:
             HELD: self._held,
             PRICE: self._priced,
             POLICY: self._policy_set,
+            FUNDING_POLICY: self._funding_policy_set,
+            FUNDING_RATE: self._rated,
             STATE: self._state_changed,
         }
 
@@ -357,11 +380,33 @@ class Publisher:
         self._touched[symbol] = None
         self._publish_of_symbol(events, offset)
 
+    def _funding_policy_set(self, events: bytes, offset: int) -> None:
+        symbol, enabled, interval_ns, next_funding_ns = read_funding(events, offset)
+        funding = no_samples(interval_ns, next_funding_ns) if enabled else None
+        self._statistics[symbol].set_funding(funding)
+        self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
+
+    def _rated(self, events: bytes, offset: int) -> None:
+        """The rate so far; when an interval is over, nothing is known of the next one."""
+        symbol, final, samples, premium_ppb, rate_ppb, next_ns = read_rate(events, offset)
+        statistics = self._statistics[symbol]
+        if statistics.funding is not None:
+            funding = no_samples(statistics.funding.interval_ns, next_ns)
+            if not final:
+                funding = msgspec.structs.replace(
+                    funding, samples=samples, premium_ppb=premium_ppb, rate_ppb=rate_ppb
+                )
+            statistics.set_funding(funding)
+        self._touched[symbol] = None
+        self._publish_of_symbol(events, offset)
+
     def _state_changed(self, events: bytes, offset: int) -> None:
         symbol, state = read_state(events, offset)
         if state == SymbolState.SETTLED:  # no policy of prices outlives it
             self._statistics[symbol].keep_feeds(-1)
             self._statistics[symbol].hold_mark(False)
+            self._statistics[symbol].set_funding(None)
             self._touched[symbol] = None
         self._publish_of_symbol(events, offset)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from exchange.gateway import feed as market
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol.schema import FillRole, Side
-from exchange.protocol.views import PriceView, SymbolView
+from exchange.protocol.views import FundingView, PriceView, SymbolView
 
 read_accepted = field_reader("accepted", "timestamp_ns")
 read_fill = field_reader("fill", "symbol", "side", "role", "price_ticks", "qty_lots", "value_atoms")
@@ -55,6 +55,7 @@ class RollingStatistics:
         self.mark_ticks = 0
         self.mark_held = False
         self.prices: dict[int, PriceView] = {}  # by source
+        self.funding: FundingView | None = None  # the rate so far
         self.open_interest_lots = 0
         self.high_ticks = 0
         self.low_ticks = 0
@@ -126,6 +127,10 @@ class RollingStatistics:
         self.prices = {s: price for s, price in self.prices.items() if s <= max_feeds}
         self.changed = True
 
+    def set_funding(self, funding: FundingView | None) -> None:
+        self.funding = funding
+        self.changed = True
+
     def hold_mark(self, held: bool) -> None:
         self.mark_held = held
         self.changed = True
@@ -167,6 +172,7 @@ class RollingStatistics:
             mark_ticks=self.mark_ticks,
             mark_held=self.mark_held,
             prices=[self.prices[source] for source in sorted(self.prices)],
+            funding=self.funding,
         )
 
 
@@ -200,6 +206,7 @@ class StatisticsDesk:
             statistics.mark_ticks = view.mark_ticks
             statistics.mark_held = view.mark_held
             statistics.prices = {price.source: price for price in view.prices}
+            statistics.funding = view.funding
             statistics.changed = False
 
     def pass_time(self, timestamp_ns: int) -> list[int]:

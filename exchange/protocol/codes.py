@@ -143,6 +143,15 @@ class ClosingLimit(IntEnum):
     PRICE_RANGE = 4
 
 
+class BudgetLimit(IntEnum):
+    """What bounds what the funds may pay for a liquidation (FUND-01)."""
+
+    HOLDINGS = 0
+    SYMBOL_CAP = 1
+    DRAW_CAP = 2
+    WINDOW_CAP = 3
+
+
 class FillRole(IntEnum):
     """The part an account played in a fill."""
 
@@ -281,6 +290,9 @@ class RejectReason(IntEnum):
     INVALID_ASSET = 60
     UNKNOWN_ASSET = 61
     INSUFFICIENT_COLLATERAL = 62
+    INVALID_WINDOW = 63
+    INVALID_SECOND_FUND = 64
+    FUNDING_IS_COMPUTED = 66
 
 
 REJECT_PROSE: dict[RejectReason, str] = {
@@ -342,6 +354,9 @@ REJECT_PROSE: dict[RejectReason, str] = {
     RejectReason.INVALID_ASSET: "the asset number is outside 1 .. 16, its name empty, its unit or haircut outside bounds, or its unit another than listed",
     RejectReason.UNKNOWN_ASSET: "no collateral asset with this number is listed",
     RejectReason.INSUFFICIENT_COLLATERAL: "the account does not hold so much of the asset",
+    RejectReason.INVALID_WINDOW: "the window is outside 0 .. 10^17 ns, or one of window and its cap is given without the other",
+    RejectReason.INVALID_SECOND_FUND: "the second fund is the symbol's own, or may pay nothing",
+    RejectReason.FUNDING_IS_COMPUTED: "the engine computes the funding rate and settles it: switch its policy off to settle by hand",
 }
 
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -360,6 +375,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     AdlPolicy,
     ClosingSize,
     ClosingLimit,
+    BudgetLimit,
     FillRole,
     CancelReason,
     BalanceCause,

@@ -37,6 +37,10 @@ WIDE_BOUNDS = (
     "MAX_TIMEOUT_MS",
     "MAX_EXPOSURE_ATOMS",
     "MAX_POLICY_NS",
+    "MAX_WINDOW_NS",
+    "MIN_SAMPLE_NS",
+    "MAX_IMPACT_LEVELS",
+    "PPB",
 )
 #: Bounds that may be the length of a C array.
 NARROW_BOUNDS = (
@@ -45,6 +49,7 @@ NARROW_BOUNDS = (
     "MAX_LIST_ORDERS",
     "MAX_NAME_BYTES",
     "MAX_FEEDS",
+    "WINDOW_PARTS",
     "MAX_ACCOUNT",
     "MAX_SYMBOL",
     "MAX_MARKET_LEVELS",

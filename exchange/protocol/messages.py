@@ -18,6 +18,7 @@ import msgspec
 from exchange.protocol.schema import (
     AdlPolicy,
     BalanceCause,
+    BudgetLimit,
     CancelReason,
     ClosingLimit,
     ClosingSize,
@@ -370,6 +371,24 @@ class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetFundPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """Caps what insurance funds pay for a symbol, in total and within a rolling window, and
+    names a second fund (FUND-01).
+    """
+
+    number: ClassVar[int] = 23
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    # most that the symbol's own fund pays for it from now on, in total; -1: no bound:
+    cap_atoms: int = -1
+    second_fund: int = 0  # fund that pays where its own may not
+    second_cap_atoms: int = 0  # the same of the second fund; 0: there is none
+    window_ns: int = 0  # length of the rolling window, up to 10^17; 0: none
+    window_cap_atoms: int = -1  # most that both funds pay for the symbol within it; -1: no bound
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetMarkPolicy(Message, frozen=True, kw_only=True, gc=False):
     """From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set
     by hand again.
@@ -397,6 +416,26 @@ class SetPrice(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     source: int = 0  # 0: the index; from 1: an external feed
     price_ticks: int  # 1 .. 10^12
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
+class SetFundingPolicy(Message, frozen=True, kw_only=True, gc=False):
+    """From now on the engine computes the funding rate of a symbol and settles it (FUNDING-02),
+    or no longer does.
+    """
+
+    number: ClassVar[int] = 27
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    enabled: int = 1  # 1: the engine computes the rate and settles it; 0: settle_funding does
+    interval_ns: int = 28800000000000  # settled at each whole multiple of it, 10^6 .. 10^15
+    # the premium is measured at each whole multiple of it, 10^6 .. interval, which it divides:
+    sample_ns: int = 60000000000
+    interest_ppb: int = 100000  # interest for an interval, -10^9 .. 10^9
+    clamp_ppb: int = 500000  # how far interest may pull the average premium either way, 0 .. 10^9
+    max_rate_ppb: int = 1000000000  # most for an interval either way, 0 .. 10^9
+    impact_notional_atoms: int = 1000000000000  # size for which the book is asked, 1 .. 10^18
     sequence: int = 0  # position in the journal, from 1, without gaps
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
@@ -653,8 +692,8 @@ class FundingSettled(Message, frozen=True, kw_only=True, gc=False):
     account: int = 0  # whose event it is; 0 where it is nobody's
     sequence: int = 0  # the command that caused it
     symbol: int  # number of the symbol
-    payment_atoms_per_lot: int  # as commanded
-    payment_fraction_q32: int  # as commanded
+    payment_atoms_per_lot: int  # whole atoms per lot, rounded down
+    payment_fraction_q32: int  # the rest of an atom per lot, in 2^-32
 
 
 class MarginModeChanged(Message, frozen=True, kw_only=True, gc=False):
@@ -947,6 +986,23 @@ class AdlRanked(Message, frozen=True, kw_only=True, gc=False):
     haircut_atoms: int  # what giving costs it against the mark
 
 
+class FundPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """What insurance funds pay for a symbol at most from now on; all that was paid before does
+    not count.
+    """
+
+    number: ClassVar[int] = 162
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    # most that the symbol's own fund pays for it from now on, in total; -1: no bound:
+    cap_atoms: int = -1
+    second_fund: int = 0  # fund that pays where its own may not
+    second_cap_atoms: int = 0  # the same of the second fund; 0: there is none
+    window_ns: int = 0  # length of the rolling window, up to 10^17; 0: none
+    window_cap_atoms: int = -1  # most that both funds pay for the symbol within it; -1: no bound
+
+
 class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How the mark of a symbol comes about from now on (MARK-02)."""
 
@@ -982,6 +1038,46 @@ class MarkHoldChanged(Message, frozen=True, kw_only=True, gc=False):
     symbol: int  # number of the symbol
     held: int  # 1: held; 0: computed
     inputs: int  # prices that there are for it, own book and index included
+
+
+class FundingPolicySet(Message, frozen=True, kw_only=True, gc=False):
+    """How the funding rate of a symbol comes about from now on (FUNDING-02)."""
+
+    number: ClassVar[int] = 167
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    enabled: int  # 1: the engine computes the rate and settles it; 0: settle_funding does
+    interval_ns: int  # settled at each whole multiple of it, 10^6 .. 10^15
+    # the premium is measured at each whole multiple of it, 10^6 .. interval, which it divides:
+    sample_ns: int
+    interest_ppb: int  # interest for an interval, -10^9 .. 10^9
+    clamp_ppb: int  # how far interest may pull the average premium either way, 0 .. 10^9
+    max_rate_ppb: int  # most for an interval either way, 0 .. 10^9
+    impact_notional_atoms: int  # size for which the book is asked, 1 .. 10^18
+    next_funding_ns: int  # when it is settled next; 0: never
+
+
+class FundingRate(Message, frozen=True, kw_only=True, gc=False):
+    """A premium was measured, or an interval is over: the rate that the samples so far come to
+    (FUNDING-02).
+    """
+
+    number: ClassVar[int] = 168
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    final: int  # 1: the interval is over, and this rate is settled; 0: a sample was taken
+    clamped: int  # 1: interest pulls no further than clamp_ppb of the policy
+    capped: int  # 1: the rate is held at cap_ppb
+    samples: int  # sample times of the interval that count so far; 0: there is no rate
+    counted: int  # of them those that this sample stands for; final: 0
+    sample_ppb: int  # premium of this sample; final: 0
+    premium_ppb: int  # average premium of the interval so far
+    interest_ppb: int  # interest for an interval
+    cap_ppb: int  # most that the rate may be either way
+    rate_ppb: int  # rate for an interval; positive: longs pay shorts
+    next_funding_ns: int  # when the symbol settles next; 0: never
 
 
 class PositionModeChanged(Message, frozen=True, kw_only=True, gc=False):
@@ -1042,6 +1138,7 @@ class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
     fund_ticks: int  # the limit with the fund's budget
     cap_ticks: int  # the limit of the slippage cap; 0: no cap
     price_ticks: int  # the limit; 0: no order is sent
+    budget_by: int  # what bounds the budget
 
 
 class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
@@ -1059,6 +1156,7 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     budget_atoms: int  # what the fund may still pay
     # what the whole position would be short of bankruptcy at that price; at most 2^63 - 1:
     shortfall_atoms: int
+    budget_by: int  # what bounds the budget
 
 
 class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
@@ -1079,6 +1177,7 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     budget_atoms: int  # what the fund may still pay
     paid_atoms: int  # what it pays
     bankruptcy_value_atoms: int  # what the whole position goes for
+    budget_by: int  # what bounds the budget
 
 
 class AssetListed(Message, frozen=True, kw_only=True, gc=False):
@@ -1146,8 +1245,10 @@ Command: TypeAlias = (
     | SetRiskLimits
     | SetMarginWarnings
     | SetAdlPolicy
+    | SetFundPolicy
     | SetMarkPolicy
     | SetPrice
+    | SetFundingPolicy
     | SetPositionMode
     | ListAsset
     | SetAssetPrice
@@ -1191,9 +1292,12 @@ Event: TypeAlias = (
     | MarginWarningsSet
     | AdlPolicySet
     | AdlRanked
+    | FundPolicySet
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
+    | FundingPolicySet
+    | FundingRate
     | PositionModeChanged
     | LiquidationPosition
     | LiquidationSized
@@ -1228,8 +1332,10 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     19: SetRiskLimits,
     20: SetMarginWarnings,
     22: SetAdlPolicy,
+    23: SetFundPolicy,
     25: SetMarkPolicy,
     26: SetPrice,
+    27: SetFundingPolicy,
     29: SetPositionMode,
     31: ListAsset,
     32: SetAssetPrice,
@@ -1271,9 +1377,12 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     159: MarginWarningsSet,
     160: AdlPolicySet,
     161: AdlRanked,
+    162: FundPolicySet,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
+    167: FundingPolicySet,
+    168: FundingRate,
     169: PositionModeChanged,
     171: LiquidationPosition,
     172: LiquidationSized,
@@ -1302,6 +1411,7 @@ __all__ = [
     "BalanceChanged",
     "Bracket",
     "BracketsChanged",
+    "BudgetLimit",
     "CancelAll",
     "CancelOrder",
     "CancelReason",
@@ -1324,6 +1434,9 @@ __all__ = [
     "FillRole",
     "FundCause",
     "FundChanged",
+    "FundPolicySet",
+    "FundingPolicySet",
+    "FundingRate",
     "FundingSettled",
     "Leg",
     "LiquidationEnded",
@@ -1370,6 +1483,8 @@ __all__ = [
     "SetAssetPrice",
     "SetBrackets",
     "SetCountdown",
+    "SetFundPolicy",
+    "SetFundingPolicy",
     "SetMarginMode",
     "SetMarginWarnings",
     "SetMark",

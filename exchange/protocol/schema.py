@@ -25,6 +25,7 @@ from exchange.protocol.codes import ENUMS as ENUMS
 from exchange.protocol.codes import REJECT_PROSE as REJECT_PROSE
 from exchange.protocol.codes import AdlPolicy as AdlPolicy
 from exchange.protocol.codes import BalanceCause as BalanceCause
+from exchange.protocol.codes import BudgetLimit as BudgetLimit
 from exchange.protocol.codes import CancelReason as CancelReason
 from exchange.protocol.codes import ClosingLimit as ClosingLimit
 from exchange.protocol.codes import ClosingSize as ClosingSize
@@ -187,6 +188,24 @@ _RISK_LIMITS = (
     Field("open_interest_limit_atoms", "i64", "of all positions with all orders of the side, at mark; -1: none", default=-1),
     Field("oi_scaling_lower_atoms", "i64", "open interest from which initial margin rates rise; -1: they do not", default=-1),
     Field("oi_scaling_upper_atoms", "i64", "open interest at which they are 100 %; -1: they do not rise", default=-1),
+)
+
+_FUND_POLICY = (
+    Field("cap_atoms", "i64", "most that the symbol's own fund pays for it from now on, in total; -1: no bound", default=-1),
+    Field("second_fund", "u32", "fund that pays where its own may not", default=0),
+    Field("second_cap_atoms", "i64", "the same of the second fund; 0: there is none", default=0),
+    Field("window_ns", "i64", "length of the rolling window, up to 10^17; 0: none", default=0),
+    Field("window_cap_atoms", "i64", "most that both funds pay for the symbol within it; -1: no bound", default=-1),
+)
+
+_FUNDING_POLICY = (
+    Field("enabled", "u8", "1: the engine computes the rate and settles it; 0: settle_funding does", default=1),
+    Field("interval_ns", "i64", "settled at each whole multiple of it, 10^6 .. 10^15", default=28_800_000_000_000),
+    Field("sample_ns", "i64", "the premium is measured at each whole multiple of it, 10^6 .. interval, which it divides", default=60_000_000_000),
+    Field("interest_ppb", "i64", "interest for an interval, -10^9 .. 10^9", default=100_000),
+    Field("clamp_ppb", "i64", "how far interest may pull the average premium either way, 0 .. 10^9", default=500_000),
+    Field("max_rate_ppb", "i64", "most for an interval either way, 0 .. 10^9", default=1_000_000_000),
+    Field("impact_notional_atoms", "i64", "size for which the book is asked, 1 .. 10^18", default=1_000_000_000_000),
 )
 
 # --------------------------------------------------------------------------------------------- commands
@@ -394,6 +413,13 @@ COMMANDS: tuple[Message, ...] = (
         sender="admin",
     ),
     Message(
+        23,
+        "set_fund_policy",
+        "Caps what insurance funds pay for a symbol, in total and within a rolling window, and names a second fund (FUND-01).",
+        (_SYMBOL, *_FUND_POLICY),
+        sender="admin",
+    ),
+    Message(
         25,
         "set_mark_policy",
         "From now on the mark of a symbol is computed from prices that are sent (MARK-02), or set by hand again.",
@@ -412,6 +438,13 @@ COMMANDS: tuple[Message, ...] = (
             Field("source", "u8", "0: the index; from 1: an external feed", default=0),
             Field("price_ticks", "i64", "1 .. 10^12"),
         ),
+        sender="admin",
+    ),
+    Message(
+        27,
+        "set_funding_policy",
+        "From now on the engine computes the funding rate of a symbol and settles it (FUNDING-02), or no longer does.",
+        (_SYMBOL, *_FUNDING_POLICY),
         sender="admin",
     ),
     Message(
@@ -627,8 +660,8 @@ EVENTS: tuple[Message, ...] = (
         "Funding was paid; one balance_changed per position follows.",
         (
             _SYMBOL,
-            Field("payment_atoms_per_lot", "i64", "as commanded"),
-            Field("payment_fraction_q32", "u32", "as commanded"),
+            Field("payment_atoms_per_lot", "i64", "whole atoms per lot, rounded down"),
+            Field("payment_fraction_q32", "u32", "the rest of an atom per lot, in 2^-32"),
         ),
         public=True,
     ),
@@ -871,6 +904,13 @@ EVENTS: tuple[Message, ...] = (
         ),
     ),
     Message(
+        162,
+        "fund_policy_set",
+        "What insurance funds pay for a symbol at most from now on; all that was paid before does not count.",
+        (_SYMBOL, *_FUND_POLICY),
+        public=True,
+    ),
+    Message(
         164,
         "mark_policy_set",
         "How the mark of a symbol comes about from now on (MARK-02).",
@@ -899,6 +939,37 @@ EVENTS: tuple[Message, ...] = (
             _SYMBOL,
             Field("held", "u8", "1: held; 0: computed"),
             Field("inputs", "u8", "prices that there are for it, own book and index included"),
+        ),
+        public=True,
+    ),
+    Message(
+        167,
+        "funding_policy_set",
+        "How the funding rate of a symbol comes about from now on (FUNDING-02).",
+        (
+            _SYMBOL,
+            *(Field(f.name, f.kind, f.prose) for f in _FUNDING_POLICY),
+            Field("next_funding_ns", "i64", "when it is settled next; 0: never"),
+        ),
+        public=True,
+    ),
+    Message(
+        168,
+        "funding_rate",
+        "A premium was measured, or an interval is over: the rate that the samples so far come to (FUNDING-02).",
+        (
+            _SYMBOL,
+            Field("final", "u8", "1: the interval is over, and this rate is settled; 0: a sample was taken"),
+            Field("clamped", "u8", "1: interest pulls no further than clamp_ppb of the policy"),
+            Field("capped", "u8", "1: the rate is held at cap_ppb"),
+            Field("samples", "u32", "sample times of the interval that count so far; 0: there is no rate"),
+            Field("counted", "u32", "of them those that this sample stands for; final: 0"),
+            Field("sample_ppb", "i64", "premium of this sample; final: 0"),
+            Field("premium_ppb", "i64", "average premium of the interval so far"),
+            Field("interest_ppb", "i64", "interest for an interval"),
+            Field("cap_ppb", "i64", "most that the rate may be either way"),
+            Field("rate_ppb", "i64", "rate for an interval; positive: longs pay shorts"),
+            Field("next_funding_ns", "i64", "when the symbol settles next; 0: never"),
         ),
         public=True,
     ),
@@ -953,6 +1024,7 @@ EVENTS: tuple[Message, ...] = (
             Field("fund_ticks", "i64", "the limit with the fund's budget"),
             Field("cap_ticks", "i64", "the limit of the slippage cap; 0: no cap"),
             Field("price_ticks", "i64", "the limit; 0: no order is sent"),
+            Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
         ),
     ),
     Message(
@@ -968,6 +1040,7 @@ EVENTS: tuple[Message, ...] = (
             Field("qty_lots", "i64", "what the fund bears; 0: the order ends"),
             Field("budget_atoms", "i64", "what the fund may still pay"),
             Field("shortfall_atoms", "i64", "what the whole position would be short of bankruptcy at that price; at most 2^63 - 1"),
+            Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
         ),
     ),
     Message(
@@ -985,6 +1058,7 @@ EVENTS: tuple[Message, ...] = (
             Field("budget_atoms", "i64", "what the fund may still pay"),
             Field("paid_atoms", "i64", "what it pays"),
             Field("bankruptcy_value_atoms", "i64", "what the whole position goes for"),
+            Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
         ),
     ),
     Message(
@@ -1037,7 +1111,12 @@ MAX_PRICE_TICKS = 10**12
 MAX_QTY_LOTS = 10**12
 MAX_AMOUNT_ATOMS = 10**18  # of one payment, and of all deposits less withdrawals
 MAX_TIMEOUT_MS = 86_400_000  # of a countdown
-MAX_POLICY_NS = 10**15  # of an age or a time constant: eleven days and a half (MARK-02)
+MAX_WINDOW_NS = 10**17  # of a window of fund payments: three years (FUND-01)
+WINDOW_PARTS = 16  # in which it moves on
+MAX_POLICY_NS = 10**15  # of an age, a time constant or an interval: eleven days and a half (MARK-02, FUNDING-02)
+MIN_SAMPLE_NS = 10**6  # between two premium samples (FUNDING-02)
+MAX_IMPACT_LEVELS = 1_000  # price levels of a side that a premium sample looks at (FUNDING-02)
+PPB = 1_000_000_000
 MAX_MARKET_LEVELS = 1_000  # price levels that a market order can reach (MATCH-02)
 MAX_FOK_ORDERS = 4_096  # orders that fill or kill looks at (MATCH-03)
 REMEMBERED_ORDERS = 128  # client order ids that are remembered of each account (MATCH-08)

@@ -139,6 +139,16 @@ class PriceView(msgspec.Struct, frozen=True, array_like=True):
     received_ns: int
 
 
+class FundingView(msgspec.Struct, frozen=True, kw_only=True):
+    """The funding rate that the engine computes (FUNDING-02), as the samples of the interval so far say it."""
+
+    interval_ns: int
+    samples: int  # sample times that count so far; 0: there is no rate yet
+    premium_ppb: int  # their average premium
+    rate_ppb: int  # what would be settled; positive: longs pay shorts
+    next_funding_ns: int  # when it is settled; 0: never
+
+
 class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
     """A listed symbol: its number, name, steps, state and open interest.  The full policy is its ListSymbol."""
 
@@ -154,3 +164,4 @@ class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
     last_ticks: int = 0  # price of the last trade; 0: none yet
     prices: list[PriceView] = []  # of a composite mark: the index and the feeds as they came last
     mark_held: bool = False  # for want of prices: nothing may be opened (MARK-03)
+    funding: FundingView | None = None  # None: settled by hand

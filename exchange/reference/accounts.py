@@ -89,7 +89,7 @@ def move_wallet(ctx: Context, account: int, change_atoms: int, cause: BalanceCau
 def set_margin_mode(ctx: Context, command: SetMarginMode) -> None:
     """ACCT-01: mode and rate change as one step with what is open, or not at all."""
     state = ctx.state
-    reason = check_margin_mode(state, command)
+    reason = check_margin_mode(ctx, command)
     if reason is None and plan_margin_mode(state, command) is None:
         reason = RejectReason.INSUFFICIENT_MARGIN
     if reason is not None:
@@ -116,8 +116,9 @@ def set_margin_mode(ctx: Context, command: SetMarginMode) -> None:
     ctx.check(position.isolated)
 
 
-def check_margin_mode(state: State, command: SetMarginMode) -> RejectReason | None:
+def check_margin_mode(ctx: Context, command: SetMarginMode) -> RejectReason | None:
     """ACCT-01: every reason but the margin itself."""
+    state = ctx.state
     if not is_account(command.account):
         return RejectReason.INVALID_ACCOUNT
     if command.symbol not in state.symbols:
@@ -131,7 +132,8 @@ def check_margin_mode(state: State, command: SetMarginMode) -> RejectReason | No
     position = state.position(command.account, command.symbol, command.leg)
     if not position.symbol.mark_ticks and has_business(position):
         return RejectReason.NO_MARK_PRICE
-    if position.owner.cross.liquidating or position.isolated.liquidating:
+    pools = (position.owner.cross, position.isolated)
+    if any(pool.liquidating or pool.key in ctx.queue for pool in pools):  # due funding may queue
         return RejectReason.POOL_LIQUIDATING
     if 0 < command.initial_margin_ppm < position.symbol.brackets[0].initial_ppm:
         return RejectReason.LEVERAGE_TOO_HIGH

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from exchange.protocol.schema import (
     MAX_PRICE_TICKS,
     PPM,
+    BudgetLimit,
     ClosingLimit,
     ClosingSize,
     LiquidationMode,
 )
 from exchange.reference.arithmetic import as_int64, ceil_div, floor_div, ppm_ceil
+from exchange.reference.funds import Budget
 from exchange.reference.margin import (
     equity_atoms,
     maintenance_atoms,
     maintenance_of_position,
 )
-from exchange.reference.state import Pool, Position, State, fund_balance
+from exchange.reference.state import Pool, Position, State
 
 
 def share_atoms(state: State, position: Position) -> int:
@@ -52,15 +54,6 @@ def bankruptcy_price_ticks(state: State, position: Position) -> int:
     one = part_of_value(value, 1, size, is_long=position.lots > 0)
     price = ceil_div(one, m) if position.lots > 0 else floor_div(one, m)
     return price if 1 <= price <= MAX_PRICE_TICKS else 0
-
-
-def budget_atoms(state: State, position: Position) -> int:
-    """LIQ-06: what the symbol's fund may still pay for this pool in this liquidation; never below 0."""
-    budget = fund_balance(state, position.symbol.fund)
-    cap = position.symbol.draw_cap_atoms
-    if cap >= 0:
-        budget = min(budget, cap - position.pool.drawn_atoms)
-    return max(0, budget)
 
 
 @dataclass(slots=True, frozen=True)
@@ -148,16 +141,14 @@ class Limit:
     bankruptcy_ticks: int
     fund_ticks: int
     cap_ticks: int  # 0: no cap
+    budget_by: BudgetLimit
 
 
-def closing_limit(state: State, position: Position, value: int) -> Limit:
-    """LIQ-06: the worst price that bankruptcy value, fund and slippage cap allow."""
+def closing_limit(position: Position, value: int, may_pay: Budget) -> Limit:
+    """LIQ-06: the worst price that bankruptcy value, what the funds may pay, and slippage cap allow."""
     symbol = position.symbol
-    m, cap, budget = (
-        symbol.atoms_per_tick_lot,
-        symbol.slippage_cap_ppm,
-        budget_atoms(state, position),
-    )
+    m, cap = symbol.atoms_per_tick_lot, symbol.slippage_cap_ppm
+    budget = may_pay.atoms
     is_long = position.lots > 0
     one = part_of_value(value, 1, abs(position.lots), is_long=is_long)
     if is_long:
@@ -175,4 +166,4 @@ def closing_limit(state: State, position: Position, value: int) -> Limit:
         price, limited_by = capped, ClosingLimit.SLIPPAGE_CAP
     elif price != funded:
         limited_by = ClosingLimit.PRICE_RANGE
-    return Limit(max(0, price), limited_by, one, budget, alone, funded, capped)
+    return Limit(max(0, price), limited_by, one, budget, alone, funded, capped, may_pay.limited_by)

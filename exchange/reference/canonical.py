@@ -14,13 +14,15 @@ from exchange.protocol.schema import (
     COMMAND_HEADER,
     MAX_ACCOUNT,
     MAX_BRACKETS,
+    WINDOW_PARTS,
     Leg,
     PositionMode,
 )
 from exchange.reference.assets import Asset, Holding
+from exchange.reference.drawing import Drawing, FundPolicy
 from exchange.reference.listing import Policy, bracket_numbers, make_brackets
 from exchange.reference.order import LinkRole, Order
-from exchange.reference.quotes import MarkPolicy, Price
+from exchange.reference.quotes import FundingPolicy, MarkPolicy, Price
 from exchange.reference.state import (
     NO_LIMITS,
     Account,
@@ -45,10 +47,12 @@ REMEMBERED = struct.Struct("<IQQIBBBqqq")
 LIMITS = struct.Struct("<Iqqqq")
 PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
+FUNDING = struct.Struct("<IqqqqqqqqqI")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
 ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
 COLLATERAL = struct.Struct("<IIq")
+DRAWING = struct.Struct("<IqIqqqqqq" + "q" * (WINDOW_PARTS + 1))
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
 )
@@ -90,6 +94,10 @@ def snapshot(state: State) -> bytes:
     hedged = [COUNT.pack(a.number) for a in accounts if a.position_mode]
     parts += [COUNT.pack(len(hedged)), *hedged]
     parts += pack_collateral(state)
+    drawing = [pack_drawing(s.number, s.drawing) for s in state.symbols.values() if s.drawing]
+    parts += [COUNT.pack(len(drawing)), *drawing]
+    funded = [pack_funding(s.number, s.funding) for s in state.symbols.values() if s.funding]
+    parts += [COUNT.pack(len(funded)), *funded]
     levels = state.warning_levels_ppm
     parts += [COUNT.pack(len(levels)), *map(COUNT.pack, levels)]
     return b"".join(parts)
@@ -238,6 +246,32 @@ def pack_pricing(symbol: Symbol, policy: MarkPolicy) -> bytes:
     return head + b"".join(PRICE.pack(*price) for price in policy.prices)
 
 
+def pack_drawing(number: int, drawing: Drawing) -> bytes:
+    """FUND-01: how much funds may pay, what they have paid, and the parts of the window, the last one first."""
+    last = drawing.last_part
+    parts = (drawing.parts.get(last - back, 0) for back in range(WINDOW_PARTS + 1))
+    return DRAWING.pack(
+        number, *drawing.policy, drawing.own_atoms, drawing.second_atoms, last, *parts
+    )
+
+
+def pack_funding(symbol: int, funding: FundingPolicy) -> bytes:
+    """FUNDING-02: how the rate comes about, and what the interval has brought."""
+    return FUNDING.pack(
+        symbol,
+        funding.interval_ns,
+        funding.sample_ns,
+        funding.interest_ppb,
+        funding.clamp_ppb,
+        funding.max_rate_ppb,
+        funding.impact_notional_atoms,
+        funding.next_sample_ns,
+        funding.next_funding_ns,
+        funding.premium_sum_ppb,
+        funding.samples,
+    )
+
+
 # ------------------------------------------------------------------------------------------------- restore
 
 
@@ -300,6 +334,13 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         state.account(reader.unpack(COUNT)[0]).position_mode = PositionMode.HEDGE
     restore_collateral(state, reader)
+    for _ in reader.repeat():
+        restore_drawing(state, reader.unpack(DRAWING))
+    for _ in reader.repeat():
+        number, *numbers = reader.unpack(FUNDING)
+        if number not in state.symbols:
+            raise ValueError(f"symbol {number} has a funding policy and is not listed")
+        state.symbols[number].funding = FundingPolicy(*numbers)
     restore_warnings(state, reader)
     if reader.offset != len(data):
         raise ValueError(
@@ -389,6 +430,16 @@ def restore_deficits(state: State, reader: Reader) -> None:
     for _ in reader.repeat():
         number, policy = reader.unpack(ADL_POLICY)
         state.symbols[number].adl_policy = policy
+
+
+def restore_drawing(state: State, values: tuple[int, ...]) -> None:
+    number, cap, second, second_cap, window, window_cap, own_paid, second_paid, last, *parts = (
+        values
+    )
+    policy = FundPolicy(cap, second, second_cap, window, window_cap)
+    drawing = Drawing(policy, own_paid, second_paid, last)
+    drawing.parts = {last - back: paid for back, paid in enumerate(parts) if paid}
+    state.symbols[number].drawing = drawing
 
 
 def unpack_order(values: tuple[int, ...]) -> Order:

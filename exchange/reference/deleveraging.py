@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from exchange.protocol.schema import AdlPolicy, BalanceCause, FillRole, FundCause
-from exchange.reference import adl, ledger, margin, telling
+from exchange.reference import adl, funds, ledger, margin, telling
 from exchange.reference.adl import Counterparty
-from exchange.reference.bankruptcy import bankruptcy_value, budget_atoms, share_atoms
+from exchange.reference.bankruptcy import bankruptcy_value, share_atoms
 from exchange.reference.context import Context
 from exchange.reference.matching import cancel_spent_reduce_only
 from exchange.reference.state import Pool, Position
@@ -21,21 +21,14 @@ def cover_deficit(ctx: Context, pool: Pool) -> None:
         position = max(untried, key=margin.maintenance_of_position)
         tried.append(position)
         share = share_atoms(ctx.state, position)
-        budget = budget_atoms(ctx.state, position)
-        paid = max(0, min(budget, -share))
+        budget = funds.budget(ctx.state, position.symbol, pool, ctx.timestamp_ns)
+        paid = max(0, min(budget.atoms, -share))
         value = bankruptcy_value(position, share + paid)
         telling.write_share(ctx, position, share=share, budget=budget, paid=paid, value=value)
         if paid > 0:
-            pay_from_fund(ctx, position, paid)
+            funds.pay(ctx, position.symbol, pool, paid, FundCause.DEFICIT_COVER)
+            ledger.change_pool_of(ctx, position, paid, BalanceCause.FUND_COVER)
         deleverage(ctx, position, value)
-
-
-def pay_from_fund(ctx: Context, position: Position, paid: int) -> None:
-    """FUND-02: the symbol's fund pays into the pool, and the pool has drawn that much more."""
-    symbol = position.symbol
-    position.pool.drawn_atoms += paid
-    ctx.change_fund(symbol.fund, symbol.number, FundCause.DEFICIT_COVER, -paid)
-    ledger.change_pool_of(ctx, position, paid, BalanceCause.FUND_COVER)
 
 
 # ---------------------------------------------------------------------------------------------------- ADL

@@ -1,8 +1,8 @@
 """The reference engine: takes command records one after the other and gives back the records of their events.
 
-Order of work for one command: what is due expires, then the command is checked, accepted or rejected, and has
-its effect; then the liquidation queue is worked off and triggers are looked at, until both rest.  Nothing comes
-in but the commands: no clock, no chance, no other input.
+Order of work for one command: what is due expires, funding that is due is paid, then the command is checked, accepted
+or rejected, and has its effect; then the liquidation queue is worked off and triggers are looked at, until both rest.
+Nothing comes in but the commands: no clock, no chance, no other input.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from exchange.reference import (
     canonical,
     collateral,
     composite,
+    funding,
+    funds,
     lists,
     operations,
     orders,
@@ -82,9 +84,11 @@ HANDLERS: dict[str, Handler] = {
     "settle_funding": operations.settle_funding,
     "set_risk_limits": policies.set_risk_limits,
     "set_margin_warnings": warnings.set_margin_warnings,
+    "set_fund_policy": funds.set_fund_policy,
     "advance_time": composite.advance_time,
     "set_mark_policy": composite.set_mark_policy,
     "set_price": composite.set_price,
+    "set_funding_policy": funding.set_funding_policy,
     "set_asset_price": collateral.set_asset_price,
     "change_collateral": collateral.change_collateral,
     "set_multi_asset": collateral.set_multi_asset,
@@ -160,6 +164,7 @@ class ReferenceEngine(SingleCalls):
         ctx.timestamp_ns = self.timestamp_ns
         ctx.events.begin(self.sequence)
         times.expire(ctx)
+        funding.pass_funding(ctx)
         ctx.events.set_aside()
         message = COMMAND_BY_NUMBER.get(number)
         if message is not None and message.sender == "admin":

@@ -16,7 +16,7 @@ from exchange.protocol.schema import (
     LiquidationMode,
     SelfTradePrevention,
 )
-from exchange.reference import bankruptcy, deleveraging, ledger, margin, matching, telling
+from exchange.reference import bankruptcy, deleveraging, funds, ledger, margin, matching, telling
 from exchange.reference.arithmetic import as_int64, ppm_ceil
 from exchange.reference.cancelling import cancel_each
 from exchange.reference.context import Context, shown_margin_atoms
@@ -131,7 +131,8 @@ def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
     size = bankruptcy.closing_size(state, position, pool)
     lots = size.lots
     value = bankruptcy.bankruptcy_value(position, bankruptcy.share_atoms(state, position))
-    limit = bankruptcy.closing_limit(state, position, value)
+    may_pay = funds.budget(state, symbol, pool, ctx.timestamp_ns)
+    limit = bankruptcy.closing_limit(position, value, may_pay)
     telling.write_sized(ctx, position, size, limit)
     if symbol.state != OPEN or limit.price_ticks < 1:
         return False
@@ -199,7 +200,9 @@ class ClosingOrder:
         shortfall = self.value() - proceeds if position.lots > 0 else proceeds - self.value()
         if shortfall <= 0:
             return lots
-        budget = bankruptcy.budget_atoms(self.ctx.state, position)
+        budget, limited_by = funds.budget(
+            self.ctx.state, position.symbol, position.pool, self.ctx.timestamp_ns
+        )
         affordable = budget * whole // shortfall
         if affordable >= lots:
             return lots
@@ -212,6 +215,7 @@ class ClosingOrder:
             qty_lots=affordable,
             budget_atoms=budget,
             shortfall_atoms=as_int64(shortfall),
+            budget_by=limited_by,
         )
         return affordable
 
@@ -260,8 +264,7 @@ class ClosingOrder:
         """LIQ-07: the fee goes from the pool to the fund, or the fund pays the shortfall into the pool."""
         pool, symbol = self.position.pool, self.position.symbol
         pool.balance_atoms += paid - fee
-        pool.drawn_atoms += paid
         if fee:
             ctx.change_fund(symbol.fund, symbol.number, FundCause.LIQUIDATION_FEE, fee)
         if paid:
-            ctx.change_fund(symbol.fund, symbol.number, FundCause.LIQUIDATION_DEFICIT, -paid)
+            funds.pay(ctx, symbol, pool, paid, FundCause.LIQUIDATION_DEFICIT)

@@ -132,6 +132,8 @@ def check_funding(state: State, command: SettleFunding) -> RejectReason | None:
         return RejectReason.NO_MARK_PRICE
     if gross_lots(symbol) * (abs(command.payment_atoms_per_lot) + 1) > symbol.exposure_limit_atoms:
         return RejectReason.VALUE_OUT_OF_RANGE
+    if symbol.funding is not None:
+        return RejectReason.FUNDING_IS_COMPUTED
     return None
 
 

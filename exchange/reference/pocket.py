@@ -17,6 +17,8 @@ STAND_IN_WALLET_ATOMS = 1 << 61
 def pocket_state(state: State, account: int, *, liquidity: bool) -> State:
     """The venue as the account meets it; without liquidity nobody else has an order in any book."""
     copy = canonical.restore(canonical.snapshot(state))
+    for symbol in copy.symbols.values():
+        symbol.funding = None  # nobody knows what the premium will be
     for other in list(copy.accounts.values()):
         if other.number != account:
             make_stand_in(copy, other)

@@ -1,4 +1,4 @@
-"""What a symbol keeps of its policies of prices: what the operator said, and what has come in since."""
+"""What a symbol keeps of its policies of prices and funding: what the operator said, and what has come in since."""
 
 from __future__ import annotations
 
@@ -35,3 +35,25 @@ class MarkPolicy:
     def is_fresh(self, price: Price, now_ns: int) -> bool:
         """A price that is older than the policy's age drops out."""
         return price.price_ticks > 0 and now_ns - price.received_ns <= self.max_age_ns
+
+
+@dataclass(slots=True, eq=False)
+class FundingPolicy:
+    """FUNDING-02: how a funding rate is computed, and what the interval has brought so far."""
+
+    interval_ns: int
+    sample_ns: int
+    interest_ppb: int
+    clamp_ppb: int
+    max_rate_ppb: int
+    impact_notional_atoms: int
+    next_sample_ns: int = 0  # 0: never
+    next_funding_ns: int = 0  # 0: never
+    premium_sum_ppb: int = 0
+    samples: int = 0  # sample times that count
+
+    @property
+    def premium_ppb(self) -> int:
+        """The average premium so far, rounded towards zero; 0 without a sample."""
+        average = abs(self.premium_sum_ppb) // self.samples if self.samples else 0
+        return average if self.premium_sum_ppb >= 0 else -average

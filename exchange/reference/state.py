@@ -20,8 +20,9 @@ from typing import NamedTuple
 from exchange.protocol.schema import PPM, AdlPolicy, Leg, MarginMode, PositionMode, SymbolState
 from exchange.reference.assets import Asset, Holding
 from exchange.reference.containers import SortedDict
+from exchange.reference.drawing import Drawing
 from exchange.reference.order import BUY, GTD, SELL, Order, Orders
-from exchange.reference.quotes import MarkPolicy
+from exchange.reference.quotes import FundingPolicy, MarkPolicy
 
 NET = int(Leg.NET)
 CROSS = int(MarginMode.CROSS)
@@ -90,8 +91,10 @@ class Symbol:
     market_last_ticks: int = 0  # the last one that no liquidation made (MARK-02)
     composite: MarkPolicy | None = None  # None: the mark is set by hand
     is_held: bool = False  # the mark is held: nothing may be opened (MARK-03)
+    funding: FundingPolicy | None = None  # None: settled by hand
     state: int = OPEN
     limits: Limits = NO_LIMITS
+    drawing: Drawing | None = None  # of funds, where that is capped (FUND-01)
     adl_policy: int = QUEUE
     book: Orders = field(default_factory=Orders)
     positions: SortedDict[tuple[int, int], Position] = field(

@@ -30,7 +30,7 @@ def set_symbol_state(ctx: Context, command: SetSymbolState) -> None:
     symbol.state = command.state
     ctx.events.write("symbol_state_changed", 0, symbol=symbol.number, state=symbol.state)
     if symbol.state == SETTLED:
-        symbol.composite, symbol.is_held = None, False
+        symbol.composite, symbol.is_held, symbol.funding = None, False, None
         move_mark(ctx, symbol, command.price_ticks)
     if symbol.state == SymbolState.OPEN:
         auction.uncross(ctx, symbol)

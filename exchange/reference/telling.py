@@ -11,6 +11,7 @@ from exchange.protocol.schema import ClosingLimit
 from exchange.reference import margin
 from exchange.reference.bankruptcy import Limit, Size, bankruptcy_value, share_atoms
 from exchange.reference.context import Context
+from exchange.reference.funds import Budget
 from exchange.reference.state import OPEN, Pool, Position
 
 
@@ -77,7 +78,7 @@ def write_shrunk(ctx: Context, position: Position, /, **fields: int) -> None:
 
 
 def write_share(
-    ctx: Context, position: Position, *, share: int, budget: int, paid: int, value: int
+    ctx: Context, position: Position, *, share: int, budget: Budget, paid: int, value: int
 ) -> None:
     """LIQ-10: the deficit stage of one position, before the fund pays."""
     ctx.events.write(
@@ -90,7 +91,8 @@ def write_share(
         equity_atoms=margin.equity_atoms(ctx.state, position.pool),
         maintenance_atoms=margin.maintenance_atoms(ctx.state, position.pool),
         share_atoms=share,
-        budget_atoms=budget,
+        budget_atoms=budget.atoms,
         paid_atoms=paid,
         bankruptcy_value_atoms=value,
+        budget_by=budget.limited_by,
     )

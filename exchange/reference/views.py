@@ -9,6 +9,7 @@ from exchange.protocol.views import (
     AssetView,
     BookView,
     CollateralView,
+    FundingView,
     LevelView,
     OrderView,
     PositionView,
@@ -19,6 +20,7 @@ from exchange.protocol.views import (
 from exchange.reference import adl, bankruptcy, margin
 from exchange.reference.assets import Asset
 from exchange.reference.context import shown_margin_atoms
+from exchange.reference.funding import rate_ppb
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.state import Account, Pool, Position, State, Symbol
 
@@ -207,4 +209,19 @@ def symbol_view(symbol: Symbol) -> SymbolView:
         last_ticks=symbol.last_ticks,
         prices=price_views(symbol),
         mark_held=symbol.is_held,
+        funding=funding_view(symbol),
+    )
+
+
+def funding_view(symbol: Symbol) -> FundingView | None:
+    """The rate so far (FUNDING-02)."""
+    funding = symbol.funding
+    if funding is None:
+        return None
+    return FundingView(
+        interval_ns=funding.interval_ns,
+        samples=funding.samples,
+        premium_ppb=funding.premium_ppb,
+        rate_ppb=rate_ppb(symbol, funding),
+        next_funding_ns=funding.next_funding_ns,
     )

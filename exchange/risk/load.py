@@ -14,7 +14,10 @@
     open_interest_limit = 200_000_000               # of all together
     margin_scaling = [50_000_000, 150_000_000]      # open interest on which initial margin rises to 100 %
     liquidation = { mode = "target", fee = 0.005, buffer = 0.1 }
+    # FUND-01: its own fund pays up to cap in all, then the second one; both at most window_cap in 3600 seconds
+    fund_policy = { cap = 100_000, second_fund = "shared", second_cap = 20_000, window = 3600, window_cap = 50_000 }
     mark = { max_feeds = 3, max_age = 10, ema = 150 } # a composite mark (MARK-02), times in seconds
+    funding = { interval = 28_800, interest = 0.0001 } # computed and settled by the engine (FUNDING-02)
 
 Numbers have to be exact: read the file with ``tomllib.load(file, parse_float=Decimal)``.
 """
@@ -27,13 +30,14 @@ from typing import Any
 
 from exchange.errors import PolicyError, UnitsError
 from exchange.protocol.schema import MAX_EXPOSURE_ATOMS
+from exchange.risk.funds import FundPolicy
 from exchange.risk.policy import (
     BracketPolicy,
     LiquidationPolicy,
     SymbolPolicy,
     total_exposure_atoms,
 )
-from exchange.risk.prices import MarkPolicy
+from exchange.risk.prices import FundingPolicy, MarkPolicy
 from exchange.units import to_decimal
 
 SHARED_FUND = "shared"
@@ -65,10 +69,14 @@ SYMBOL_KEYS = (
     "fund",
     "liquidation",
     "mark",
+    "funding",
     "margin_scaling",
+    "fund_policy",
 )
 LIQUIDATION_DECIMALS = ("fee", "fraction", "buffer", "min_notional", "max_notional", "draw_cap")
 MARK_KEYS = ("max_feeds", "max_age", "ema")
+FUND_DECIMALS = ("cap", "second_cap", "window", "window_cap")
+FUNDING_KEYS = ("interval", "sample", "interest", "clamp", "max_rate", "impact_notional")
 LIQUIDATION_NAMES = ("mode", "adl")
 LIQUIDATION_KEYS = (*LIQUIDATION_NAMES, *LIQUIDATION_DECIMALS)
 REQUIRED = ("tick", "lot", "brackets")
@@ -104,7 +112,7 @@ def load_policy(config: Mapping[str, Any], funds: FundNumbers | None = None) -> 
     """
     funds = FundNumbers() if funds is None else funds
     policies: list[SymbolPolicy] = []
-    for number, (name, table) in enumerate(_symbol_tables(config.get("symbols", ())), start=1):
+    for number, (name, table) in enumerate(symbol_tables(config.get("symbols", ())), start=1):
         policies.append(symbol_policy(name, table, number, funds))
     numbers = [str(policy.symbol) for policy in policies]
     names = [policy.name for policy in policies]
@@ -138,14 +146,15 @@ def symbol_policy(
         fields["max_open_orders"] = _integer(table["max_open_orders"], "max_open_orders", name)
     if "margin_scaling" in table:
         fields["margin_scaling"] = _scaling(table["margin_scaling"], name)
-    fund = table.get("fund", SHARED_FUND)
     return SymbolPolicy(
         symbol=_integer(table.get("symbol", number), "symbol", name),
         name=name,
         brackets=_brackets(table["brackets"], name),
-        fund=funds.number(fund) if isinstance(fund, str) else _integer(fund, "fund", name),
+        fund=_fund(table.get("fund", SHARED_FUND), "fund", name, funds),
         liquidation=_liquidation(table.get("liquidation", {}), name),
         mark=_mark(table["mark"], name) if "mark" in table else None,
+        funds=_fund_policy(table["fund_policy"], name, funds) if "fund_policy" in table else None,
+        funding=_funding(table["funding"], name) if "funding" in table else None,
         **fields,
     )
 
@@ -160,7 +169,7 @@ def require_known(table: Mapping[str, Any], known: Iterable[str], where: str) ->
         )
 
 
-def _symbol_tables(symbols: Any) -> list[tuple[str, Mapping[str, Any]]]:
+def symbol_tables(symbols: Any) -> list[tuple[str, Mapping[str, Any]]]:
     if isinstance(symbols, Mapping):
         tables = [(str(name), table) for name, table in symbols.items()]
     elif isinstance(symbols, list | tuple):
@@ -231,6 +240,42 @@ def _mark(table: Any, where: str) -> MarkPolicy:
         fields["max_feeds"] = _integer(table["max_feeds"], "mark.max_feeds", where)
     try:
         return MarkPolicy(**fields)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
+
+
+def _fund(value: Any, field: str, where: str, funds: FundNumbers) -> int:
+    """A fund by name, or by number."""
+    return funds.number(value) if isinstance(value, str) else _integer(value, field, where)
+
+
+def _fund_policy(table: Any, where: str, funds: FundNumbers) -> FundPolicy:
+    if not isinstance(table, Mapping):
+        raise PolicyError(f"{where}: fund_policy is {table!r}; wanted {{cap = 1000}}")
+    require_known(table, (*FUND_DECIMALS, "second_fund"), f"{where}: fund_policy")
+    fields: dict[str, Any] = {
+        key: _decimal(table[key], f"fund_policy.{key}", where)
+        for key in FUND_DECIMALS
+        if key in table
+    }
+    if "second_fund" in table:
+        fields["second_fund"] = _fund(table["second_fund"], "fund_policy.second_fund", where, funds)
+    try:
+        return FundPolicy(**fields)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
+
+
+def _funding(table: Any, where: str) -> FundingPolicy:
+    if not isinstance(table, Mapping):
+        raise PolicyError(
+            f"{where}: funding is {table!r}; wanted {{interval = 28800, interest = 0.0001}}"
+        )
+    require_known(table, FUNDING_KEYS, f"{where}: funding")
+    try:
+        return FundingPolicy(
+            **{key: _decimal(table[key], f"funding.{key}", where) for key in table}
+        )
     except PolicyError as error:
         raise PolicyError(f"{where}: {error}") from None
 

@@ -31,7 +31,8 @@ from exchange.protocol.schema import (
     AdlPolicy,
     LiquidationMode,
 )
-from exchange.risk.prices import MarkPolicy
+from exchange.risk.funds import FundPolicy
+from exchange.risk.prices import FundingPolicy, MarkPolicy
 from exchange.units import SymbolUnits, from_atoms, leverage_to_ppm, to_atoms, to_e12, to_ppm
 
 #: What turns a decimal into the engine's integer.
@@ -102,11 +103,14 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     open_interest_limit: Decimal | None = None  # of all together, likewise
     margin_scaling: tuple[Decimal, Decimal] | None = None  # open interest on which rates rise
     mark: MarkPolicy | None = None  # None: the mark is set by hand
+    funds: FundPolicy | None = None  # None: funds pay what a liquidation may draw
+    funding: FundingPolicy | None = None  # None: it is settled by hand
 
     def __post_init__(self) -> None:
         self._check_identity()
         self._check_numbers()
         self._check_brackets()
+        self._check_funding()
         if self.initial_margin_ppm < self.bracket_rows()[0][2]:
             self._refuse(
                 "initial_margin",
@@ -212,8 +216,12 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
         limits = self.to_limits()
         if limits is not None:
             commands.append(limits)
+        if self.funds is not None:
+            commands.append(self.funds.to_command(self.symbol))
         if self.mark is not None:
             commands.append(self.mark.to_command(self.symbol))
+        if self.funding is not None:
+            commands.append(self.funding.to_command(self.symbol))
         return commands
 
     # ------------------------------------------------------------------------------------------ checks
@@ -270,6 +278,8 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not 0 <= self.fund < 1 << 32:
             self._refuse("fund", self.fund, "0 .. 2^32 - 1")
+        if self.funds is not None and self.funds.second_fund == self.fund:
+            self._refuse("fund_policy.second_fund", self.fund, "another fund than the symbol's own")
         if not 1 <= self.initial_margin_ppm <= PPM:
             self._refuse("initial_margin", self.initial_margin, "above 0, at most 1")
 
@@ -286,6 +296,17 @@ class SymbolPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 self._refuse("brackets", self.brackets[index], "0 < maintenance <= initial <= 1")
         for index in range(1, len(rows)):
             self._check_step(rows[index - 1], rows[index], index)
+
+    def _check_funding(self) -> None:
+        """FUNDING-02: what a policy of funding needs beside itself."""
+        if self.funding is None:
+            return
+        if self.mark is None:
+            self._refuse("funding", "there without mark", "a composite mark: its index is needed")
+        _, maintenance, initial = self.bracket_rows()[0]
+        if initial == maintenance:
+            wanted = "an initial rate above it: a funding rate is at most six times what is between"
+            self._refuse("brackets", f"a first maintenance rate of {maintenance} ppm", wanted)
 
     def _check_step(self, before: Bracket, after: Bracket, index: int) -> None:
         if after[0] <= before[0] or after[1] < before[1] or after[2] < before[2]:

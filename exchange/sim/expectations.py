@@ -14,7 +14,7 @@ from exchange.protocol.schema import PPM, MarginMode, OrderType, Side, SymbolSta
 from exchange.protocol.views import OrderView, SymbolView
 from exchange.sim.expected_events import TOTALS
 from exchange.sim.scenario_desk import Desk
-from exchange.units import from_atoms, plain
+from exchange.units import from_atoms, from_ppb, plain
 
 Value: TypeAlias = Any
 Reader: TypeAlias = Callable[[Desk, str], Value]
@@ -252,6 +252,15 @@ def _prices(desk: Desk, key: str) -> Value:
     return [[p.source, to_price(p.price_ticks)] for p in _symbol_view(desk, key).prices]
 
 
+def _funding(desk: Desk, key: str) -> Value:
+    """[samples, average premium, rate, seconds of the next settlement] of the interval so far; null: by hand."""
+    view = _symbol_view(desk, key).funding
+    if view is None:
+        return None
+    rates = map(from_ppb, (view.premium_ppb, view.rate_ppb))
+    return [Decimal(view.samples), *rates, Decimal(view.next_funding_ns).scaleb(-9)]
+
+
 def _state(desk: Desk, key: str) -> Value:
     return SymbolState(_symbol_view(desk, key).state).name.lower()
 
@@ -318,6 +327,7 @@ READERS: dict[str, Reader] = {
     "last": _price_of("last_ticks"),
     "prices": _prices,
     "held": lambda desk, key: _symbol_view(desk, key).mark_held,
+    "funding": _funding,
     "states": _state,
     "open_interest": _open_interest,
     "levels": _levels,

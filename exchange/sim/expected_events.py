@@ -16,6 +16,7 @@ from exchange.protocol.messages import (
     EntryAccepted,
     EntryRejected,
     Fill,
+    FundingRate,
     LiquidationOrder,
     LiquidationPosition,
     LiquidationShrunk,
@@ -34,8 +35,9 @@ from exchange.protocol.schema import (
     RejectReason,
     Side,
 )
+from exchange.sim.expected_funds import budgets, fund_changes
 from exchange.sim.scenario_desk import Desk
-from exchange.units import from_atoms, from_ppm
+from exchange.units import from_atoms, from_ppb, from_ppm
 
 Value: TypeAlias = Any
 
@@ -243,6 +245,30 @@ def _slices(desk: Desk) -> Value:
     ]
 
 
+def _premiums(desk: Desk) -> Value:
+    """[symbol, premium, sample times that it counts for] of each premium sample."""
+    return [
+        [desk.names.symbol_name(e.symbol), from_ppb(e.sample_ppb), Decimal(e.counted)]
+        for e in desk.recent
+        if isinstance(e, FundingRate) and not e.final
+    ]
+
+
+def _funding_rates(desk: Desk) -> Value:
+    """[symbol, samples, average premium, rate, what bound it] of each interval that ended."""
+    return [
+        [
+            desk.names.symbol_name(event.symbol),
+            Decimal(event.samples),
+            from_ppb(event.premium_ppb),
+            from_ppb(event.rate_ppb),
+            "cap" if event.capped else "clamp" if event.clamped else "nothing",
+        ]
+        for event in desk.recent
+        if isinstance(event, FundingRate) and event.final
+    ]
+
+
 def _price(desk: Desk, symbol: int, ticks: int) -> Decimal:
     return desk.names.units(desk.names.symbol_name(symbol)).ticks_to_price(ticks)
 
@@ -329,6 +355,8 @@ TOTALS: dict[str, Callable[[Desk], Value]] = {
     "sized": _sized,
     "shrunk": _shrunk,
     "shares": _shares,
+    "budgets": budgets,
+    "fund_changes": fund_changes,
     "deficits": _uncovered_pools,
     "warnings": _warnings,
     "triggered": _triggered,
@@ -336,6 +364,8 @@ TOTALS: dict[str, Callable[[Desk], Value]] = {
     "indications": _auctions(AuctionIndicated),
     "auctions": _auctions(AuctionUncrossed),
     "settled": _settled,
+    "premiums": _premiums,
+    "funding_rates": _funding_rates,
     "entries": _entries,
     "answered": _answered,
     "digest": lambda desk: desk.engine.digest(),

@@ -109,6 +109,11 @@ class Names:
         """The fund's number; a new name gets the next free one."""
         return self.funds.setdefault(self._text(name, "fund"), max(self.funds.values()) + 1)
 
+    def fund_name(self, number: int) -> str:
+        """The name of a fund; its number where it has none."""
+        names = {fund: name for name, fund in self.funds.items()}
+        return names.get(number, str(number))
+
     def client_order(self, value: object) -> int:
         """A number as it is; a text gets a number of its own."""
         if isinstance(value, Decimal):

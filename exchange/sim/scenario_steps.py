@@ -16,7 +16,6 @@ from exchange.protocol.messages import (
     AdvanceTime,
     ChangeIsolatedMargin,
     Deposit,
-    DepositFund,
     OrderEntry,
     SetAdlPolicy,
     SetBrackets,
@@ -46,6 +45,7 @@ from exchange.sim.scenario_collateral import (
     plan_multi_asset,
 )
 from exchange.sim.scenario_file import parse_duration_ns, require_keys
+from exchange.sim.scenario_funds import plan_fund, plan_fund_policy
 from exchange.sim.scenario_names import (
     Body,
     Names,
@@ -64,7 +64,7 @@ from exchange.sim.scenario_orders import (
     plan_orders,
     plan_trade,
 )
-from exchange.sim.scenario_prices import plan_mark_policy, plan_price
+from exchange.sim.scenario_prices import plan_funding_policy, plan_mark_policy, plan_price
 from exchange.units import leverage_to_ppm, to_atoms, to_decimal, to_ppm
 
 Planner: TypeAlias = Callable[[Body, Names], Planned]
@@ -79,11 +79,6 @@ def plan_step(kind: str, body: Body, names: Names) -> Planned:
         return planner(body, names)
     except UnitsError as error:
         raise ScenarioError(str(error)) from None
-
-
-def plan_fund(body: Body, names: Names) -> Planned:
-    require_keys(body, ("name", "amount"), ("reject",))
-    return one(DepositFund(fund=names.fund(body["name"]), amount_atoms=to_atoms(body["amount"])))
 
 
 def plan_deposit(body: Body, names: Names) -> Planned:
@@ -322,6 +317,7 @@ PLANNERS: dict[str, Planner] = {
     "cancel_all": plan_cancel_all,
     "countdown": plan_countdown,
     "mark_policy": plan_mark_policy,
+    "funding_policy": plan_funding_policy,
     "price": plan_price,
     "margin_mode": plan_margin_mode,
     "isolated_margin": plan_isolated_margin,
@@ -333,6 +329,7 @@ PLANNERS: dict[str, Planner] = {
     "brackets": plan_brackets,
     "limits": plan_limits,
     "margin_warnings": plan_margin_warnings,
+    "fund_policy": plan_fund_policy,
     "asset": plan_asset,
     "asset_price": plan_asset_price,
     "collateral": plan_collateral,

@@ -14,9 +14,11 @@ from exchange.fuzz.collusion import Collusion
 from exchange.fuzz.collusion_run import CollusionDiffer, run_collusion
 from exchange.fuzz.differ import Failure
 from exchange.protocol.records import decode_events
-from exchange.reference import accounts, bankruptcy, deleveraging, margin
+from exchange.protocol.schema import BudgetLimit
+from exchange.reference import accounts, funds, margin
+from exchange.reference.drawing import Drawing
 from exchange.reference.margin import available_atoms
-from exchange.reference.state import Account, fund_balance
+from exchange.reference.state import Account, State, Symbol
 
 WORLD = 500
 PARTS = range(1, 5)
@@ -57,21 +59,17 @@ def wishful(account: Account) -> int:
     return max(0, account.cross.balance_atoms)
 
 
+def what_funds_may_by_symbol(state: State, symbol: Symbol, *_: object) -> funds.Budget:
+    """The cap of a liquidation is forgotten."""
+    return funds.Budget(sum(funds.rooms(state, symbol)), BudgetLimit.SYMBOL_CAP)
+
+
 #: A hole each, and what the books say of it: where, what, what stands there instead.
 HOLES: dict[str, tuple[Any, str, Callable[..., Any], set[str]]] = {
     "margin leaves with the wallet": (margin, "withdrawable_atoms", wishful, {"C5", "C6"}),
-    "the fund has no cap": (
-        bankruptcy,
-        "budget_atoms",
-        lambda state, position: fund_balance(state, position.symbol.fund),
-        {"C4"},
-    ),
-    "deficits draw without a cap": (
-        deleveraging,
-        "budget_atoms",
-        lambda state, position: fund_balance(state, position.symbol.fund),
-        {"C4"},
-    ),
+    "a liquidation draws without a cap": (funds, "budget", what_funds_may_by_symbol, {"C4"}),
+    "a symbol draws without a cap": (funds, "rooms", funds.holdings, {"C4"}),
+    "nothing was paid before": (Drawing, "in_window", lambda self, now_ns: 0, {"C4"}),
     "unrealised profit leaves twice": (
         margin,
         "withdrawable_atoms",

@@ -13,13 +13,14 @@ import pytest
 
 from exchange.engine import ENGINE_KINDS
 from exchange.fuzz.differ import Failure, run_generated
-from exchange.protocol.schema import FillRole
+from exchange.protocol.schema import BudgetLimit, FillRole
 from exchange.reference import (
     adl,
     admission,
     auction,
     bankruptcy,
     client_ids,
+    funds,
     ledger,
     links,
     liquidation,
@@ -31,6 +32,7 @@ from exchange.reference import (
 )
 from exchange.reference.arithmetic import ceil_div, floor_div, ppm_floor
 from exchange.reference.context import Context
+from exchange.reference.drawing import Drawing
 from exchange.reference.order import Order
 from exchange.reference.resting import write_shown
 from exchange.reference.state import State, Symbol
@@ -100,10 +102,14 @@ MUTATIONS: dict[str, Mutation] = {
     "nobody skipped in ADL": (adl, "would_end_below_zero", lambda *_: False),
     "lots shared out rounded down": (adl, "ceil_div", floor_div),
     "the fund has no cap": (
-        bankruptcy,
-        "budget_atoms",
-        lambda state, position: bankruptcy.fund_balance(state, position.symbol.fund),
+        funds,
+        "budget",
+        lambda state, symbol, *_: funds.Budget(
+            sum(funds.rooms(state, symbol)), BudgetLimit.SYMBOL_CAP
+        ),
     ),
+    "a symbol draws without a cap": (funds, "rooms", funds.holdings),
+    "nothing was paid before": (Drawing, "in_window", lambda self, now_ns: 0),
     "isolated margin stays when all is closed": (
         ledger,
         "return_left_margin",

@@ -73,3 +73,22 @@ def test_caps_are_set_through_both_clients(node) -> None:
     asyncio.run(story())
     with pytest.raises(Rejected, match="open_interest_limit"):
         trader.limit(BTC, "buy", "0.001", 60_000)
+
+
+def test_caps_of_funds_are_set_through_both_clients(node) -> None:
+    operator = node.admin_client()
+    set_event = operator.set_fund_policy(BTC, cap=100, window_s="0.5", window_cap=20).events[-1]
+    assert (set_event.cap_atoms, set_event.second_cap_atoms) == (10**10, 0)
+    assert (set_event.window_ns, set_event.window_cap_atoms) == (5 * 10**8, 2 * 10**9)
+
+    async def story() -> None:
+        async with AsyncAdminClient(node.admin) as again:
+            told = await again.set_fund_policy(BTC, second_fund=3)
+            assert told.events[-1].second_fund == 3
+            assert told.events[-1].second_cap_atoms == -1
+            with pytest.raises(Rejected, match="invalid_second_fund"):
+                await again.set_fund_policy(BTC, second_cap=5)
+
+    asyncio.run(story())
+    with pytest.raises(UnitsError, match="window_s 1E-10 is not a whole number of nanoseconds"):
+        operator.set_fund_policy(BTC, window_s="1E-10", window_cap=20)

@@ -214,6 +214,15 @@ OTHERS: st.SearchStrategy[Command] = st.one_of(
     st.builds(m.SetCountdown, account=ACCOUNTS, timeout_ms=st.integers(0, 20)),
     st.builds(m.SetStpGroup, member_account=ACCOUNTS, stp_group=st.integers(0, 1)),
     st.builds(m.SetAdlPolicy, symbol=SYMBOLS, policy=st.integers(0, 4)),
+    st.builds(
+        m.SetFundPolicy,
+        symbol=SYMBOLS,
+        cap_atoms=st.integers(-1, 3),
+        second_fund=st.integers(0, 2),
+        second_cap_atoms=st.sampled_from((0, 0, -1, 2)),
+        window_ns=st.sampled_from((0, 0, 1, 5)),
+        window_cap_atoms=st.sampled_from((-1, -1, 0, 2)),
+    ),
     st.builds(m.AdvanceTime),
 )
 #: Symbol 2 opens and closes; settled it would be the end of it.

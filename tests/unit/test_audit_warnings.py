@@ -1,4 +1,4 @@
-"""The auditor and warnings (MARGIN-10): it passes what engines tell, and notices one too many, too few, or elsewhere."""
+"""The auditor and warnings (MARGIN-10): it passes what engines tell, and notices one too many, too few or elsewhere."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import pytest
 
 from exchange.fuzz.coalition import Coalition
 from exchange.protocol.messages import (
+    Accepted,
     AssetListed,
     AssetPriceChanged,
     BalanceChanged,
@@ -14,6 +15,7 @@ from exchange.protocol.messages import (
     Event,
     Fill,
     FundChanged,
+    FundPolicySet,
     LiquidationSettled,
     LiquidationStarted,
     ListSymbol,
@@ -233,3 +235,36 @@ def test_both_legs_of_a_symbol_are_kept_apart() -> None:
         == []
     )
     assert dict(coalition.purses[MEMBER].lots) == {(1, Leg.LONG): 1, (1, Leg.SHORT): -1}
+
+
+def test_c4_a_symbol_costs_its_funds_no_more_than_its_caps() -> None:
+    """Its own fund in total, the second one in total, and both in the window."""
+
+    def paid(fund: int, atoms: int) -> FundChanged:
+        return FundChanged(
+            fund=fund,
+            symbol=1,
+            cause=FundCause.DEFICIT_COVER,
+            change_atoms=-atoms,
+            balance_atoms=0,
+        )
+
+    def at(ns: int) -> Accepted:
+        return Accepted(timestamp_ns=ns, command=11, order_id=0, client_order_id=0)
+
+    coalition = books()
+    coalition.funds.update({0: 100, 7: 100})
+    policy = FundPolicySet(
+        symbol=1,
+        cap_atoms=10,
+        second_fund=7,
+        second_cap_atoms=20,
+        window_ns=100,
+        window_cap_atoms=12,
+    )
+    assert coalition.read([policy, at(5), paid(0, 10), paid(7, 2)]) == []
+    assert "window of 12" in "".join(coalition.read([at(104), paid(7, 1)]))
+    assert coalition.read([at(204), paid(7, 12)]) == []
+    assert "at most 10 may be" in "".join(coalition.read([at(400), paid(0, 1)]))
+    assert "at most 20 may be" in "".join(coalition.read([at(600), paid(7, 6)]))
+    assert coalition.read([policy, at(601), paid(0, 10)]) == []

@@ -104,6 +104,45 @@ def test_a_deleveraging_policy_is_a_command_of_its_own() -> None:
         load(TOML.replace("draw_cap = 250", 'draw_cap = 250\nadl = "nobody"'))
 
 
+def test_a_policy_of_funds_is_a_command_of_its_own() -> None:
+    """FUND-01: the second fund by name, the window in seconds."""
+    table = '{cap = 100, second_fund = "thin", second_cap = 2.5, window = 3600, window_cap = 50}'
+    bitcoin, thin = load(TOML.replace("max_open_orders = 50", f"fund_policy = {table}"))
+    assert bitcoin.policy_commands() == [
+        m.SetFundPolicy(
+            symbol=1,
+            cap_atoms=10**10,
+            second_fund=1,
+            second_cap_atoms=25 * 10**7,
+            window_ns=3600 * 10**9,
+            window_cap_atoms=5 * 10**9,
+        )
+    ]
+    assert thin.policy_commands() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("{cap = -1}", "fund_policy.cap is -1; wanted 0 .. 10"),
+        ("{cap = 0.000000001}", "fund_policy.cap is 1E-9; wanted whole atoms"),
+        ("{second_cap = 5}", "fund_policy.second_cap is 5; wanted a second_fund beside it"),
+        ("{second_fund = 4, second_cap = 0}", "fund_policy.second_cap is 0; wanted above 0"),
+        ("{second_fund = -4}", "fund_policy.second_fund is -4; wanted 0 .. 2"),
+        ('{second_fund = "shared"}', "another fund than the symbol's own"),
+        ("{window = 5}", "fund_policy.window is 5; wanted given together with window_cap"),
+        ("{window = 0, window_cap = 5}", "fund_policy.window is 0 s; wanted whole nanoseconds, 1"),
+        ("{windows = 5}", "fund_policy: unknown key windows"),
+        ("5", "fund_policy is 5; wanted"),
+    ],
+)
+def test_a_wrong_policy_of_funds_says_what_was_wanted(table: str, said: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        load(TOML.replace("max_open_orders = 50", f"fund_policy = {table}"))
+    assert str(error.value).startswith("BTC-PERP: ")
+    assert said in str(error.value)
+
+
 def test_a_mark_policy_is_read_in_seconds() -> None:
     """MARK-02: a table of its own under the symbol, and a command beside the listing."""
     text = TOML.replace(
@@ -134,6 +173,58 @@ def test_a_wrong_mark_policy_says_what_was_wanted(table: str, said: str) -> None
     with pytest.raises(PolicyError) as error:
         load(text)
     assert str(error.value).startswith(said)
+
+
+FUNDING_TOML = TOML.replace(
+    "[symbols.liquidation]",
+    "mark = {max_feeds = 3}\nfunding = {interval = 3600, interest = 0.0000125}\n\n[symbols.liquidation]",
+)
+
+
+def test_a_funding_policy_is_read_in_seconds_and_fractions() -> None:
+    """FUNDING-02: sent behind the mark policy, whose index it needs."""
+    bitcoin, thin = load(FUNDING_TOML)
+    assert bitcoin.policy_commands() == [
+        m.SetMarkPolicy(symbol=1, max_feeds=3),
+        m.SetFundingPolicy(symbol=1, interval_ns=3600 * 10**9, interest_ppb=12_500),
+    ]
+    assert thin.policy_commands() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            "{interval = 0}",
+            "BTC-PERP: funding.interval is 0 s; wanted whole nanoseconds, 1000000 ..",
+        ),
+        ("{sample = 7}", "BTC-PERP: funding.sample is 7 s; wanted a part of the interval, 28800 s"),
+        ("{interest = -1.1}", "BTC-PERP: funding.interest is -1.1; wanted -1 .. 1"),
+        ("{clamp = -0.1}", "BTC-PERP: funding.clamp is -0.1; wanted 0 .. 1"),
+        ("{max_rate = 2}", "BTC-PERP: funding.max_rate is 2; wanted 0 .. 1"),
+        ("{max_rate = 0.0000000001}", "BTC-PERP: funding.max_rate: rate 1E-10 is not a multiple"),
+        ("{impact_notional = 0}", "BTC-PERP: funding.impact_notional is 0; wanted 0.00000001 .."),
+        ("{impact_notional = 1e-9}", "BTC-PERP: funding.impact_notional: amount 1E-9 is not"),
+        ("{rate = 1}", "BTC-PERP: funding: unknown key rate"),
+        ("5", "BTC-PERP: funding is 5; wanted"),
+    ],
+)
+def test_a_wrong_funding_policy_says_what_was_wanted(table: str, said: str) -> None:
+    text = FUNDING_TOML.replace("{interval = 3600, interest = 0.0000125}", table)
+    with pytest.raises(PolicyError) as error:
+        load(text)
+    assert str(error.value).startswith(said)
+
+
+def test_a_funding_policy_needs_an_index_and_room_below_initial_margin() -> None:
+    """FUNDING-02: without a composite mark there is no index; where both margins are one, every rate is 0."""
+    with pytest.raises(PolicyError, match="funding is there without mark; wanted a composite mark"):
+        load(FUNDING_TOML.replace("mark = {max_feeds = 3}\n", ""))
+    flat = FUNDING_TOML.replace("[0, 0.004, 0.008]", "[0, 0.004]")
+    with pytest.raises(
+        PolicyError, match="brackets is a first maintenance rate of 4000 ppm; wanted"
+    ):
+        load(flat)
 
 
 def test_engines_list_what_was_loaded(engine: Engine) -> None:

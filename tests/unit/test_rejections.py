@@ -26,7 +26,8 @@ POST_ONLY, REDUCE_ONLY = 1, 2
 
 PLAIN, UNMARKED, BOUNDED, HEDGE, CRASHED, HALTED, QUIET, SETTLED = 1, 2, 3, 4, 5, 6, 7, 8  # symbols
 CAPPED = 11
-COMPOSITE = 20  # a symbol whose mark is held
+COMPOSITE = 20  # a symbol whose mark is held; the engine settles its funding
+FUNDED = 21  # the same without a mark
 MAKER, RICH, BIDDER, FLAGGED, POOR, UNCOVERED, SKIPPED, ALONE = 1, 2, 3, 5, 6, 7, 8, 10  # accounts
 MAKER_ORDER, HALTED_ORDER = 13, 16  # the order ids that MAKER's bids get in `WORLD`
 STOP_MARKET = 2
@@ -110,6 +111,10 @@ WORLD: list[m.Command] = [
     mark(COMPOSITE, 100),
     m.SetMarkPolicy(symbol=COMPOSITE, max_feeds=1),
     m.SetPrice(symbol=COMPOSITE, price_ticks=100),
+    listing(FUNDED),
+    m.SetMarkPolicy(symbol=FUNDED, max_feeds=1),
+    m.SetFundingPolicy(symbol=COMPOSITE),
+    m.SetFundingPolicy(symbol=FUNDED),
     m.ListAsset(asset=1, name="A", unit_parts=10, haircut_ppm=0),
     m.SetAssetPrice(asset=1, price_atoms=10**17),
     m.ChangeCollateral(account=SKIPPED, asset=1, change_parts=20),
@@ -320,6 +325,20 @@ CHAINS: dict[str, Chain] = {
             (R.SYMBOL_STATE_FORBIDS, {"symbol": QUIET}),
         ],
     ),
+    "set_fund_policy": (
+        m.SetFundPolicy(symbol=99, cap_atoms=-2, window_ns=10**17 + 1, second_cap_atoms=1),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": BOUNDED}),
+            (R.INVALID_POLICY, {"cap_atoms": 10**18}),
+            (R.INVALID_WINDOW, {"window_ns": 10**17, "window_cap_atoms": 10**18}),
+            (R.INVALID_SECOND_FUND, {"second_fund": 1}),
+        ],
+    ),
+    "set_fund_policy without a second fund": (
+        m.SetFundPolicy(symbol=BOUNDED, second_fund=1, window_ns=-1, window_cap_atoms=0),
+        [(R.INVALID_WINDOW, {"window_ns": 0, "window_cap_atoms": -1})]
+        + [(R.INVALID_SECOND_FUND, {"second_fund": 0})],
+    ),
     "set_margin_warnings": (
         m.SetMarginWarnings(first_level_ppm=900_000, second_level_ppm=900_000),
         [(R.INVALID_POLICY, {"second_level_ppm": 999_999})],
@@ -401,6 +420,23 @@ CHAINS: dict[str, Chain] = {
             (R.INVALID_PRICE, {"price_ticks": 100}),
             (R.SYMBOL_STATE_FORBIDS, {"symbol": PLAIN}),
             (R.UNKNOWN_PRICE_SOURCE, {"symbol": COMPOSITE}),
+        ],
+    ),
+    "set_funding_policy": (
+        m.SetFundingPolicy(symbol=99, interval_ns=0),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": SETTLED}),
+            (R.INVALID_POLICY, {"interval_ns": 60_000_000_000}),
+            (R.SYMBOL_STATE_FORBIDS, {"symbol": PLAIN}),
+            (R.UNKNOWN_PRICE_SOURCE, {"symbol": COMPOSITE}),
+        ],
+    ),
+    "settle_funding where the engine does": (
+        m.SettleFunding(symbol=99, payment_atoms_per_lot=0),
+        [
+            (R.UNKNOWN_SYMBOL, {"symbol": FUNDED}),
+            (R.NO_MARK_PRICE, {"symbol": COMPOSITE}),
+            (R.FUNDING_IS_COMPUTED, {"symbol": PLAIN}),
         ],
     ),
     "place_order while the mark is held": (
