@@ -108,7 +108,8 @@ class Trial:
             digest = engine.digest()
             views.append(preview(engine, account, [command], time_of(index)))
             assert engine.digest() == digest
-        assert views[0] == views[1]
+        if Assumption.DEFICIT not in views[0].assumes:  # of who bears it a pocket knows too little
+            assert views[0] == views[1]
         return views[0]
 
     def compare(self, command: Command, account: int, told: PreviewView, record: bytes) -> None:
