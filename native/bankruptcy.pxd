@@ -78,7 +78,7 @@ cdef inline void ask_target(Symbol* symbol, PoolValue* value, int64_t size, Clos
     if gain <= 0:
         order.lots, order.sized_by = size, CLOSING_SIZE_NO_GAIN
         return
-    order.lots, order.sized_by = imax(1, clamp64(div_ceil(missing * PPM, gain))), CLOSING_SIZE_TARGET
+    order.lots, order.sized_by = clamp64(div_ceil(missing * PPM, gain)), CLOSING_SIZE_TARGET
 
 cdef inline void ask(Symbol* symbol, PoolValue* value, int64_t size, ClosingOrder* order) noexcept nogil:
     """LIQ-04: what the mode alone asks for."""

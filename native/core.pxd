@@ -12,7 +12,8 @@ from native.wire cimport wire_list_symbol, MAX_FEEDS, MAX_SYMBOL, WINDOW_PARTS
 
 cdef enum:
     BLOCK_TICKS = 64       # price levels of one block: one bitmap word
-    CHUNK_BLOCKS = 64      # block keys of one chunk of a side's index
+    LEAF_BLOCKS = 15       # blocks of one leaf of a side's index
+    BRANCH_LEAVES = 64     # leaves of one branch of it
     BLOCK_CACHE = 64       # recently used blocks of a side, by key modulo this
     MANY_ACCOUNTS = 4096   # account number from which on a venue does not fit the caches, and prefetching pays
     MANY_ORDERS = 16384    # slots of orders ever in use at once, from which on it does not
@@ -83,30 +84,34 @@ cdef struct Level:
     uint32_t tail
     int64_t lots
 
-cdef struct Block:                     # 64 neighbouring prices
+cdef struct Block:                     # 64 neighbouring prices; a narrow one ends after its only level
     int64_t key                        # price / 64
-    uint64_t occupied                  # bit i: level i has orders
+    uint64_t occupied                  # bit i: price i of the 64 has orders
+    int64_t mask                       # the level of a price is levels[price & mask]: 63, or 0 in a narrow block
     Block* next_free
     Level levels[64]
 
-cdef struct Chunk:                     # a sorted run of blocks
-    int32_t count
-    int64_t keys[64]
-    Block* blocks[64]
+cdef struct Leaf:                      # a sorted run of blocks, four lines of the cache
+    int64_t count
+    int64_t keys[15]
+    Block* blocks[15]
 
-cdef struct ChunkEntry:                # a chunk in the directory of a side
-    int64_t from_key                   # no key of the chunk is below it, every key of the chunk before is
-    Chunk* chunk
+cdef struct IndexEntry:                # a leaf of a branch, or a branch of a side
+    int64_t from_key                   # no key of the child is below it, every key of the child before is
+    void* child
+
+cdef struct Branch:                    # a sorted run of leaves
+    int64_t count
+    IndexEntry leaves[64]
 
 cdef struct BookSide:
     int64_t sign                       # 1: bids, -1: asks; a price is better by sign x price, without a branch
     int64_t best_ticks                 # 0: empty
     Block* best_block
     Block* cache[64]
-    ChunkEntry* chunks                 # the directory, sorted
-    int64_t chunk_count
-    int64_t chunk_capacity
-    int64_t block_count
+    IndexEntry* branches               # sorted
+    int64_t branch_count
+    int64_t branch_capacity
 
 # ---------------------------------------------------------------------------------------------- symbol
 
@@ -394,7 +399,8 @@ cdef struct Core:
     uint32_t highest_account
     Symbol** symbols                   # by number
     uint32_t highest_symbol
-    Block* free_blocks
+    Slab narrow_blocks
+    Block* free_blocks                 # wide ones
     Buckets order_index                # order id -> slot
     Buckets client_index               # (account, client order id) -> slot
     Buckets position_index             # (account, symbol and leg) -> slot of the entry

@@ -177,13 +177,11 @@ cdef inline void give(Stage* stage, Counterparty* entry, int64_t done, int64_t l
     entry.haircut_atoms = entry.value_atoms - at_mark if stage.of_long else at_mark - entry.value_atoms
 
 cdef inline void give_in_turn(Stage* stage, Counterparty* entries, int64_t count) noexcept nogil:
-    """ADL-01: each gives all it has, until all lots are given; whoever would end below zero is passed over."""
+    """ADL-01: each gives all it has, as long as lots are left; whoever would end below zero is passed over."""
     cdef int64_t done = 0
     cdef int64_t i
     cdef Counterparty* entry
     for i in range(count):
-        if done == stage.size:
-            return
         entry = &entries[i]
         give(stage, entry, done, imin(stage.size - done, iabs(entry.position.position_lots)))
         if entry.haircut_atoms > entry.equity_atoms:
@@ -192,7 +190,7 @@ cdef inline void give_in_turn(Stage* stage, Counterparty* entries, int64_t count
 
 cdef inline int64_t share_next(int64_t* total, int64_t* weights, Counterparty* entry) noexcept nogil:
     """ADL-05: what the next in the order of `by_share` gets of a total; whoever is held back by its most came before."""
-    cdef int64_t part = imin(entry.most, clamp64(div_ceil(wide(total[0], entry.weight), weights[0])))
+    cdef int64_t part = imin(entry.most, <int64_t>div_ceil(wide(total[0], entry.weight), weights[0]))
     total[0] -= part
     weights[0] -= entry.weight
     return part
@@ -224,8 +222,7 @@ cdef inline void give_by_equity(Stage* stage, Counterparty* entries, int64_t cou
         if entry.most == 0:
             return
         lots = share_next(&left, &weights, entry)
-        if lots:
-            give(stage, entry, stage.size - left - lots, lots)
+        give(stage, entry, stage.size - left - lots, lots)
 
 cdef inline int64_t lots_at_mark(Stage* stage, Counterparty* entries, int64_t count) noexcept nogil:
     """ADL-05: as many lots as solvent counterparties have, and as the winners' profits pay for."""

@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
-from native.book cimport side_close
+from native.block_index cimport index_close
+from native.book cimport NARROW_BLOCK
 from native.core cimport (
     Account, AccountMore, Block, Core, Holdings, Order, OrderMore, Position, QueuedPool, Remembered, Symbol, Timer,
 )
@@ -23,6 +24,7 @@ cdef inline void release_growing(Core* core) noexcept nogil:
     slab_close(&core.positions)
     slab_close(&core.remembered)
     slab_close(&core.holdings)
+    slab_close(&core.narrow_blocks)
     buckets_close(&core.order_index)
     buckets_close(&core.client_index)
     buckets_close(&core.position_index)
@@ -57,6 +59,7 @@ cdef inline bint reserve_growing(Core* core) noexcept nogil:
                 and slab_open(&core.positions, sizeof(Position), positions) \
                 and slab_open(&core.remembered, sizeof(Remembered), orders) \
                 and slab_open(&core.holdings, sizeof(Holdings), (MAX_ACCOUNT + 1) >> halvings) \
+                and slab_open(&core.narrow_blocks, NARROW_BLOCK, orders) \
                 and buckets_open(&core.order_index, FIRST_BUCKETS, 2 * orders) \
                 and buckets_open(&core.client_index, FIRST_BUCKETS, orders) \
                 and buckets_open(&core.position_index, FIRST_BUCKETS, positions) \
@@ -90,8 +93,8 @@ cdef inline bint core_open(Core* core) noexcept nogil:
 
 cdef inline void close_symbol(Symbol* symbol) noexcept nogil:
     cdef int64_t i
-    side_close(&symbol.sides[0])
-    side_close(&symbol.sides[1])
+    index_close(&symbol.sides[0])
+    index_close(&symbol.sides[1])
     triggers_close(symbol)
     for i in range(symbol.open_chunk_count):
         free(symbol.open_chunks[i].chunk)

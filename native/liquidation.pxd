@@ -145,7 +145,7 @@ cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* po
     cdef PoolState* state = pool_state(core, pool.account_number, pool.position)
     cdef uint8_t budget_by
     cdef int64_t budget = fund_budget(core, symbol, state, &budget_by)
-    cdef int64_t paid = imax(0, imin(budget, -share))
+    cdef int64_t paid = imin(budget, -share)
     cdef int64_t worth = bankruptcy_value(core, symbol, position, share + paid)
     cdef PoolValue value
     cdef wire_deficit_uncovered* e
@@ -218,10 +218,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
         event_pool(core, EVENT_LIQUIDATION_STARTED, pool, value.equity_atoms, value.maintenance_atoms)
     tell_positions(core, pool)
     book_stage(core, pool)
-    value = pool_value(core, pool.account_number, pool.position)
-    if value.position_count != 0 and value.equity_atoms < 0:
-        deficit_stage(core, pool)
-    forget_visits(core, pool)
+    deficit_stage(core, pool)
     pool_is_well(core, pool)
 
 cdef inline apart liquidation_drain(Core* core) noexcept nogil:

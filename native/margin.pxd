@@ -51,7 +51,7 @@ cdef inline int bracket_of(Symbol* symbol, int64_t notional_atoms) noexcept nogi
 cdef inline int64_t maintenance_of(Symbol* symbol, int64_t notional_atoms) noexcept nogil:
     """MM (MARGIN-03)."""
     cdef int k = bracket_of(symbol, notional_atoms)
-    return imax(0, ppm_ceil(notional_atoms, symbol.brackets[k].maintenance_ppm) - symbol.brackets[k].deduction_atoms)
+    return ppm_ceil(notional_atoms, symbol.brackets[k].maintenance_ppm) - symbol.brackets[k].deduction_atoms
 
 cdef inline int64_t base_rate(Symbol* symbol, Position* position) noexcept nogil:
     """The account's own initial margin rate, or the symbol's."""
@@ -276,7 +276,7 @@ cdef inline bint isolated_bears_reduction(
     """Whether an isolated pool can close lots at a price: at its initial margin after, or improved by it (MARGIN-07)."""
     cdef int64_t left = iabs(position.position_lots) - lots
     cdef int64_t equity = position.margin_atoms + unrealised(symbol, position) - loss_at(symbol, side, lots, price_ticks)
-    if equity >= (initial_of(symbol, position, notional(symbol, left)) if left else 0):
+    if equity >= initial_of(symbol, position, notional(symbol, left)):
         return True
     return improves(core, symbol, position, side, lots, price_ticks)
 
@@ -312,7 +312,7 @@ cdef inline bint admits(
             others -= old.open_lots
     if reduce_only:
         lots = imin(lots, free_lots)
-    pure = free_lots > 0 and others + lots <= free_lots
+    pure = others + lots <= free_lots
     extra.position = position
     extra.side = side
     extra.price_ticks = price_ticks
@@ -349,7 +349,7 @@ cdef inline int64_t maker_bears(
             spare -= imax(0, loss_at(symbol, side, lots, price_ticks))
         if spare >= 0:
             return lots
-        return reduced if reduced > 0 and improves(core, symbol, position, side, reduced, price_ticks) else 0
+        return reduced if improves(core, symbol, position, side, reduced, price_ticks) else 0
     if reduced > 0 and not isolated_bears_reduction(core, symbol, position, side, reduced, price_ticks):
         return 0
     if opened > 0 and (available_with(core, position.account, NULL, False) < 0
@@ -362,11 +362,11 @@ cdef inline int64_t withdrawable(Core* core, uint32_t account) noexcept nogil:
     return imax(0, imin(account_at(core, account).wallet_atoms, available_with(core, account, NULL, True)))
 
 cdef inline int64_t removable(Symbol* symbol, Position* position) noexcept nogil:
-    """ACCT-06: what may be taken out of an isolated pool: initial margin stays, unrealised profit does not count."""
-    cdef int64_t spare
-    if not position.isolated or position.position_lots == 0:
-        return 0
-    spare = position.margin_atoms + imin(0, unrealised(symbol, position)) - position_initial(symbol, position)
+    """ACCT-06: what may be taken out of an isolated pool: initial margin stays, unrealised profit does not count.
+
+    In cross mode, and without a position, there is nothing in it.
+    """
+    cdef int64_t spare = position.margin_atoms + imin(0, unrealised(symbol, position)) - position_initial(symbol, position)
     return imax(0, imin(position.margin_atoms, spare))
 
 # ------------------------------------------------------------------------------------- liquidation price
@@ -379,12 +379,10 @@ cdef struct Moving:
 
 cdef inline i128 maintenance_at(Symbol* symbol, i128 n) noexcept nogil:
     """MM of a notional that may be beyond every mark that could be set (MARGIN-03)."""
-    cdef i128 raw
     cdef int k = 0
     while k + 1 < symbol.bracket_count and symbol.brackets[k + 1].floor_atoms <= n:
         k += 1
-    raw = (n * symbol.brackets[k].maintenance_ppm + (PPM - 1)) // PPM - symbol.brackets[k].deduction_atoms
-    return raw if raw > 0 else 0
+    return (n * symbol.brackets[k].maintenance_ppm + (PPM - 1)) // PPM - symbol.brackets[k].deduction_atoms
 
 cdef inline i128 spare_at(Moving* moving, int64_t mark_ticks) noexcept nogil:
     """Equity less maintenance of the pool with the symbol's mark at this price; negative: below maintenance (MARGIN-08)."""

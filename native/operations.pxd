@@ -134,8 +134,6 @@ cdef inline int set_margin_mode(Core* core, wire_set_margin_mode* c) noexcept no
     owner = account_at(core, c.account)
     position = position_find(core, c.account, c.symbol, c.leg)
     busy = position != NULL and (position.position_lots != 0 or position.own_head[0] != 0 or position.own_head[1] != 0)
-    if busy and symbol.mark_ticks == 0:
-        return REJECT_REASON_NO_MARK_PRICE
     if position == NULL and not slab_has_room(&core.positions):
         return REJECT_REASON_OUT_OF_CAPACITY
     if owner.pool.liquidating or owner.pool.heap_place or (

@@ -26,6 +26,7 @@ cdef extern from *:
     ctypedef void apart "EXCHANGE_APART(void)"
     ctypedef int apart_int "EXCHANGE_APART(int)"
     ctypedef int64_t apart_int64 "EXCHANGE_APART(int64_t)"
+    ctypedef void* apart_pointer "EXCHANGE_APART(void*)"
     bint times_overflows "__builtin_mul_overflow" (int64_t a, int64_t b, int64_t* product) noexcept nogil
     bint plus_overflows "__builtin_add_overflow" (int64_t a, int64_t b, int64_t* sum) noexcept nogil
 
@@ -91,13 +92,9 @@ cdef inline int64_t share_floor(int64_t total, int64_t part, int64_t whole) noex
     return <int64_t>div_floor(wide(total, part), whole)
 
 cdef inline int64_t clamp64(i128 a) noexcept nogil:
-    """a, held inside what an int64 can say (sizes and limits only, never money)."""
+    """a, or the most that an int64 can say (sizes and limits only, never money); below 0 they are bounded."""
     cdef i128 top = 0x7fffffffffffffffLL
-    if a > top:
-        return 0x7fffffffffffffffLL
-    if a < -top:
-        return -0x7fffffffffffffffLL
-    return <int64_t>a
+    return <int64_t>(a if a < top else top)
 
 cdef inline void mul_wide(u128 a, u128 b, u128* high, u128* low) noexcept nogil:
     """The 256-bit product of two 128-bit numbers, for comparing scores without division."""

@@ -9,7 +9,8 @@ So a new price finds what it sets off at the best level, and pays for nothing el
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from native.book cimport book_append, book_front, book_remove, crosses, side_close
+from native.block_index cimport index_close
+from native.book cimport book_append, book_front, book_remove, crosses
 from native.core cimport (
     ARMED, BookSide, Core, FAULT_NO_MEMORY, Order, OrderMore, Position, Symbol, Trails, TRIGGERED, Triggers, WAITING,
     ensure, more_at, order_at, position_at,
@@ -81,8 +82,8 @@ cdef inline void triggers_close(Symbol* symbol) noexcept nogil:
     if symbol.triggers == NULL:
         return
     for i in range(2):
-        side_close(&symbol.triggers.falling[i])
-        side_close(&symbol.triggers.rising[i])
+        index_close(&symbol.triggers.falling[i])
+        index_close(&symbol.triggers.rising[i])
     for i in range(8):
         trails_close(&symbol.triggers.trails[i])
     free(symbol.triggers)

@@ -151,7 +151,8 @@ def test_no_engine_reads_a_clock_or_draws_a_number(package: str) -> None:
 
 #: The rooms of the core from the bottom up; a room cimports only from rooms before it.
 ROOMS = [
-    *("units", "wire", "memory", "core", "order_index", "positions", "own_orders", "book"),
+    *("units", "wire", "memory", "core", "order_index", "positions", "own_orders"),
+    *("block_index", "book"),
     *(
         "events",
         "margin",

@@ -35,14 +35,14 @@ BUILD = ROOT / "build" / "mutants"
 #: The modules where a wrong sign costs somebody money.
 REFERENCE = (
     *("accounts", "adl", "admission", "arithmetic", "assets", "bankruptcy", "caps", "collateral"),
-    *("composite", "context", "deleveraging", "ledger", "legs", "liquidation", "margin"),
-    *("operations", "policies", "prices", "state", "states"),
+    *("composite", "context", "deleveraging", "drawing", "funding", "funds", "ledger", "legs"),
+    *("liquidation", "margin", "operations", "policies", "prices", "state", "states"),
     "warnings",
 )
 NATIVE = (
-    *("bands", "bankruptcy", "caps", "collateral", "credit", "deleveraging", "ledger", "legs"),
-    *("liquidation", "margin", "marks", "operations", "policies", "pricing", "queue", "states"),
-    *("units", "warnings"),
+    *("bands", "bankruptcy", "caps", "collateral", "credit", "deleveraging", "funding", "funds"),
+    *("ledger", "legs", "liquidation", "margin", "marks", "operations", "policies", "pricing"),
+    *("queue", "states", "units", "warnings"),
 )
 
 
@@ -72,9 +72,10 @@ def open_reference(modules: Sequence[str], entries: list[corpus.Entry]) -> Subje
     places = trial.reached("reference", entries, counting.take)
     counting.end()
     switch = reference.switcher(rooms)
+    kin = trial.kin_of([f"{name}.{change.function}" for name, change in rooms.changes])
 
     def attempt(number: int, hint: str, seconds: float) -> Outcome:
-        asked = trial.order_of(entries, places, number, hint)
+        asked = trial.order_of(entries, places, number, hint, kin[number])
         return trial.attempt("reference", entries, asked, number, switch, seconds)
 
     found = [

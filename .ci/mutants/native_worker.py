@@ -21,10 +21,12 @@ def main() -> None:
     from exchange._native import engine
 
     places = trial.reached("native", entries, engine.take_changes)
+    changes = json.loads(Path("changes.json").read_text("utf-8"))
+    kin = trial.kin_of([f"{room}.{function}" for _, room, _, _, function, *_ in changes])
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         number, hint, seconds = json.loads(line)
-        asked = trial.order_of(entries, places, number, hint)
+        asked = trial.order_of(entries, places, number, hint, kin[number])
         outcome = trial.attempt("native", entries, asked, number, engine.switch_change, seconds)
         print(json.dumps(outcome), flush=True)
 

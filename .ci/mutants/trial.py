@@ -48,15 +48,27 @@ def reached(kind: str, entries: Sequence[Entry], take: Callable[[], set[int]]) -
 
 
 def order_of(
-    entries: Sequence[Entry], places: Sequence[set[int]], change: int, hint: str
+    entries: Sequence[Entry], places: Sequence[set[int]], change: int, hint: str, kin: set[int]
 ) -> list[int]:
-    """The entries that reach a change: the one that noticed it in an earlier tree, then stories, then streams."""
+    """The entries that reach a change: the one that noticed it in an earlier tree, then stories, then streams.
+
+    Of stories those come first that reach most changes of the same function (``kin``): they are about it.
+    """
     found = [number for number, place in enumerate(places) if change in place]
 
-    def rank(number: int) -> tuple[bool, bool, int]:
-        return entries[number].name != hint, len(entries[number].commands) > 200, number
+    def rank(number: int) -> tuple[bool, bool, int, int]:
+        is_stream = len(entries[number].commands) > 200
+        return entries[number].name != hint, is_stream, -len(places[number] & kin), number
 
     return sorted(found, key=rank)
+
+
+def kin_of(functions: Sequence[str]) -> list[set[int]]:
+    """For each change those of the same function."""
+    members: dict[str, set[int]] = {}
+    for number, function in enumerate(functions):
+        members.setdefault(function, set()).add(number)
+    return [members[function] for function in functions]
 
 
 def attempt(

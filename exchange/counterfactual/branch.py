@@ -136,6 +136,7 @@ class Branch:
     def _lay_beside(self, sent: Sent, events: bytes, begin: int, end: int, sequence: int) -> None:
         if sent.put_in:
             if EVENT_START.unpack_from(events, begin)[0] != ACCEPTED:
+                self.counts["put_in_refused"] += 1
                 self._rewriter.refused(sent.record)
             return
         command = sent.command

@@ -83,6 +83,12 @@ KEYS: Mapping[str, Key] = {
     "mark.max_feeds": carried("set_mark_policy.max_feeds"),
     "mark.max_age": carried("set_mark_policy.max_age_ns"),
     "mark.ema": carried("set_mark_policy.ema_ns"),
+    "funding.interval": carried("set_funding_policy.interval_ns"),
+    "funding.sample": carried("set_funding_policy.sample_ns"),
+    "funding.interest": carried("set_funding_policy.interest_ppb"),
+    "funding.clamp": carried("set_funding_policy.clamp_ppb"),
+    "funding.max_rate": carried("set_funding_policy.max_rate_ppb"),
+    "funding.impact_notional": carried("set_funding_policy.impact_notional_atoms"),
 }
 
 #: Commands that are only changed where a journal has them, and what to do where it has none; all others that carry a
@@ -90,11 +96,18 @@ KEYS: Mapping[str, Key] = {
 ONLY_CHANGED: Mapping[str, str] = {
     "set_brackets": "",
     "set_mark_policy": "its mark is set by hand, and there are no prices to compute it from; leave mark out",
+    "set_funding_policy": "its funding is settled by hand, and whoever did it would go on; leave funding out",
 }
 #: Keys of a configuration that the journal's orders are written in.
 FIXED = ("name", "symbol", "tick", "lot")
 #: Keys of a symbol's table that only a policy file has.
 OWN_KEYS = ("margin_mode", "margin_accounts")
+#: Inner tables that hold each other up: with the one the other is needed.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "mark": ("mark", "funding"),
+    "funding": ("funding",),
+    "fund_policy": ("fund_policy",),
+}
 #: Keys that name a fund.
 FUND_KEYS = ("fund", "fund_policy.second_fund")
 #: The commands that carry keys.

@@ -98,6 +98,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     changed: World
     rewritten: int  # commands that the policy changed
     put_in: int  # commands that the journal has not
+    put_in_refused: int  # of them
     left_out: int  # commands of the journal that were not sent
     identical: bool  # every event and the final state
     first: Difference | None  # that anything differs

@@ -25,7 +25,15 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from exchange.counterfactual.keys import FIXED, FUND_KEYS, KEYS, NONE, ONLY_CHANGED, OWN_KEYS
+from exchange.counterfactual.keys import (
+    FIXED,
+    FUND_KEYS,
+    GROUPS,
+    KEYS,
+    NONE,
+    ONLY_CHANGED,
+    OWN_KEYS,
+)
 from exchange.counterfactual.survey import Listed, Survey, table_of
 from exchange.engine import Engine, create_engine
 from exchange.errors import PolicyError, UnitsError
@@ -281,15 +289,33 @@ def read_symbol(
             if given.get(key, NONE) != NONE:
                 given[key] = fund_number(given[key], survey, names)
         before, table = table_of(listed), table_of(listed)
+        leave_groups(table, keys)
         for key in keys:
+            require_carrier(key, listed)
             put(table, key, given[key])
         commands = commands_of(symbol_policy(listed.name, table, number, FundNumbers()))
         for key in keys:
-            take_key(key, commands, change, listed)
+            take_key(key, commands, change)
             policy.changes.append(
                 Change(listed.name, key, told_before(before, key), told(find(table, key)))
             )
     policy.symbols[number] = change
+
+
+def require_carrier(key: str, listed: Listed) -> None:
+    """PolicyError where only a command of the journal could carry the key, and it has none."""
+    for name, _ in KEYS[key].carriers:
+        what_else = ONLY_CHANGED.get(name, "")
+        if what_else and listed.first(COMMAND_BY_NAME[name].number) is None:
+            refuse(f"{listed.name}: {key} is given", what_else)
+
+
+def leave_groups(table: dict[str, Any], keys: Iterable[str]) -> None:
+    """Takes out the inner tables that no key is about: what the journal has of them stays as it is, unchecked."""
+    about = {key.partition(".")[0] for key in keys}
+    for group, needed_by in GROUPS.items():
+        if not about & set(needed_by):
+            table.pop(group, None)
 
 
 def put(table: dict[str, Any], path: str, value: Any) -> None:
@@ -337,14 +363,9 @@ def commands_of(policy: SymbolPolicy) -> dict[str, Command]:
     return {MESSAGE_BY_NUMBER[command.number].name: command for command in commands}
 
 
-def take_key(
-    key: str, commands: Mapping[str, Command], change: SymbolChange, listed: Listed
-) -> None:
+def take_key(key: str, commands: Mapping[str, Command], change: SymbolChange) -> None:
     """What the policy says of one key, in the fields of every command that carries it."""
     for name, field in KEYS[key].carriers:
-        what_else = ONLY_CHANGED.get(name, "")
-        if what_else and listed.first(COMMAND_BY_NAME[name].number) is None:
-            refuse(f"{listed.name}: {key} is given", what_else)
         # A table is the listing's: what the symbol has been given since is the same policy.
         source = commands.get(name, commands["list_symbol"] if name == "set_brackets" else None)
         default = next(f.default for f in COMMAND_BY_NAME[name].fields if f.name == field)

@@ -122,6 +122,7 @@ def outcome_of(
         changed=changed,
         rewritten=branch.counts["rewritten"],
         put_in=branch.counts["put_in"],
+        put_in_refused=branch.counts["put_in_refused"],
         left_out=branch.counts["left_out"],
         identical=comparer.first is None
         and own.digest == changed.digest

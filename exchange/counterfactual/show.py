@@ -57,6 +57,7 @@ def heading(outcome: Outcome) -> Iterator[str]:
     parts = [
         (outcome.rewritten, "changed by it"),
         (outcome.put_in, "put in"),
+        (outcome.put_in_refused, "of them refused"),
         (outcome.left_out, "left out"),
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in parts if count)

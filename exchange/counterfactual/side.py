@@ -48,7 +48,7 @@ class Side:
         if self._verifier is not None:
             self._verifier.check_end(self.engine)
         self._assets = {asset.asset: asset for asset in self.engine.assets()}
-        self.standings = {account: self._standing(account) for account in self.accounts()}
+        self.standings = {account: self._standing(account) for account in sorted(self.accounts())}
         losses = [
             (-standing.result_atoms, self._worth(account, self.follower.brought))
             for account, standing in self.standings.items()
@@ -67,15 +67,20 @@ class Side:
     def _standing(self, account: int) -> Standing:
         """Where an account ended; collateral that came in or went out counts at its last price."""
         engine, follower = self.engine, self.follower
-        equity = engine.account(account).wallet_atoms + sum(
+        money = engine.account(account).wallet_atoms + sum(
             position.margin_atoms + position.unrealised_atoms
             for position in engine.positions(account)
         )
+        held = {(account, 0): money}
         if self._assets:
-            held = {(account, view.asset): view.parts for view in engine.collateral(account)}
-            equity += self._worth(account, held)
-        brought = self._worth(account, follower.brought) - self._worth(account, follower.taken_out)
-        return Standing(equity, equity - brought, follower.liquidated[account])
+            held |= {(account, view.asset): view.parts for view in engine.collateral(account)}
+        made = {
+            key: held.get(key, 0) - follower.brought[key] + follower.taken_out[key]
+            for key in ((account, asset) for asset in (0, *self._assets))
+        }
+        return Standing(
+            self._worth(account, held), self._worth(account, made), follower.liquidated[account]
+        )
 
     def _worth(self, account: int, amounts: Mapping[tuple[int, int], int]) -> int:
         """What an account's amounts come to: money (asset 0), and collateral at its last price."""

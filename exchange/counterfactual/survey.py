@@ -18,6 +18,7 @@ from exchange.protocol.messages import (
     Command,
     DepositFund,
     ListSymbol,
+    SetFundingPolicy,
     SetFundPolicy,
     SetMarkPolicy,
 )
@@ -133,6 +134,7 @@ def table_of(listed: Listed) -> dict[str, Any]:
         **caps_of(listed),
         "mark": mark_of(listed),
         "fund_policy": fund_policy_of(listed),
+        "funding": funding_of(listed),
     }
     return without_none(**table)
 
@@ -176,6 +178,27 @@ def fund_policy_of(listed: Listed) -> dict[str, Any] | None:
         window=seconds(found.window_ns) if found.window_ns else None,
         window_cap=amount_or_none(found.window_cap_atoms),
     )
+
+
+def funding_of(listed: Listed) -> dict[str, Any] | None:
+    """How funding was first computed, where it is (FUNDING-02)."""
+    found = next(
+        (c for c in listed.policies if isinstance(c, SetFundingPolicy) and c.enabled), None
+    )
+    if found is None:
+        return None
+    return {
+        "interval": seconds(found.interval_ns),
+        "sample": seconds(found.sample_ns),
+        "interest": from_ppb(found.interest_ppb),
+        "clamp": from_ppb(found.clamp_ppb),
+        "max_rate": from_ppb(found.max_rate_ppb),
+        "impact_notional": from_atoms(found.impact_notional_atoms),
+    }
+
+
+def from_ppb(ppb: int) -> Decimal:
+    return plain(Decimal(ppb).scaleb(-9))
 
 
 def seconds(ns: int) -> Decimal:

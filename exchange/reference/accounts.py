@@ -130,8 +130,6 @@ def check_margin_mode(ctx: Context, command: SetMarginMode) -> RejectReason | No
     if not fits_mode(state, command.account, command.leg):
         return RejectReason.INVALID_LEG
     position = state.position(command.account, command.symbol, command.leg)
-    if not position.symbol.mark_ticks and has_business(position):
-        return RejectReason.NO_MARK_PRICE
     pools = (position.owner.cross, position.isolated)
     if any(pool.liquidating or pool.key in ctx.queue for pool in pools):  # due funding may queue
         return RejectReason.POOL_LIQUIDATING
@@ -154,7 +152,7 @@ def plan_margin_mode(state: State, command: SetMarginMode) -> int | None:
     if not has_business(position):
         return 0
     wallet, pool = position.owner.cross, position.isolated
-    before = (position.mode, position.own_rate_ppm, wallet.balance_atoms, pool.balance_atoms)
+    before = (position.mode, position.own_rate_ppm, wallet.balance_atoms)
     rate_before = position.rate_ppm
     position.mode = command.margin_mode
     position.own_rate_ppm = command.initial_margin_ppm or position.own_rate_ppm
@@ -163,11 +161,10 @@ def plan_margin_mode(state: State, command: SetMarginMode) -> int | None:
         moved = max(0, target - pool.balance_atoms)
     else:
         moved = -pool.balance_atoms
-    wallet.balance_atoms -= moved
-    pool.balance_atoms += moved
+    wallet.balance_atoms -= moved  # what a pool has does not count for what is available
     is_same = position.mode == before[0] and position.rate_ppm == rate_before and moved == 0
     is_admitted = is_same or margin.available_atoms(position.owner) >= 0
-    position.mode, position.own_rate_ppm, wallet.balance_atoms, pool.balance_atoms = before
+    position.mode, position.own_rate_ppm, wallet.balance_atoms = before
     return moved if is_admitted else None
 
 

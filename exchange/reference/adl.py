@@ -168,11 +168,9 @@ def give(stage: Stage, other: Counterparty, done: int, lots: int) -> None:
 
 
 def give_in_turn(stage: Stage, ranked: list[Counterparty]) -> None:
-    """ADL-01: each gives all it has, until all lots are given; whoever would end below zero is passed over."""
+    """ADL-01: each gives all it has, as long as lots are left; whoever would end below zero is passed over."""
     done = 0
     for other in ranked:
-        if done == stage.lots:
-            return
         lots = min(stage.lots - done, abs(other.position.lots))
         give(stage, other, done, lots)
         if would_end_below_zero(other):
@@ -193,8 +191,7 @@ def give_by_equity(stage: Stage, others: list[Counterparty]) -> list[Counterpart
     done = 0
     parts = share_out(stage.lots, [(most[other], other.equity) for other in able])
     for other, lots in zip(able, parts, strict=True):
-        if lots:
-            give(stage, other, done, lots)
+        give(stage, other, done, lots)
         done += lots
     return ranked
 

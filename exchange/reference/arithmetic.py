@@ -29,12 +29,12 @@ def floor_div(numerator: int, divisor: int) -> int:
 
 
 def as_int64(number: int) -> int:
-    """What an event says of a number that only explains a decision, and may lie beyond 64 bits: the nearest.
+    """What an event says of a number that only explains a decision, and may lie beyond 64 bits: the largest there is.
 
     >>> as_int64(2**80) == 2**63 - 1, as_int64(-7)
     (True, -7)
     """
-    return max(-INT64_MAX, min(number, INT64_MAX))
+    return min(number, INT64_MAX)
 
 
 def ppm_ceil(amount: int, rate_ppm: int) -> int:

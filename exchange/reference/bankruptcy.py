@@ -127,7 +127,7 @@ def targeted(state: State, position: Position, pool: Pool) -> Wish:
     told = as_int64(ceil_div(missing, PPM)), floor_div(gain, PPM * PPM)
     if gain <= 0:
         return Wish(abs(position.lots), ClosingSize.NO_GAIN, *told)
-    return Wish(max(1, ceil_div(missing * PPM, gain)), ClosingSize.TARGET, *told)
+    return Wish(ceil_div(missing * PPM, gain), ClosingSize.TARGET, *told)
 
 
 @dataclass(slots=True, frozen=True)

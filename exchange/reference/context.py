@@ -9,7 +9,7 @@ from exchange.reference.containers import SortedDict
 from exchange.reference.events import EventWriter
 from exchange.reference.margin import is_below_maintenance
 from exchange.reference.order import Order
-from exchange.reference.state import ISOLATED, NET, Pool, PoolKey, Position, State
+from exchange.reference.state import NET, Pool, PoolKey, Position, State
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Context:
             wallet_change_atoms=wallet_change,
             margin_change_atoms=margin_change,
             wallet_atoms=self.state.account(account).cross.balance_atoms,
-            margin_atoms=shown_margin_atoms(position) if position else 0,
+            margin_atoms=position.isolated.balance_atoms if position else 0,
         )
 
     def change_fund(self, fund: int, symbol: int, cause: FundCause, change_atoms: int) -> None:
@@ -103,8 +103,3 @@ class Context:
             change_atoms=change_atoms,
             balance_atoms=balance,
         )
-
-
-def shown_margin_atoms(position: Position) -> int:
-    """The isolated pool as events show it: 0 in cross mode."""
-    return position.isolated.balance_atoms if position.mode == ISOLATED else 0

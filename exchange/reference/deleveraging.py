@@ -22,7 +22,7 @@ def cover_deficit(ctx: Context, pool: Pool) -> None:
         tried.append(position)
         share = share_atoms(ctx.state, position)
         budget = funds.budget(ctx.state, position.symbol, pool, ctx.timestamp_ns)
-        paid = max(0, min(budget.atoms, -share))
+        paid = min(budget.atoms, -share)
         value = bankruptcy_value(position, share + paid)
         telling.write_share(ctx, position, share=share, budget=budget, paid=paid, value=value)
         if paid > 0:

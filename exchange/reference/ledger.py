@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exchange.protocol.schema import BalanceCause, FundCause
 from exchange.reference.arithmetic import ceil_div, ppm_ceil
-from exchange.reference.context import Context, shown_margin_atoms
+from exchange.reference.context import Context
 from exchange.reference.margin import initial_ppm, unrealised_atoms
 from exchange.reference.order import BUY
 from exchange.reference.state import CROSS, ISOLATED, Account, Position, State, Symbol
@@ -252,5 +252,5 @@ def write_fill(
         realised_atoms=settled.realised_atoms,
         fee_atoms=settled.fee_atoms,
         wallet_atoms=position.owner.cross.balance_atoms,
-        margin_atoms=shown_margin_atoms(position),
+        margin_atoms=position.isolated.balance_atoms,
     )

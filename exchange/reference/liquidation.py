@@ -19,7 +19,7 @@ from exchange.protocol.schema import (
 from exchange.reference import bankruptcy, deleveraging, funds, ledger, margin, matching, telling
 from exchange.reference.arithmetic import as_int64, ppm_ceil
 from exchange.reference.cancelling import cancel_each
-from exchange.reference.context import Context, shown_margin_atoms
+from exchange.reference.context import Context
 from exchange.reference.order import IOC, REDUCE_ONLY, Order
 from exchange.reference.state import OPEN, Pool, Position, State
 
@@ -67,8 +67,7 @@ def liquidate(ctx: Context, pool: Pool) -> None:
         start(ctx, pool)
     telling.write_positions(ctx, pool)
     close_through_book(ctx, pool)
-    if margin.equity_atoms(ctx.state, pool) < 0 and margin.positions_of(ctx.state, pool):
-        deleveraging.cover_deficit(ctx, pool)
+    deleveraging.cover_deficit(ctx, pool)
     if is_safe(ctx.state, pool):
         end(ctx, pool)
 
@@ -257,7 +256,7 @@ class ClosingOrder:
             liquidation_fee_atoms=fee,
             fund_paid_atoms=paid,
             wallet_atoms=position.owner.cross.balance_atoms,
-            margin_atoms=shown_margin_atoms(position),
+            margin_atoms=position.isolated.balance_atoms,
         )
 
     def pay(self, ctx: Context, fee: int, paid: int) -> None:

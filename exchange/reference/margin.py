@@ -69,7 +69,7 @@ def equity_atoms(state: State, pool: Pool) -> int:
 def maintenance_of_notional(symbol: Symbol, notional_atoms: int) -> int:
     """MARGIN-03: what a position of this size must be backed by, by the symbol's brackets."""
     bracket = symbol.bracket_of(notional_atoms)
-    return max(0, ppm_ceil(notional_atoms, bracket.maintenance_ppm) - bracket.deduction_atoms)
+    return ppm_ceil(notional_atoms, bracket.maintenance_ppm) - bracket.deduction_atoms
 
 
 def maintenance_of_position(position: Position) -> int:
@@ -208,9 +208,10 @@ def withdrawable_atoms(account: Account) -> int:
 
 
 def removable_atoms(position: Position) -> int:
-    """ACCT-06: what may be taken out of an isolated pool: initial margin stays, unrealised profit does not count."""
-    if position.mode != ISOLATED or not position.lots:
-        return 0
+    """ACCT-06: what may be taken out of an isolated pool: initial margin stays, unrealised profit does not count.
+
+    In cross mode, and without a position, there is nothing in it.
+    """
     balance = position.isolated.balance_atoms
     loss = min(0, unrealised_atoms(position))
     return max(0, min(balance, balance + loss - initial_of_position(position)))
@@ -292,7 +293,7 @@ def admits(state: State, trial: Trial) -> bool:
     position, side, price = trial.position, trial.side, trial.price_ticks
     reducible = position.reducible_lots(side)
     lots = min(trial.lots, reducible) if trial.reduce_only else trial.lots
-    pure = reducible > 0 and other_lots(trial) + lots <= reducible
+    pure = other_lots(trial) + lots <= reducible
     if position.mode == ISOLATED:
         return admits_isolated(state, trial, lots, pure)
     if trial.reduce_only:
@@ -335,7 +336,7 @@ def maker_lots(state: State, maker: Order, lots: int, price: int) -> int:
         slack -= max(0, instant_loss_atoms(position.symbol, side, lots, price))
     if slack >= 0:
         return lots
-    return closed if closed and improves(state, position, side, closed, price) else 0
+    return closed if improves(state, position, side, closed, price) else 0
 
 
 # ---------------------------------------------------------------------------------------- liquidation price

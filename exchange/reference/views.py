@@ -19,7 +19,6 @@ from exchange.protocol.views import (
 )
 from exchange.reference import adl, bankruptcy, margin
 from exchange.reference.assets import Asset
-from exchange.reference.context import shown_margin_atoms
 from exchange.reference.funding import rate_ppb
 from exchange.reference.order import BUY, SELL, Order
 from exchange.reference.state import Account, Pool, Position, State, Symbol
@@ -91,7 +90,7 @@ def position_view(state: State, position: Position) -> PositionView:
         initial_margin_ppm=position.rate_ppm,
         position_lots=position.lots,
         entry_value_atoms=position.entry_value_atoms,
-        margin_atoms=shown_margin_atoms(position),
+        margin_atoms=position.isolated.balance_atoms,
         unrealised_atoms=margin.unrealised_atoms(position),
         initial_margin_atoms=margin.initial_of_position(position),
         maintenance_atoms=margin.maintenance_of_position(position),

@@ -15,6 +15,7 @@ from exchange.counterfactual.policy import (
     Change,
     FundChange,
     flatten,
+    leave_groups,
     load_policy_file,
     read_policy,
 )
@@ -26,6 +27,7 @@ from exchange.protocol.schema import AdlPolicy, MarginMode
 from exchange.risk import FundNumbers
 from exchange.risk.load import (
     FUND_DECIMALS,
+    FUNDING_KEYS,
     LIQUIDATION_KEYS,
     MARK_KEYS,
     SYMBOL_KEYS,
@@ -50,8 +52,8 @@ def survey() -> Survey:
             "exposure_limit_atoms": 1 << 56,
         }
     )
-    mark = m.SetMarkPolicy(symbol=1, max_feeds=3)
-    return Survey({1: Listed(listing, [mark]), 2: Listed(second)}, {0: to_atoms(1000)})
+    policies = [m.SetMarkPolicy(symbol=1, max_feeds=3), m.SetFundingPolicy(symbol=1)]
+    return Survey({1: Listed(listing, policies), 2: Listed(second)}, {0: to_atoms(1000)})
 
 
 def read(text: str) -> Any:
@@ -114,6 +116,12 @@ GIVEN = (
         {"set_fund_policy": {"window_ns": 60 * 10**9, "window_cap_atoms": 9 * 10**8}},
     ),
     ("mark.max_feeds = 2", {"set_mark_policy": {"max_feeds": 2}}),
+    ("funding.interval = 3600", {"set_funding_policy": {"interval_ns": 3600 * 10**9}}),
+    ("funding.sample = 30", {"set_funding_policy": {"sample_ns": 30 * 10**9}}),
+    ("funding.interest = 0.0002", {"set_funding_policy": {"interest_ppb": 200_000}}),
+    ("funding.clamp = 0.001", {"set_funding_policy": {"clamp_ppb": 10**6}}),
+    ("funding.max_rate = 0.01", {"set_funding_policy": {"max_rate_ppb": 10**7}}),
+    ("funding.impact_notional = 5", {"set_funding_policy": {"impact_notional_atoms": 5 * 10**8}}),
     ("mark.max_age = 0.5", {"set_mark_policy": {"max_age_ns": 500_000_000}}),
     ("mark.ema = 60", {"set_mark_policy": {"ema_ns": 60 * 10**9}}),
 )
@@ -135,6 +143,7 @@ def test_keys_are_those_of_a_configuration() -> None:
     inner = {
         "liquidation": LIQUIDATION_KEYS,
         "mark": MARK_KEYS,
+        "funding": FUNDING_KEYS,
         "fund_policy": ("second_fund", *FUND_DECIMALS),
     }
     known = {
@@ -244,7 +253,9 @@ def test_a_listing_read_back_as_a_table_is_the_listing(path: Path) -> None:
     """So that what a policy does not name stays as it was, to the last part per million."""
     found = read_survey(Source.open(path), lambda text: None)
     for number, listed in found.symbols.items():
-        policy = symbol_policy(listed.name, table_of(listed), number, FundNumbers())
+        table = table_of(listed)
+        leave_groups(table, ())
+        policy = symbol_policy(listed.name, table, number, FundNumbers())
         assert policy.to_command() == m.ListSymbol(
             **{
                 **{name: getattr(listed.listing, name) for name in m.ListSymbol.__struct_fields__},
@@ -301,6 +312,10 @@ WRONG = (
     ),
     ("[symbols.BTC-PERP]\nfund = 9", "there is no fund 9 in this journal"),
     ("[symbols.ETH-PERP]\nmark.ema = 9", "mark.ema is given; its mark is set by hand"),
+    (
+        "[symbols.ETH-PERP]\nfunding.interest = 0",
+        "funding.interest is given; its funding is settled by hand",
+    ),
     ("[symbols.BTC-PERP]\nmargin_mode = 'both'", "margin_mode is 'both'; wanted cross or isolated"),
     (
         "[symbols.BTC-PERP]\nmargin_accounts = '1'",
@@ -352,5 +367,5 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
 def test_the_table_names_commands_that_an_operator_sends() -> None:
     assert set(CARRIERS) == {
         *("list_symbol", "set_brackets", "set_risk_limits", "set_adl_policy", "set_mark_policy"),
-        "set_fund_policy",
+        *("set_fund_policy", "set_funding_policy"),
     }

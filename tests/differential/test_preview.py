@@ -43,7 +43,9 @@ def may_be_tried(command: Command) -> bool:
 def others_react(events: list[Event], account: int) -> bool:
     """Whether somebody else did more than be traded with, or could not."""
     for event in events:
-        if isinstance(event, m.DeficitUncovered):
+        if isinstance(
+            event, m.DeficitUncovered | m.FundingSettled
+        ):  # a pocket has no funding policy
             return True
         if event.account in (0, account):
             continue

@@ -48,7 +48,7 @@ def test_the_page_tells_the_size_of(name: str, bytes_told: str) -> None:
 
 
 def test_the_page_tells_sizes_and_prices() -> None:
-    assert {"Order", "OrderMore", "Level", "Block", "Chunk"} <= {name for name, _ in SIZES}
+    assert {"Order", "OrderMore", "Level", "Block", "Leaf", "Branch"} <= {name for name, _ in SIZES}
     assert len(PRICES) == 4
 
 

@@ -67,8 +67,17 @@ def test_the_entry_that_noticed_a_change_before_is_asked_first(tool: None) -> No
 
     entries = [Entry(name, [], [], {}, "") for name in ("a story", "another", "the one")]
     places = [{5}, {6}, {5}]
-    assert trial.order_of(entries, places, 5, "the one") == [2, 0]
-    assert trial.order_of(entries, places, 5, "") == [0, 2]
+    assert trial.order_of(entries, places, 5, "the one", set()) == [2, 0]
+    assert trial.order_of(entries, places, 5, "", set()) == [0, 2]
+
+
+def test_a_story_about_a_function_is_asked_before_others(tool: None) -> None:
+    import trial
+    from corpus import Entry
+
+    entries = [Entry(name, [], [], {}, "") for name in ("of something else", "about it")]
+    kin = trial.kin_of(["f", "f", "g"])
+    assert trial.order_of(entries, [{0, 2}, {0, 1}], 0, "", kin[0]) == [1, 0]
 
 
 def test_a_changed_module_differs_in_one_place_and_a_counted_one_in_none(tool: None) -> None:
@@ -105,7 +114,7 @@ counting.end()
 switch = reference.switcher(rooms)
 found = {}
 for number, (_, change) in enumerate(rooms.changes):
-    asked = trial.order_of(entries, places, number, "")
+    asked = trial.order_of(entries, places, number, "", set())
     found[change.key] = trial.attempt("reference", entries, asked, number, switch, 60)
 print(json.dumps(found))
 """
