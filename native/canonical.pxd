@@ -650,7 +650,7 @@ cdef inline void write_charges(Core* core, Writer* writer) noexcept nogil:
     cdef Position* entry
     cdef state_charged record
     while number:
-        slot = account_at(core, number).first_position if account_at(core, number).pool.owing else 0
+        slot = account_at(core, number).first_position if account_at(core, number).owing else 0
         while slot:
             entry = position_at(core, slot)
             slot = entry.next
@@ -662,6 +662,16 @@ cdef inline void write_charges(Core* core, Writer* writer) noexcept nogil:
                 count += 1
         number = next_account(core, writer, number)
     put_count(writer, place, count)
+
+cdef inline void write_warning_levels(Core* core, Writer* writer) noexcept nogil:
+    """The levels of MARGIN-10; which of them a pool was told of follows from the rest of the state."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t level
+    cdef int i
+    for i in range(core.warning_count):
+        level = <uint32_t>core.warning_ppm[i]
+        put(writer, &level, 4)
+    put_count(writer, place, core.warning_count)
 
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
@@ -686,6 +696,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_drawings(core, writer)
     write_charges(core, writer)
     write_fundings(core, writer)
+    write_warning_levels(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_head(core, writer)

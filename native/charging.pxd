@@ -36,7 +36,7 @@ cdef inline Position* charged_entry(Core* core, Account* owner, uint32_t symbol)
     return position_at(core, slot) if slot else NULL
 
 cdef inline int64_t all_charged(Core* core, Account* owner) noexcept nogil:
-    cdef uint32_t slot = owner.first_position if owner.pool.owing else 0
+    cdef uint32_t slot = owner.first_position if owner.owing else 0
     cdef int64_t total = 0
     while slot:
         total += position_at(core, slot).caused_atoms
@@ -76,7 +76,7 @@ cdef inline apart note_deficit(Core* core, uint32_t account, uint32_t mover) noe
     cdef int64_t less
     cdef uint32_t slot
     cdef Position* entry
-    if missing == 0 and not owner.pool.owing:
+    if missing == 0 and not owner.owing:
         return
     less = all_charged(core, owner) - missing
     entry = charged_entry(core, owner, mover) if mover else NULL
@@ -91,15 +91,15 @@ cdef inline apart note_deficit(Core* core, uint32_t account, uint32_t mover) noe
         while slot and less:
             less = recover(position_at(core, slot), less)
             slot = position_at(core, slot).next
-    owner.pool.owing = missing != 0
+    owner.owing = missing != 0
 
 cdef inline void forget_charges(Core* core, Account* owner) noexcept nogil:
     """The pool's liquidation is over."""
-    cdef uint32_t slot = owner.first_position if owner.pool.owing else 0
+    cdef uint32_t slot = owner.first_position if owner.owing else 0
     while slot:
         position_at(core, slot).caused_atoms = 0
         slot = position_at(core, slot).next
-    owner.pool.owing = False
+    owner.owing = False
 
 cdef inline void settle_charge(Core* core, Position* position, Symbol* symbol, int64_t atoms) noexcept nogil:
     """Of what is charged to a symbol, so much is paid into the pool of a position."""
@@ -111,7 +111,7 @@ cdef inline void settle_charge(Core* core, Position* position, Symbol* symbol, i
 cdef inline Claim claim_of(Core* core, Position* position) noexcept nogil:
     """Of the symbols that are charged the one whose funds can pay most of it, of equals the smallest."""
     cdef Account* owner = account_at(core, position.account)
-    cdef uint32_t slot = owner.first_position if owner.pool.owing and not position.isolated else 0
+    cdef uint32_t slot = owner.first_position if owner.owing and not position.isolated else 0
     cdef Claim best, found
     cdef Position* entry
     best.symbol = NULL

@@ -61,7 +61,7 @@ cdef inline apart pool_weigh(Core* core, uint32_t account, Position* isolated) n
     cdef QueuedPool pool
     if not (state.heap_place or state.liquidating or below_maintenance(&value)):
         return
-    if isolated == NULL and core.mover and (value.equity_atoms < 0 or state.owing):
+    if isolated == NULL and core.mover and (value.equity_atoms < 0 or account_at(core, account).owing):
         note_deficit(core, account, core.mover)
     pool.equity_atoms = value.equity_atoms
     pool.maintenance_atoms = value.maintenance_atoms

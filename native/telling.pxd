@@ -30,7 +30,7 @@ cdef inline void tell_position(Core* core, Symbol* symbol, Position* position, u
 
 cdef inline void tell_charged(Core* core, Account* owner, uint32_t account) noexcept nogil:
     """FUND-01: what of a cross pool's deficit is charged to which symbol, as its liquidation is taken up."""
-    cdef uint32_t slot = owner.first_position if owner.pool.owing else 0
+    cdef uint32_t slot = owner.first_position if owner.owing else 0
     cdef Position* entry
     cdef wire_deficit_charged* e
     while slot:

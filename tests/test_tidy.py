@@ -171,6 +171,7 @@ ROOMS = [
         "bankruptcy",
         "telling",
         "queue",
+        "warnings",
         "marks",
         "matching",
         "legs",

@@ -247,7 +247,7 @@ def refused(outcome: Outcome) -> Iterator[str]:
     if lost.only_own or lost.only_changed or lost.named_nothing:
         yield (
             f"  orders in one world alone: {lost.only_own:,} as it was, {lost.only_changed:,} changed; "
-            f"{lost.named_nothing:,} cancels and amends named one that the changed world has not"
+            f"{lost.named_nothing:,} cancels and amends named one that the changed world never took"
         )
 
 
