@@ -43,6 +43,12 @@ class Listed(msgspec.Struct):
     def name(self) -> str:
         return self.listing.name
 
+    @property
+    def units(self) -> SymbolUnits:
+        listing = self.listing
+        tick, lot = E12 * listing.tick_size_e12, E12 * listing.lot_size_e12
+        return SymbolUnits(tick, lot, listing.name)
+
     def first(self, number: int) -> Command | None:
         """The first of its policy commands of this number."""
         return next((c for c in self.policies if c.number == number), None)
@@ -53,6 +59,10 @@ class Survey(msgspec.Struct):
 
     symbols: dict[int, Listed] = {}
     fund_atoms: dict[int, int] = {}
+
+    def units(self) -> dict[int, SymbolUnits]:
+        """The steps of every symbol."""
+        return {number: listed.units for number, listed in self.symbols.items()}
 
     def by_name(self, name: str) -> int | None:
         return next((n for n, listed in self.symbols.items() if listed.name == name), None)
@@ -103,7 +113,7 @@ def table_of(listed: Listed) -> dict[str, Any]:
     'target'
     """
     listing = listed.listing
-    units = SymbolUnits(E12 * listing.tick_size_e12, E12 * listing.lot_size_e12, listing.name)
+    units = listed.units
     table: dict[str, Any] = {
         "symbol": listing.symbol,
         "tick": units.tick_size,

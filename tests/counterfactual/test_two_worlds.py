@@ -237,7 +237,7 @@ def test_a_larger_fund_takes_the_place_of_a_deleveraging(worlds: Any) -> None:
     assert "budget 0" in outcome.first.own
     assert "budget 50" in outcome.first.changed
     assert "role deleveraged" in outcome.first_felt.own
-    assert "price ticks 85" in outcome.first_felt.changed
+    assert "price 85" in outcome.first_felt.changed
 
 
 def test_isolated_in_place_of_cross_saves_the_wallet(worlds: Any) -> None:
