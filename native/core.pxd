@@ -19,6 +19,7 @@ cdef enum:
     MANY_ORDERS = 16384    # slots of orders ever in use at once, from which on it does not
     OPEN_BLOCK = 64        # a symbol's open positions of one block
     OPEN_CHUNK = 4096      # and of one chunk
+    WARNING_LEVELS = 4     # at most
     FAULT_NO_MEMORY = 2    # what `ensure` notes where the system gives none in the middle of a command
 
 # ---------------------------------------------------------------------------------------------- orders
@@ -261,7 +262,8 @@ cdef struct PoolState:                 # what liquidation knows of a collateral 
     uint32_t heap_place                # place in the queue + 1; 0: not queued
     uint8_t liquidating
     uint8_t uncovered
-    uint8_t stale                      # its bands are to be drawn anew (bands.pxd)
+    uint8_t stale                      # STALE, NOTED (bands.pxd)
+    uint8_t warned                     # so many levels it has been told of (warnings.pxd)
 
 cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
@@ -273,7 +275,8 @@ cdef struct Account:                   # 64 bytes: one cache line
     uint8_t multi_asset                # they count
     uint8_t may_owe                    # its wallet is looked at when the command ends
     uint8_t hedge                      # it is in hedge mode (ACCT-08)
-    uint8_t unused[5]
+    uint8_t owing                      # its pool is below zero, and symbols are charged for it (charging.pxd)
+    uint8_t unused[4]
     PoolState pool                     # the cross pool
 
 cdef struct AccountMore:               # the cold record of an account
@@ -344,7 +347,8 @@ cdef struct Position:                  # the entry of an account on a symbol, in
     uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
     uint32_t index_next                # behind it in its bucket of the index of entries
     uint32_t unused
-    uint64_t unused_more[2]
+    int64_t caused_atoms               # of the cross pool's deficit, unpaid (charging.pxd)
+    uint64_t unused_more
 
 cdef struct FundState:
     uint32_t fund
@@ -383,6 +387,7 @@ cdef struct Core:
     int64_t exposure_limits_atoms      # sum over symbols
     uint64_t credit_epoch              # from 1; moves on when no account's credit is known any more
     int64_t uncovered_pools
+    uint32_t mover                     # the symbol by whose mark or funding pools are checked at this moment; else 0
     Slab orders
     Slab orders_more                   # never taken from: indexed by the slots of `orders`
     Slab positions
@@ -403,6 +408,8 @@ cdef struct Core:
     Buckets client_index               # (account, client order id) -> slot
     Buckets position_index             # (account, symbol and leg) -> slot of the entry
     Buckets remembered_index           # the same -> slot of what is remembered
+    int warning_count                  # levels at which pools are warned; 0: nobody is (MARGIN-10)
+    int64_t warning_ppm[WARNING_LEVELS]    # rising
     bint stp_groups                    # whether any account ever was in a group
     int64_t auctions                   # symbols in auction
     int64_t composites                 # symbols whose mark is composite
@@ -411,6 +418,7 @@ cdef struct Core:
     IdQueue beginning                  # trailing stops that watch from the next look at triggers on
     uint64_t next_trail_serial
     IdQueue stale                      # pools whose bands are to be drawn anew: account number, or slot of an isolated entry
+    IdQueue noted                      # where anybody is warned, those that this command changed
     Timer* timers                      # a heap, the next one first
     uint64_t timers_bytes
     int64_t timer_count

@@ -63,6 +63,7 @@ cdef enum:
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
     COMMAND_SET_RISK_LIMITS = 19
+    COMMAND_SET_MARGIN_WARNINGS = 20
     COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_FUND_POLICY = 23
     COMMAND_SET_MARK_POLICY = 25
@@ -105,9 +106,12 @@ cdef enum:
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
     EVENT_RISK_LIMITS_CHANGED = 157
+    EVENT_MARGIN_WARNING = 158
+    EVENT_MARGIN_WARNINGS_SET = 159
     EVENT_ADL_POLICY_SET = 160
     EVENT_ADL_RANKED = 161
     EVENT_FUND_POLICY_SET = 162
+    EVENT_DEFICIT_CHARGED = 163
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
@@ -218,6 +222,7 @@ cdef enum:
     BUDGET_LIMIT_SYMBOL_CAP = 1
     BUDGET_LIMIT_DRAW_CAP = 2
     BUDGET_LIMIT_WINDOW_CAP = 3
+    BUDGET_LIMIT_DEFICIT = 4
 
 cdef enum:
     FILL_ROLE_MAKER = 0
@@ -610,6 +615,17 @@ cdef packed struct wire_set_risk_limits:
     int64_t open_interest_limit_atoms
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
+
+cdef packed struct wire_set_margin_warnings:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t first_level_ppm
+    uint32_t second_level_ppm
+    uint32_t third_level_ppm
+    uint32_t fourth_level_ppm
 
 cdef packed struct wire_set_adl_policy:
     uint16_t type
@@ -1061,6 +1077,27 @@ cdef packed struct wire_risk_limits_changed:
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
 
+cdef packed struct wire_margin_warning:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t leg
+    uint32_t level_ppm
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+
+cdef packed struct wire_margin_warnings_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t first_level_ppm
+    uint32_t second_level_ppm
+    uint32_t third_level_ppm
+    uint32_t fourth_level_ppm
+
 cdef packed struct wire_adl_policy_set:
     uint16_t type
     uint16_t size
@@ -1101,6 +1138,14 @@ cdef packed struct wire_fund_policy_set:
     int64_t second_cap_atoms
     int64_t window_ns
     int64_t window_cap_atoms
+
+cdef packed struct wire_deficit_charged:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t charged_atoms
 
 cdef packed struct wire_mark_policy_set:
     uint16_t type
@@ -1216,6 +1261,7 @@ cdef packed struct wire_liquidation_sized:
     int64_t cap_ticks
     int64_t price_ticks
     uint8_t budget_by
+    uint32_t charged
 
 cdef packed struct wire_liquidation_shrunk:
     uint16_t type
@@ -1231,6 +1277,7 @@ cdef packed struct wire_liquidation_shrunk:
     int64_t budget_atoms
     int64_t shortfall_atoms
     uint8_t budget_by
+    uint32_t charged
 
 cdef packed struct wire_deficit_shared:
     uint16_t type
@@ -1248,6 +1295,7 @@ cdef packed struct wire_deficit_shared:
     int64_t paid_atoms
     int64_t bankruptcy_value_atoms
     uint8_t budget_by
+    uint32_t charged
 
 cdef packed struct wire_asset_listed:
     uint16_t type

@@ -167,9 +167,11 @@ ROOMS = [
     ),
     *(
         "funds",
+        "charging",
         "bankruptcy",
         "telling",
         "queue",
+        "warnings",
         "marks",
         "matching",
         "legs",

@@ -15,6 +15,7 @@ from typing import Any
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
 from exchange.audit.brackets import bracket_problems
+from exchange.audit.charges import ChargeAudit
 from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
@@ -32,6 +33,7 @@ from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol, cross_pool
 from exchange.audit.waiting import WaitingAudit
+from exchange.audit.warnings import WarningAudit
 from exchange.errors import ProtocolError
 from exchange.protocol.messages import AmendOrder, Event, ListSymbol, OrderEntry, PlaceOrders
 from exchange.protocol.records import START, decode_commands, encode_events, iter_records
@@ -101,9 +103,12 @@ class Auditor:
         self._prices = PriceAudit(self._context)
         self._funding = FundingAudit(self._context)
         self._collateral = CollateralAudit(self._context)
-        self._decisions = DecisionAudit(self._context)
+        self._charges = ChargeAudit(self._context)
+        self._decisions = DecisionAudit(self._context, self._charges)
         self._funds = FundAudit(self._context)
-        self._liquidations = LiquidationAudit(self._context, self._decisions, self._funds)
+        self._liquidations = LiquidationAudit(
+            self._context, self._decisions, self._funds, self._charges
+        )
         self._balances = BalanceAudit(
             self._context, self._liquidations, self._collateral, self._legs
         )
@@ -117,6 +122,7 @@ class Auditor:
             self._prices,
         )
         self._policies_audit = PolicyAudit(self._context)
+        self._warnings = WarningAudit(self._context)
         self._is_open = False  # whether a command is being read
         self._refused_alone = False  # whether it has no event but its rejection
         self._handlers = self._make_handlers()
@@ -140,6 +146,9 @@ class Auditor:
             "brackets_changed": self._policies_audit.on_brackets,
             "risk_limits_changed": self._policies_audit.on_limits,
             "fund_policy_set": self._funds.on_policy,
+            "deficit_charged": self._charges.on_charged,
+            "margin_warnings_set": self._warnings.on_levels,
+            "margin_warning": self._warnings.on_warning,
             "asset_listed": self._collateral.on_asset,
             "asset_price_changed": self._collateral.on_price,
             "collateral_changed": self._collateral.on_collateral,
@@ -158,7 +167,7 @@ class Auditor:
             "funding_rate": self._funding.on_rate,
             "margin_mode_changed": self._balances.on_margin_mode,
             "position_mode_changed": self._legs.on_position_mode,
-            "liquidation_started": self._liquidations.on_started,
+            "liquidation_started": self._on_liquidation_started,
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,
             "deficit_uncovered": self._liquidations.on_uncovered,
@@ -249,6 +258,7 @@ class Auditor:
             elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
                 self._begin_effect(number)
                 self._policies_audit.before(number)
+            self._warnings.before(number)
             try:
                 self._handlers[number](account, *fields)
             except KeyError as error:
@@ -265,6 +275,7 @@ class Auditor:
             context.pools.update(holding.own_pool for holding in account.holdings.values())
             context.orders_touched.update(account.holdings.values())
         context.symbols.update(state.symbols)
+        self._warnings.finish()
         self._test_pools()
         self._test_symbols()
         context.watched.update(state.symbols)
@@ -279,6 +290,7 @@ class Auditor:
         context = self._context
         last = context.sequence
         context.begin(sequence)
+        self._charges.begin()
         if sequence != last + 1:
             context.report(
                 "I30", f"command {last + 1} is missing: the next event is of command {sequence}"
@@ -323,6 +335,7 @@ class Auditor:
         self._auctions.finish()
         self._lists.finish()
         self._orders.finish()
+        self._warnings.finish()
         self._test_pools()
         self._test_symbols()
         state = self._context.state
@@ -451,6 +464,12 @@ class Auditor:
         self._funding.on_settled(symbol, *payment_per_lot)
         self._balances.on_funding(symbol, *payment_per_lot)
 
+    def _on_liquidation_started(
+        self, account: int, symbol: int, leg: int, equity: int, maintenance: int
+    ) -> None:
+        self._liquidations.on_started(account, symbol, leg, equity, maintenance)
+        self._warnings.on_started(account, symbol, leg)
+
     def _on_mark(self, account: int, number: int, price: int) -> None:
         context = self._context
         if context.liquidating:
@@ -458,6 +477,7 @@ class Auditor:
         symbol = context.state.symbols[number]
         self._prices.on_mark(symbol, price)
         symbol.mark = price
+        self._charges.on_mark(symbol, (price * symbol.m) - symbol.mark_value)
         symbol.mark_value = price * symbol.m
         self._auctions.on_mark(number)
         context.watched.add(number)

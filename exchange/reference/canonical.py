@@ -33,6 +33,7 @@ from exchange.reference.state import (
     State,
     Symbol,
 )
+from exchange.reference.warnings import levels_due
 
 MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
@@ -51,6 +52,7 @@ BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
 ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
 COLLATERAL = struct.Struct("<IIq")
+CHARGED = struct.Struct("<IIq")
 DRAWING = struct.Struct("<IqIqqqqqq" + "q" * (WINDOW_PARTS + 1))
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
@@ -95,8 +97,12 @@ def snapshot(state: State) -> bytes:
     parts += pack_collateral(state)
     drawing = [pack_drawing(s.number, s.drawing) for s in state.symbols.values() if s.drawing]
     parts += [COUNT.pack(len(drawing)), *drawing]
+    charged = [CHARGED.pack(a.number, *charge) for a in accounts for charge in a.charged.items()]
+    parts += [COUNT.pack(len(charged)), *charged]
     funded = [pack_funding(s.number, s.funding) for s in state.symbols.values() if s.funding]
     parts += [COUNT.pack(len(funded)), *funded]
+    levels = state.warning_levels_ppm
+    parts += [COUNT.pack(len(levels)), *map(COUNT.pack, levels)]
     return b"".join(parts)
 
 
@@ -334,10 +340,14 @@ def restore(data: bytes) -> State:
     for _ in reader.repeat():
         restore_drawing(state, reader.unpack(DRAWING))
     for _ in reader.repeat():
+        account, number, atoms = reader.unpack(CHARGED)
+        state.account(account).charged[number] = atoms
+    for _ in reader.repeat():
         number, *numbers = reader.unpack(FUNDING)
         if number not in state.symbols:
             raise ValueError(f"symbol {number} has a funding policy and is not listed")
         state.symbols[number].funding = FundingPolicy(*numbers)
+    restore_warnings(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
@@ -357,6 +367,13 @@ def restore_collateral(state: State, reader: Reader) -> None:
         asset = state.assets[number]
         asset.held_parts += parts
         state.account(account).holdings[number] = Holding(asset, parts)
+
+
+def restore_warnings(state: State, reader: Reader) -> None:
+    """MARGIN-10: what each pool was told of follows from the rest."""
+    state.warning_levels_ppm = tuple(reader.unpack(COUNT)[0] for _ in reader.repeat())
+    for pool in state.pools():
+        pool.warned = levels_due(state, pool)
 
 
 def restore_pricing(state: State, reader: Reader) -> None:

@@ -138,6 +138,7 @@ class Pool:
     drawn_atoms: int = 0  # taken from funds in the present liquidation
     liquidating: bool = False
     uncovered: bool = False
+    warned: int = 0  # levels that it was told of (MARGIN-10)
 
     @property
     def key(self) -> PoolKey:
@@ -226,6 +227,9 @@ class Account:
     position_mode: PositionMode = PositionMode.ONE_WAY  # ACCT-08
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
+    charged: SortedDict[int, int] = field(
+        default_factory=SortedDict
+    )  # by symbol: what of the cross pool's deficit it caused, unpaid (FUND-01)
     multi_asset: bool = False  # whether its collateral assets count (COLL-02)
     holdings: SortedDict[int, Holding] = field(
         default_factory=SortedDict
@@ -279,6 +283,7 @@ class State:
         self.funds: dict[int, int] = {}
         self.fees_atoms = 0
         self.deposits_atoms = 0  # less withdrawals; funds included
+        self.warning_levels_ppm: tuple[int, ...] = ()  # rising (MARGIN-10)
         self.next_order_id = 1
         self.next_trade_id = 1
         self.next_turn = 1
