@@ -98,6 +98,8 @@ if TYPE_CHECKING:
         ListSymbol,
         MarginMode,
         MarginModeChanged,
+        MarginWarning,
+        MarginWarningsSet,
         MarkChanged,
         OrderAmended,
         OrderCancelled,
@@ -143,7 +145,7 @@ _NAMES: dict[str, str] = {
     "exchange.protocol.messages": "Accepted AuctionIndicated AuctionUncrossed BalanceChanged BracketsChanged"
     " CancelReason CountdownSet DeficitUncovered EntryAccepted EntryRejected Fill FillRole"
     " FundChanged FundingSettled LiquidationEnded LiquidationOrder LiquidationSettled"
-    " LiquidationStarted ListMode ListSymbol MarginMode MarginModeChanged MarkChanged"
+    " LiquidationStarted ListMode ListSymbol MarginMode MarginModeChanged MarginWarning MarginWarningsSet MarkChanged"
     " OrderAmended OrderCancelled OrderEntry OrderFlag OrderPlace OrderReduced OrderRested"
     " OrderShown OrderTriggered OrderType OrderWaiting PlaceOrder PlaceOrders RejectReason"
     " RiskLimitsChanged SelfTradePrevention Side StpGroupSet SymbolState"
@@ -194,6 +196,8 @@ __all__ = [
     "ListSymbol",
     "MarginMode",
     "MarginModeChanged",
+    "MarginWarning",
+    "MarginWarningsSet",
     "MarkChanged",
     "Node",
     "NotLoggedIn",

@@ -1,8 +1,8 @@
 """What the configuration lists and the journal has not: as commands, journaled like everybody else's.
 
 A configuration speaks once.  A symbol that is not listed is listed, with its first mark; an empty journal also gets the
-first deposits of the funds.  A symbol that is listed keeps the policy that it was listed with, since every replay has
-to find it again; if the file says something else by now, a note tells.
+first deposits of the funds, and the levels of warnings.  A symbol that is listed keeps the policy that it was listed
+with, since every replay has to find it again; if the file says something else by now, a note tells.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def missing_commands(config: Config, engine: Engine) -> Missing:
     if not engine.sequence:
         deposits = config.fund_atoms.items()
         commands += [DepositFund(fund=fund, amount_atoms=atoms) for fund, atoms in deposits]
+        if config.warnings.levels:
+            commands.append(config.warnings.to_command())
     return Missing(commands, notes)
 
 

@@ -21,8 +21,8 @@ from exchange.errors import ConfigError, PolicyError, UnitsError
 from exchange.gateway.server import Bounds
 from exchange.journal import MIN_SEGMENT_BYTES, Durability
 from exchange.protocol.schema import MAX_AMOUNT_ATOMS, MAX_PRICE_TICKS
-from exchange.risk import FundNumbers, SymbolPolicy, load_policy
-from exchange.units import from_atoms, to_atoms
+from exchange.risk import FundNumbers, SymbolPolicy, WarningPolicy, load_policy
+from exchange.units import from_atoms, to_atoms, to_decimal
 
 DEFAULT_NAME = "the default configuration"
 
@@ -76,6 +76,7 @@ class Config(msgspec.Struct, frozen=True):
     symbols: tuple[SymbolPolicy, ...]
     fund_atoms: dict[int, int]  # deposited first, by number of the fund
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
+    warnings: WarningPolicy = WarningPolicy()
 
 
 # ---------------------------------------------------------------------------------- what a setting may be
@@ -140,7 +141,7 @@ SETTINGS: dict[str, dict[str, Check]] = {
         "max_held_bytes": whole(1024, 64 * GIB),
     },
 }
-MARKET_SECTIONS = ("symbols", "funds", "marks")
+MARKET_SECTIONS = ("symbols", "funds", "marks", "warnings")
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -187,7 +188,7 @@ def override(
 
 
 def merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings given, with defaults for those left out; symbols, funds and marks are taken from one file."""
+    """The settings given, with defaults for those left out; the market sections are taken from one file."""
     merged = dict(given)
     for section in SETTINGS:
         table = given.get(section, {})
@@ -218,6 +219,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
         symbols=symbols,
         fund_atoms=parse_funds(tables.get("funds", {}), funds, source),
         mark_ticks=parse_marks(tables.get("marks", {}), symbols, source),
+        warnings=parse_warnings(tables.get("warnings", {}), source),
     )
 
 
@@ -274,6 +276,23 @@ def parse_marks(table: Any, symbols: tuple[SymbolPolicy, ...], source: str) -> d
             units.ticks_to_price,
         )
     return ticks
+
+
+def parse_warnings(table: Any, source: str) -> WarningPolicy:
+    """At which parts of its equity a pool's maintenance margin is warned of."""
+    table = check_table("warnings", table, source)
+    for key in table:
+        if key != "levels":
+            raise ConfigError(f"{source}: unknown key warnings.{key}; there is levels")
+    levels = table.get("levels", [])
+    if not isinstance(levels, list):
+        raise ConfigError(f"{source}: warnings.levels is {levels!r}; wanted a list like [0.8, 0.9]")
+    try:
+        policy = WarningPolicy(tuple(to_decimal("warnings.levels", level) for level in levels))
+        policy.to_command()
+    except (PolicyError, UnitsError) as error:
+        raise ConfigError(f"{source}: {error}") from None
+    return policy
 
 
 def check_table(section: str, table: Any, source: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The open positions of a symbol, and between which marks their pools need no look (MARGIN-08).
+"""The open positions of a symbol, and between which marks their pools need no look (MARGIN-08, MARGIN-10).
 
 Theory of operation.  Equity less maintenance margin of a pool is a sum over its positions, and each term falls with one mark
 in one direction alone: of a long when the mark falls, of a short when it rises.  So what a pool has above maintenance - its
@@ -14,23 +14,29 @@ they are raised when a band comes, and made exact when a mark has looked below t
 Whatever may lower a pool's slack, or flag it, makes its bands *stale*: a fill, a fee, money that leaves, a mode, funding, the
 beginning of a liquidation.  A stale pool stands in a list, once; before the next mark moves, its bands are drawn anew.  So a
 fill tests one flag.  What raises the slack alone - a deposit - leaves the bands as they are: too narrow costs a look.
+
+Where levels are warned of (MARGIN-10), the slack is what a pool has above the next level, and of a pool that was told of one
+bands have another end, in the favourable direction: what maintenance margin is above that level (the *gap*) is divided alike.
+Then what raises the slack counts as a change, too, and every pool that changes is noted in a second list, once in a command.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc, realloc
 from libc.string cimport memset
 from native.core cimport (
-    Account, Band, Core, FAULT_NO_MEMORY, OPEN_BLOCK, OPEN_CHUNK, OpenBlock, OpenChunk, OpenChunkEntry, Position,
-    Symbol, account_at, ensure, open_block, open_slot, position_at, prefetch_position, slot_of, symbol_of,
+    Account, Band, Core, FAULT_NO_MEMORY, OPEN_BLOCK, OPEN_CHUNK, OpenBlock, OpenChunk, OpenChunkEntry, PoolState,
+    Position, Symbol, account_at, ensure, open_block, open_slot, position_at, prefetch_position, slot_of, symbol_of,
 )
 from native.margin cimport PoolValue, bracket_of, cross_value, isolated_value, notional
 from native.memory cimport ids_add, ids_take, prefetch
-from native.units cimport apart, iabs, imax, imin, ppm_ceil, rarely, wide
+from native.units cimport apart, div_ceil, iabs, imax, imin, ppm_ceil, rarely, wide
 from native.wire cimport MAX_PRICE_TICKS, PPM
 
 cdef enum:
     ISOLATED = 32                      # with this bit an id in the list of stale pools is the slot of an isolated entry
     STRIDE = 2                         # stale pools between one link that is asked for and the next
+    STALE = 1                          # of `PoolState.stale`: the pool stands in the list of stale pools
+    NOTED = 2                          # and where anybody is warned, in that of noted ones; elsewhere it says nothing
 
 cdef extern from *:
     """
@@ -109,20 +115,27 @@ cdef inline void open_remove(Core* core, Symbol* symbol, Position* position) noe
 
 # --------------------------------------------------------------------------------------- what is stale
 
-cdef inline apart stale_note(Core* core, uint64_t pool) noexcept nogil:
-    ensure(core, ids_add(&core.stale, pool), FAULT_NO_MEMORY)
+cdef inline uint64_t isolated_id(Core* core, Position* position) noexcept nogil:
+    """What an isolated pool is called in the lists; a cross pool's name is its account."""
+    return <uint64_t>1 << ISOLATED | slot_of(core, position)
+
+cdef inline apart stale_note(Core* core, PoolState* state, uint64_t pool) noexcept nogil:
+    """Puts a pool into the lists in which it does not stand."""
+    if not state.stale & STALE:
+        ensure(core, ids_add(&core.stale, pool), FAULT_NO_MEMORY)
+    if core.warning_count != 0 and not state.stale & NOTED:
+        ensure(core, ids_add(&core.noted, pool), FAULT_NO_MEMORY)
+    state.stale = STALE | NOTED
 
 cdef inline void bands_stale(Core* core, Account* owner, uint32_t account) noexcept nogil:
     """The slack of a cross pool may have become less."""
-    if rarely(not owner.pool.stale):
-        owner.pool.stale = True
-        stale_note(core, account)
+    if rarely(owner.pool.stale != STALE | NOTED):
+        stale_note(core, &owner.pool, account)
 
 cdef inline void bands_stale_isolated(Core* core, Position* position) noexcept nogil:
     """The slack of an isolated pool may have become less."""
-    if not position.pool.stale:
-        position.pool.stale = True
-        stale_note(core, <uint64_t>1 << ISOLATED | slot_of(core, position))
+    if position.pool.stale != STALE | NOTED:
+        stale_note(core, &position.pool, isolated_id(core, position))
 
 cdef inline void bands_stale_both(Core* core, Account* owner, Position* position) noexcept nogil:
     """The slack of the account's cross pool may have become less, and that of the position's pool if it is another."""
@@ -137,11 +150,20 @@ cdef inline void bands_stale_pool(Core* core, Position* position) noexcept nogil
     else:
         bands_stale(core, account_at(core, position.account), position.account)
 
+cdef inline void bands_raised(Core* core, Account* owner, uint32_t account) noexcept nogil:
+    """The slack of a cross pool has become more: that matters only to who was warned (MARGIN-10)."""
+    if rarely(core.warning_count != 0):
+        bands_stale(core, owner, account)
+
+cdef inline void stale_forget(Core* core, PoolState* state) noexcept nogil:
+    """A pool has left the list of stale ones."""
+    state.stale = state.stale & NOTED if rarely(core.warning_count != 0) else 0
+
 # ------------------------------------------------------------------------------------- how far a mark may go
 
 # Below, `level` is the part of its equity that a pool's maintenance margin may reach before the pool is to be looked at, in
 # ppm: PPM for liquidation itself.  The slack is floor(equity x level) - maintenance.  All that is rounded is rounded so that a
-# band becomes narrower.
+# band becomes narrower.  The gap is maintenance - ceil(equity x the level that the pool was told of).
 
 cdef inline int64_t value_room(int64_t slack_atoms, int64_t rate_ppm) noexcept nogil:
     """The change of a notional that costs no more than the slack at a rate."""
@@ -185,40 +207,85 @@ cdef inline int64_t room_rising(Symbol* symbol, int64_t notional_atoms, int64_t 
         room += edge
         k += 1
 
-cdef inline void band_draw(Symbol* symbol, Position* position, int64_t slack_atoms, int64_t level_ppm) noexcept nogil:
-    """Gives a position the band in which its term loses no more than this slack.
+# How far one position's mark may go: its part of the slack and, of a pool that was warned, of the gap.
+cdef struct Room:
+    int64_t slack_atoms                # below 0: the pool is to be looked at whatever the mark
+    int64_t level_ppm
+    int64_t gap_atoms
+    int64_t warned_ppm                 # the level that the pool was told of last; 0: none
 
-    Maintenance is rounded up, so a change of the mark may cost an atom more than by its rates.  A maintenance rate above the
-    level could bring a long nearer to it while the mark rises; such symbols have no bands.
+cdef inline bint needs_look(Symbol* symbol, Room* room) noexcept nogil:
+    """Whether every mark is to be looked at.
+
+    Below a level of PPM a mark may cost an atom by rounding in either direction, so every part has to have one.  A
+    maintenance rate above a level could bring a long nearer to it while the mark rises; such symbols have no bands.
     """
-    cdef int64_t unit = iabs(position.position_lots) * symbol.m
+    cdef int64_t lowest = room.warned_ppm if room.warned_ppm else room.level_ppm
+    if room.slack_atoms < (room.level_ppm < PPM) or symbol.brackets[symbol.bracket_count - 1].maintenance_ppm > lowest:
+        return True
+    return room.warned_ppm != 0 and room.gap_atoms < 1
+
+cdef inline int64_t adverse_ticks(Symbol* symbol, int64_t lots, Room* room) noexcept nogil:
+    """How far the mark may go against a position.  Maintenance is rounded up, so it may cost an atom more than by its rates."""
+    cdef int64_t unit = iabs(lots) * symbol.m
+    cdef int64_t slack = imax(0, room.slack_atoms - 1)
+    if lots > 0:
+        return room_falling(symbol, unit * symbol.mark_ticks, slack, room.level_ppm) // unit
+    return room_rising(symbol, unit * symbol.mark_ticks, slack, room.level_ppm) // unit
+
+cdef inline int64_t favourable_ticks(Symbol* symbol, int64_t lots, Room* room) noexcept nogil:
+    """How far it may go for the position: the rate at which the gap closes is never above that of the present bracket."""
+    cdef int64_t unit = iabs(lots) * symbol.m
+    cdef int64_t rate = symbol.brackets[bracket_of(symbol, unit * symbol.mark_ticks)].maintenance_ppm
+    return value_room(room.gap_atoms - 1, room.warned_ppm - rate if lots > 0 else room.warned_ppm + rate) // unit
+
+cdef inline void band_draw(Symbol* symbol, Position* position, Room* room) noexcept nogil:
+    """Gives a position the band in which its term loses no more than this slack, and wins no more than this gap."""
     cdef int64_t mark = symbol.mark_ticks
     cdef int64_t place = <int64_t>position.open_place - 1
-    cdef int64_t slack = imax(0, slack_atoms - 1)
-    if slack_atoms < 0 or symbol.brackets[symbol.bracket_count - 1].maintenance_ppm > level_ppm:
+    cdef int64_t lots = position.position_lots
+    cdef int64_t falls = 0
+    cdef int64_t rises = 0
+    if needs_look(symbol, room):
         band_set(symbol, place, ALWAYS, 0)
-    elif position.position_lots > 0:
-        band_set(symbol, place, imax(0, mark - 1 - room_falling(symbol, unit * mark, slack, level_ppm) // unit), 0)
-    else:
-        band_set(symbol, place, 0, imax(0, mirrored(mark + 1 + room_rising(symbol, unit * mark, slack, level_ppm) // unit)))
+        return
+    if lots > 0 or room.warned_ppm:
+        falls = imax(0, mark - 1 - (adverse_ticks(symbol, lots, room) if lots > 0 else favourable_ticks(symbol, lots, room)))
+    if lots < 0 or room.warned_ppm:
+        rises = imax(0, mirrored(
+            mark + 1 + (adverse_ticks(symbol, lots, room) if lots < 0 else favourable_ticks(symbol, lots, room))))
+    band_set(symbol, place, falls, rises)
 
-cdef inline int64_t pool_slack(PoolValue* value, bint liquidating, int64_t level_ppm) noexcept nogil:
-    """What a pool has above maintenance; below 0: it is to be looked at whatever the mark."""
-    if liquidating or value.equity_atoms < value.maintenance_atoms:
-        return -1
-    if level_ppm == PPM:
-        return value.equity_atoms - value.maintenance_atoms
-    return <int64_t>(wide(value.equity_atoms, level_ppm) // PPM) - value.maintenance_atoms
+cdef inline Room pool_room(Core* core, PoolValue* value, PoolState* state) noexcept nogil:
+    """What a pool has above the next level, or above maintenance, and is above the level that it was told of last."""
+    cdef Room room
+    cdef int told = state.warned
+    room.slack_atoms = -1
+    room.level_ppm = PPM
+    room.gap_atoms = room.warned_ppm = 0
+    if state.liquidating or value.equity_atoms < value.maintenance_atoms:
+        return room
+    if told < core.warning_count:      # a level is reached where the two are equal, so an atom is kept
+        room.level_ppm = core.warning_ppm[told]
+        room.slack_atoms = <int64_t>(wide(value.equity_atoms, room.level_ppm) // PPM) - value.maintenance_atoms - 1
+    else:
+        room.slack_atoms = value.equity_atoms - value.maintenance_atoms
+    if told:
+        room.warned_ppm = core.warning_ppm[told - 1]
+        room.gap_atoms = value.maintenance_atoms - <int64_t>div_ceil(wide(value.equity_atoms, room.warned_ppm), PPM)
+    return room
 
 # --------------------------------------------------------------------------------------- drawing them anew
 
 cdef inline void draw_isolated(Core* core, Position* position) noexcept nogil:
     cdef PoolValue value
-    position.pool.stale = False
+    cdef Room room
+    stale_forget(core, &position.pool)
     if position.position_lots == 0 or not position.isolated:
         return
     value = isolated_value(core, position)
-    band_draw(symbol_of(core, position), position, pool_slack(&value, position.pool.liquidating, PPM), PPM)
+    room = pool_room(core, &value, &position.pool)
+    band_draw(symbol_of(core, position), position, &room)
 
 cdef inline int64_t cross_notional(Core* core, Account* owner) noexcept nogil:
     """Sum of the notionals of an account's cross positions."""
@@ -234,29 +301,36 @@ cdef inline int64_t cross_notional(Core* core, Account* owner) noexcept nogil:
         slot = position.next
     return total
 
+cdef inline int64_t part_of(int64_t atoms, int64_t notional_atoms, int64_t total_atoms) noexcept nogil:
+    """A position's part of a pool's slack or gap; below 0 it stays below."""
+    return <int64_t>(wide(atoms, notional_atoms) // total_atoms) if atoms > 0 else atoms
+
 cdef inline void draw_cross(Core* core, uint32_t account) noexcept nogil:
-    """Divides the slack of a cross pool among its positions."""
+    """Divides the slack of a cross pool among its positions, and the gap."""
     cdef Account* owner = account_at(core, account)
     cdef uint32_t left = owner.cross_positions
     cdef uint32_t slot = owner.first_position
     cdef bint alone = left == 1
-    cdef int64_t slack, part, total
+    cdef int64_t total, one
     cdef Position* position
     cdef Symbol* symbol
     cdef PoolValue value
-    owner.pool.stale = False
+    cdef Room whole, part
+    stale_forget(core, &owner.pool)
     if left == 0:
         return
     value = cross_value(core, account)
-    slack = part = pool_slack(&value, owner.pool.liquidating, PPM)
+    whole = part = pool_room(core, &value, &owner.pool)
     total = 0 if alone else cross_notional(core, owner)
     while left:
         position = position_at(core, slot)
         if position.position_lots != 0 and not position.isolated:
             symbol = symbol_of(core, position)
-            if not alone and slack > 0:
-                part = <int64_t>(wide(slack, notional(symbol, position.position_lots)) // total)
-            band_draw(symbol, position, part, PPM)
+            if not alone:
+                one = notional(symbol, position.position_lots)
+                part.slack_atoms = part_of(whole.slack_atoms, one, total)
+                part.gap_atoms = part_of(whole.gap_atoms, one, total)
+            band_draw(symbol, position, &part)
             left -= 1
         slot = position.next
 

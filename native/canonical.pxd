@@ -636,6 +636,16 @@ cdef inline void write_drawings(Core* core, Writer* writer) noexcept nogil:
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_warning_levels(Core* core, Writer* writer) noexcept nogil:
+    """The levels of MARGIN-10; which of them a pool was told of follows from the rest of the state."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t level
+    cdef int i
+    for i in range(core.warning_count):
+        level = <uint32_t>core.warning_ppm[i]
+        put(writer, &level, 4)
+    put_count(writer, place, core.warning_count)
+
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -658,6 +668,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_holdings(core, writer)
     write_drawings(core, writer)
     write_fundings(core, writer)
+    write_warning_levels(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_head(core, writer)

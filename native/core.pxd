@@ -19,6 +19,7 @@ cdef enum:
     MANY_ORDERS = 16384    # slots of orders ever in use at once, from which on it does not
     OPEN_BLOCK = 64        # a symbol's open positions of one block
     OPEN_CHUNK = 4096      # and of one chunk
+    WARNING_LEVELS = 4     # at most
     FAULT_NO_MEMORY = 2    # what `ensure` notes where the system gives none in the middle of a command
 
 # ---------------------------------------------------------------------------------------------- orders
@@ -261,7 +262,8 @@ cdef struct PoolState:                 # what liquidation knows of a collateral 
     uint32_t heap_place                # place in the queue + 1; 0: not queued
     uint8_t liquidating
     uint8_t uncovered
-    uint8_t stale                      # its bands are to be drawn anew (bands.pxd)
+    uint8_t stale                      # STALE, NOTED (bands.pxd)
+    uint8_t warned                     # so many levels it has been told of (warnings.pxd)
 
 cdef struct Account:                   # 64 bytes: one cache line
     int64_t wallet_atoms
@@ -403,6 +405,8 @@ cdef struct Core:
     Buckets client_index               # (account, client order id) -> slot
     Buckets position_index             # (account, symbol and leg) -> slot of the entry
     Buckets remembered_index           # the same -> slot of what is remembered
+    int warning_count                  # levels at which pools are warned; 0: nobody is (MARGIN-10)
+    int64_t warning_ppm[WARNING_LEVELS]    # rising
     bint stp_groups                    # whether any account ever was in a group
     int64_t auctions                   # symbols in auction
     int64_t composites                 # symbols whose mark is composite
@@ -411,6 +415,7 @@ cdef struct Core:
     IdQueue beginning                  # trailing stops that watch from the next look at triggers on
     uint64_t next_trail_serial
     IdQueue stale                      # pools whose bands are to be drawn anew: account number, or slot of an isolated entry
+    IdQueue noted                      # where anybody is warned, those that this command changed
     Timer* timers                      # a heap, the next one first
     uint64_t timers_bytes
     int64_t timer_count

@@ -6,8 +6,8 @@ events are handed out.  The rooms behind are cimported downwards only:
 
     engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, amend, pricing, operations,
             listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
-            -> marks -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index, own_orders
-            -> core -> memory, units, wire
+            -> marks -> warnings -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index,
+            own_orders -> core -> memory, units, wire
 """
 
 import hashlib
@@ -57,6 +57,7 @@ from native.states cimport advance_time, set_symbol_state
 from native.timers cimport timer_due
 from native.triggers cimport expire, triggers_drain
 from native.units cimport apart, apart_int, rarely, usually
+from native.warnings cimport set_margin_warnings, warn_noted
 from native.wire cimport *
 
 from exchange.errors import CorruptionError, SequenceError
@@ -77,13 +78,14 @@ FAULTS = {
     6: "an account's credit was above what it has available",
     7: "an order passed a symbol's exposure limit",
     8: "a mark passed over a pool that is below maintenance",
+    9: "a pool was not told that it has reached a warning level",
 }
 
 cdef inline bint of_operator(uint16_t kind) noexcept nogil:
     return (kind == COMMAND_LIST_SYMBOL or kind == COMMAND_DEPOSIT_FUND or kind == COMMAND_SET_MARK
             or kind == COMMAND_SETTLE_FUNDING or kind == COMMAND_ADVANCE_TIME or kind == COMMAND_SET_SYMBOL_STATE
             or kind == COMMAND_SET_STP_GROUP or kind == COMMAND_SET_BRACKETS or kind == COMMAND_SET_ADL_POLICY
-            or kind == COMMAND_SET_RISK_LIMITS or kind == COMMAND_SET_FUND_POLICY
+            or kind == COMMAND_SET_RISK_LIMITS or kind == COMMAND_SET_MARGIN_WARNINGS or kind == COMMAND_SET_FUND_POLICY
             or kind == COMMAND_SET_MARK_POLICY or kind == COMMAND_SET_PRICE or kind == COMMAND_SET_FUNDING_POLICY
             or kind == COMMAND_LIST_ASSET or kind == COMMAND_SET_ASSET_PRICE)
 
@@ -130,6 +132,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return set_risk_limits(core, <wire_set_risk_limits*>record)
     if head == head_of(COMMAND_SET_FUND_POLICY, sizeof(wire_set_fund_policy)):
         return set_fund_policy(core, <wire_set_fund_policy*>record)
+    if head == head_of(COMMAND_SET_MARGIN_WARNINGS, sizeof(wire_set_margin_warnings)):
+        return set_margin_warnings(core, <wire_set_margin_warnings*>record)
     if head == head_of(COMMAND_SET_ADL_POLICY, sizeof(wire_set_adl_policy)):
         return set_adl_policy(core, <wire_set_adl_policy*>record)
     if head == head_of(COMMAND_ADVANCE_TIME, sizeof(wire_advance_time)):
@@ -182,6 +186,13 @@ cdef inline apart reject(Core* core, wire_command_header* header, int reason, in
     event_rejected(core, 0 if of_operator(header.type) else header.account, header.type, reason,
                    0 if reason == REJECT_REASON_MALFORMED_COMMAND else named_client_order(header, header.type, refused))
 
+cdef inline apart finish(Core* core) noexcept nogil:
+    """What a command leaves to its end: debts that assets settle, then who is warned."""
+    if core.debtors.end != 0:
+        settle_debts(core)
+    if core.noted.end != 0:
+        warn_noted(core)
+
 cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nogil:
     """One command: what is due before it, its result, its effects, its liquidations, and the triggers that it reaches."""
     cdef char* expired = NULL
@@ -204,8 +215,8 @@ cdef inline void apply_one(Core* core, wire_command_header* header) noexcept nog
         result_first(expired, result)
     if rarely(core.touched != NULL):
         triggers_drain(core)
-    if rarely(core.debtors.first != core.debtors.end):
-        settle_debts(core)
+    if rarely((core.debtors.end | core.noted.end) != 0):
+        finish(core)
 
 cdef int64_t first_misfit(const char* data, int64_t size, uint64_t sequence) noexcept nogil:
     """Where a batch stops being whole records with consecutive sequence numbers; -1: nowhere."""

@@ -1,8 +1,8 @@
 """The funding rate that the engine computes: premium samples, their average, its clamps, and its settlement (FUNDING-02).
 
-Theory of operation.  A symbol with a funding policy has one timer, for its next premium sample.  When a command reaches it, the book
-and the index are looked at once, and what they say counts for every sample time that has gone by: they have not changed since,
-as nothing but commands changes them.  An interval ends at one of its sample times.  So what is due costs the same however
+Theory of operation.  A symbol with a funding policy has one timer, for its next premium sample.  When a command reaches it, the
+book and the index are looked at once, and what they say counts for every sample time that has gone by: they have not changed
+since, as nothing but commands changes them.  An interval ends at one of its sample times.  So what is due costs the same however
 much time has passed, and a symbol without a policy costs nothing.  Pools that a payment brings below maintenance join the
 queue, which is worked off behind the command.
 """
@@ -19,7 +19,7 @@ from native.units cimport div_ceil, i128, iabs, imax, imin, wide
 from native.wire cimport *
 
 cdef enum:
-    CAP_FACTOR = 6                     # times what initial exceeds maintenance by
+    CAP_PPB_PER_PPM = 6000             # six times what initial exceeds maintenance by
 
 cdef inline int64_t latest_ns() noexcept nogil:
     return 0x7fffffffffffffffLL
@@ -70,16 +70,14 @@ cdef inline int64_t premium_of(Symbol* symbol, int64_t index_ticks, int64_t noti
 
 cdef inline int64_t average_premium(Funding* funding) noexcept nogil:
     """Of the interval so far, rounded towards zero; 0 without a sample."""
-    cdef int64_t average
     if funding.samples == 0:
         return 0
-    average = iabs(funding.premium_sum_ppb) // funding.samples
-    return average if funding.premium_sum_ppb >= 0 else -average
+    return funding.premium_sum_ppb // <int64_t>funding.samples     # a quotient in C is cut towards zero
 
 cdef inline int64_t cap_of(Symbol* symbol) noexcept nogil:
     """The largest rate either way: the policy's, and six times the gap between the margins of the first bracket."""
     cdef int64_t gap_ppm = symbol.brackets[0].initial_ppm - symbol.brackets[0].maintenance_ppm
-    return imin(symbol.funding.max_rate_ppb, CAP_FACTOR * gap_ppm * (PPB // PPM))
+    return imin(symbol.funding.max_rate_ppb, CAP_PPB_PER_PPM * gap_ppm)
 
 cdef inline int64_t uncapped_rate(Funding* funding) noexcept nogil:
     """The average premium, pulled towards the interest."""
@@ -128,10 +126,7 @@ cdef inline void take_sample(Core* core, Symbol* symbol, int64_t until_ns) noexc
 cdef inline void settle_rate(Core* core, Symbol* symbol, int64_t rate_ppb) noexcept nogil:
     """FUNDING-01 at a rate of the value at the mark, per lot to 2^-32 of an atom, rounded towards zero."""
     cdef i128 value_q32 = wide(symbol.mark_ticks, symbol.m) << 32
-    if rate_ppb >= 0:
-        settle_per_lot(core, symbol, value_q32 * rate_ppb // PPB)
-    else:
-        settle_per_lot(core, symbol, -(value_q32 * -rate_ppb // PPB))
+    settle_per_lot(core, symbol, value_q32 * rate_ppb // PPB)      # a quotient in C is cut towards zero
 
 cdef inline void end_interval(Core* core, Symbol* symbol) noexcept nogil:
     """The rate is told and settled; the interval of the command's time begins, and those between are passed over."""
@@ -151,10 +146,10 @@ cdef inline void pass_symbol(Core* core, Symbol* symbol) noexcept nogil:
     cdef Funding* funding = symbol.funding
     cdef int64_t now = core.timestamp_ns
     core.timer_live -= 1
-    if 0 < funding.next_funding_ns <= now:
+    if funding.next_funding_ns and funding.next_funding_ns <= now:
         take_sample(core, symbol, funding.next_funding_ns)
         end_interval(core, symbol)
-    if 0 < funding.next_sample_ns <= now:
+    if funding.next_sample_ns and funding.next_sample_ns <= now:
         take_sample(core, symbol, now)
         funding.next_sample_ns = next_multiple(now, funding.sample_ns)
     if funding.next_sample_ns:

@@ -32,6 +32,7 @@ cdef inline void release_growing(Core* core) noexcept nogil:
     ids_close(&core.triggered)
     ids_close(&core.beginning)
     ids_close(&core.stale)
+    ids_close(&core.noted)
     ids_close(&core.debtors)
     memory_release(core.timers, core.timers_bytes)
     memory_release(core.queue, core.queue_bytes)
@@ -64,7 +65,8 @@ cdef inline bint reserve_growing(Core* core) noexcept nogil:
                 and buckets_open(&core.position_index, FIRST_BUCKETS, positions) \
                 and buckets_open(&core.remembered_index, FIRST_BUCKETS, orders) \
                 and ids_open(&core.triggered, orders) and ids_open(&core.beginning, orders) \
-                and ids_open(&core.stale, MAX_ACCOUNT + 1 + positions) and ids_open(&core.debtors, MAX_ACCOUNT + 1) \
+                and ids_open(&core.stale, MAX_ACCOUNT + 1 + positions) \
+                and ids_open(&core.noted, MAX_ACCOUNT + 1 + positions) and ids_open(&core.debtors, MAX_ACCOUNT + 1) \
                 and core.events != NULL and core.queue != NULL and core.timers != NULL:
             core.events_full = core.events + core.events_bytes - EVENTS_MARGIN
             return True

@@ -209,6 +209,7 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
     if not state.liquidating:
         cancel_orders(core, pool)
         state.liquidating = True
+        state.warned = <uint8_t>core.warning_count     # that it is liquidated says more than any of them
         if pool.position != NULL:
             bands_stale_isolated(core, pool.position)
         else:

@@ -1,4 +1,4 @@
-"""Which pools a new mark brings into the liquidation queue (MARGIN-08, MARK-01).
+"""Which pools a new mark brings into the liquidation queue, or under the eyes of MARGIN-10 (MARGIN-08, MARK-01).
 
 `check_holders` looks at every pool with a position in the symbol; `check_left` at those whose band the mark has left, which is the
 same (bands.pxd says why), in a time that does not grow with the pools that stay inside.  A build with EXCHANGE_CHECKED, and an
@@ -112,6 +112,8 @@ cdef inline void check_left(Core* core, Symbol* symbol) noexcept nogil:
     cdef int64_t i
     if rarely(core.scan_marks):
         check_all(core, symbol)
+        for i in range(symbol.open_count if core.warning_count else 0):
+            bands_stale_pool(core, open_position_at(core, symbol, i))
         return
     for i in range(symbol.open_chunk_count):
         if rarely(is_left(&symbol.open_chunks[i].band, symbol.mark_ticks)):

@@ -6,7 +6,7 @@ Each command function returns 0 when it was carried out, or the reject reason, i
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
 from native.auction cimport indicate
-from native.bands cimport bands_draw, bands_stale, bands_stale_both, bands_stale_isolated
+from native.bands cimport bands_draw, bands_raised, bands_stale, bands_stale_both, bands_stale_isolated
 from native.core cimport (
     Account, Core, FAULT_NO_MEMORY, Position, Symbol, account_at, ensure, know_account, open_position_at, symbol_at,
 )
@@ -40,6 +40,7 @@ cdef inline int deposit(Core* core, wire_deposit* c) noexcept nogil:
         return REJECT_REASON_VALUE_OUT_OF_RANGE
     event_accepted(core, c.account, COMMAND_DEPOSIT, 0, 0)
     account_at(core, c.account).wallet_atoms += c.amount_atoms
+    bands_raised(core, account_at(core, c.account), c.account)
     core.net_deposits_atoms += c.amount_atoms
     know_account(core, c.account)
     event_balance_changed(core, c.account, NULL, BALANCE_CAUSE_DEPOSIT, c.amount_atoms, 0)

@@ -13,9 +13,8 @@ from native.canonical cimport (
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
     ARMED, Account, Asset, Core, Drawing, Funding, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position,
-    Remembered, Symbol, TIMED, TRIGGER_TYPE, account_at, account_more, ensure, know_account, more_at, order_at, position_at,
-    slot_of,
-    symbol_at, symbol_of,
+    Remembered, Symbol, TIMED, TRIGGER_TYPE, WARNING_LEVELS, account_at, account_more, ensure, know_account, more_at, order_at,
+    position_at, slot_of, symbol_at, symbol_of,
 )
 from native.funds cimport drawing_new, part_of
 from native.ledger cimport fund_make_room, orders_counted
@@ -31,6 +30,7 @@ from native.timers cimport countdown_key, funding_key, timer_add
 from native.trailing cimport trail_begin, trail_number
 from native.units cimport iabs
 from native.waiting cimport arm, triggers_ensure, waiting_link
+from native.warnings cimport warnings_restored
 from native.wire cimport *
 
 cdef struct Reader:
@@ -417,6 +417,17 @@ cdef inline int read_funding(Core* core, Reader* reader) except -1:
     symbol.funding.samples = record.samples
     if record.next_sample_ns:
         timer_add(core, record.next_sample_ns, funding_key(record.symbol))
+
+cdef inline int read_warning_levels(Core* core, Reader* reader) except -1:
+    cdef uint32_t _i
+    cdef uint32_t count = read_count(reader)
+    if count > WARNING_LEVELS:
+        raise ValueError(f"the state warns at {count} levels; there are at most {WARNING_LEVELS}")
+    for _i in range(count):
+        core.warning_ppm[_i] = read_count(reader)
+    core.warning_count = count
+    if count:
+        warnings_restored(core)
     return 0
 
 cdef inline int read_state(Core* core, Reader* reader) except -1:
@@ -465,6 +476,7 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_drawing(core, reader)
     for _i in range(read_count(reader)):
         read_funding(core, reader)
+    read_warning_levels(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     bands_draw(core)

@@ -2,7 +2,8 @@
 
 Theory of operation.  A binary heap, the next one first: by time, orders before countdowns, then by order id or account.
 Cancelling an order leaves its timer behind; a timer counts only while its order still expires, its countdown still ends, or its
-symbol's next premium sample is due, at that very time.  When dead timers outnumber the live ones, the heap is swept: so its size stays with what is live.
+symbol's next premium sample is due, at that very time.  When dead timers outnumber the live ones, the heap is swept: so its size
+stays with what is live.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

@@ -63,6 +63,7 @@ cdef enum:
     COMMAND_SET_STP_GROUP = 17
     COMMAND_SET_BRACKETS = 18
     COMMAND_SET_RISK_LIMITS = 19
+    COMMAND_SET_MARGIN_WARNINGS = 20
     COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_FUND_POLICY = 23
     COMMAND_SET_MARK_POLICY = 25
@@ -105,6 +106,8 @@ cdef enum:
     EVENT_STP_GROUP_SET = 155
     EVENT_BRACKETS_CHANGED = 156
     EVENT_RISK_LIMITS_CHANGED = 157
+    EVENT_MARGIN_WARNING = 158
+    EVENT_MARGIN_WARNINGS_SET = 159
     EVENT_ADL_POLICY_SET = 160
     EVENT_ADL_RANKED = 161
     EVENT_FUND_POLICY_SET = 162
@@ -611,6 +614,17 @@ cdef packed struct wire_set_risk_limits:
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
 
+cdef packed struct wire_set_margin_warnings:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t first_level_ppm
+    uint32_t second_level_ppm
+    uint32_t third_level_ppm
+    uint32_t fourth_level_ppm
+
 cdef packed struct wire_set_adl_policy:
     uint16_t type
     uint16_t size
@@ -1060,6 +1074,27 @@ cdef packed struct wire_risk_limits_changed:
     int64_t open_interest_limit_atoms
     int64_t oi_scaling_lower_atoms
     int64_t oi_scaling_upper_atoms
+
+cdef packed struct wire_margin_warning:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t leg
+    uint32_t level_ppm
+    int64_t equity_atoms
+    int64_t maintenance_atoms
+
+cdef packed struct wire_margin_warnings_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t first_level_ppm
+    uint32_t second_level_ppm
+    uint32_t third_level_ppm
+    uint32_t fourth_level_ppm
 
 cdef packed struct wire_adl_policy_set:
     uint16_t type

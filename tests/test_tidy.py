@@ -170,6 +170,7 @@ ROOMS = [
         "bankruptcy",
         "telling",
         "queue",
+        "warnings",
         "marks",
         "matching",
         "legs",

@@ -37,11 +37,12 @@ REFERENCE = (
     *("accounts", "adl", "admission", "arithmetic", "assets", "bankruptcy", "caps", "collateral"),
     *("composite", "context", "deleveraging", "drawing", "funding", "funds", "ledger", "legs"),
     *("liquidation", "margin", "operations", "policies", "prices", "state", "states"),
+    "warnings",
 )
 NATIVE = (
     *("bands", "bankruptcy", "caps", "collateral", "credit", "deleveraging", "funding", "funds"),
     *("ledger", "legs", "liquidation", "margin", "marks", "operations", "policies", "pricing"),
-    *("queue", "states", "units"),
+    *("queue", "states", "units", "warnings"),
 )
 
 

@@ -32,6 +32,7 @@ from exchange.audit.prices import PriceAudit
 from exchange.audit.requirement import pool_standing
 from exchange.audit.state import PoolKey, State, Symbol, cross_pool
 from exchange.audit.waiting import WaitingAudit
+from exchange.audit.warnings import WarningAudit
 from exchange.errors import ProtocolError
 from exchange.protocol.messages import AmendOrder, Event, ListSymbol, OrderEntry, PlaceOrders
 from exchange.protocol.records import START, decode_commands, encode_events, iter_records
@@ -117,6 +118,7 @@ class Auditor:
             self._prices,
         )
         self._policies_audit = PolicyAudit(self._context)
+        self._warnings = WarningAudit(self._context)
         self._is_open = False  # whether a command is being read
         self._refused_alone = False  # whether it has no event but its rejection
         self._handlers = self._make_handlers()
@@ -140,6 +142,8 @@ class Auditor:
             "brackets_changed": self._policies_audit.on_brackets,
             "risk_limits_changed": self._policies_audit.on_limits,
             "fund_policy_set": self._funds.on_policy,
+            "margin_warnings_set": self._warnings.on_levels,
+            "margin_warning": self._warnings.on_warning,
             "asset_listed": self._collateral.on_asset,
             "asset_price_changed": self._collateral.on_price,
             "collateral_changed": self._collateral.on_collateral,
@@ -158,7 +162,7 @@ class Auditor:
             "funding_rate": self._funding.on_rate,
             "margin_mode_changed": self._balances.on_margin_mode,
             "position_mode_changed": self._legs.on_position_mode,
-            "liquidation_started": self._liquidations.on_started,
+            "liquidation_started": self._on_liquidation_started,
             "liquidation_order": self._liquidations.on_order,
             "liquidation_ended": self._liquidations.on_ended,
             "deficit_uncovered": self._liquidations.on_uncovered,
@@ -249,6 +253,7 @@ class Auditor:
             elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
                 self._begin_effect(number)
                 self._policies_audit.before(number)
+            self._warnings.before(number)
             try:
                 self._handlers[number](account, *fields)
             except KeyError as error:
@@ -265,6 +270,7 @@ class Auditor:
             context.pools.update(holding.own_pool for holding in account.holdings.values())
             context.orders_touched.update(account.holdings.values())
         context.symbols.update(state.symbols)
+        self._warnings.finish()
         self._test_pools()
         self._test_symbols()
         context.watched.update(state.symbols)
@@ -323,6 +329,7 @@ class Auditor:
         self._auctions.finish()
         self._lists.finish()
         self._orders.finish()
+        self._warnings.finish()
         self._test_pools()
         self._test_symbols()
         state = self._context.state
@@ -450,6 +457,12 @@ class Auditor:
     def _on_funding(self, account: int, symbol: int, *payment_per_lot: int) -> None:
         self._funding.on_settled(symbol, *payment_per_lot)
         self._balances.on_funding(symbol, *payment_per_lot)
+
+    def _on_liquidation_started(
+        self, account: int, symbol: int, leg: int, equity: int, maintenance: int
+    ) -> None:
+        self._liquidations.on_started(account, symbol, leg, equity, maintenance)
+        self._warnings.on_started(account, symbol, leg)
 
     def _on_mark(self, account: int, number: int, price: int) -> None:
         context = self._context

@@ -161,6 +161,12 @@ INVARIANTS = (
         "every order goes from state to state as the table of its life says",
         "exchange.protocol.life",
     ),
+    _line(
+        38,
+        "a pool is warned when a command is over, once for each crossing, of the highest level reached",
+        "warnings",
+        "MARGIN-10",
+    ),
 )
 
 

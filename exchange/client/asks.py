@@ -306,6 +306,19 @@ class Asks(OrderAsks):
             )
         )
 
+    def set_margin_warnings(self, levels: Sequence[Number]) -> Ask[CommandResult]:
+        if len(levels) > 4:
+            raise UnitsError(f"wanted at most 4 warning levels, came {len(levels)}")
+        first, second, third, fourth = (*map(to_ppm, levels), 0, 0, 0, 0)[:4]
+        return self.command(
+            messages.SetMarginWarnings(
+                first_level_ppm=first,
+                second_level_ppm=second,
+                third_level_ppm=third,
+                fourth_level_ppm=fourth,
+            )
+        )
+
     def set_stp_group(self, account: int, group: int) -> Ask[CommandResult]:
         return self.command(messages.SetStpGroup(member_account=account, stp_group=group))
 

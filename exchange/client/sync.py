@@ -552,6 +552,13 @@ class AdminClient(BaseClient):
         caps = (cap, second_fund, second_cap, window_s, window_cap)
         return self._do(self._ask.set_fund_policy, symbol, *caps)
 
+    def set_margin_warnings(self, levels: Sequence[Number] = ("0.8", "0.9")) -> CommandResult:
+        """At which parts of its equity a pool's maintenance margin is warned of: up to four, rising; none: never.
+
+        Accounts get a `MarginWarning` each time a pool of theirs reaches one (MARGIN-10).
+        """
+        return self._do(self._ask.set_margin_warnings, levels)
+
     def set_stp_group(self, account: int, group: int) -> CommandResult:
         """Accounts of one group do not trade with each other; 0 takes an account out."""
         return self._do(self._ask.set_stp_group, account, group)

@@ -121,6 +121,7 @@ def sections(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[tuple[str,
     yield (
         "liquidations",
         [
+            ("warnings of margin", of(lambda t: t.warnings), False),
             ("cross pools", of(lambda t: t.liquidations_cross), False),
             ("isolated pools", of(lambda t: t.liquidations_isolated), False),
             ("left with nothing", of(lambda t: t.ended_whole), False),
@@ -247,7 +248,7 @@ def refused(outcome: Outcome) -> Iterator[str]:
     if lost.only_own or lost.only_changed or lost.named_nothing:
         yield (
             f"  orders in one world alone: {lost.only_own:,} as it was, {lost.only_changed:,} changed; "
-            f"{lost.named_nothing:,} cancels and amends named one that the changed world has not"
+            f"{lost.named_nothing:,} cancels and amends named one that the changed world never took"
         )
 
 

@@ -27,6 +27,7 @@ from exchange.protocol.messages import (
     LiquidationPosition,
     LiquidationSettled,
     LiquidationStarted,
+    MarginWarning,
     OrderCancelled,
     OrderTriggered,
     Rejected,
@@ -97,6 +98,8 @@ def split_turns(events: Sequence[Event]) -> list[Turn]:
                 current = None
             case Accepted() | Rejected() | EntryAccepted() | EntryRejected() | OrderTriggered():
                 current = None
+            case MarginWarning():
+                current = None  # the command is done
             case Fill(role=role) if role in OF_OTHERS:
                 current = None
             case CollateralChanged() | BalanceChanged(cause=BalanceCause.CONVERSION):

@@ -19,9 +19,12 @@ from exchange.protocol.messages import (
     LiquidationSettled,
     LiquidationStarted,
     MarginModeChanged,
+    MarginWarning,
     MarkChanged,
 )
 from exchange.protocol.schema import BalanceCause, CollateralCause, FillRole, MarginMode, Side
+from exchange.units import from_ppm
+from exchange.units import plain as plain_number
 
 ROLES = {
     FillRole.MAKER: "",
@@ -98,7 +101,16 @@ def describe(event: Event, names: Names) -> str:
             return f"liquidation of the {names.pool(event.symbol, event.leg)} pool begins"
         case LiquidationEnded():
             return f"liquidation of the {names.pool(event.symbol, event.leg)} pool is over"
+        case MarginWarning():
+            return describe_warning(event, names)
     return type(event).__name__
+
+
+def describe_warning(event: MarginWarning, names: Names) -> str:
+    level = f"{plain_number(from_ppm(event.level_ppm) * 100):f} %"
+    return (
+        f"warning: the {names.pool(event.symbol, event.leg)} pool's maintenance has reached {level}"
+    )
 
 
 def describe_fill(event: Fill, names: Names) -> str:

@@ -27,6 +27,7 @@ from exchange.protocol.messages import (
     LiquidationSized,
     LiquidationStarted,
     MarginModeChanged,
+    MarginWarning,
     MarkChanged,
 )
 from exchange.protocol.schema import BalanceCause, MarginMode
@@ -106,7 +107,7 @@ class Follower:
 
     Attributes:
         stories: the account's liquidations, in the order in which they began.
-        rows: every event that moved its money, with what it left.
+        rows: every event that moved its money, with what it left; and its warnings (MARGIN-10).
     """
 
     def __init__(self, account: int, names: Names) -> None:
@@ -304,7 +305,7 @@ class Follower:
 
     def _add_row(self, step: Step, events: Sequence[Event], index: int) -> None:
         event = events[index]
-        if event.account != self.account or not isinstance(event, MOVING):
+        if event.account != self.account or not isinstance(event, (*MOVING, MarginWarning)):
             return
         symbol = getattr(event, "symbol", 0)
         leg = getattr(event, "leg", 0)

@@ -43,6 +43,7 @@ from exchange.protocol.messages import (
     MarkChanged,
     OrderAmended,
     OrderRested,
+    Rejected,
 )
 from exchange.protocol.schema import BalanceCause, FillRole, Side
 
@@ -211,7 +212,9 @@ class Coalition:
                 self.limits[event.order_id] = (event.side, event.price_ticks)
             case OrderAmended():
                 self.limits[event.order_id] = (event.side, event.price_ticks)
-            case Accepted():
+            case (
+                Accepted() | Rejected()
+            ):  # funding that is due may liquidate where a command is refused
                 self.fund_books.now_ns = event.timestamp_ns
             case FundPolicySet():
                 self.fund_books.on_policy(event)

@@ -35,6 +35,7 @@ from exchange.protocol.messages import (
     SetFundingPolicy,
     SetFundPolicy,
     SetMarginMode,
+    SetMarginWarnings,
     SetMark,
     SetMarkPolicy,
     SetPositionMode,
@@ -106,6 +107,8 @@ class Generator(CollateralRecipes):
                 )
                 for fund in sorted({listing.fund for listing in world.listings})
             ]
+        if self.random.random() < 0.5:
+            opening.append(self.margin_warnings())
         if self.random.random() < 0.3:
             opening += [self.mark_policy_of(listing.symbol) for listing in world.listings]
             if self.random.random() < 0.7:
@@ -145,6 +148,7 @@ class Generator(CollateralRecipes):
             (self.brackets, 2),
             (self.limits, 1),
             (self.fund_policy, 2),
+            (self.margin_warnings, 1),
             (self.list_asset, 1),
             (self.asset_price, 5),
             (self.change_collateral, 7),
@@ -315,6 +319,20 @@ class Generator(CollateralRecipes):
             second_cap_atoms=second_cap,
             window_ns=window,
             window_cap_atoms=random.choice(caps[3:]) if has_window else -1,
+        )
+
+    def margin_warnings(self) -> Command:
+        """Levels near to liquidation and far from it, close together, in a wrong order, or none."""
+        random = self.random
+        levels = random.choice(WARNING_LEVELS)
+        if random.random() < 0.2:
+            levels = tuple(sorted(random.sample(range(1, 1_000_000), 4)))
+        first, second, third, fourth = (*levels, 0, 0, 0, 0)[:4]
+        return SetMarginWarnings(
+            first_level_ppm=first,
+            second_level_ppm=second,
+            third_level_ppm=third,
+            fourth_level_ppm=fourth,
         )
 
     # -------------------------------------------------------------------------------------------- money
@@ -541,6 +559,7 @@ class Generator(CollateralRecipes):
                 self.adl_policy,
                 self.limits,
                 self.fund_policy,
+                self.margin_warnings,
             )
             + (self.list_asset, self.asset_price, self.change_collateral, self.multi_asset)
         )
@@ -597,6 +616,21 @@ WRONG_BRACKETS: tuple[tuple[tuple[int, int, int], ...], ...] = (
     ((0, 5_000, 0), (7, 6_000, 0)),
     ((0, 1_000_001, 0),),
     ((0, 5_000, 9_000), (1_000_000, 6_000, 8_000)),
+)
+
+
+#: Of maintenance margin in equity; a 0 in front of another, one twice, and 100 % may not be.
+WARNING_LEVELS: tuple[tuple[int, ...], ...] = (
+    (800_000, 900_000),
+    (800_000, 900_000),
+    (500_000, 700_000, 900_000, 990_000),
+    (999_998, 999_999),
+    (1,),
+    (100, 10_000, 300_000),
+    (),
+    (0, 800_000),
+    (800_000, 800_000),
+    (900_000, 1_000_000),
 )
 
 

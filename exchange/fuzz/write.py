@@ -32,6 +32,7 @@ from exchange.protocol.messages import (
     SetFundingPolicy,
     SetFundPolicy,
     SetMarginMode,
+    SetMarginWarnings,
     SetMark,
     SetMarkPolicy,
     SetPositionMode,
@@ -288,6 +289,8 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             return limits_step(command, listed[command.symbol])
         case SetFundPolicy():
             return fund_policy_step(command, listed[command.symbol])
+        case SetMarginWarnings():
+            return margin_warnings_step(command)
         case SetSymbolState(symbol=symbol, state=state, price_ticks=price):
             final = f", price: {listed[symbol].price(price)}" if price else ""
             name = SymbolState(state).name.lower()
@@ -365,6 +368,14 @@ def fund_policy_step(command: SetFundPolicy, listed: Listed) -> str | None:
     keys += [f"window: {duration(window)}"] if window else []
     keys += [f"window_cap: {atoms(command.window_cap_atoms)}"] if caps[2] >= 0 else []
     return f"fund_policy {', '.join(keys)}"
+
+
+def margin_warnings_step(command: SetMarginWarnings) -> str:
+    levels = [command.first_level_ppm, command.second_level_ppm]
+    levels += [command.third_level_ppm, command.fourth_level_ppm]
+    while levels and not levels[-1]:
+        levels.pop()
+    return f"margin_warnings levels: [{', '.join(map(rate, levels))}]"
 
 
 def orders_step(account: str, command: PlaceOrders, listed: dict[int, Listed]) -> str:

@@ -344,6 +344,22 @@ class SetRiskLimits(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetMarginWarnings(Message, frozen=True, kw_only=True, gc=False):
+    """At which parts of its equity a pool's maintenance margin is warned of, rising; all 0:
+    never (MARGIN-10).
+    """
+
+    number: ClassVar[int] = 20
+    account: int = 0  # the account that acts; 0 for the operator
+    # maintenance margin as a part of equity; 0: none, and none behind it:
+    first_level_ppm: int = 800000
+    second_level_ppm: int = 900000  # above the first; 0: none, and none behind it
+    third_level_ppm: int = 0  # above the second; 0: none, nor a fourth
+    fourth_level_ppm: int = 0  # above the third; 0: none
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
     """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
 
@@ -907,6 +923,34 @@ class RiskLimitsChanged(Message, frozen=True, kw_only=True, gc=False):
     oi_scaling_upper_atoms: int = -1  # open interest at which they are 100 %; -1: they do not rise
 
 
+class MarginWarning(Message, frozen=True, kw_only=True, gc=False):
+    """A pool's maintenance margin has reached a part of its equity that is warned of
+    (MARGIN-10).
+    """
+
+    number: ClassVar[int] = 158
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # the isolated position; 0 for the cross pool
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
+    level_ppm: int  # the highest level that was reached
+    equity_atoms: int  # of the pool, when the command was done
+    maintenance_atoms: int  # of the pool, when the command was done
+
+
+class MarginWarningsSet(Message, frozen=True, kw_only=True, gc=False):
+    """What pools are warned of from now on."""
+
+    number: ClassVar[int] = 159
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    # maintenance margin as a part of equity; 0: none, and none behind it:
+    first_level_ppm: int = 800000
+    second_level_ppm: int = 900000  # above the first; 0: none, and none behind it
+    third_level_ppm: int = 0  # above the second; 0: none, nor a fourth
+    fourth_level_ppm: int = 0  # above the third; 0: none
+
+
 class AdlPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How positions of a symbol are auto-deleveraged from now on."""
 
@@ -1199,6 +1243,7 @@ Command: TypeAlias = (
     | SetStpGroup
     | SetBrackets
     | SetRiskLimits
+    | SetMarginWarnings
     | SetAdlPolicy
     | SetFundPolicy
     | SetMarkPolicy
@@ -1243,6 +1288,8 @@ Event: TypeAlias = (
     | StpGroupSet
     | BracketsChanged
     | RiskLimitsChanged
+    | MarginWarning
+    | MarginWarningsSet
     | AdlPolicySet
     | AdlRanked
     | FundPolicySet
@@ -1283,6 +1330,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     17: SetStpGroup,
     18: SetBrackets,
     19: SetRiskLimits,
+    20: SetMarginWarnings,
     22: SetAdlPolicy,
     23: SetFundPolicy,
     25: SetMarkPolicy,
@@ -1325,6 +1373,8 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     155: StpGroupSet,
     156: BracketsChanged,
     157: RiskLimitsChanged,
+    158: MarginWarning,
+    159: MarginWarningsSet,
     160: AdlPolicySet,
     161: AdlRanked,
     162: FundPolicySet,
@@ -1402,6 +1452,8 @@ __all__ = [
     "ListSymbol",
     "MarginMode",
     "MarginModeChanged",
+    "MarginWarning",
+    "MarginWarningsSet",
     "MarkChanged",
     "MarkHoldChanged",
     "MarkPolicySet",
@@ -1434,6 +1486,7 @@ __all__ = [
     "SetFundPolicy",
     "SetFundingPolicy",
     "SetMarginMode",
+    "SetMarginWarnings",
     "SetMark",
     "SetMarkPolicy",
     "SetMultiAsset",

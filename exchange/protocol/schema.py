@@ -153,6 +153,13 @@ _MARK_POLICY = (
     Field("ema_ns", "i64", "time constant of the average distance between mid and index, 0 .. 10^15", default=150_000_000_000),
 )
 
+_WARNING_LEVELS = (
+    Field("first_level_ppm", "u32", "maintenance margin as a part of equity; 0: none, and none behind it", default=800_000),
+    Field("second_level_ppm", "u32", "above the first; 0: none, and none behind it", default=900_000),
+    Field("third_level_ppm", "u32", "above the second; 0: none, nor a fourth", default=0),
+    Field("fourth_level_ppm", "u32", "above the third; 0: none", default=0),
+)
+
 #: What an order is; the body of ``place_order`` and of each entry of ``place_orders``.
 ORDER_FIELDS: tuple[Field, ...] = (
     _SYMBOL,
@@ -389,6 +396,13 @@ COMMANDS: tuple[Message, ...] = (
         "set_risk_limits",
         "Caps what an account, and what all together may hold of a symbol, and scales initial margin with it (MARGIN-11).",
         (_SYMBOL, *_RISK_LIMITS),
+        sender="admin",
+    ),
+    Message(
+        20,
+        "set_margin_warnings",
+        "At which parts of its equity a pool's maintenance margin is warned of, rising; all 0: never (MARGIN-10).",
+        _WARNING_LEVELS,
         sender="admin",
     ),
     Message(
@@ -839,6 +853,25 @@ EVENTS: tuple[Message, ...] = (
         "risk_limits_changed",
         "The caps of a symbol, and the scale of its initial margin, from now on.",
         (_SYMBOL, *_RISK_LIMITS),
+        public=True,
+    ),
+    Message(
+        158,
+        "margin_warning",
+        "A pool's maintenance margin has reached a part of its equity that is warned of (MARGIN-10).",
+        (
+            Field("symbol", "u32", "the isolated position; 0 for the cross pool"),
+            _LEG,
+            Field("level_ppm", "u32", "the highest level that was reached"),
+            Field("equity_atoms", "i64", "of the pool, when the command was done"),
+            Field("maintenance_atoms", "i64", "of the pool, when the command was done"),
+        ),
+    ),
+    Message(
+        159,
+        "margin_warnings_set",
+        "What pools are warned of from now on.",
+        _WARNING_LEVELS,
         public=True,
     ),
     Message(

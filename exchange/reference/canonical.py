@@ -33,6 +33,7 @@ from exchange.reference.state import (
     State,
     Symbol,
 )
+from exchange.reference.warnings import levels_due
 
 MAGIC = b"PXS3"
 HEAD = struct.Struct("<4sQQqq")
@@ -97,6 +98,8 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(drawing)), *drawing]
     funded = [pack_funding(s.number, s.funding) for s in state.symbols.values() if s.funding]
     parts += [COUNT.pack(len(funded)), *funded]
+    levels = state.warning_levels_ppm
+    parts += [COUNT.pack(len(levels)), *map(COUNT.pack, levels)]
     return b"".join(parts)
 
 
@@ -338,6 +341,7 @@ def restore(data: bytes) -> State:
         if number not in state.symbols:
             raise ValueError(f"symbol {number} has a funding policy and is not listed")
         state.symbols[number].funding = FundingPolicy(*numbers)
+    restore_warnings(state, reader)
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "
@@ -357,6 +361,13 @@ def restore_collateral(state: State, reader: Reader) -> None:
         asset = state.assets[number]
         asset.held_parts += parts
         state.account(account).holdings[number] = Holding(asset, parts)
+
+
+def restore_warnings(state: State, reader: Reader) -> None:
+    """MARGIN-10: what each pool was told of follows from the rest."""
+    state.warning_levels_ppm = tuple(reader.unpack(COUNT)[0] for _ in reader.repeat())
+    for pool in state.pools():
+        pool.warned = levels_due(state, pool)
 
 
 def restore_pricing(state: State, reader: Reader) -> None:

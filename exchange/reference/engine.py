@@ -49,6 +49,7 @@ from exchange.reference import (
     times,
     triggers,
     views,
+    warnings,
 )
 from exchange.reference.context import Context
 from exchange.reference.pocket import pocket_state
@@ -82,6 +83,7 @@ HANDLERS: dict[str, Handler] = {
     "set_mark": operations.set_mark,
     "settle_funding": operations.settle_funding,
     "set_risk_limits": policies.set_risk_limits,
+    "set_margin_warnings": warnings.set_margin_warnings,
     "set_fund_policy": funds.set_fund_policy,
     "advance_time": composite.advance_time,
     "set_mark_policy": composite.set_mark_policy,
@@ -175,6 +177,7 @@ class ReferenceEngine(SingleCalls):
             HANDLER_BY_NUMBER[number](ctx, COMMAND_CODECS[number].unpack(record))
         triggers.settle_down(ctx)
         collateral.settle_debts(ctx)
+        warnings.warn(ctx)
 
     # ------------------------------------------------------------------------------------------ state
 

@@ -11,7 +11,6 @@ from exchange.protocol.schema import (
     MAX_POLICY_NS,
     MIN_SAMPLE_NS,
     PPB,
-    PPM,
     RejectReason,
     SymbolState,
 )
@@ -25,7 +24,7 @@ from exchange.reference.state import OPEN, State, Symbol
 
 LATEST_NS = (1 << 63) - 1
 Q32 = 1 << 32
-CAP_FACTOR = 6  # times what initial exceeds maintenance by
+CAP_PPB_PER_PPM = 6_000  # six times what initial exceeds maintenance by
 
 
 def clamp(value: int, most: int) -> int:
@@ -72,7 +71,7 @@ def cap_ppb(symbol: Symbol, funding: FundingPolicy) -> int:
     """The largest rate either way: the policy's, and six times the gap between the margins of the first bracket."""
     first = symbol.brackets[0]
     gap_ppm = first.initial_ppm - first.maintenance_ppm
-    return min(funding.max_rate_ppb, CAP_FACTOR * gap_ppm * (PPB // PPM))
+    return min(funding.max_rate_ppb, CAP_PPB_PER_PPM * gap_ppm)
 
 
 def uncapped_ppb(funding: FundingPolicy) -> int:
@@ -106,10 +105,10 @@ def pass_funding(ctx: Context) -> None:
         if funding is None:
             continue
         now = ctx.timestamp_ns
-        if 0 < funding.next_funding_ns <= now:
+        if funding.next_funding_ns and funding.next_funding_ns <= now:
             take_sample(ctx, symbol, funding, funding.next_funding_ns)
             end_interval(ctx, symbol, funding)
-        if 0 < funding.next_sample_ns <= now:
+        if funding.next_sample_ns and funding.next_sample_ns <= now:
             take_sample(ctx, symbol, funding, now)
             funding.next_sample_ns = next_multiple(now, funding.sample_ns)
 

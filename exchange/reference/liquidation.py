@@ -78,6 +78,7 @@ def start(ctx: Context, pool: Pool) -> None:
     of_pool = [order for order in orders if ctx.state.position_of(order).pool is pool]
     cancel_each(ctx, of_pool, CancelReason.LIQUIDATION)
     pool.liquidating = True
+    pool.warned = len(ctx.state.warning_levels_ppm)  # this says more than any of them (MARGIN-10)
     write_stage(ctx, pool, "liquidation_started")
 
 

@@ -138,6 +138,7 @@ class Pool:
     drawn_atoms: int = 0  # taken from funds in the present liquidation
     liquidating: bool = False
     uncovered: bool = False
+    warned: int = 0  # levels that it was told of (MARGIN-10)
 
     @property
     def key(self) -> PoolKey:
@@ -279,6 +280,7 @@ class State:
         self.funds: dict[int, int] = {}
         self.fees_atoms = 0
         self.deposits_atoms = 0  # less withdrawals; funds included
+        self.warning_levels_ppm: tuple[int, ...] = ()  # rising (MARGIN-10)
         self.next_order_id = 1
         self.next_trade_id = 1
         self.next_turn = 1

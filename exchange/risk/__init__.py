@@ -4,6 +4,7 @@ from exchange.risk.funds import FundPolicy
 from exchange.risk.load import FundNumbers, load_policy
 from exchange.risk.policy import BracketPolicy, LiquidationPolicy, SymbolPolicy
 from exchange.risk.prices import FundingPolicy, MarkPolicy
+from exchange.risk.warnings import WarningPolicy
 
 __all__ = [
     "BracketPolicy",
@@ -13,5 +14,6 @@ __all__ = [
     "LiquidationPolicy",
     "MarkPolicy",
     "SymbolPolicy",
+    "WarningPolicy",
     "load_policy",
 ]

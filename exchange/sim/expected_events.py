@@ -21,6 +21,7 @@ from exchange.protocol.messages import (
     LiquidationPosition,
     LiquidationShrunk,
     LiquidationSized,
+    MarginWarning,
     OrderCancelled,
     OrderShown,
     OrderTriggered,
@@ -36,7 +37,7 @@ from exchange.protocol.schema import (
 )
 from exchange.sim.expected_funds import budgets, fund_changes
 from exchange.sim.scenario_desk import Desk
-from exchange.units import from_atoms, from_ppb
+from exchange.units import from_atoms, from_ppb, from_ppm
 
 Value: TypeAlias = Any
 
@@ -327,6 +328,21 @@ def _uncovered_pools(desk: Desk) -> Value:
     ]
 
 
+def _warnings(desk: Desk) -> Value:
+    """[account, isolated symbol or cross, level, equity, maintenance margin] of each warning."""
+    return [
+        [
+            desk.names.account_name(event.account),
+            desk.names.symbol_name(event.symbol) if event.symbol else "cross",
+            from_ppm(event.level_ppm),
+            from_atoms(event.equity_atoms),
+            from_atoms(event.maintenance_atoms),
+        ]
+        for event in desk.recent
+        if isinstance(event, MarginWarning)
+    ]
+
+
 TOTALS: dict[str, Callable[[Desk], Value]] = {
     "fees": lambda desk: from_atoms(desk.engine.fees_atoms()),
     "withdrawals_stopped": lambda desk: desk.engine.uncovered(),
@@ -342,6 +358,7 @@ TOTALS: dict[str, Callable[[Desk], Value]] = {
     "budgets": budgets,
     "fund_changes": fund_changes,
     "deficits": _uncovered_pools,
+    "warnings": _warnings,
     "triggered": _triggered,
     "slices": _slices,
     "indications": _auctions(AuctionIndicated),

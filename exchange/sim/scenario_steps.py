@@ -20,6 +20,7 @@ from exchange.protocol.messages import (
     SetAdlPolicy,
     SetBrackets,
     SetMarginMode,
+    SetMarginWarnings,
     SetMark,
     SetPositionMode,
     SetRiskLimits,
@@ -219,6 +220,23 @@ def plan_limits(body: Body, names: Names) -> Planned:
     )
 
 
+def plan_margin_warnings(body: Body, names: Names) -> Planned:
+    """The operator says at which parts of its equity a pool's maintenance margin is warned of (MARGIN-10)."""
+    require_keys(body, ("levels",), ("reject",))
+    levels = body["levels"]
+    if not isinstance(levels, list) or len(levels) > 4:
+        raise ScenarioError("levels: wanted up to four, like [0.8, 0.9]")
+    first, second, third, fourth = ([*map(to_ppm, levels), 0, 0, 0, 0])[:4]
+    return one(
+        SetMarginWarnings(
+            first_level_ppm=first,
+            second_level_ppm=second,
+            third_level_ppm=third,
+            fourth_level_ppm=fourth,
+        )
+    )
+
+
 def plan_stp_group(body: Body, names: Names) -> Planned:
     """The operator puts an account into a group that does not trade with itself; 0 takes it out."""
     require_keys(body, ("account", "group"), ("reject",))
@@ -310,6 +328,7 @@ PLANNERS: dict[str, Planner] = {
     "adl_policy": plan_adl_policy,
     "brackets": plan_brackets,
     "limits": plan_limits,
+    "margin_warnings": plan_margin_warnings,
     "fund_policy": plan_fund_policy,
     "asset": plan_asset,
     "asset_price": plan_asset_price,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -139,7 +140,8 @@ def test_every_key_is_tried_here() -> None:
     assert tried == set(KEYS)
 
 
-def test_keys_are_those_of_a_configuration() -> None:
+def test_every_key_of_a_configuration_can_be_changed() -> None:
+    """Who teaches a configuration a new key of a symbol writes a line into the table, too."""
     inner = {
         "liquidation": LIQUIDATION_KEYS,
         "mark": MARK_KEYS,
@@ -149,7 +151,7 @@ def test_keys_are_those_of_a_configuration() -> None:
     known = {
         f"{key}.{name}" if name else key for key in SYMBOL_KEYS for name in inner.get(key, ("",))
     }
-    assert set(KEYS) <= known - set(FIXED)
+    assert set(KEYS) == known - set(FIXED)
     assert not set(OWN_KEYS) & known
 
 
@@ -237,6 +239,14 @@ def test_what_the_funds_may_pay_stands_on_what_the_journal_says() -> None:
         read_policy({"symbols": {BTC: {"fund_policy": {"window": 2}}}}, survey())
 
 
+def test_warnings_are_told_with_what_was() -> None:
+    found = survey()
+    assert read("[warnings]\nlevels = []\n").changes == [Change("warnings", "levels", "none", "[]")]
+    found.warnings = m.SetMarginWarnings()
+    policy = read_policy({"warnings": {"levels": ["0.5"]}}, found)
+    assert policy.changes == [Change("warnings", "levels", "[0.8, 0.9]", "[0.5]")]
+
+
 def test_changes_are_told_with_what_was() -> None:
     text = (
         f"[funds]\nshared = 5\n[symbols.{BTC}]\nslippage_cap = 'none'\nliquidation.draw_cap = 9\n"
@@ -266,10 +276,20 @@ def test_a_listing_read_back_as_a_table_is_the_listing(path: Path) -> None:
         )
 
 
+def test_the_policies_of_the_page_can_be_read() -> None:
+    page = (ROOT / "docs" / "counterfactuals.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert read(block).changes
+
+
 # ------------------------------------------------------------------------------------------- what cannot be
 
 WRONG = (
-    ("[fund]\nshared = 1", "unknown section fund; a policy has funds and symbols"),
+    ("[warnings]\nlevels = [0.9, 0.8]", "warnings.levels is [0.9, 0.8]; wanted up to 4 that rise"),
+    ("[warnings]\nlevel = [0.9]", "unknown key warnings.level; there is levels"),
+    ("[fund]\nshared = 1", "unknown section fund; a policy has funds, symbols, warnings"),
     ("funds = 3", "funds is 3; wanted a table"),
     ("[funds]\nmajors = 1", "there is no fund majors in this journal; there are shared, 3"),
     ("[funds]\nshared = -1", "funds.shared is -1; wanted 0 or more"),

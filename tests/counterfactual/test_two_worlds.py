@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.cli import ERROR, OK, main
-from exchange.counterfactual import counterparts
+from exchange.counterfactual import compare_policies, counterparts
 from exchange.counterfactual.outcome import Outcome, Standing
 from exchange.counterfactual.policy import read_policy
 from exchange.counterfactual.run import Reading, Worlds, run
@@ -18,10 +18,11 @@ from exchange.counterfactual.show import CHANGED, OWN
 from exchange.counterfactual.survey import read_survey
 from exchange.counterfactual.tally import MOST_POINTS, Curve
 from exchange.engine import create_engine
+from exchange.errors import PolicyError
 from exchange.explain.source import Source
 from exchange.journal import Journal
 from exchange.protocol import messages as m
-from exchange.protocol.records import iter_starts
+from exchange.protocol.records import decode_commands, decode_events, iter_starts
 from exchange.protocol.schema import MarginMode, OrderType, Side, TimeInForce
 from exchange.recovery import take_engine_snapshot
 from exchange.replay import ReplayDiffers, replay_journal
@@ -236,7 +237,7 @@ def test_a_larger_fund_takes_the_place_of_a_deleveraging(worlds: Any) -> None:
     assert "budget 0" in outcome.first.own
     assert "budget 50" in outcome.first.changed
     assert "role deleveraged" in outcome.first_felt.own
-    assert "price ticks 85" in outcome.first_felt.changed
+    assert "price 85" in outcome.first_felt.changed
 
 
 def test_isolated_in_place_of_cross_saves_the_wallet(worlds: Any) -> None:
@@ -325,6 +326,22 @@ def test_everybody_isolated_is_told_so_before_its_first_order_of_each_symbol_and
     assert outcome.refused(own=False, changed=True) == 0
 
 
+def test_warnings_may_come_earlier(worlds: Any) -> None:
+    """Long 10 at 100 on 110; at 95 equity is 60 over 47.5, which is 79 %: warned of at 70 %, not yet at 80 %."""
+    commands = [
+        listing(),
+        m.SetMarginWarnings(account=0),
+        m.SetMark(account=0, symbol=BTC, price_ticks=100),
+        *(m.Deposit(account=a, amount_atoms=atoms(110)) for a in (1, 2)),
+        limit(2, Side.SELL, 10, 100),
+        limit(1, Side.BUY, 10, 100),
+        m.SetMark(account=0, symbol=BTC, price_ticks=95),
+    ]
+    outcome = worlds.outcome(worlds.of(commands), {"warnings": {"levels": ["0.7"]}})
+    assert (outcome.own.tally.warnings, outcome.changed.tally.warnings) == (0, 1)
+    assert (outcome.rewritten, outcome.put_in) == (1, 1)
+
+
 # --------------------------------------------------------------------------------- orders find their counterparts
 
 
@@ -347,8 +364,6 @@ def fields_of(command: m.ListSymbol) -> dict[str, Any]:
 
 
 def decode(commands: bytes) -> list[m.Command]:
-    from exchange.protocol.records import decode_commands
-
     return decode_commands(commands)
 
 
@@ -505,6 +520,78 @@ def test_orders_of_a_list_are_paired_entry_by_entry(worlds: Any) -> None:
     ]
 
 
+class Ledger:
+    """Who placed what in one world, read from its events alone: the oracle of what a name means."""
+
+    def __init__(self) -> None:
+        self.placed: dict[int, tuple[int, int]] = {}  # order id -> command and entry
+        self.last: dict[tuple[int, int], int] = {}  # account and client order id -> order id
+        self.reached: dict[
+            int, int
+        ] = {}  # sequence of a cancel or amend that was taken -> order id
+
+    def feed(self, commands: list[m.Command], events: list[m.Event]) -> None:
+        naming = {c.sequence: c for c in commands if isinstance(c, m.CancelOrder | m.AmendOrder)}
+        for event in events:
+            if isinstance(event, m.Accepted) and event.command == m.PlaceOrder.number:
+                self._place(event.account, event.sequence, 0, event.order_id, event.client_order_id)
+            elif isinstance(event, m.EntryAccepted):
+                ids = event.order_id, event.client_order_id
+                self._place(event.account, event.sequence, event.index, *ids)
+            elif isinstance(event, m.Accepted) and event.sequence in naming:
+                self.reached[event.sequence] = event.order_id
+
+    def _place(self, account: int, sequence: int, index: int, order_id: int, client: int) -> None:
+        self.placed.setdefault(order_id, (sequence, index))
+        if client:
+            self.last[account, client] = order_id
+
+
+@pytest.mark.parametrize("seed", range(320, 330))
+def test_a_name_never_reaches_an_order_that_another_command_placed(worlds: Any, seed: int) -> None:
+    """Two books of who placed what, kept from events alone, say what every cancel and amend should have meant."""
+    source = worlds.fuzzed(seed, 1200)
+    own, changed = Ledger(), Ledger()
+    (frame,) = source.frames(lambda text: None)
+    meant: dict[int, tuple[int, int] | None] = {}
+    engine = create_engine("native")
+    for _, at, size in iter_starts(frame.commands):
+        record = frame.commands[at : at + size]
+        events = decode_events(engine.apply(record))
+        known = decode_known(record)
+        own.feed(known, events)
+        for command in known:
+            if not isinstance(command, m.CancelOrder | m.AmendOrder):
+                continue
+            named = command.order_id or own.last.get((command.account, command.client_order_id), 0)
+            meant[command.sequence] = own.placed.get(named)
+            if not command.order_id and not named:
+                del meant[command.sequence]  # whatever has the id
+
+    def listen(world: str, commands: bytes, events: bytes) -> None:
+        if world == CHANGED:
+            records = [commands[at : at + size] for _, at, size in iter_starts(commands)]
+            known = [command for record in records for command in decode_known(record)]
+            changed.feed(known, decode_events(events))
+
+    outcome = worlds.outcome(source, {"symbols": {"*": {"leverage": 1}}}, listen=listen)
+    assert outcome.put_in == outcome.left_out == 0  # so both count commands alike
+    assert outcome.orders.only_own
+    reached = {s: changed.placed[order_id] for s, order_id in changed.reached.items()}
+    wrong = {s: at for s, at in reached.items() if s in meant and meant[s] != at}
+    assert not wrong
+    # And what was meant is reached, where it still lives: as often as not, for a stream of chance.
+    assert sum(s in reached for s in own.reached) > 5
+
+
+def decode_known(record: bytes) -> list[m.Command]:
+    """The command of a record; none where it is of no known form, and so refused in any world."""
+    try:
+        return decode(record)
+    except ValueError:
+        return []
+
+
 def test_what_both_worlds_are_done_with_is_forgotten(
     worlds: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -599,6 +686,20 @@ def test_several_policies_are_each_what_they_are_alone(
         assert (
             json.loads(capsys.readouterr().out)["digest"] == json.loads(line)["changed"]["digest"]
         )
+
+
+def test_a_program_asks_for_a_row_of_sizes() -> None:
+    """How much of the 900 that are deleveraged without a fund is left with more and more of the 50 that are missing."""
+    sizes = {str(size): {"funds": {"shared": size}} for size in (0, 10, 25, 49, 50, 1000)}
+    found = compare_policies(HERE / "a-larger-fund.yaml", sizes)
+    # Each 5 pay for one lot sold at 85; the others are given at 90.  Of 49 the last 4 go into the pool of the last lot,
+    # which is then given at 86.
+    assert [outcome.changed.tally.adl_atoms for outcome in found.values()] == [
+        atoms(value) for value in (900, 720, 450, 86, 0, 0)
+    ]
+    assert {outcome.own.tally.adl_atoms for outcome in found.values()} == {atoms(900)}
+    with pytest.raises(PolicyError, match=r"policy odd: funds.shared is -1"):
+        compare_policies(HERE / "a-larger-fund.yaml", {"odd": {"funds": {"shared": -1}}})
 
 
 def test_a_null_policy_is_said_to_change_nothing(

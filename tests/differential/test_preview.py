@@ -43,7 +43,9 @@ def may_be_tried(command: Command) -> bool:
 def others_react(events: list[Event], account: int) -> bool:
     """Whether somebody else did more than be traded with, or could not."""
     for event in events:
-        if isinstance(event, m.DeficitUncovered):
+        if isinstance(
+            event, m.DeficitUncovered | m.FundingSettled
+        ):  # a pocket has no funding policy
             return True
         if event.account in (0, account):
             continue
@@ -108,7 +110,8 @@ class Trial:
             digest = engine.digest()
             views.append(preview(engine, account, [command], time_of(index)))
             assert engine.digest() == digest
-        assert views[0] == views[1]
+        if Assumption.DEFICIT not in views[0].assumes:  # of who bears it a pocket knows too little
+            assert views[0] == views[1]
         return views[0]
 
     def compare(self, command: Command, account: int, told: PreviewView, record: bytes) -> None:

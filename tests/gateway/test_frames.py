@@ -144,7 +144,7 @@ def test_a_message_above_the_bound_costs_the_connection_and_not_the_node(node, r
     raw.socket.send(bytes(2 << 20))
     client = node.client(8)
     client.deposit(1)
-    assert node.node.engine.sequence == 4
+    assert node.node.engine.sequence == 5
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,33 @@ def test_brackets_change_through_both_clients(node) -> None:
     asyncio.run(story())
 
 
+def test_levels_are_set_through_both_clients_and_warnings_come_to_their_account(node) -> None:
+    """Long 0.1 at 60,000 on 330 less a fee of 3: at 57,000 22.8 (0.4 %) is 84 % of an equity of 27."""
+    operator = node.admin_client()
+
+    async def story() -> None:
+        async with AsyncAdminClient(node.admin) as again:
+            told = await again.set_margin_warnings(["0.5", "0.7", "0.8"])
+            assert told.events[-1].third_level_ppm == 800_000
+
+    asyncio.run(story())
+    told = operator.set_margin_warnings()
+    assert told.events[-1] == m.MarginWarningsSet(sequence=told.sequence)
+    seller, buyer = node.client(8), node.client(7)
+    seller.deposit(100_000)
+    buyer.deposit(330)
+    seller.limit(BTC, "sell", "0.1", 60_000)
+    buyer.limit(BTC, "buy", "0.1", 60_000)
+    operator.set_mark(BTC, 57_000)
+    (warning,) = (e for e in buyer.events(0.3) if isinstance(e, m.MarginWarning))
+    assert (warning.account, warning.symbol, warning.level_ppm) == (7, 0, 800_000)
+    assert not [e for e in seller.events(0.1) if isinstance(e, m.MarginWarning)]
+    with pytest.raises(Rejected, match="invalid_policy"):
+        operator.set_margin_warnings(["0.9", "0.8"])
+    with pytest.raises(UnitsError, match="at most 4 warning levels, came 5"):
+        operator.set_margin_warnings(["0.1", "0.2", "0.3", "0.4", "0.5"])
+
+
 def test_caps_are_set_through_both_clients(node) -> None:
     operator = node.admin_client()
     trader = node.client(7)

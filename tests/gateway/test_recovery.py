@@ -79,7 +79,7 @@ def test_a_signal_finishes_what_was_taken_and_leaves_a_snapshot(
     assert (code, errors) == (0, "")
     (snapshot,) = snapshot_paths(tmp_path / "data" / "snapshots")
     second = serve()
-    assert int(second.ready["sequence"]) == int(snapshot.stem) == 3 + 1 + 20
+    assert int(second.ready["sequence"]) == int(snapshot.stem) == 4 + 1 + 20
     with Client(second.ready["orders"], 7) as client:
         assert {order.order_id for order in client.open_orders()} == orders
 
@@ -250,14 +250,14 @@ def test_every_durability_comes_back_after_a_clean_stop(
     journal = msgspec.structs.replace(config.journal, durability=durability)
     data = run_and_stop(start_node, 2, journal=journal)
     running = start_node(journal=journal)
-    assert running.node.engine.sequence == 3 + 2 * 6
+    assert running.node.engine.sequence == 4 + 2 * 6
     assert running.node.engine.digest() == digest_of_replay(data)
 
 
 def test_the_snapshot_alone_gives_the_engine_back(start_node) -> None:
     data = run_and_stop(start_node, 1)
     restored = restore_newest(data / "snapshots", create_engine)
-    assert (restored.sequence, restored.warnings) == (9, [])
+    assert (restored.sequence, restored.warnings) == (10, [])
     assert restored.engine.digest() == digest_of_replay(data)
 
 

@@ -139,7 +139,7 @@ def test_numbers_that_are_not_exact_never_leave_the_client(node) -> None:
         SymbolNotListed, match="symbol 'ETH-PERP' is not listed; there are BTC-PERP"
     ):
         client.limit("ETH-PERP", "buy", "1", "1")
-    assert node.node.engine.sequence == 3
+    assert node.node.engine.sequence == 4
 
 
 def test_leverage_margin_mode_and_isolated_margin(node) -> None:
@@ -185,7 +185,7 @@ def test_many_commands_of_any_kind_in_one_message(node) -> None:
     done = client.send_many(
         [Deposit(account=8, amount_atoms=10**12), placed, Deposit(amount_atoms=-1)]
     )
-    assert [getattr(result, "sequence", None) for result in done] == [4, 5, None]
+    assert [getattr(result, "sequence", None) for result in done] == [5, 6, None]
     assert isinstance(done[2], Rejected)
     assert done[2].reason is RejectReason.INVALID_AMOUNT
 

@@ -138,10 +138,10 @@ def test_copies_are_the_book_whenever_one_joins(seed: int) -> None:
     """The fuzzer's worlds: liquidations, auto-deleveraging, self-trades of every kind, amends of every kind."""
     random = Random(seed)
     venue, auditor = Venue("native"), Auditor()
-    generator = Generator(4_000 + seed, auditor.state)
+    generator = Generator(4_100 + seed, auditor.state)
     subscribers: list[Subscriber] = []
     checks = 0
-    for index in range(700):
+    for index in range(900):
         command, events = venue.apply(generator.next_record())
         auditor.feed_commands(command)
         auditor.feed(events)

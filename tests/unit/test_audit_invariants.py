@@ -60,7 +60,7 @@ steps:
 - mark: {{symbol: X, price: 91}}
 - mark: {{symbol: X, price: 77}}
 """
-#: Rests, acts once, expires, trades; then another bracket table.
+#: Rests, acts once, expires, trades; then levels to be warned of, and another bracket table.
 ORDERS = f"""
 name: orders
 {SYMBOL}
@@ -73,6 +73,7 @@ steps:
 - order: {{account: a, symbol: X, side: buy, quantity: 1, price: 95, expires: 5s}}
 - time: {{advance: 5s}}
 - trade: {{buyer: a, seller: b, symbol: X, quantity: 1, price: 100}}
+- margin_warnings: {{levels: [0.001]}}
 - brackets: {{symbol: X, initial_margin: 0.2, brackets: [[0, 0.1]]}}
 """
 
@@ -408,6 +409,7 @@ SPOILED: dict[str, tuple[str, Spoil]] = {
     ),
     "I35": (ORDERS, moved_with_the_table),
     "I36": (LIQUIDATED, lambda e: more(e, find(e, m.LiquidationOrder), bankruptcy_value_atoms=1)),
+    "I38": (ORDERS, lambda e: without(e, find(e, m.MarginWarning))),
 }
 
 

@@ -58,7 +58,7 @@ def test_replay_tells_the_digest_and_what_happened(
     assert main(["replay", str(journal), "--json", *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["digest"] == (journal.parent / "digest").read_text()
-    assert (told["sequence"], told["commands"], told["accepted"]) == (11, 11, 10)
+    assert (told["sequence"], told["commands"], told["accepted"]) == (12, 12, 11)
     assert told["rejected"] == {"insufficient_margin": 1}
     assert (told["fills"], told["liquidations"]) == (2, 1)
     assert told["volume_atoms"] == (60_000 + 58_500) * 10**8
@@ -92,7 +92,7 @@ def test_replay_tells_where_the_engines_differ(
 def test_audit_says_that_every_invariant_holds(journal: Path, capsys) -> None:
     assert main(["audit", str(journal)]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("11 commands in ")
+    assert told.startswith("12 commands in ")
     assert told.endswith("invariants holds\n")
     assert main(["audit", str(journal), "--engine", "reference", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["passed"] is True

@@ -25,10 +25,17 @@ PLACE = packer(
     "place_order", "account", "symbol", "side", "price_ticks", "qty_lots", "time_in_force"
 )
 STATE = packer("set_symbol_state", "symbol", "state")
+LEVELS = packer(
+    "set_margin_warnings",
+    *("first_level_ppm", "second_level_ppm", "third_level_ppm", "fourth_level_ppm"),
+)
 IOC = schema.TimeInForce.IOC
 MARK_TICKS = 10_000
 BATCH = 200
 LIQUIDATED = schema.EVENT_BY_NAME["liquidation_started"].number
+WARNED = schema.EVENT_BY_NAME["margin_warning"].number
+#: Many: levels far from liquidation, close together, and just before it.
+WARNING_LEVELS = ((800_000, 900_000, 0, 0), (20_000, 500_000, 800_000, 999_999), (0, 0, 0, 0))
 
 
 def listing(symbol: int, rng: random.Random) -> messages.ListSymbol:
@@ -66,8 +73,10 @@ def pair(rng: random.Random, accounts: int, symbol: int, mark: int) -> Iterator[
     yield PLACE(seller, symbol, 1, price, lots, IOC)
 
 
-def stream(seed: int, accounts: int, symbols: int, steps: int) -> list[bytes]:
-    """Money, modes, trades, funding, brackets, and falling and rising marks."""
+def stream(
+    seed: int, accounts: int, symbols: int, steps: int, warnings: bool = False
+) -> list[bytes]:
+    """Money, modes, trades, funding, brackets, perhaps warnings, and falling and rising marks."""
     rng = random.Random(seed)
     marks = dict.fromkeys(range(1, symbols + 1), MARK_TICKS)
     found = [records.encode_commands([listing(symbol, rng)]) for symbol in marks]
@@ -78,7 +87,9 @@ def stream(seed: int, accounts: int, symbols: int, steps: int) -> list[bytes]:
             found.append(MODE(account, rng.randint(1, symbols), 1, rng.choice((40_000, 200_000))))
     for _ in range(2 * accounts):
         found += pair(rng, accounts, rng.randint(1, symbols), MARK_TICKS)
-    for _ in range(steps):
+    for step in range(steps):
+        if warnings and step % 500 == 0:
+            found.append(LEVELS(*WARNING_LEVELS[step // 500 % len(WARNING_LEVELS)]))
         symbol, account = rng.randint(1, symbols), rng.randint(1, accounts)
         draw = rng.random()
         if draw < 0.5:
@@ -105,8 +116,8 @@ def stream(seed: int, accounts: int, symbols: int, steps: int) -> list[bytes]:
     return found
 
 
-def liquidations(events: bytes) -> int:
-    return sum(event.number == LIQUIDATED for event in records.decode_events(events))
+def liquidations(events: bytes, kind: int = LIQUIDATED) -> int:
+    return sum(event.number == kind for event in records.decode_events(events))
 
 
 @pytest.mark.parametrize(
@@ -121,6 +132,32 @@ def test_bands_do_what_a_scan_does(accounts: int, symbols: int, steps: int) -> N
         started += liquidations(events)
     assert bands.digest() == scan.digest()
     assert started > 50
+
+
+@pytest.mark.parametrize(
+    ("accounts", "symbols", "steps"), [(40, 3, 3_000), (300, 4, 3_000), (6_000, 1, 700)]
+)
+def test_bands_warn_whom_a_scan_warns(accounts: int, symbols: int, steps: int) -> None:
+    """MARGIN-10: and the engine that proves its bands stops if a pool was not told what it has reached."""
+    bands, scan = Engine(prove_marks=True), Engine(scan_marks=True)
+    warned = 0
+    for batch in in_batches(stream(accounts, accounts, symbols, steps, True), 0, BATCH):
+        events = bands.apply(batch)
+        assert events == scan.apply(batch)
+        warned += liquidations(events, WARNED)
+    assert bands.digest() == scan.digest()
+    assert warned > 50
+
+
+def test_a_restored_state_warns_of_what_was_not_told_yet() -> None:
+    commands = stream(7, 300, 3, 3_000, True)
+    whole = Engine(prove_marks=True)
+    for start in range(0, len(commands), 600):
+        part = list(in_batches(commands[start : start + 600], start, BATCH))
+        fresh = Engine(prove_marks=True)
+        fresh.restore(whole.snapshot(), whole.sequence, whole.timestamp_ns)
+        for batch in part:
+            assert fresh.apply(batch) == whole.apply(batch)
 
 
 def test_bands_are_drawn_anew_for_a_restored_state() -> None:
@@ -145,3 +182,19 @@ def test_a_position_alone_in_its_pool_is_liquidated_at_its_liquidation_price() -
     commands += [MARK(1, 9_697), MARK(1, 20_000), MARK(1, 9_697), MARK(1, 9_696)]
     seen = [liquidations(engine.apply(batch)) for batch in in_batches(commands, 0, 1)]
     assert seen == [0] * (len(commands) - 1) + [1]
+
+
+def test_a_position_alone_in_its_pool_is_warned_at_the_tick() -> None:
+    """The same position under a level of 50 %.
+
+    At 9,797 980 of 1,970 are needed; at 9,796 979.6, rounded up 980, of 1,960: just the half.
+    """
+    engine = Engine(prove_marks=True)
+    commands = [records.encode_commands([listing(1, random.Random(1))]), MARK(1, MARK_TICKS)]
+    commands += [LEVELS(500_000, 0, 0, 0), DEPOSIT(1, 10_000), DEPOSIT(2, 1_000_000)]
+    commands += [MODE(1, 1, 1, 40_000), PLACE(2, 1, 1, MARK_TICKS, 10, 0)]
+    commands += [PLACE(1, 1, 0, MARK_TICKS, 10, IOC)]
+    commands += [MARK(1, p) for p in (9_797, 9_796, 9_795, 9_796, 9_797, 9_796, 9_797)]
+    seen = [liquidations(engine.apply(batch), WARNED) for batch in in_batches(commands, 0, 1)]
+    assert seen[-7:] == [0, 1, 0, 0, 0, 1, 0]
+    assert not any(seen[:-7])

@@ -339,6 +339,10 @@ CHAINS: dict[str, Chain] = {
         [(R.INVALID_WINDOW, {"window_ns": 0, "window_cap_atoms": -1})]
         + [(R.INVALID_SECOND_FUND, {"second_fund": 0})],
     ),
+    "set_margin_warnings": (
+        m.SetMarginWarnings(first_level_ppm=900_000, second_level_ppm=900_000),
+        [(R.INVALID_POLICY, {"second_level_ppm": 999_999})],
+    ),
     "cancel_order": (
         m.CancelOrder(account=0, order_id=HALTED_ORDER),
         [
