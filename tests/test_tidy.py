@@ -184,6 +184,7 @@ ROOMS = [
         "collateral",
     ),
     *(
+        "auto_margin",
         "deleveraging",
         "liquidation",
         "listing",
