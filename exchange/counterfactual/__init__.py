@@ -42,5 +42,6 @@ def compare_policies(
             read[name] = read_policy(tables, survey, source.fund_names)
         except PolicyError as error:
             raise PolicyError(f"policy {name}: {error}") from None
-    found = run(source, read, survey, Reading(verify=verify, top=top))
+    reading = Reading(verify=verify, top=top, snapshots=journal / "snapshots")
+    found = run(source, read, survey, reading)
     return {outcome.policy: outcome for outcome, _ in found}

@@ -65,7 +65,7 @@ class Branch:
         self.side = side
         self.policy = policy
         self.counterparts = Counterparts()
-        self.comparer = Comparer()
+        self.comparer = Comparer(survey.units())
         self.counts: Counter[str] = Counter()
         self._rewriter = Rewriter(policy, survey)
         self._next = 1  # its own sequence

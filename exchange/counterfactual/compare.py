@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Mapping
 
 from exchange.counterfactual.outcome import Difference, Example, Refusals
 from exchange.counterfactual.rewrite import HEADER, PLACE_ORDERS
@@ -13,7 +14,7 @@ from exchange.protocol.layout import COUNTED
 from exchange.protocol.messages import Event
 from exchange.protocol.records import EVENT_CODECS
 from exchange.protocol.schema import MESSAGE_BY_NUMBER, RejectReason
-from exchange.units import from_atoms
+from exchange.units import SymbolUnits, from_atoms, plain
 
 MOST_EXAMPLES = 200
 MOST_FIELDS = 6  # of an event, in words
@@ -41,7 +42,8 @@ Slice = tuple[bytes, int, int]
 class Comparer:
     """Lays the results of the two worlds beside each other, command by command."""
 
-    def __init__(self) -> None:
+    def __init__(self, units: Mapping[int, SymbolUnits]) -> None:
+        self._units = units  # by symbol, for prices and quantities in words
         self.first: Difference | None = None
         self.first_felt: Difference | None = None
         self.examples: list[Example] = []
@@ -124,7 +126,7 @@ class Comparer:
         _, _, account, sequence, timestamp_ns = HEADER.unpack_from(record)
 
         def difference(mine: list[Event], other: list[Event]) -> Difference | None:
-            told = first_difference(mine, other)
+            told = first_difference(mine, other, self._units)
             if told is None:
                 return None
             return Difference(sequence, timestamp_ns, account, command_name(number), *told)
@@ -182,7 +184,9 @@ def felt(events: list[Event]) -> list[Event]:
 # ------------------------------------------------------------------------------------------------ in words
 
 
-def first_difference(own: list[Event], changed: list[Event]) -> tuple[str, str] | None:
+def first_difference(
+    own: list[Event], changed: list[Event], units: Mapping[int, SymbolUnits]
+) -> tuple[str, str] | None:
     """The first event of two lists that differs, in words; None: only counts of the engines differ."""
     for index in range(max(len(own), len(changed))):
         mine = own[index] if index < len(own) else None
@@ -192,8 +196,8 @@ def first_difference(own: list[Event], changed: list[Event]) -> tuple[str, str] 
             fields = [f for f in fields if f not in OWN_NUMBERS]
             if not fields:
                 continue
-            return tell(mine, fields), tell(other, fields)
-        return tell(mine), tell(other)
+            return tell(mine, units, fields), tell(other, units, fields)
+        return tell(mine, units), tell(other, units)
     return None
 
 
@@ -202,7 +206,9 @@ def fields_of(event: Event) -> list[str]:
     return ["account", *(field.name for field in fields if field.name not in COUNTED)]
 
 
-def tell(event: Event | None, fields: list[str] | None = None) -> str:
+def tell(
+    event: Event | None, units: Mapping[int, SymbolUnits], fields: list[str] | None = None
+) -> str:
     """An event in words, with some of its fields, or with those that say what it is."""
     if event is None:
         return "nothing more"
@@ -210,7 +216,7 @@ def tell(event: Event | None, fields: list[str] | None = None) -> str:
     chosen = fields if fields is not None else [f for f in fields_of(event) if f not in OWN_NUMBERS]
     who = f" of account {event.account}" if event.account else ""
     parts = [
-        f"{plain_name(name)} {value_of(event, name)}"
+        f"{plain_name(name)} {value_of(event, name, units)}"
         for name in chosen
         if name not in ("account", "timestamp_ns", "client_order_id", "command")
         and (fields is not None or getattr(event, name))
@@ -221,14 +227,23 @@ def tell(event: Event | None, fields: list[str] | None = None) -> str:
 
 
 def plain_name(field: str) -> str:
-    return field.removesuffix("_atoms").replace("_", " ")
+    if field.endswith("_ticks"):
+        field = f"{field.removesuffix('_ticks').removesuffix('_price').removesuffix('price')} price"
+    return field.removesuffix("_atoms").removesuffix("_lots").replace("_", " ").strip()
 
 
-def value_of(event: Event, name: str) -> str:
-    """A field as people read it: codes by name, money in units of the settlement asset."""
+def value_of(event: Event, name: str, units: Mapping[int, SymbolUnits]) -> str:
+    """A field as people read it: codes by name, money, prices and quantities in units of the assets."""
     value = getattr(event, name)
     if name.endswith("_atoms"):
         return f"{from_atoms(value):,f}"
+    own = units.get(getattr(event, "symbol", 0))
+    if own is not None and name.endswith("_ticks"):
+        return f"{plain(own.ticks_to_price(value)):,f}"
+    if own is not None and name.endswith("_lots"):
+        return f"{plain(own.lots_to_qty(value)):,f}"
+    if own is not None and name == "symbol":
+        return own.name
     fields = MESSAGE_BY_NUMBER[event.number].fields
     field = next((field for field in fields if field.name == name), None)
     if field is not None and field.enum is not None and value in set(field.enum):

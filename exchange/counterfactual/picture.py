@@ -67,6 +67,7 @@ def draw(outcomes: Sequence[Outcome], curves: Sequence[Curves], path: Path) -> N
     mark_empty(fund, worlds)
     draw_curves(book, worlds, "book", clock)
     book.set_ylabel("liquidated through\nthe book, so far")
+    draw_legend(book, worlds)
     draw_curves(adl, worlds, "adl", clock)
     adl.set_ylabel("auto-deleveraged,\nso far")
     for axis in (mark, fund, book, adl):
@@ -233,19 +234,21 @@ def draw_curves(axis: Axes, worlds: Sequence[Drawn], name: str, clock: Clock) ->
     for drawn in (*worlds[1:], worlds[0]):
         curve = drawn.follower.curves[name]
         step_line(axis, curve, clock, from_atoms(1), drawn.style, drawn.name)
-    if any(drawn.follower.curves[name].points for drawn in worlds):
-        handles, labels = axis.get_legend_handles_labels()
-        axis.legend(
-            [handles[-1], *handles[:-1]],
-            [labels[-1], *labels[:-1]],
-            loc="upper left",
-            bbox_to_anchor=(0.0, 0.9),
-            fontsize=9,
-            ncols=2 if len(worlds) < 3 else 1,
-        )
-    else:
+    if not any(drawn.follower.curves[name].points for drawn in worlds):
         axis.text(0.5, 0.6, "nothing, in all", transform=axis.transAxes, ha="center", color=GREY)
         axis.set_yticks([])
+
+
+def draw_legend(axis: Axes, worlds: Sequence[Drawn]) -> None:
+    """One for all panels, where curves begin low and leave room above; the world as it was first."""
+    handles, labels = axis.get_legend_handles_labels()
+    axis.legend(
+        [handles[-1], *handles[:-1]],
+        [labels[-1], *labels[:-1]],
+        loc="upper left",
+        fontsize=9,
+        ncols=2 if len(worlds) < 3 else 1,
+    )
 
 
 def step_line(

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from exchange.config import parse_warnings
 from exchange.counterfactual.keys import (
     FIXED,
     FUND_KEYS,
@@ -36,8 +37,8 @@ from exchange.counterfactual.keys import (
 )
 from exchange.counterfactual.survey import Listed, Survey, table_of
 from exchange.engine import Engine, create_engine
-from exchange.errors import PolicyError, UnitsError
-from exchange.protocol.messages import COMMAND_CLASSES, Command, Rejected
+from exchange.errors import ConfigError, PolicyError, UnitsError
+from exchange.protocol.messages import COMMAND_CLASSES, Command, Rejected, SetMarginWarnings
 from exchange.protocol.records import decode_events, encode_command, stamp
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
@@ -50,9 +51,9 @@ from exchange.protocol.schema import (
 )
 from exchange.risk import FundNumbers, SymbolPolicy
 from exchange.risk.load import symbol_policy, symbol_tables
-from exchange.units import from_atoms, to_atoms, to_decimal
+from exchange.units import from_atoms, from_ppm, to_atoms, to_decimal
 
-SECTIONS = ("funds", "symbols")
+SECTIONS = ("funds", "symbols", "warnings")
 EVERY = "*"
 MODES = ("cross", "isolated")
 AS_IT_WAS = "as it was"
@@ -117,6 +118,7 @@ class Policy(msgspec.Struct):
 
     symbols: dict[int, SymbolChange] = {}
     funds: dict[int, FundChange] = {}
+    warnings: SetMarginWarnings | None = None  # in the place of all the operator's
     changes: list[Change] = []
 
 
@@ -147,10 +149,12 @@ def read_policy(
     """The tables of a policy file, checked against what the journal lists."""
     for section in tables:
         if section not in SECTIONS:
-            refuse(f"unknown section {section}", f"a policy has {' and '.join(SECTIONS)}")
+            refuse(f"unknown section {section}", f"a policy has {', '.join(SECTIONS)}")
     names = {0: "shared", **(fund_names or {})}
     policy = Policy()
     read_funds(tables.get("funds", {}), policy, survey, names)
+    if "warnings" in tables:
+        read_warnings(tables["warnings"], policy, survey)
     for number, table in given_tables(tables.get("symbols", {}), survey).items():
         read_symbol(number, table, policy, survey, names)
     try_out(policy, survey)
@@ -181,6 +185,32 @@ def read_funds(table: Any, policy: Policy, survey: Survey, names: Mapping[int, s
         if change.times is not None:
             now += f", and all that follows times {change.times:f}"
         policy.changes.append(Change(f"fund {name}", "paid in first", told, now))
+
+
+def read_warnings(table: Any, policy: Policy, survey: Survey) -> None:
+    try:
+        policy.warnings = parse_warnings(table, "[warnings]").to_command()
+    except ConfigError as error:
+        raise PolicyError(f"{error}") from None
+    was = told_levels(survey.warnings)
+    policy.changes.append(Change("warnings", "levels", was, told_levels(policy.warnings)))
+
+
+def told_levels(command: SetMarginWarnings | None) -> str:
+    """The levels that a command sets, as a configuration has them.
+
+    >>> told_levels(SetMarginWarnings(first_level_ppm=800_000, second_level_ppm=0))
+    '[0.8]'
+    """
+    if command is None:
+        return NONE
+    levels = (
+        command.first_level_ppm,
+        command.second_level_ppm,
+        command.third_level_ppm,
+        command.fourth_level_ppm,
+    )
+    return told([from_ppm(level) for level in levels if level])
 
 
 def money(atoms: int) -> str:

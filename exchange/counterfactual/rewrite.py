@@ -6,6 +6,7 @@ journal has not:
 * what carries a policy (a listing, a bracket table, caps) has the fields that are given;
 * what carries a given key and is no listing is also sent behind the listing;
 * the operator's payments into a fund are other amounts; one of 0 is left out;
+* levels of warnings stand in every command that sets some, and are also sent behind the first listing;
 * with a margin mode, every ``set_margin_mode`` says that mode, and an account that is to be isolated is told so
   before its first order on a symbol and leg.
 """
@@ -18,9 +19,21 @@ from collections.abc import Iterator
 import msgspec
 
 from exchange.counterfactual.policy import FundChange, Policy, SymbolChange
-from exchange.counterfactual.survey import CARRIER_NUMBERS, DEPOSIT_FUND, LIST_SYMBOL, Survey
+from exchange.counterfactual.survey import (
+    CARRIER_NUMBERS,
+    DEPOSIT_FUND,
+    LIST_SYMBOL,
+    SET_MARGIN_WARNINGS,
+    Survey,
+)
 from exchange.protocol.layout import COMMAND_HEADER_BYTES, place_fields
-from exchange.protocol.messages import Command, DepositFund, ListSymbol, SetMarginMode
+from exchange.protocol.messages import (
+    Command,
+    DepositFund,
+    ListSymbol,
+    SetMarginMode,
+    SetMarginWarnings,
+)
 from exchange.protocol.records import COMMAND_CODECS, encode_command
 from exchange.protocol.schema import (
     COMMAND_BY_NAME,
@@ -56,7 +69,7 @@ class Rewriter:
     """Puts the policy into the commands of a journal, one after the other."""
 
     def __init__(self, policy: Policy, survey: Survey) -> None:
-        self._symbols, self._funds = policy.symbols, policy.funds
+        self._symbols, self._funds, self._warnings = policy.symbols, policy.funds, policy.warnings
         self._unpaid = {
             number: change.atoms
             for number, change in policy.funds.items()
@@ -69,6 +82,8 @@ class Rewriter:
         numbers: set[int] = set()
         if policy.funds:
             numbers |= {DEPOSIT_FUND, LIST_SYMBOL}
+        if policy.warnings is not None:
+            numbers |= {SET_MARGIN_WARNINGS, LIST_SYMBOL}
         if any(change.fields for change in policy.symbols.values()):
             numbers |= CARRIER_NUMBERS
         if self._sets_modes:
@@ -89,6 +104,8 @@ class Rewriter:
             return self._payment(command) if accepted else None
         if isinstance(command, SetMarginMode):
             return self._mode(command)
+        if isinstance(command, SetMarginWarnings) and self._warnings is not None:
+            return Rewritten(record=encode_command(stamped_as(self._warnings, command)))
         return self._carrier(command, accepted)
 
     def refused(self, record: bytes) -> None:
@@ -105,8 +122,10 @@ class Rewriter:
         changed = change.apply(command)
         behind: list[Command] = []
         if isinstance(command, ListSymbol) and accepted and symbol not in self._listed:
+            if self._warnings is not None and not self._listed:
+                behind.append(self._warnings)
             self._listed.add(symbol)
-            behind = [*change.sent_behind_listing(symbol), *self._first_payments(changed)]
+            behind += [*change.sent_behind_listing(symbol), *self._first_payments()]
         if changed == command and not behind:
             return None
         return Rewritten(
@@ -114,7 +133,7 @@ class Rewriter:
             behind=tuple(encode_command(stamped_as(c, command)) for c in behind),
         )
 
-    def _first_payments(self, listing: Command) -> Iterator[Command]:
+    def _first_payments(self) -> Iterator[Command]:
         """Payments into funds that the journal never pays into: behind the first listing."""
         for fund, atoms in self._unpaid.items():
             yield DepositFund(fund=fund, amount_atoms=atoms)

@@ -121,6 +121,7 @@ def sections(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[tuple[str,
     yield (
         "liquidations",
         [
+            ("warnings of margin", of(lambda t: t.warnings), False),
             ("cross pools", of(lambda t: t.liquidations_cross), False),
             ("isolated pools", of(lambda t: t.liquidations_isolated), False),
             ("left with nothing", of(lambda t: t.ended_whole), False),

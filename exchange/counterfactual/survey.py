@@ -20,6 +20,7 @@ from exchange.protocol.messages import (
     ListSymbol,
     SetFundingPolicy,
     SetFundPolicy,
+    SetMarginWarnings,
     SetMarkPolicy,
 )
 from exchange.protocol.records import COMMAND_CODECS, STAMP, STAMP_OFFSET, iter_starts
@@ -28,8 +29,10 @@ from exchange.recovery import Say
 from exchange.units import E12, SymbolUnits, from_atoms, from_ppm, plain
 
 LIST_SYMBOL = COMMAND_BY_NAME["list_symbol"].number
+SET_MARGIN_WARNINGS = COMMAND_BY_NAME["set_margin_warnings"].number
 DEPOSIT_FUND = COMMAND_BY_NAME["deposit_fund"].number
 CARRIER_NUMBERS = frozenset(COMMAND_BY_NAME[name].number for name in CARRIERS)
+SURVEYED = CARRIER_NUMBERS | {DEPOSIT_FUND, SET_MARGIN_WARNINGS}
 ACCEPTED = event_number("accepted")
 
 
@@ -43,6 +46,12 @@ class Listed(msgspec.Struct):
     def name(self) -> str:
         return self.listing.name
 
+    @property
+    def units(self) -> SymbolUnits:
+        listing = self.listing
+        tick, lot = E12 * listing.tick_size_e12, E12 * listing.lot_size_e12
+        return SymbolUnits(tick, lot, listing.name)
+
     def first(self, number: int) -> Command | None:
         """The first of its policy commands of this number."""
         return next((c for c in self.policies if c.number == number), None)
@@ -53,6 +62,11 @@ class Survey(msgspec.Struct):
 
     symbols: dict[int, Listed] = {}
     fund_atoms: dict[int, int] = {}
+    warnings: SetMarginWarnings | None = None  # the first, where there are some
+
+    def units(self) -> dict[int, SymbolUnits]:
+        """The steps of every symbol."""
+        return {number: listed.units for number, listed in self.symbols.items()}
 
     def by_name(self, name: str) -> int | None:
         return next((n for n, listed in self.symbols.items() if listed.name == name), None)
@@ -71,7 +85,7 @@ def read_survey(source: Source, say: Say) -> Survey:
     engine = create_engine("native")
     for frame in source.frames(say):
         for number, offset, size in iter_starts(frame.commands):
-            if number not in CARRIER_NUMBERS and number != DEPOSIT_FUND:
+            if number not in SURVEYED:
                 continue
             record = bytearray(frame.commands[offset : offset + size])
             _, timestamp_ns = STAMP.unpack_from(record, STAMP_OFFSET)
@@ -85,6 +99,8 @@ def read_survey(source: Source, say: Say) -> Survey:
 def take(survey: Survey, command: Any) -> None:
     if isinstance(command, DepositFund):
         survey.fund_atoms.setdefault(command.fund, command.amount_atoms)
+    elif isinstance(command, SetMarginWarnings):
+        survey.warnings = survey.warnings or command
     elif isinstance(command, ListSymbol):
         survey.symbols[command.symbol] = Listed(command)
     else:
@@ -103,7 +119,7 @@ def table_of(listed: Listed) -> dict[str, Any]:
     'target'
     """
     listing = listed.listing
-    units = SymbolUnits(E12 * listing.tick_size_e12, E12 * listing.lot_size_e12, listing.name)
+    units = listed.units
     table: dict[str, Any] = {
         "symbol": listing.symbol,
         "tick": units.tick_size,

@@ -71,6 +71,7 @@ class Tally(msgspec.Struct):
     withdrawals_refused: int = 0
     trades: int = 0  # pairs
     volume_atoms: int = 0
+    warnings: int = 0  # of margin
     liquidations_cross: int = 0  # pools taken up
     liquidations_isolated: int = 0
     ended_whole: int = 0  # nothing of the pool was left
@@ -185,6 +186,7 @@ class Follower:
                 self._fill,
             ),
             ("fund_changed", ("fund", "cause", "change_atoms", "balance_atoms"), self._fund),
+            ("margin_warning", ("account",), self._warned),
             ("liquidation_started", ("account", "symbol", "leg", "equity_atoms"), self._started),
             (
                 "liquidation_ended",
@@ -240,6 +242,9 @@ class Follower:
         # What the operator paid in is no doing of the market.
         made = sum(tally.fund_end.values()) - self._causes[FundCause.DEPOSIT]
         self.curves["fund"].add(self.time_ns, made)
+
+    def _warned(self, account: int) -> None:
+        self.tally.warnings += 1
 
     def _started(self, account: int, symbol: int, leg: int, equity_atoms: int) -> None:
         if symbol:

@@ -238,6 +238,14 @@ def test_what_the_funds_may_pay_stands_on_what_the_journal_says() -> None:
         read_policy({"symbols": {BTC: {"fund_policy": {"window": 2}}}}, survey())
 
 
+def test_warnings_are_told_with_what_was() -> None:
+    found = survey()
+    assert read("[warnings]\nlevels = []\n").changes == [Change("warnings", "levels", "none", "[]")]
+    found.warnings = m.SetMarginWarnings()
+    policy = read_policy({"warnings": {"levels": ["0.5"]}}, found)
+    assert policy.changes == [Change("warnings", "levels", "[0.8, 0.9]", "[0.5]")]
+
+
 def test_changes_are_told_with_what_was() -> None:
     text = (
         f"[funds]\nshared = 5\n[symbols.{BTC}]\nslippage_cap = 'none'\nliquidation.draw_cap = 9\n"
@@ -270,7 +278,9 @@ def test_a_listing_read_back_as_a_table_is_the_listing(path: Path) -> None:
 # ------------------------------------------------------------------------------------------- what cannot be
 
 WRONG = (
-    ("[fund]\nshared = 1", "unknown section fund; a policy has funds and symbols"),
+    ("[warnings]\nlevels = [0.9, 0.8]", "warnings.levels is [0.9, 0.8]; wanted up to 4 that rise"),
+    ("[warnings]\nlevel = [0.9]", "unknown key warnings.level; there is levels"),
+    ("[fund]\nshared = 1", "unknown section fund; a policy has funds, symbols, warnings"),
     ("funds = 3", "funds is 3; wanted a table"),
     ("[funds]\nmajors = 1", "there is no fund majors in this journal; there are shared, 3"),
     ("[funds]\nshared = -1", "funds.shared is -1; wanted 0 or more"),

@@ -237,7 +237,7 @@ def test_a_larger_fund_takes_the_place_of_a_deleveraging(worlds: Any) -> None:
     assert "budget 0" in outcome.first.own
     assert "budget 50" in outcome.first.changed
     assert "role deleveraged" in outcome.first_felt.own
-    assert "price ticks 85" in outcome.first_felt.changed
+    assert "price 85" in outcome.first_felt.changed
 
 
 def test_isolated_in_place_of_cross_saves_the_wallet(worlds: Any) -> None:
@@ -324,6 +324,22 @@ def test_everybody_isolated_is_told_so_before_its_first_order_of_each_symbol_and
     assert outcome.put_in == len(told)
     assert outcome.refused(own=True, changed=True) == 2
     assert outcome.refused(own=False, changed=True) == 0
+
+
+def test_warnings_may_come_earlier(worlds: Any) -> None:
+    """Long 10 at 100 on 110; at 95 equity is 60 over 47.5, which is 79 %: warned of at 70 %, not yet at 80 %."""
+    commands = [
+        listing(),
+        m.SetMarginWarnings(account=0),
+        m.SetMark(account=0, symbol=BTC, price_ticks=100),
+        *(m.Deposit(account=a, amount_atoms=atoms(110)) for a in (1, 2)),
+        limit(2, Side.SELL, 10, 100),
+        limit(1, Side.BUY, 10, 100),
+        m.SetMark(account=0, symbol=BTC, price_ticks=95),
+    ]
+    outcome = worlds.outcome(worlds.of(commands), {"warnings": {"levels": ["0.7"]}})
+    assert (outcome.own.tally.warnings, outcome.changed.tally.warnings) == (0, 1)
+    assert (outcome.rewritten, outcome.put_in) == (1, 1)
 
 
 # --------------------------------------------------------------------------------- orders find their counterparts

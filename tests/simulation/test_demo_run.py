@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from exchange.config import load_config
+from exchange.counterfactual import compare_policies
 from exchange.engine import create_engine
 from exchange.replay import replay_journal
 from exchange.sim import demo
@@ -58,6 +59,32 @@ def test_the_journal_that_is_kept_replays_to_the_same_state_in_both_engines(run:
         run.report["run"]["digest"],
         run.report["run"]["sequence"],
     )
+
+
+def test_the_same_day_counted_for_other_policies_is_the_same_day(run: Demo) -> None:
+    """Two programs count the journal's own world; with a fund that is large enough nobody bears another's loss."""
+    large = {"funds": {"shared": {"times": 1000}}}
+    outcome = compare_policies(run.node, {"large": large})["large"]
+    totals, own, changed = run.report["totals"], outcome.own.tally, outcome.changed.tally
+    assert (own.ended_whole, own.ended_in_part, own.adl_fills, own.rejected) == (
+        totals["liquidations_full"],
+        totals["liquidations_partial"],
+        totals["adl_fills"],
+        totals["rejected"],
+    )
+    assert (own.book_atoms, own.adl_atoms, own.adl_haircut_atoms) == (
+        totals["liquidated_atoms"],
+        totals["adl_atoms"],
+        totals["adl_haircut_atoms"],
+    )
+    assert (own.fund_paid_atoms, own.fund_fees_atoms) == (
+        totals["fund_drawn_atoms"],
+        totals["fund_fees_atoms"],
+    )
+    assert own.commands == totals["commands"]
+    assert outcome.snapshots > 0  # of the node, whose digests the replay has
+    assert changed.adl_haircut_atoms == 0
+    assert changed.adl_atoms < own.adl_atoms
 
 
 def test_a_kept_journal_is_not_overwritten(run: Demo) -> None:
