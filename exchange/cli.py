@@ -125,7 +125,11 @@ def say(text: str) -> None:
 
 
 def add_replay(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("journal", type=Path, help="folder of a journal, or a node's data folder")
+    parser.add_argument(
+        "journal",
+        type=Path,
+        help="folder of a journal, or a node's data folder; for --with also a scenario file",
+    )
     parser.add_argument(
         "--verify", action="store_true", help="run the reference engine and the auditor beside it"
     )

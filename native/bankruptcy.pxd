@@ -1,13 +1,14 @@
 """What a liquidated position is worth at bankruptcy, and what its closing costs or brings (LIQ-04..08)."""
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
-from native.core cimport Core, Position, Symbol, account_at, pool_of, symbol_of
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from native.charging cimport Bearing, Claim, bearing_of, claim_of, settle_charge
+from native.core cimport Core, PoolState, Position, Symbol, account_at, pool_of, symbol_of
 from native.events cimport event_new
-from native.funds cimport fund_budget, funds_pay
+from native.funds cimport funds_pay
 from native.ledger cimport fund_move, move_to_pool, release_isolated
 from native.margin cimport PoolValue, bracket_of, notional, pool_value, position_maintenance
 from native.units cimport (
-    clamp64, div_ceil, div_floor, i128, iabs, imax, imin, ppm_ceil, share_ceil, share_floor, wide,
+    apart, apart_int64, clamp64, div_ceil, div_floor, i128, iabs, imax, imin, ppm_ceil, share_ceil, share_floor, wide,
 )
 from native.wire cimport *
 
@@ -28,6 +29,7 @@ cdef struct ClosingOrder:
     uint8_t sized_by
     uint8_t limited_by
     uint8_t budget_by
+    uint32_t charged                   # the symbol that is charged for what is below zero
 
 cdef inline PoolValue value_of(Core* core, Position* position) noexcept nogil:
     """Equity and maintenance of the pool that the position belongs to."""
@@ -114,6 +116,16 @@ cdef inline void size_closing(
     if order.most_lots and order.most_lots < order.lots:
         order.lots, order.sized_by = order.most_lots, CLOSING_SIZE_MOST
 
+cdef inline void bear_one_lot(Bearing* bearing, int64_t below_zero, ClosingOrder* order) noexcept nogil:
+    """LIQ-06: what funds bear of one lot, of which so much is below zero at the mark."""
+    order.charged = bearing.claim.symbol.symbol
+    if below_zero > bearing.claim.atoms:
+        order.budget_atoms, order.budget_by = bearing.claim.atoms, bearing.claim.limited_by
+        return
+    order.budget_by = bearing.own_by
+    order.budget_atoms = below_zero + (
+        imax(0, bearing.own_atoms - below_zero) if bearing.tied else bearing.own_atoms)
+
 cdef inline void limit_closing(
     Core* core, Symbol* symbol, Position* position, int64_t value, ClosingOrder* order
 ) noexcept nogil:
@@ -122,8 +134,10 @@ cdef inline void limit_closing(
     cdef i128 one = bankruptcy_part(position, value, 1)
     cdef int64_t cap = symbol.slippage_cap_ppm
     cdef bint capped = False
+    cdef Bearing bearing = bearing_of(core, symbol, position)
+    cdef int64_t below_zero = <int64_t>one - notional(symbol, 1)
     order.lot_value_atoms = <int64_t>one
-    order.budget_atoms = fund_budget(core, symbol, pool_of(core, position), &order.budget_by)
+    bear_one_lot(&bearing, imax(0, below_zero if is_long else -below_zero), order)
     order.cap_ticks = 0
     order.limited_by = CLOSING_LIMIT_FUND if order.budget_atoms else CLOSING_LIMIT_BANKRUPTCY
     if is_long:
@@ -149,23 +163,50 @@ cdef inline void limit_closing(
 
 # ----------------------------------------------------------------------------------------------- a fill
 
-cdef inline int64_t affordable_lots(
+# How far funds bear a closing fill: lots, whose budget, and what it is that is short of the whole position.
+cdef struct Borne:
+    int64_t lots
+    int64_t budget_atoms
+    i128 shortfall
+    uint32_t charged
+    uint8_t budget_by
+
+cdef inline Borne borne_lots(Bearing* bearing, Symbol* symbol, int64_t size, i128 below_zero, i128 gap) noexcept nogil:
+    """LIQ-07: the most lots that funds bear of a position that would be so much short."""
+    cdef Borne borne
+    cdef i128 own = gap if bearing.tied else gap - below_zero
+    cdef int64_t lots
+    borne.lots = size
+    if own > 0:
+        borne.lots = clamp64(div_floor(wide(bearing.own_atoms, size), own))
+        borne.budget_atoms, borne.budget_by = bearing.own_atoms, bearing.own_by
+        borne.shortfall, borne.charged = own, symbol.symbol
+    if below_zero > 0:
+        lots = clamp64(div_floor(wide(bearing.claim.atoms, size), below_zero))
+        if own <= 0 or lots < borne.lots:
+            borne.lots = lots
+            borne.budget_atoms, borne.budget_by = bearing.claim.atoms, bearing.claim.limited_by
+            borne.shortfall, borne.charged = below_zero, bearing.claim.symbol.symbol
+    return borne
+
+cdef inline apart_int64 affordable_lots(
     Core* core, Symbol* symbol, Position* position, uint64_t order_id, int64_t lots, int64_t price_ticks
 ) noexcept nogil:
-    """LIQ-07: the most lots whose shortfall against bankruptcy the fund can pay; told where they are fewer."""
+    """LIQ-07: the most lots whose shortfall against bankruptcy funds bear; told where they are fewer."""
     cdef int64_t size = iabs(position.position_lots)
-    cdef int64_t value = bankruptcy_value(core, symbol, position, pool_share(core, symbol, position))
-    cdef int64_t budget, affordable
-    cdef uint8_t budget_by
-    cdef i128 gap = value - wide(size, price_ticks) * symbol.m    # the whole position at a price meant for a part of it
+    cdef int64_t share = pool_share(core, symbol, position)
+    cdef i128 gap = bankruptcy_value(core, symbol, position, share) - wide(size, price_ticks) * symbol.m
+    cdef i128 below_zero = imax(0, -share)
+    cdef Bearing bearing
+    cdef Borne borne
     cdef wire_liquidation_shrunk* e
-    if position.position_lots < 0:
+    if position.position_lots < 0:                                # the whole position at a price meant for a part of it
         gap = -gap
     if gap <= 0:
         return lots
-    budget = fund_budget(core, symbol, pool_of(core, position), &budget_by)
-    affordable = clamp64(div_floor(wide(budget, size), gap))
-    if affordable >= lots:
+    bearing = bearing_of(core, symbol, position)
+    borne = borne_lots(&bearing, symbol, size, gap if gap < below_zero else below_zero, gap)
+    if borne.lots >= lots:
         return lots
     e = <wire_liquidation_shrunk*>event_new(
         core, EVENT_LIQUIDATION_SHRUNK, sizeof(wire_liquidation_shrunk), position.account)
@@ -174,17 +215,36 @@ cdef inline int64_t affordable_lots(
     e.order_id = order_id
     e.price_ticks = price_ticks
     e.offered_lots = lots
-    e.qty_lots = affordable
-    e.budget_atoms = budget
-    e.shortfall_atoms = clamp64(gap)
-    e.budget_by = budget_by
-    return affordable
+    e.qty_lots = borne.lots
+    e.budget_atoms = borne.budget_atoms
+    e.shortfall_atoms = clamp64(borne.shortfall)
+    e.budget_by = borne.budget_by
+    e.charged = borne.charged
+    return borne.lots
 
-cdef inline void settle_liquidation(
-    Core* core, Symbol* symbol, Position* position, uint64_t trade_id, int64_t gained_atoms,
-    int64_t part_atoms, int64_t value_atoms
+cdef inline void pay_shortfall(
+    Core* core, Symbol* symbol, Position* position, int64_t paid_atoms, int64_t lost_atoms
 ) noexcept nogil:
-    """LIQ-07 after a fill: the fund takes its fee out of what is above bankruptcy, or pays what is below it."""
+    """FUND-01: what a fill lost against the mark is charged to its symbol; the rest was below zero before."""
+    cdef PoolState* pool = pool_of(core, position)
+    cdef Claim claim = claim_of(core, position)
+    move_to_pool(core, position, paid_atoms)
+    settle_charge(core, position, claim.symbol, paid_atoms - lost_atoms)
+    if claim.symbol == symbol:
+        lost_atoms = paid_atoms
+    if paid_atoms != lost_atoms:
+        funds_pay(core, claim.symbol, pool, FUND_CAUSE_LIQUIDATION_DEFICIT, paid_atoms - lost_atoms)
+    if lost_atoms:
+        funds_pay(core, symbol, pool, FUND_CAUSE_LIQUIDATION_DEFICIT, lost_atoms)
+
+cdef inline apart settle_liquidation(
+    Core* core, Symbol* symbol, Position* position, uint64_t trade_id, int64_t gained_atoms,
+    int64_t part_atoms, int64_t value_atoms, int64_t lost_atoms
+) noexcept nogil:
+    """LIQ-07 after a fill: the fund takes its fee out of what is above bankruptcy, or funds pay what is below it.
+
+    `lost_atoms` is what the fill lost against the mark.
+    """
     cdef int64_t fee = 0
     cdef int64_t paid = 0
     cdef wire_liquidation_settled* e
@@ -194,8 +254,7 @@ cdef inline void settle_liquidation(
         fund_move(core, symbol.fund, symbol.symbol, FUND_CAUSE_LIQUIDATION_FEE, fee)
     else:
         paid = -gained_atoms
-        move_to_pool(core, position, paid)
-        funds_pay(core, symbol, pool_of(core, position), FUND_CAUSE_LIQUIDATION_DEFICIT, paid)
+        pay_shortfall(core, symbol, position, paid, imax(0, imin(paid, lost_atoms)))
     release_isolated(core, position)
     e = <wire_liquidation_settled*>event_new(
         core, EVENT_LIQUIDATION_SETTLED, sizeof(wire_liquidation_settled), position.account)

@@ -165,6 +165,11 @@ cdef packed struct state_drawing:
     int64_t last_part
     int64_t parts[WINDOW_PARTS + 1]    # the last one first
 
+cdef packed struct state_charged:
+    uint32_t account
+    uint32_t symbol
+    int64_t charged_atoms
+
 # ------------------------------------------------------------------------------------------- writing
 
 # Where the bytes go; with `to` NULL they are only counted.
@@ -642,6 +647,28 @@ cdef inline void write_drawings(Core* core, Writer* writer) noexcept nogil:
         count += 1
     put_count(writer, place, count)
 
+cdef inline void write_charges(Core* core, Writer* writer) noexcept nogil:
+    """What of the deficits of cross pools is charged to symbols."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t number = next_account(core, writer, 0)
+    cdef uint32_t slot
+    cdef Position* entry
+    cdef state_charged record
+    while number:
+        slot = account_at(core, number).first_position if account_at(core, number).owing else 0
+        while slot:
+            entry = position_at(core, slot)
+            slot = entry.next
+            if entry.caused_atoms:
+                record.account = number
+                record.symbol = entry.symbol
+                record.charged_atoms = entry.caused_atoms
+                put(writer, &record, sizeof(record))
+                count += 1
+        number = next_account(core, writer, number)
+    put_count(writer, place, count)
+
 cdef inline void write_warning_levels(Core* core, Writer* writer) noexcept nogil:
     """The levels of MARGIN-10; which of them a pool was told of follows from the rest of the state."""
     cdef int64_t place = leave_count(writer)
@@ -695,6 +722,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_choosers(core, writer, CHOICE_MULTI_ASSET)
     write_holdings(core, writer)
     write_drawings(core, writer)
+    write_charges(core, writer)
     write_fundings(core, writer)
     write_warning_levels(core, writer)
     write_auto_margin(core, writer)

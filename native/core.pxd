@@ -275,7 +275,8 @@ cdef struct Account:                   # 64 bytes: one cache line
     uint8_t multi_asset                # they count
     uint8_t may_owe                    # its wallet is looked at when the command ends
     uint8_t hedge                      # it is in hedge mode (ACCT-08)
-    uint8_t unused[5]
+    uint8_t owing                      # its pool is below zero, and symbols are charged for it (charging.pxd)
+    uint8_t unused[4]
     PoolState pool                     # the cross pool
 
 cdef struct AccountMore:               # the cold record of an account
@@ -347,7 +348,8 @@ cdef struct Position:                  # the entry of an account on a symbol, in
     uint32_t index_next                # behind it in its bucket of the index of entries
     uint8_t auto_margin                # the wallet adds margin by itself (auto_margin.pxd)
     uint8_t unused[3]
-    uint64_t unused_more[2]
+    int64_t caused_atoms               # of the cross pool's deficit, unpaid (charging.pxd)
+    uint64_t unused_more
 
 cdef struct FundState:
     uint32_t fund
@@ -386,6 +388,7 @@ cdef struct Core:
     int64_t exposure_limits_atoms      # sum over symbols
     uint64_t credit_epoch              # from 1; moves on when no account's credit is known any more
     int64_t uncovered_pools
+    uint32_t mover                     # the symbol by whose mark or funding pools are checked at this moment; else 0
     Slab orders
     Slab orders_more                   # never taken from: indexed by the slots of `orders`
     Slab positions

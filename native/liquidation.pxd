@@ -11,16 +11,17 @@ from native.bands cimport bands_stale, bands_stale_isolated
 from native.bankruptcy cimport (
     ClosingOrder, bankruptcy_value, limit_closing, pool_share, size_closing, value_of,
 )
-from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, position_at, symbol_of
+from native.charging cimport Claim, claim_of, forget_charges, note_deficit, settle_charge
+from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, pool_of, position_at, symbol_of
 from native.deleveraging cimport deleverage
 from native.events cimport event_balance_changed, event_new, event_pool
-from native.funds cimport fund_budget, funds_pay
+from native.funds cimport funds_pay
 from native.ledger cimport move_to_pool
 from native.margin cimport PoolValue, below_maintenance, pool_value, position_maintenance
 from native.matching cimport match
 from native.order_life cimport LIQUIDATION, Taker, UNFOLLOWED, cancel_own
 from native.queue cimport pool_state, queue_pop
-from native.telling cimport tell_closing, tell_position, tell_share
+from native.telling cimport tell_charged, tell_closing, tell_position, tell_share
 from native.units cimport apart, imax, imin
 from native.wire cimport *
 
@@ -139,23 +140,36 @@ cdef inline void book_stage(Core* core, QueuedPool* pool) noexcept nogil:
 
 # ------------------------------------------------------------------------------------ the deficit stage
 
-cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* position) noexcept nogil:
-    """FUND-02 for one position: the fund pays what it may of its share of the deficit, then ADL."""
-    cdef Symbol* symbol = symbol_of(core, position)
+cdef inline int64_t cover_share(Core* core, Symbol* symbol, Position* position) noexcept nogil:
+    """FUND-02: the funds of the symbols that are charged pay what they may of a position's share; gives V after it."""
     cdef int64_t share = pool_share(core, symbol, position)
-    cdef PoolState* state = pool_state(core, pool.account_number, pool.position)
-    cdef uint8_t budget_by
-    cdef int64_t budget = fund_budget(core, symbol, state, &budget_by)
-    cdef int64_t paid = imin(budget, -share)
-    cdef int64_t worth = bankruptcy_value(core, symbol, position, share + paid)
-    cdef PoolValue value
-    cdef wire_deficit_uncovered* e
-    tell_share(core, symbol, position, share, budget, budget_by, paid, worth)
-    if paid > 0:
+    cdef int64_t paid, worth
+    cdef Claim claim
+    if not position.isolated:
+        note_deficit(core, position.account, 0)
+    while True:
+        claim = claim_of(core, position)
+        paid = imin(claim.atoms, -share)
+        worth = bankruptcy_value(core, symbol, position, share + paid)
+        tell_share(core, symbol, position, share, &claim, paid, worth)
+        if paid == 0:
+            return worth
         move_to_pool(core, position, paid)
-        funds_pay(core, symbol, state, FUND_CAUSE_DEFICIT_COVER, paid)
+        settle_charge(core, position, claim.symbol, paid)
+        funds_pay(core, claim.symbol, pool_of(core, position), FUND_CAUSE_DEFICIT_COVER, paid)
         event_balance_changed(core, position.account, position, BALANCE_CAUSE_FUND_COVER,
                               0 if position.isolated else paid, paid if position.isolated else 0)
+        share += paid
+        if share >= 0 or claim_of(core, position).atoms == 0:
+            return worth
+
+cdef inline void cover_and_deleverage(Core* core, QueuedPool* pool, Position* position) noexcept nogil:
+    """FUND-02 for one position: funds pay what they may of its share of the deficit, then ADL."""
+    cdef Symbol* symbol = symbol_of(core, position)
+    cdef PoolState* state = pool_state(core, pool.account_number, pool.position)
+    cdef int64_t worth = cover_share(core, symbol, position)
+    cdef PoolValue value
+    cdef wire_deficit_uncovered* e
     deleverage(core, symbol, position, worth)
     if position.position_lots == 0:
         return
@@ -192,6 +206,8 @@ cdef inline bint pool_is_well(Core* core, QueuedPool* pool) noexcept nogil:
     cdef PoolValue value = pool_value(core, pool.account_number, pool.position)
     if below_maintenance(&value):
         return False
+    if pool.position == NULL:
+        forget_charges(core, pool.account)
     if state.liquidating:
         if state.uncovered:
             core.uncovered_pools -= 1
@@ -220,9 +236,13 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
         value = pool_value(core, pool.account_number, pool.position)
         event_pool(core, EVENT_LIQUIDATION_STARTED, pool, value.equity_atoms, value.maintenance_atoms)
     tell_positions(core, pool)
+    if pool.position == NULL:
+        note_deficit(core, pool.account_number, 0)
+        tell_charged(core, pool.account, pool.account_number)
     book_stage(core, pool)
     deficit_stage(core, pool)
-    pool_is_well(core, pool)
+    if not pool_is_well(core, pool) and pool.position == NULL:
+        note_deficit(core, pool.account_number, 0)
 
 cdef inline apart liquidation_drain(Core* core) noexcept nogil:
     """Works off the queue; it ends because every pool that comes back has fewer lots than before."""

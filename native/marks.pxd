@@ -43,7 +43,9 @@ cdef inline void check_stale(Core* core) noexcept nogil:
 cdef inline void check_holders(Core* core, Symbol* symbol) noexcept nogil:
     """Checks every pool with a position in the symbol, and draws their bands anew."""
     cdef int64_t i
+    core.mover = symbol.symbol
     check_all(core, symbol)
+    core.mover = 0
     for i in range(symbol.open_count):
         bands_stale_pool(core, open_position_at(core, symbol, i))
     bands_draw(core)
@@ -111,13 +113,17 @@ cdef inline void check_left(Core* core, Symbol* symbol) noexcept nogil:
     """After a new mark: every pool that `check_holders` would queue is queued."""
     cdef int64_t i
     if rarely(core.scan_marks):
+        core.mover = symbol.symbol
         check_all(core, symbol)
+        core.mover = 0
         for i in range(symbol.open_count if core.warning_count else 0):
             bands_stale_pool(core, open_position_at(core, symbol, i))
         return
     for i in range(symbol.open_chunk_count):
         if rarely(is_left(&symbol.open_chunks[i].band, symbol.mark_ticks)):
             chunk_left(core, symbol.open_chunks[i].chunk, &symbol.open_chunks[i].band, symbol.mark_ticks)
+    core.mover = symbol.symbol             # what is below zero by this mark is charged to it (charging.pxd)
     check_stale(core)
+    core.mover = 0
     if CREDIT_CHECKED or rarely(core.prove_marks):
         prove(core, symbol)

@@ -244,7 +244,9 @@ cdef inline void fill(
     event_fill(core, position, owner, side, FILL_ROLE_LIQUIDATED if taker.special & LIQUIDATION else FILL_ROLE_TAKER,
                trade_id, taker.order_id, taker.client_order_id, price, lots, value, taker.open_lots, &taken)
     if rarely(taker.special & LIQUIDATION):
-        settle_liquidation(core, symbol, position, trade_id, part - value if side == SIDE_BUY else value - part, part, value)
+        settle_liquidation(
+            core, symbol, position, trade_id, part - value if side == SIDE_BUY else value - part, part, value,
+            (lots * symbol.mark_ticks * symbol.m - value) * (1 if side == SIDE_SELL else -1))
     print_trade(core, symbol, price, taker.special & LIQUIDATION)
     if rarely(maker.flags & ORDER_FLAG_ICEBERG):
         slice_taken(core, symbol, maker_position, slot, lots)

@@ -6,6 +6,7 @@ address space with room for every pool that can wait at once, so it never grows 
 """
 
 from libc.stdint cimport int64_t, uint32_t
+from native.charging cimport note_deficit
 from native.core cimport Account, Core, PoolState, Position, QueuedPool, account_at
 from native.credit cimport credit_forget, credit_has
 from native.margin cimport PoolValue, below_maintenance, pool_value
@@ -60,6 +61,8 @@ cdef inline apart pool_weigh(Core* core, uint32_t account, Position* isolated) n
     cdef QueuedPool pool
     if not (state.heap_place or state.liquidating or below_maintenance(&value)):
         return
+    if isolated == NULL and core.mover and (value.equity_atoms < 0 or account_at(core, account).owing):
+        note_deficit(core, account, core.mover)
     pool.equity_atoms = value.equity_atoms
     pool.maintenance_atoms = value.maintenance_atoms
     pool.account = account_at(core, account)

@@ -6,10 +6,11 @@ from libc.string cimport memcpy
 from native.bands cimport bands_draw, bands_stale_pool, open_add
 from native.book cimport book_append
 from native.canonical cimport (
-    CHOICE_HEDGE, CHOICE_MULTI_ASSET, state_account, state_adl_policy, state_asset, state_brackets, state_collateral,
-    state_drawing, state_fund, state_funding, state_head, state_leg, state_limits, state_order, state_position, state_pricing,
-    state_remembered,
+    CHOICE_HEDGE, CHOICE_MULTI_ASSET, state_account, state_adl_policy, state_asset, state_brackets, state_charged,
+    state_collateral, state_drawing, state_fund, state_funding, state_head, state_leg, state_limits, state_order,
+    state_position, state_pricing, state_remembered,
 )
+from native.charging cimport charged_entry
 from native.collateral cimport asset_at, holdings_ensure, recount
 from native.core cimport (
     ARMED, Account, Asset, Core, Drawing, Funding, Holdings, LINK_ENTRY, LINK_EXIT, NAMED, Order, OrderMore, Position,
@@ -395,6 +396,23 @@ cdef inline int read_drawing(Core* core, Reader* reader) except -1:
             part_of(drawing, record.last_part - back)[0] = record.parts[back]
     return 0
 
+cdef inline int read_charge(Core* core, Reader* reader) except -1:
+    cdef state_charged record
+    cdef Account* owner
+    cdef Position* entry
+    take(reader, &record, sizeof(record))
+    owner = named_account(core, record.account)
+    if symbol_at(core, record.symbol) == NULL or record.charged_atoms < 1:
+        raise ValueError(f"the state charges {record.charged_atoms} atoms to symbol {record.symbol}, which cannot be")
+    entry = charged_entry(core, owner, record.symbol)
+    if entry == NULL:
+        entry = position_ensure(core, record.account, record.symbol, LEG_NET)
+    if entry == NULL:
+        raise MemoryError("no room for another entry of an account")
+    entry.caused_atoms = record.charged_atoms
+    owner.owing = True
+    return 0
+
 cdef inline int read_funding(Core* core, Reader* reader) except -1:
     cdef state_funding record
     cdef Symbol* symbol
@@ -480,6 +498,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
         read_holding(core, reader)
     for _i in range(read_count(reader)):
         read_drawing(core, reader)
+    for _i in range(read_count(reader)):
+        read_charge(core, reader)
     for _i in range(read_count(reader)):
         read_funding(core, reader)
     read_warning_levels(core, reader)

@@ -3,9 +3,10 @@
 Nothing here decides anything: what decided hands over what it decided with.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from native.bankruptcy cimport ClosingOrder, bankruptcy_value, pool_share, value_of
-from native.core cimport Core, Position, Symbol
+from native.charging cimport Claim
+from native.core cimport Account, Core, Position, Symbol, position_at
 from native.events cimport event_new
 from native.margin cimport PoolValue, bracket_of, notional, position_maintenance, unrealised
 from native.wire cimport *
@@ -26,6 +27,19 @@ cdef inline void tell_position(Core* core, Symbol* symbol, Position* position, u
     e.maintenance_atoms = position_maintenance(symbol, position)
     e.share_atoms = pool_share(core, symbol, position)
     e.bankruptcy_value_atoms = bankruptcy_value(core, symbol, position, e.share_atoms)
+
+cdef inline void tell_charged(Core* core, Account* owner, uint32_t account) noexcept nogil:
+    """FUND-01: what of a cross pool's deficit is charged to which symbol, as its liquidation is taken up."""
+    cdef uint32_t slot = owner.first_position if owner.owing else 0
+    cdef Position* entry
+    cdef wire_deficit_charged* e
+    while slot:
+        entry = position_at(core, slot)
+        slot = entry.next
+        if entry.caused_atoms:
+            e = <wire_deficit_charged*>event_new(core, EVENT_DEFICIT_CHARGED, sizeof(wire_deficit_charged), account)
+            e.symbol = entry.symbol
+            e.charged_atoms = entry.caused_atoms
 
 cdef inline void tell_closing(
     Core* core, Symbol* symbol, Position* position, PoolValue* value, ClosingOrder* closing
@@ -56,10 +70,10 @@ cdef inline void tell_closing(
     e.cap_ticks = closing.cap_ticks
     e.price_ticks = closing.limit_ticks if trades else 0
     e.budget_by = closing.budget_by
+    e.charged = closing.charged
 
 cdef inline void tell_share(
-    Core* core, Symbol* symbol, Position* position, int64_t share, int64_t budget, uint8_t budget_by, int64_t paid,
-    int64_t worth
+    Core* core, Symbol* symbol, Position* position, int64_t share, Claim* claim, int64_t paid, int64_t worth
 ) noexcept nogil:
     """The deficit stage of one position, before the fund pays (FUND-02)."""
     cdef PoolValue value = value_of(core, position)
@@ -67,12 +81,13 @@ cdef inline void tell_share(
         core, EVENT_DEFICIT_SHARED, sizeof(wire_deficit_shared), position.account)
     e.symbol = position.symbol
     e.leg = <unsigned char>position.leg
-    e.fund = symbol.fund
+    e.fund = claim.symbol.fund
     e.position_lots = position.position_lots
     e.equity_atoms = value.equity_atoms
     e.maintenance_atoms = value.maintenance_atoms
     e.share_atoms = share
-    e.budget_atoms = budget
+    e.budget_atoms = claim.atoms
     e.paid_atoms = paid
     e.bankruptcy_value_atoms = worth
-    e.budget_by = budget_by
+    e.budget_by = claim.limited_by
+    e.charged = claim.symbol.symbol

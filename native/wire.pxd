@@ -112,6 +112,7 @@ cdef enum:
     EVENT_ADL_POLICY_SET = 160
     EVENT_ADL_RANKED = 161
     EVENT_FUND_POLICY_SET = 162
+    EVENT_DEFICIT_CHARGED = 163
     EVENT_MARK_POLICY_SET = 164
     EVENT_PRICE_SET = 165
     EVENT_MARK_HOLD_CHANGED = 166
@@ -223,6 +224,7 @@ cdef enum:
     BUDGET_LIMIT_SYMBOL_CAP = 1
     BUDGET_LIMIT_DRAW_CAP = 2
     BUDGET_LIMIT_WINDOW_CAP = 3
+    BUDGET_LIMIT_DEFICIT = 4
 
 cdef enum:
     FILL_ROLE_MAKER = 0
@@ -1150,6 +1152,14 @@ cdef packed struct wire_fund_policy_set:
     int64_t window_ns
     int64_t window_cap_atoms
 
+cdef packed struct wire_deficit_charged:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    int64_t charged_atoms
+
 cdef packed struct wire_mark_policy_set:
     uint16_t type
     uint16_t size
@@ -1264,6 +1274,7 @@ cdef packed struct wire_liquidation_sized:
     int64_t cap_ticks
     int64_t price_ticks
     uint8_t budget_by
+    uint32_t charged
 
 cdef packed struct wire_liquidation_shrunk:
     uint16_t type
@@ -1279,6 +1290,7 @@ cdef packed struct wire_liquidation_shrunk:
     int64_t budget_atoms
     int64_t shortfall_atoms
     uint8_t budget_by
+    uint32_t charged
 
 cdef packed struct wire_deficit_shared:
     uint16_t type
@@ -1296,6 +1308,7 @@ cdef packed struct wire_deficit_shared:
     int64_t paid_atoms
     int64_t bankruptcy_value_atoms
     uint8_t budget_by
+    uint32_t charged
 
 cdef packed struct wire_asset_listed:
     uint16_t type

@@ -167,6 +167,7 @@ ROOMS = [
     ),
     *(
         "funds",
+        "charging",
         "bankruptcy",
         "telling",
         "queue",

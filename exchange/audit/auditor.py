@@ -15,6 +15,7 @@ from typing import Any
 from exchange.audit.auctions import AuctionAudit
 from exchange.audit.balances import BalanceAudit
 from exchange.audit.brackets import bracket_problems
+from exchange.audit.charges import ChargeAudit
 from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context, PlacedList, Violation, Wanted
 from exchange.audit.decisions import DecisionAudit
@@ -102,9 +103,12 @@ class Auditor:
         self._prices = PriceAudit(self._context)
         self._funding = FundingAudit(self._context)
         self._collateral = CollateralAudit(self._context)
-        self._decisions = DecisionAudit(self._context)
+        self._charges = ChargeAudit(self._context)
+        self._decisions = DecisionAudit(self._context, self._charges)
         self._funds = FundAudit(self._context)
-        self._liquidations = LiquidationAudit(self._context, self._decisions, self._funds)
+        self._liquidations = LiquidationAudit(
+            self._context, self._decisions, self._funds, self._charges
+        )
         self._balances = BalanceAudit(
             self._context, self._liquidations, self._collateral, self._legs
         )
@@ -142,6 +146,7 @@ class Auditor:
             "brackets_changed": self._policies_audit.on_brackets,
             "risk_limits_changed": self._policies_audit.on_limits,
             "fund_policy_set": self._funds.on_policy,
+            "deficit_charged": self._charges.on_charged,
             "margin_warnings_set": self._warnings.on_levels,
             "margin_warning": self._warnings.on_warning,
             "asset_listed": self._collateral.on_asset,
@@ -286,6 +291,7 @@ class Auditor:
         context = self._context
         last = context.sequence
         context.begin(sequence)
+        self._charges.begin()
         if sequence != last + 1:
             context.report(
                 "I30", f"command {last + 1} is missing: the next event is of command {sequence}"
@@ -472,6 +478,7 @@ class Auditor:
         symbol = context.state.symbols[number]
         self._prices.on_mark(symbol, price)
         symbol.mark = price
+        self._charges.on_mark(symbol, (price * symbol.m) - symbol.mark_value)
         symbol.mark_value = price * symbol.m
         self._auctions.on_mark(number)
         context.watched.add(number)

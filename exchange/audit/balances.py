@@ -98,6 +98,8 @@ class BalanceAudit:
         elif cause == BalanceCause.FUNDING:
             is_right = self.pool_alone(holding, wallet_change, margin_change)
             due = self.funding_due.pop(holding, 0) if holding is not None else 0
+            if holding is not None:
+                self.liquidations.charges.on_funding(holding, wallet_change + margin_change)
             self.funding_paid -= wallet_change + margin_change
             context.expect(
                 "I17", f"funding of account {owner.number}", -due, wallet_change + margin_change

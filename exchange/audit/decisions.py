@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from exchange.audit.charges import ChargeAudit, bearing_of
 from exchange.audit.context import Context
-from exchange.audit.funds import fund_budget
 from exchange.audit.requirement import (
     bankruptcy_value,
     maintenance_of_holding,
@@ -44,8 +44,9 @@ class Sent:
 class DecisionAudit:
     """Follows the records that explain a liquidation, and holds the closing orders to them."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, charges: ChargeAudit) -> None:
         self.context = context
+        self.charges = charges
         self.state = context.state
         #: The size and limit that were told last: position, lots, limit; None once its order is sent.
         self.told: tuple[str, int, int] | None = None
@@ -55,7 +56,8 @@ class DecisionAudit:
             int, int
         ] = {}  # by closing order: the lots that the fund bears of the next fill
         self.shares: dict[Holding, int] = {}  # told in this command: V of what is deleveraged
-        self.paid: dict[Holding, int] = {}  # and what funds pay for it first
+        self.paid: dict[Holding, tuple[int, int]] = {}  # and who is charged first, with how much
+        self.covered: dict[Holding, int] = {}  # paid in this deficit stage
 
     def on_position(
         self,
@@ -138,26 +140,29 @@ class DecisionAudit:
         budget: int,
         shortfall: int,
         budget_by: int,
+        charged: int,
     ) -> None:
         """LIQ-07: the fund bears the most lots that its budget covers, and fewer than were offered."""
         self.shrunk[order_id] = lots
         holding = self.state.holding(account, symbol, leg)
         equity, _, _ = pool_standing(self.state, holding.pool)
-        value = bankruptcy_value(holding, share_of(self.state, holding, equity))
+        share = share_of(self.state, holding, equity)
+        value = bankruptcy_value(holding, share)
         proceeds = abs(holding.lots) * price * holding.symbol.m
-        wanted_shortfall = value - proceeds if holding.lots > 0 else proceeds - value
-        wanted_budget, wanted_by = fund_budget(self.context, holding)
-        if wanted_shortfall <= 0 or lots >= offered:
+        short = value - proceeds if holding.lots > 0 else proceeds - value
+        if short <= 0 or lots >= offered:
             self.context.report(
                 "LIQ-07", f"closing order {order_id} is shrunk from {offered} to {lots} for nothing"
             )
             return
-        wanted_lots = wanted_budget * abs(holding.lots) // wanted_shortfall
+        bearing = bearing_of(self.charges, holding)
+        below_zero = min(short, max(0, -share))
+        wanted = bearing.of_a_fill(abs(holding.lots), below_zero, short, symbol)
         self.context.expect(
             "LIQ-07",
-            f"(lots, budget, shortfall, what bounds the budget) of closing order {order_id}",
-            (wanted_lots, wanted_budget, min(wanted_shortfall, MOST_TOLD), wanted_by),
-            (lots, budget, shortfall, budget_by),
+            f"(lots, budget, shortfall, bound, symbol charged) of closing order {order_id}",
+            (*wanted[:2], min(wanted[2], MOST_TOLD), *wanted[3:]),
+            (lots, budget, shortfall, budget_by, charged),
         )
 
     def on_fill(self, order_id: int, lots: int) -> None:
@@ -192,6 +197,7 @@ class DecisionAudit:
         paid: int,
         value: int,
         budget_by: int,
+        charged: int,
     ) -> None:
         """FUND-02: what stands for a position of a pool below zero, and what of that the fund pays."""
         self.order_over()
@@ -199,17 +205,18 @@ class DecisionAudit:
         wanted_equity, wanted_maintenance, _ = pool_standing(self.state, holding.pool)
         if wanted_equity >= 0:
             self.context.report("FUND-02", f"pool {holding.pool} is not below zero")
-        wanted_share = share_of(self.state, holding, wanted_equity)
-        wanted_budget, wanted_by = fund_budget(self.context, holding)
-        wanted_paid = max(0, min(wanted_budget, -wanted_share))
+        self.charges.ask(holding)
+        claim, covered = self.charges.claim(holding), self.covered.get(holding, 0)
+        wanted_share = share_of(self.state, holding, wanted_equity - covered) + covered
+        wanted_paid = max(0, min(claim.atoms, -wanted_share))
         wanted = (
-            *(holding.symbol.policy.fund, holding.lots, wanted_equity, wanted_maintenance),
-            *(wanted_share, wanted_budget, wanted_paid),
+            *(claim.symbol.policy.fund, holding.lots, wanted_equity, wanted_maintenance),
+            *(wanted_share, claim.atoms, wanted_paid),
             bankruptcy_value(holding, wanted_share + wanted_paid),
-            wanted_by,
+            *(claim.limited_by, claim.symbol.number),
         )
-        came = (fund, lots, equity, maintenance, share, budget, paid, value, budget_by)
-        self.shares[holding], self.paid[holding] = value, paid
+        came = (fund, lots, equity, maintenance, share, budget, paid, value, budget_by, charged)
+        self.shares[holding], self.paid[holding] = value, (charged, paid)
         self.context.expect("FUND-02", f"deficit of {holding.place}", wanted, came)
 
     def on_stage(self, holding: Holding, value: int) -> None:
@@ -226,6 +233,7 @@ class DecisionAudit:
         self.shrunk.clear()
         self.shares.clear()
         self.paid.clear()
+        self.covered.clear()
 
 
 def size_of(holding: Holding, equity: int, maintenance: int) -> tuple[int, ...]:
@@ -270,11 +278,13 @@ def asked_of(
 
 
 def limit_of(audit: DecisionAudit, holding: Holding, equity: int) -> tuple[int, ...]:
-    """LIQ-06: (what decided it, V of a lot, budget, limits by bankruptcy, fund and cap, limit, budget's bound)."""
+    """LIQ-06: (what decided it, V of a lot, budget, limits by bankruptcy, fund and cap, limit, bound, charged)."""
     symbol, is_long = holding.symbol, holding.lots > 0
     value = bankruptcy_value(holding, share_of(audit.state, holding, equity))
     one = part_of(value, 1, abs(holding.lots), is_long=is_long)
-    budget, budget_by = fund_budget(audit.context, holding)
+    bearing = bearing_of(audit.charges, holding)
+    below_zero = one - symbol.mark_value if is_long else symbol.mark_value - one
+    budget, budget_by = bearing.of_one_lot(max(0, below_zero))
     cap = symbol.policy.slippage_cap_ppm
     if is_long:
         alone, funded = -(-one // symbol.m), -(-(one - budget) // symbol.m)
@@ -292,4 +302,7 @@ def limit_of(audit: DecisionAudit, holding: Holding, equity: int) -> tuple[int, 
         why = ClosingLimit.SLIPPAGE_CAP
     if not symbol.is_open:
         why, limit = ClosingLimit.NO_TRADING, 0
-    return (why, one, budget, alone, funded, capped, limit, budget_by)
+    return (
+        *(why, one, budget, alone, funded, capped, limit),
+        *(budget_by, bearing.claim.symbol.number),
+    )

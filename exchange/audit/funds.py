@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exchange.audit.context import Context
-from exchange.audit.state import FundCaps, Holding, State, Symbol
+from exchange.audit.state import FundCaps, PoolKey, State, Symbol
 from exchange.protocol.schema import WINDOW_PARTS, BudgetLimit
 
 UNCAPPED = FundCaps()
@@ -29,11 +29,11 @@ def in_window(symbol: Symbol, now_ns: int) -> int:
     return sum(atoms for at_ns, atoms in symbol.payments if at_ns >= first)
 
 
-def fund_budget(context: Context, holding: Holding) -> tuple[int, BudgetLimit]:
-    """LIQ-06: what the funds may still pay for the pool of a position, and what bounds that."""
-    state, symbol = context.state, holding.symbol
+def budget_of(context: Context, symbol: Symbol, pool: PoolKey) -> tuple[int, BudgetLimit]:
+    """LIQ-06: what the funds of a symbol may still pay for a pool, and what bounds that."""
+    state = context.state
     held, own, second = rooms(state, symbol)
-    drawn, cap = state.drawn.get(holding.pool, 0), symbol.policy.draw_cap_atoms
+    drawn, cap = state.drawn.get(pool, 0), symbol.policy.draw_cap_atoms
     found = [(held, BudgetLimit.HOLDINGS), (own + second, BudgetLimit.SYMBOL_CAP)]
     if cap >= 0:
         found.append((max(0, cap - drawn), BudgetLimit.DRAW_CAP))

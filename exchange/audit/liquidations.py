@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from exchange.audit.charges import ChargeAudit, bearing_of
 from exchange.audit.context import Context
 from exchange.audit.decisions import DecisionAudit, Sent
 from exchange.audit.deleveraging import Stage
-from exchange.audit.funds import FundAudit, fund_budget
+from exchange.audit.funds import FundAudit
 from exchange.audit.requirement import (
     bankruptcy_value,
     ceil_ppm,
@@ -29,8 +30,11 @@ class Closing:
 class LiquidationAudit:
     """Follows each liquidation: why it began, what it cost whom, and in which order."""
 
-    def __init__(self, context: Context, decisions: DecisionAudit, funds: FundAudit) -> None:
+    def __init__(
+        self, context: Context, decisions: DecisionAudit, funds: FundAudit, charges: ChargeAudit
+    ) -> None:
         self.context = context
+        self.charges = charges
         self.funds = funds
         self.state = context.state
         self.decisions = decisions
@@ -41,8 +45,9 @@ class LiquidationAudit:
             None  # holding, trade id, value, surplus
         )
         self.fund_moved = 0  # by fee or deficit since that fill
+        self.wanted_charges: dict[int, int] = {}  # of that fill: what is to be charged to whom
+        self.charged: dict[int, int] = {}  # and what was, so far
         self.cover: tuple[int, int] | None = None  # symbol, paid; waits for the pool's side of it
-        self.covered: dict[Holding, int] = {}  # paid in this deficit stage
         self.stage: Stage | None = None
 
     # -------------------------------------------------------------------------------- begin and end
@@ -139,6 +144,7 @@ class LiquidationAudit:
         self.state.flagged.discard(pool)
         self.state.uncovered.discard(pool)
         self.state.drawn.pop(pool, None)
+        self.charges.on_ended(account, symbol)
         self.finish_stage()
         context.pools.add(pool)
 
@@ -201,12 +207,29 @@ class LiquidationAudit:
         whole_value = bankruptcy_value(holding, share_of(self.state, holding, equity))
         self.bankruptcy_part = part_of(whole_value, lots, abs(holding.lots), is_long=is_long)
         surplus = value - self.bankruptcy_part if is_long else self.bankruptcy_part - value
-        if -surplus > fund_budget(context, holding)[0]:
-            context.report(
-                "I12", f"trade {trade_id} is {-surplus} atoms short, more than the fund may pay"
-            )
+        at_mark = lots * holding.symbol.mark_value
+        lost = max(0, at_mark - value if is_long else value - at_mark)
+        self.expect_charges(holding, trade_id, max(0, -surplus), lost)
         self.settling = (holding, trade_id, value, surplus)
         self.fund_moved = 0
+
+    def expect_charges(self, holding: Holding, trade_id: int, short: int, lost: int) -> None:
+        """I12, I13: what a fill lost against the mark is charged to its symbol, the rest was below zero before."""
+        self.wanted_charges, self.charged = {}, {}
+        if not short:
+            return
+        bearing, own = bearing_of(self.charges, holding), min(short, lost)
+        own_room = bearing.own - (short - own if bearing.tied else 0)
+        if short - own > bearing.claim.atoms or own > max(0, own_room):
+            self.context.report(
+                "I12", f"trade {trade_id} is {short} atoms short, more than the funds may pay"
+            )
+        for symbol, atoms in ((bearing.claim.symbol, short - own), (holding.symbol, own)):
+            if atoms:
+                charged = self.wanted_charges.get(symbol.number, 0)
+                self.wanted_charges[symbol.number] = charged + atoms
+        if not holding.isolated:
+            self.charges.settle(holding.owner, bearing.claim.symbol.number, short - own)
 
     def on_settled(
         self,
@@ -240,8 +263,12 @@ class LiquidationAudit:
         context.expect(
             "I13", f"what the fund moved for trade {trade_id}", fee - paid, self.fund_moved
         )
+        context.expect(
+            "I13", f"who is charged for trade {trade_id}", self.wanted_charges, self.charged
+        )
         self.settle_money(holding, paid - fee, wallet, margin)
-        self.draw(holding, paid)
+        for number, atoms in self.charged.items():
+            self.draw(holding, number, atoms)
 
     def settle_money(self, holding: Holding, change: int, wallet: int, margin: int) -> None:
         """LIQ-07, LIQ-08: fee and fund payment meet the pool; what an emptied isolated pool has goes to the wallet."""
@@ -266,13 +293,11 @@ class LiquidationAudit:
         self.state.set_money(holding, owner, wallet, margin)
         self.context.touch(holding)
 
-    def draw(self, holding: Holding, paid: int) -> None:
-        """I12: what one liquidation draws from the funds stays within the symbol's cap."""
-        if not paid:
-            return
+    def draw(self, holding: Holding, charged: int, paid: int) -> None:
+        """I12: what one liquidation draws from the funds stays within the cap of the symbol that is charged."""
         drawn = self.state.drawn.get(holding.pool, 0) + paid
         self.state.drawn[holding.pool] = drawn
-        cap = holding.symbol.policy.draw_cap_atoms
+        cap = self.state.symbols[charged].policy.draw_cap_atoms
         if 0 <= cap < drawn:
             self.context.report(
                 "I12", f"pool {holding.pool} has drawn {drawn} atoms of at most {cap}"
@@ -284,8 +309,11 @@ class LiquidationAudit:
         """A fund moved for a liquidation: it has to be a fund of the symbol that caused it (I13)."""
         if cause in (FundCause.LIQUIDATION_FEE, FundCause.LIQUIDATION_DEFICIT):
             self.fund_moved += change
-            caused_by = self.settling[0].symbol.number if self.settling else 0
-            self.context.expect("I13", "the symbol that the fund is charged for", caused_by, symbol)
+            if cause == FundCause.LIQUIDATION_DEFICIT:
+                self.charged[symbol] = self.charged.get(symbol, 0) - change
+            else:
+                settled = self.settling[0].symbol.number if self.settling else 0
+                self.context.expect("I13", "the symbol that the fee is of", settled, symbol)
         elif cause == FundCause.DEFICIT_COVER:
             paid = self.cover[1] if self.cover and self.cover[0] == symbol else 0
             self.cover = (symbol, paid - change)
@@ -304,13 +332,17 @@ class LiquidationAudit:
             context.report(
                 "FUND-02", f"the fund covers pool {holding.pool}, which is not below zero"
             )
-        if self.cover != (holding.symbol.number, paid):
+        told = self.decisions.paid.pop(holding, (0, 0))
+        context.expect("FUND-02", f"what the fund pays for pool {holding.pool}", told[1], paid)
+        if self.cover is None or self.cover[1] != paid:
             context.report("I9", f"pool {holding.pool} is paid {paid}, the fund says {self.cover}")
-        wanted = self.decisions.paid.pop(holding, 0)
-        context.expect("FUND-02", f"what the fund pays for pool {holding.pool}", wanted, paid)
+        else:
+            context.expect("I13", "the symbol charged for a deficit", told[0], self.cover[0])
+            self.charges.settle(holding.owner, self.cover[0], 0 if holding.isolated else paid)
+            self.draw(holding, self.cover[0], paid)
         self.cover = None
-        self.covered[holding] = paid
-        self.draw(holding, paid)
+        covered = self.decisions.covered.get(holding, 0)
+        self.decisions.covered[holding] = covered + paid
 
     # -------------------------------------------------------------------------------- deleveraging
 
@@ -375,12 +407,13 @@ class LiquidationAudit:
     def begin_stage(self, holding: Holding) -> Stage:
         """I14, ADL-01: book and fund are spent; the other side is ranked as it stands now."""
         context, state = self.context, self.state
-        paid = self.covered.pop(holding, 0)
+        paid = self.decisions.covered.pop(holding, 0)
         equity, _, _ = pool_standing(state, holding.pool)
         share = share_of(state, holding, equity - paid)
         if holding.pool not in state.flagged or equity - paid >= 0:
             context.report("I14", f"pool {holding.pool} is deleveraged at equity {equity - paid}")
-        if share + paid < 0 and fund_budget(context, holding)[0] > 0:
+        self.charges.ask(holding)
+        if share + paid < 0 and self.charges.claim(holding).atoms > 0:
             context.report(
                 "I14", f"pool {holding.pool} is deleveraged though its fund could still pay"
             )
@@ -452,6 +485,5 @@ class LiquidationAudit:
             self.context.report("I9", f"a fund paid {self.cover[1]} to nobody")
         self.finish_stage()
         self.settling = self.cover = None
-        self.covered.clear()
         self.closing.clear()
         self.offered.clear()

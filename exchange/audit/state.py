@@ -112,6 +112,7 @@ class Account:
 
     __slots__ = (
         "assets",
+        "charged",
         "countdown_ns",
         "counting",
         "cross",
@@ -133,6 +134,7 @@ class Account:
         self.countdown_ns = 0  # when its orders are cancelled; 0: never
         self.parts: dict[int, int] = {}  # of each collateral asset; none is 0
         self.assets: dict[int, Asset] = {}  # those that it ever held
+        self.charged: dict[int, int] = {}  # by symbol: of what the cross pool is below zero
         self.counting = False  # whether they count for the cross pool
 
     @property

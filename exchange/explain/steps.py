@@ -11,6 +11,7 @@ from exchange.explain.follow import Told
 from exchange.explain.source import Names, money, ratio
 from exchange.explain.tables import table
 from exchange.protocol.messages import (
+    DeficitCharged,
     DeficitShared,
     DeficitUncovered,
     Event,
@@ -79,12 +80,20 @@ class Teller:
         if positions:
             yield "  What it holds, and what each position is worth in bankruptcy: [LIQ-03, LIQ-05]"
             yield from ("    " + line for line in position_table(positions, names))
+        yield from self.charged()
         if len(positions) > 1:
             largest = max(positions, key=lambda p: p.maintenance_atoms)
             yield (
                 f"  Closed first is the largest maintenance: {names.position(largest.symbol, largest.leg)}, "
                 f"{money(largest.maintenance_atoms)}. [LIQ-03]"
             )
+
+    def charged(self) -> Iterator[str]:
+        """FUND-01: by whose move the pool came below zero."""
+        charges = self.of(DeficitCharged)
+        if charges:
+            parts = [f"{money(c.charged_atoms)} by {self.names.symbol(c.symbol)}" for c in charges]
+            yield f"  What it is below zero is charged to whose mark or funding did it: {', '.join(parts)}. [FUND-01]"
 
     def cancelled(self) -> Iterator[str]:
         reasons = (CancelReason.LIQUIDATION, CancelReason.LINKED)
@@ -162,7 +171,7 @@ class Teller:
             yield from ("      " + line for line in table(heads, rows, left=(1,)))
         for event in events:
             if isinstance(event, LiquidationShrunk):
-                yield f"    {shrunk_sentence(event, names)} [LIQ-07]"
+                yield f"    {shrunk_sentence(event, names, sized.charged)} [LIQ-07]"
         left = order.qty_lots - filled
         if left:
             stopped = any(isinstance(e, LiquidationShrunk) and not e.qty_lots for e in events)
@@ -194,11 +203,15 @@ class Teller:
         )
         if shared.paid_atoms:
             yield (
-                f"      {names.fund(shared.fund)} may pay {money(shared.budget_atoms)}{bound_by(shared)} and pays "
+                f"      {names.fund(shared.fund)}, for {names.symbol(shared.charged)}, may pay "
+                f"{money(shared.budget_atoms)}{bound_by(shared)} and pays "
                 f"{money(shared.paid_atoms)} into the pool."
             )
         elif shared.share_atoms < 0:
-            yield f"      {names.fund(shared.fund)} may pay nothing{bound_by(shared)}."
+            yield (
+                f"      {names.fund(shared.fund)}, for {names.symbol(shared.charged)}, may pay nothing"
+                f"{bound_by(shared)}."
+            )
         yield (
             f"      The whole position goes to the other side for {money(shared.bankruptcy_value_atoms)}, "
             f"{names.lot_price(symbol, shared.bankruptcy_value_atoms, shared.position_lots)} a unit."
@@ -327,13 +340,16 @@ def limit_sentence(sized: LiquidationSized, names: Names) -> str:
         f"One lot ({one}) is bankrupt at {money(sized.lot_value_atoms)}, so it needs {bound} "
         f"{names.price(symbol, sized.bankruptcy_ticks)}"
     ]
+    payer = names.fund(sized.fund)
+    if sized.charged != symbol:
+        payer += f", with those of {names.symbol(sized.charged)} for what is below zero,"
     if sized.budget_atoms:
         parts.append(
-            f"{names.fund(sized.fund)} may pay {money(sized.budget_atoms)}{bound_by(sized)}, which would carry one lot "
+            f"{payer} may pay {money(sized.budget_atoms)}{bound_by(sized)}, which would carry one lot "
             f"{carried(sized, names)}"
         )
     else:
-        parts.append(f"{names.fund(sized.fund)} may pay nothing{bound_by(sized)}")
+        parts.append(f"{payer} may pay nothing{bound_by(sized)}")
     if sized.cap_ticks:
         parts.append(f"the slippage cap ends at {names.price(symbol, sized.cap_ticks)}")
     price = names.price(symbol, sized.price_ticks)
@@ -362,17 +378,21 @@ def bound_by(event: LiquidationSized | LiquidationShrunk | DeficitShared) -> str
         BudgetLimit.SYMBOL_CAP: "what the symbol may still cost it in all",
         BudgetLimit.DRAW_CAP: "what is left of the cap of one liquidation",
         BudgetLimit.WINDOW_CAP: "what is left of the cap of the window",
+        BudgetLimit.DEFICIT: "",  # all that is asked of it
     }[BudgetLimit(event.budget_by)]
     return f" ({cap})" if cap else ""
 
 
-def shrunk_sentence(event: LiquidationShrunk, names: Names) -> str:
-    """LIQ-07: what the fund could not bear."""
+def shrunk_sentence(event: LiquidationShrunk, names: Names, cause: int) -> str:
+    """LIQ-07: what the funds could not bear; ``cause`` is charged for what was below zero before."""
     symbol = event.symbol
     bears = names.quantity(symbol, event.qty_lots) if event.qty_lots else "none"
+    what = f"the whole position is {money(event.shortfall_atoms)} short of bankruptcy"
+    if cause != symbol:
+        what = f"{names.symbol(event.charged)} is charged {money(event.shortfall_atoms)} for the whole position"
     return (
         f"At {names.price(symbol, event.price_ticks)} a maker would take {names.quantity(symbol, event.offered_lots)}, "
-        f"but there the whole position is {money(event.shortfall_atoms)} short of bankruptcy and the fund may pay "
+        f"but there {what} and the fund may pay "
         f"{money(event.budget_atoms)}{bound_by(event)}: it bears {bears}."
     )
 

@@ -8,8 +8,8 @@ C1    an account's money changes by what its events say and by nothing else: fil
       payments of funds, its own deposits and withdrawals, assets of its own that were turned into money
 C2    who is not of the coalition, has no position and no order that fills, keeps his money to the atom
 C3    who is not of the coalition trades at his limit or better
-C4    a fund pays a pool at most the symbol's draw cap from the start of a liquidation to its end, and for a symbol
-      at most its caps, in total and within any stretch of time as long as its window
+C4    funds pay a pool at most the draw cap of the symbol charged, from the start of a liquidation to its end, and
+      for a symbol at most its caps, in total and within any stretch of time as long as its window
 C5    the coalition never leaves its debts behind: together its accounts are worth at least nothing, with what
       assets stand for a debt of their owner, unless a deficit is uncovered and withdrawals have stopped
 C6    what the coalition took out, less what it brought, is at most what the others lost, what the funds paid, and
@@ -43,6 +43,7 @@ from exchange.protocol.messages import (
     MarkChanged,
     OrderAmended,
     OrderRested,
+    Rejected,
 )
 from exchange.protocol.schema import BalanceCause, FillRole, Side
 
@@ -108,6 +109,9 @@ class Coalition:
         self.flagged: set[Pool] = set()
         self.uncovered: set[Pool] = set()
         self.funds: Counter[int] = Counter()
+        self.payments: list[
+            tuple[int, int]
+        ] = []  # of funds: for which symbol, and how much; into a pool that is told next
         self.fees = self.paid_by_funds = 0
         self.take = Take()
         self.wrong: list[str] = []
@@ -211,7 +215,9 @@ class Coalition:
                 self.limits[event.order_id] = (event.side, event.price_ticks)
             case OrderAmended():
                 self.limits[event.order_id] = (event.side, event.price_ticks)
-            case Accepted():
+            case (
+                Accepted() | Rejected()
+            ):  # funding that is due may liquidate where a command is refused
                 self.fund_books.now_ns = event.timestamp_ns
             case FundPolicySet():
                 self.fund_books.on_policy(event)
@@ -236,17 +242,27 @@ class Coalition:
         return isolated if isolated in self.flagged else (event.account, 0, 0)
 
     def on_paid(self, event: BalanceChanged | LiquidationSettled, paid: int) -> None:
-        """C4: a fund has paid for a position."""
-        pool, cap = self.pool_of(event), self.listings[event.symbol].draw_cap_atoms
-        self.drawn[pool] += paid
-        if paid and 0 <= cap < self.drawn[pool]:
-            self.wrong.append(f"C4: pool {pool[:2]} drew {self.drawn[pool]}, at most {cap} may be")
+        """C4: funds have paid into a pool, each payment for the symbol that it is charged to."""
+        pool, payments = self.pool_of(event), self.payments
+        self.payments = []
+        self.expect(
+            "C4", f"what funds paid to account {event.account}", sum(a for _, a in payments), paid
+        )
+        for symbol, atoms in payments:
+            cap = self.listings[symbol].draw_cap_atoms
+            self.drawn[pool] += atoms
+            if 0 <= cap < self.drawn[pool]:
+                self.wrong.append(
+                    f"C4: pool {pool[:2]} drew {self.drawn[pool]}, at most {cap} may be"
+                )
         self.paid_by_funds += paid
         if event.account in self.members:
             self.take.from_funds += paid
 
     def on_fund(self, event: FundChanged) -> None:
         self.funds[event.fund] += event.change_atoms
+        if event.change_atoms < 0:
+            self.payments.append((event.symbol, -event.change_atoms))
         if self.funds[event.fund] < 0:
             self.wrong.append(f"C4: fund {event.fund} is at {self.funds[event.fund]}")
         self.wrong += [f"C4: {text}" for text in self.fund_books.on_change(event)]

@@ -20,6 +20,7 @@ from exchange.audit.state import State
 from exchange.fuzz.choices import STEP_NS
 from exchange.fuzz.generator import Generator
 from exchange.protocol.messages import (
+    AdvanceTime,
     CancelAll,
     ChangeIsolatedMargin,
     Command,
@@ -27,9 +28,12 @@ from exchange.protocol.messages import (
     DepositFund,
     ListSymbol,
     PlaceOrder,
+    SetFundingPolicy,
     SetFundPolicy,
     SetMarginMode,
     SetMark,
+    SetMarkPolicy,
+    SetPrice,
     SetSymbolState,
     SettleFunding,
     Withdraw,
@@ -46,6 +50,16 @@ from exchange.protocol.schema import (
 
 GTC, IOC = TimeInForce.GTC, TimeInForce.IOC
 REDUCE_ONLY = OrderFlag.REDUCE_ONLY
+
+#: What the operator does in a sealed world, too.
+OF_PRICES = (
+    SetMark,
+    SettleFunding,
+    SetSymbolState,
+    SetMarkPolicy,
+    SetPrice,
+    SetFundingPolicy,
+)
 
 Play = Iterator[Command]
 
@@ -77,6 +91,7 @@ class Collusion(Generator):
             self.spoof,
             self.cross_symbols,
             self.funding_squeeze,
+            self.premium_squeeze,
         )
 
     def honest(self, listing: ListSymbol) -> ListSymbol:
@@ -127,7 +142,7 @@ class Collusion(Generator):
         command = super().next()
         if not self.sealed or isinstance(command, Deposit | DepositFund | ListSymbol):
             return command
-        if isinstance(command, SetMark | SettleFunding | SetSymbolState):
+        if isinstance(command, OF_PRICES):
             return command
         if getattr(command, "account", 0) in self.members:
             return command
@@ -399,6 +414,23 @@ class Collusion(Generator):
             )
             yield self.at_the_edge(one, listing)
         yield self.all_out(other)
+
+    def premium_squeeze(self) -> Play:
+        """A friend's orders stand far from the index while a premium is measured, and the position is paid for it."""
+        listing, one = self.market(), self.member()
+        other = self.member(one)
+        yield from self.open_pair(listing, one, other, self.close_by(listing))
+        yield self.funding_policy_of(listing.symbol)
+        holding = self.holding(one, listing.symbol)
+        if holding is None or not holding.lots:
+            return
+        side = Side.BUY if holding.lots < 0 else Side.SELL
+        lots = self.most_lots(other, listing, 1)
+        yield self.rest(other, listing, side, lots, self.far(listing))
+        for _ in range(self.random.choice((1, 3, 10))):
+            yield AdvanceTime()
+        yield self.all_out(other)
+        yield self.take(one, listing, side, abs(holding.lots), self.close_by(listing))
 
     def funding_squeeze(self) -> Play:
         """Large on both sides when funding comes, gone right after."""

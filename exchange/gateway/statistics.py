@@ -16,9 +16,11 @@ from exchange.protocol.schema import FillRole, Side
 from exchange.protocol.views import FundingView, PriceView, SymbolView
 
 read_accepted = field_reader("accepted", "timestamp_ns")
+read_rejected = field_reader("rejected", "timestamp_ns")
 read_fill = field_reader("fill", "symbol", "side", "role", "price_ticks", "qty_lots", "value_atoms")
 read_listed = field_reader("symbol_listed", "symbol")
-ACCEPTED, FILL, LISTED = map(event_number, ("accepted", "fill", "symbol_listed"))
+ACCEPTED, REJECTED = map(event_number, ("accepted", "rejected"))
+FILL, LISTED = map(event_number, ("fill", "symbol_listed"))
 MINUTE_NS = 60 * 10**9
 WINDOW_MINUTES = 24 * 60
 
@@ -233,6 +235,10 @@ class StatisticsDesk:
             number, size, _, _ = EVENT_START.unpack_from(events, offset)
             if number == ACCEPTED:
                 self.pass_time(read_accepted(events, offset)[0])
+            elif (
+                number == REJECTED
+            ):  # behind it may be trades, of liquidations by funding that is due
+                self.pass_time(read_rejected(events, offset)[0])
             elif number == LISTED:
                 self.list_symbol(read_listed(events, offset)[0])
             elif number == FILL:

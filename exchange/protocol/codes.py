@@ -150,6 +150,7 @@ class BudgetLimit(IntEnum):
     SYMBOL_CAP = 1
     DRAW_CAP = 2
     WINDOW_CAP = 3
+    DEFICIT = 4
 
 
 class FillRole(IntEnum):

@@ -1017,6 +1017,18 @@ class FundPolicySet(Message, frozen=True, kw_only=True, gc=False):
     window_cap_atoms: int = -1  # most that both funds pay for the symbol within it; -1: no bound
 
 
+class DeficitCharged(Message, frozen=True, kw_only=True, gc=False):
+    """What of a cross pool's deficit is charged to a symbol, as its liquidation is taken up; one
+    for each symbol (FUND-01).
+    """
+
+    number: ClassVar[int] = 163
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    charged_atoms: int  # what the symbol caused, and nobody has paid yet
+
+
 class MarkPolicySet(Message, frozen=True, kw_only=True, gc=False):
     """How the mark of a symbol comes about from now on (MARK-02)."""
 
@@ -1153,6 +1165,7 @@ class LiquidationSized(Message, frozen=True, kw_only=True, gc=False):
     cap_ticks: int  # the limit of the slippage cap; 0: no cap
     price_ticks: int  # the limit; 0: no order is sent
     budget_by: int  # what bounds the budget
+    charged: int  # number of the symbol that is charged for what is below zero
 
 
 class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
@@ -1171,6 +1184,7 @@ class LiquidationShrunk(Message, frozen=True, kw_only=True, gc=False):
     # what the whole position would be short of bankruptcy at that price; at most 2^63 - 1:
     shortfall_atoms: int
     budget_by: int  # what bounds the budget
+    charged: int  # number of the symbol that is charged
 
 
 class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
@@ -1192,6 +1206,7 @@ class DeficitShared(Message, frozen=True, kw_only=True, gc=False):
     paid_atoms: int  # what it pays
     bankruptcy_value_atoms: int  # what the whole position goes for
     budget_by: int  # what bounds the budget
+    charged: int  # number of the symbol that is charged
 
 
 class AssetListed(Message, frozen=True, kw_only=True, gc=False):
@@ -1319,6 +1334,7 @@ Event: TypeAlias = (
     | AdlPolicySet
     | AdlRanked
     | FundPolicySet
+    | DeficitCharged
     | MarkPolicySet
     | PriceSet
     | MarkHoldChanged
@@ -1406,6 +1422,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     160: AdlPolicySet,
     161: AdlRanked,
     162: FundPolicySet,
+    163: DeficitCharged,
     164: MarkPolicySet,
     165: PriceSet,
     166: MarkHoldChanged,
@@ -1453,6 +1470,7 @@ __all__ = [
     "CollateralChanged",
     "Command",
     "CountdownSet",
+    "DeficitCharged",
     "DeficitShared",
     "DeficitUncovered",
     "Deposit",

@@ -917,6 +917,12 @@ EVENTS: tuple[Message, ...] = (
         public=True,
     ),
     Message(
+        163,
+        "deficit_charged",
+        "What of a cross pool's deficit is charged to a symbol, as its liquidation is taken up; one for each symbol (FUND-01).",
+        (_SYMBOL, Field("charged_atoms", "i64", "what the symbol caused, and nobody has paid yet")),
+    ),
+    Message(
         164,
         "mark_policy_set",
         "How the mark of a symbol comes about from now on (MARK-02).",
@@ -1031,6 +1037,7 @@ EVENTS: tuple[Message, ...] = (
             Field("cap_ticks", "i64", "the limit of the slippage cap; 0: no cap"),
             Field("price_ticks", "i64", "the limit; 0: no order is sent"),
             Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
+            Field("charged", "u32", "number of the symbol that is charged for what is below zero"),
         ),
     ),
     Message(
@@ -1047,6 +1054,7 @@ EVENTS: tuple[Message, ...] = (
             Field("budget_atoms", "i64", "what the fund may still pay"),
             Field("shortfall_atoms", "i64", "what the whole position would be short of bankruptcy at that price; at most 2^63 - 1"),
             Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
+            Field("charged", "u32", "number of the symbol that is charged"),
         ),
     ),
     Message(
@@ -1065,6 +1073,7 @@ EVENTS: tuple[Message, ...] = (
             Field("paid_atoms", "i64", "what it pays"),
             Field("bankruptcy_value_atoms", "i64", "what the whole position goes for"),
             Field("budget_by", "u8", "what bounds the budget", BudgetLimit),
+            Field("charged", "u32", "number of the symbol that is charged"),
         ),
     ),
     Message(

@@ -13,7 +13,7 @@ from exchange.protocol.schema import (
     LiquidationMode,
 )
 from exchange.reference.arithmetic import as_int64, ceil_div, floor_div, ppm_ceil
-from exchange.reference.funds import Budget
+from exchange.reference.charging import Bearing
 from exchange.reference.margin import (
     equity_atoms,
     maintenance_atoms,
@@ -144,13 +144,15 @@ class Limit:
     budget_by: BudgetLimit
 
 
-def closing_limit(position: Position, value: int, may_pay: Budget) -> Limit:
-    """LIQ-06: the worst price that bankruptcy value, what the funds may pay, and slippage cap allow."""
+def closing_limit(position: Position, value: int, bearing: Bearing) -> Limit:
+    """LIQ-06: the worst price that bankruptcy value, what the funds bear, and slippage cap allow."""
     symbol = position.symbol
     m, cap = symbol.atoms_per_tick_lot, symbol.slippage_cap_ppm
-    budget = may_pay.atoms
     is_long = position.lots > 0
     one = part_of_value(value, 1, abs(position.lots), is_long=is_long)
+    below_zero = one - symbol.notional_atoms(1) if is_long else symbol.notional_atoms(1) - one
+    may_pay = bearing.for_one_lot(max(0, below_zero))
+    budget = may_pay.atoms
     if is_long:
         alone, funded = ceil_div(one, m), ceil_div(one - budget, m)
         price = max(1, funded)

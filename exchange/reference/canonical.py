@@ -53,6 +53,7 @@ LEG = struct.Struct("<IIB")
 ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
 COLLATERAL = struct.Struct("<IIq")
+CHARGED = struct.Struct("<IIq")
 DRAWING = struct.Struct("<IqIqqqqqq" + "q" * (WINDOW_PARTS + 1))
 LISTING_BYTES = COMMAND_BY_NAME["list_symbol"].size - struct.calcsize(
     "<" + COMMAND_HEADER.body_format
@@ -97,6 +98,8 @@ def snapshot(state: State) -> bytes:
     parts += pack_collateral(state)
     drawing = [pack_drawing(s.number, s.drawing) for s in state.symbols.values() if s.drawing]
     parts += [COUNT.pack(len(drawing)), *drawing]
+    charged = [CHARGED.pack(a.number, *charge) for a in accounts for charge in a.charged.items()]
+    parts += [COUNT.pack(len(charged)), *charged]
     funded = [pack_funding(s.number, s.funding) for s in state.symbols.values() if s.funding]
     parts += [COUNT.pack(len(funded)), *funded]
     levels = state.warning_levels_ppm
@@ -341,6 +344,9 @@ def restore(data: bytes) -> State:
     restore_collateral(state, reader)
     for _ in reader.repeat():
         restore_drawing(state, reader.unpack(DRAWING))
+    for _ in reader.repeat():
+        account, number, atoms = reader.unpack(CHARGED)
+        state.account(account).charged[number] = atoms
     for _ in reader.repeat():
         number, *numbers = reader.unpack(FUNDING)
         if number not in state.symbols:

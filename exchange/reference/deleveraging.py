@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from exchange.protocol.schema import AdlPolicy, BalanceCause, FillRole, FundCause
-from exchange.reference import adl, funds, ledger, margin, telling
+from exchange.reference import adl, charging, funds, ledger, margin, telling
 from exchange.reference.adl import Counterparty
 from exchange.reference.bankruptcy import bankruptcy_value, share_atoms
 from exchange.reference.context import Context
 from exchange.reference.matching import cancel_spent_reduce_only
-from exchange.reference.state import Pool, Position
+from exchange.reference.state import CROSS, Pool, Position
 
 
 def cover_deficit(ctx: Context, pool: Pool) -> None:
@@ -20,15 +20,29 @@ def cover_deficit(ctx: Context, pool: Pool) -> None:
             return
         position = max(untried, key=margin.maintenance_of_position)
         tried.append(position)
-        share = share_atoms(ctx.state, position)
-        budget = funds.budget(ctx.state, position.symbol, pool, ctx.timestamp_ns)
-        paid = min(budget.atoms, -share)
-        value = bankruptcy_value(position, share + paid)
-        telling.write_share(ctx, position, share=share, budget=budget, paid=paid, value=value)
-        if paid > 0:
-            funds.pay(ctx, position.symbol, pool, paid, FundCause.DEFICIT_COVER)
-            ledger.change_pool_of(ctx, position, paid, BalanceCause.FUND_COVER)
-        deleverage(ctx, position, value)
+        deleverage(ctx, position, cover_share(ctx, position))
+
+
+def cover_share(ctx: Context, position: Position) -> int:
+    """FUND-02: the funds of the symbols that are charged pay what they may of a position's share; gives V after it."""
+    share, paid = share_atoms(ctx.state, position), 0
+    if position.mode == CROSS:
+        charging.note(ctx.state, position.owner)
+    while True:
+        charged, may_pay = charging.claim(ctx, position)
+        atoms = min(may_pay.atoms, -share - paid)
+        value = bankruptcy_value(position, share + paid + atoms)
+        told = telling.Shared(charged, share + paid, may_pay, atoms, value)
+        telling.write_share(ctx, position, told)
+        if not atoms:
+            return value
+        paid += atoms
+        if position.mode == CROSS:
+            charging.settle_charge(position.owner, charged.number, atoms)
+        funds.pay(ctx, charged, position.pool, atoms, FundCause.DEFICIT_COVER)
+        ledger.change_pool_of(ctx, position, atoms, BalanceCause.FUND_COVER)
+        if share + paid >= 0 or not charging.claim(ctx, position).may_pay.atoms:
+            return value
 
 
 # ---------------------------------------------------------------------------------------------------- ADL

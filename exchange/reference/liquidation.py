@@ -17,12 +17,21 @@ from exchange.protocol.schema import (
     LiquidationMode,
     SelfTradePrevention,
 )
-from exchange.reference import bankruptcy, deleveraging, funds, ledger, margin, matching, telling
+from exchange.reference import (
+    bankruptcy,
+    charging,
+    deleveraging,
+    funds,
+    ledger,
+    margin,
+    matching,
+    telling,
+)
 from exchange.reference.arithmetic import as_int64, ppm_ceil
 from exchange.reference.cancelling import cancel_each
 from exchange.reference.context import Context
 from exchange.reference.order import IOC, REDUCE_ONLY, Order
-from exchange.reference.state import OPEN, Pool, Position, State
+from exchange.reference.state import CROSS, OPEN, Pool, Position, State
 
 
 def drain(ctx: Context) -> None:
@@ -69,10 +78,20 @@ def liquidate(ctx: Context, pool: Pool) -> None:
             return
         start(ctx, pool)
     telling.write_positions(ctx, pool)
+    note(ctx, pool)
+    telling.write_charged(ctx, pool)
     close_through_book(ctx, pool)
     deleveraging.cover_deficit(ctx, pool)
     if is_safe(ctx.state, pool):
         end(ctx, pool)
+    else:
+        note(ctx, pool)
+
+
+def note(ctx: Context, pool: Pool) -> None:
+    """FUND-01: a cross pool's deficit as it stands is charged to symbols."""
+    if not pool.symbol:
+        charging.note(ctx.state, ctx.state.accounts[pool.account])
 
 
 def add_margin(ctx: Context, pool: Pool) -> bool:
@@ -104,6 +123,8 @@ def start(ctx: Context, pool: Pool) -> None:
 
 def end(ctx: Context, pool: Pool) -> None:
     """LIQ-02: flag, drawn amount and uncovered mark are removed."""
+    if not pool.symbol:
+        ctx.state.accounts[pool.account].charged.clear()
     if not pool.liquidating:
         return
     pool.liquidating = False
@@ -150,9 +171,9 @@ def close_some(ctx: Context, pool: Pool, position: Position) -> bool:
     size = bankruptcy.closing_size(state, position, pool)
     lots = size.lots
     value = bankruptcy.bankruptcy_value(position, bankruptcy.share_atoms(state, position))
-    may_pay = funds.budget(state, symbol, pool, ctx.timestamp_ns)
-    limit = bankruptcy.closing_limit(position, value, may_pay)
-    telling.write_sized(ctx, position, size, limit)
+    bearing = charging.bearing(ctx, position)
+    limit = bankruptcy.closing_limit(position, value, bearing)
+    telling.write_sized(ctx, position, size, limit, bearing.claim.symbol)
     if symbol.state != OPEN or limit.price_ticks < 1:
         return False
     order = Order(
@@ -219,24 +240,25 @@ class ClosingOrder:
         shortfall = self.value() - proceeds if position.lots > 0 else proceeds - self.value()
         if shortfall <= 0:
             return lots
-        budget, limited_by = funds.budget(
-            self.ctx.state, position.symbol, position.pool, self.ctx.timestamp_ns
-        )
-        affordable = budget * whole // shortfall
-        if affordable >= lots:
+        below_zero = max(0, -bankruptcy.share_atoms(self.ctx.state, position))
+        bearing = charging.bearing(self.ctx, position)
+        borne = bearing.lots(whole, min(shortfall, below_zero), shortfall)
+        if borne.lots >= lots:
             return lots
+        charged = bearing.claim.symbol if borne.of_claim else position.symbol
         telling.write_shrunk(
             self.ctx,
             position,
             order_id=self.order_id,
             price_ticks=price_ticks,
             offered_lots=lots,
-            qty_lots=affordable,
-            budget_atoms=budget,
-            shortfall_atoms=as_int64(shortfall),
-            budget_by=limited_by,
+            qty_lots=borne.lots,
+            budget_atoms=borne.budget.atoms,
+            shortfall_atoms=as_int64(borne.shortfall),
+            budget_by=borne.budget.limited_by,
+            charged=charged.number,
         )
-        return affordable
+        return borne.lots
 
     def settle(
         self, ctx: Context, taker: Order, lots: int, price_ticks: int, trade_id: int
@@ -247,6 +269,8 @@ class ClosingOrder:
         part = bankruptcy.part_of_value(self.value(), lots, abs(position.lots), is_long=is_long)
         value = symbol.value_atoms(lots, price_ticks)
         surplus = value - part if is_long else part - value
+        below_mark = symbol.notional_atoms(lots) - value
+        lost = max(0, below_mark if is_long else -below_mark)
         realised = ledger.settle_forced_close(ctx.state, position, lots, value)
         ledger.write_fill(
             ctx,
@@ -263,7 +287,7 @@ class ClosingOrder:
         )
         fee = max(0, min(ppm_ceil(value, symbol.liquidation_fee_ppm), surplus))
         paid = max(0, -surplus)
-        self.pay(ctx, fee, paid)
+        self.pay(ctx, fee, paid, min(paid, lost))
         ledger.return_left_margin(position)
         ctx.events.write(
             "liquidation_settled",
@@ -279,11 +303,19 @@ class ClosingOrder:
             margin_atoms=position.isolated.balance_atoms,
         )
 
-    def pay(self, ctx: Context, fee: int, paid: int) -> None:
-        """LIQ-07: the fee goes from the pool to the fund, or the fund pays the shortfall into the pool."""
-        pool, symbol = self.position.pool, self.position.symbol
+    def pay(self, ctx: Context, fee: int, paid: int, lost: int) -> None:
+        """LIQ-07: the fee goes from the pool to the fund, or funds pay the shortfall into the pool.
+
+        What the fill lost against the mark is charged to its symbol, the rest was below zero before.
+        """
+        position, pool, symbol = self.position, self.position.pool, self.position.symbol
+        cause = charging.claim(ctx, position).symbol
         pool.balance_atoms += paid - fee
         if fee:
             ctx.change_fund(symbol.fund, symbol.number, FundCause.LIQUIDATION_FEE, fee)
-        if paid:
-            funds.pay(ctx, symbol, pool, paid, FundCause.LIQUIDATION_DEFICIT)
+        if position.mode == CROSS and paid > lost:
+            charging.settle_charge(position.owner, cause.number, paid - lost)
+        parts = [(symbol, paid)] if cause is symbol else [(cause, paid - lost), (symbol, lost)]
+        for charged, atoms in parts:
+            if atoms:
+                funds.pay(ctx, charged, pool, atoms, FundCause.LIQUIDATION_DEFICIT)

@@ -14,11 +14,11 @@ from exchange.protocol.schema import (
     RejectReason,
     SymbolState,
 )
-from exchange.reference import auction, ledger
+from exchange.reference import auction, charging, ledger
 from exchange.reference.accounts import check_money_in
 from exchange.reference.context import Context
 from exchange.reference.listing import Policy, check_listing
-from exchange.reference.state import State, Symbol
+from exchange.reference.state import CROSS, State, Symbol
 
 LIST_SYMBOL = COMMAND_BY_NAME["list_symbol"].number
 
@@ -143,6 +143,8 @@ def gross_lots(symbol: Symbol) -> int:
 
 
 def check_holders(ctx: Context, symbol: Symbol) -> None:
-    """Checks the pool of every position in the symbol, by account."""
+    """Checks the pool of every position in the symbol, by account; what is below zero by its move is charged to it."""
     for position in symbol.positions.values():
         ctx.check(position.pool)
+        if position.mode == CROSS:
+            charging.note(ctx.state, position.owner, symbol.number)

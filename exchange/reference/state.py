@@ -228,6 +228,9 @@ class Account:
     position_mode: PositionMode = PositionMode.ONE_WAY  # ACCT-08
     stp_group: int = 0  # 0: none (MATCH-06)
     remembered: list[Remembered] = field(default_factory=list)  # the last ones, oldest first
+    charged: SortedDict[int, int] = field(
+        default_factory=SortedDict
+    )  # by symbol: what of the cross pool's deficit it caused, unpaid (FUND-01)
     multi_asset: bool = False  # whether its collateral assets count (COLL-02)
     holdings: SortedDict[int, Holding] = field(
         default_factory=SortedDict

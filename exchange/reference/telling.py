@@ -6,13 +6,14 @@ Nothing here decides anything.  What decided hands over what it decided with.
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import NamedTuple
 
 from exchange.protocol.schema import ClosingLimit
 from exchange.reference import margin
 from exchange.reference.bankruptcy import Limit, Size, bankruptcy_value, share_atoms
 from exchange.reference.context import Context
 from exchange.reference.funds import Budget
-from exchange.reference.state import OPEN, Pool, Position
+from exchange.reference.state import OPEN, Pool, Position, Symbol
 
 
 def write_positions(ctx: Context, pool: Pool) -> None:
@@ -39,7 +40,17 @@ def write_positions(ctx: Context, pool: Pool) -> None:
         )
 
 
-def write_sized(ctx: Context, position: Position, size: Size, limit: Limit) -> None:
+def write_charged(ctx: Context, pool: Pool) -> None:
+    """FUND-01: what of a cross pool's deficit is charged to which symbol, as its liquidation is taken up."""
+    if pool.symbol:
+        return
+    for symbol, atoms in ctx.state.accounts[pool.account].charged.items():
+        ctx.events.write("deficit_charged", pool.account, symbol=symbol, charged_atoms=atoms)
+
+
+def write_sized(
+    ctx: Context, position: Position, size: Size, limit: Limit, charged: Symbol
+) -> None:
     """LIQ-10: why a closing order has its size and its limit; where nothing trades there is no limit."""
     symbol, pool = position.symbol, position.pool
     told = asdict(limit)
@@ -62,6 +73,7 @@ def write_sized(ctx: Context, position: Position, size: Size, limit: Limit) -> N
         least_lots=size.least_lots,
         most_lots=size.most_lots,
         qty_lots=size.lots,
+        charged=charged.number,
         **told,
     )
 
@@ -77,22 +89,31 @@ def write_shrunk(ctx: Context, position: Position, /, **fields: int) -> None:
     )
 
 
-def write_share(
-    ctx: Context, position: Position, *, share: int, budget: Budget, paid: int, value: int
-) -> None:
-    """LIQ-10: the deficit stage of one position, before the fund pays."""
+class Shared(NamedTuple):
+    """FUND-02: what stands for a position, whose funds are asked, and what they pay."""
+
+    charged: Symbol
+    share: int
+    may_pay: Budget
+    paid: int
+    value: int
+
+
+def write_share(ctx: Context, position: Position, shared: Shared) -> None:
+    """LIQ-10: the deficit stage of one position, before the funds pay."""
     ctx.events.write(
         "deficit_shared",
         position.owner.number,
         symbol=position.symbol.number,
         leg=position.leg,
-        fund=position.symbol.fund,
+        fund=shared.charged.fund,
         position_lots=position.lots,
         equity_atoms=margin.equity_atoms(ctx.state, position.pool),
         maintenance_atoms=margin.maintenance_atoms(ctx.state, position.pool),
-        share_atoms=share,
-        budget_atoms=budget.atoms,
-        paid_atoms=paid,
-        bankruptcy_value_atoms=value,
-        budget_by=budget.limited_by,
+        share_atoms=shared.share,
+        budget_atoms=shared.may_pay.atoms,
+        paid_atoms=shared.paid,
+        bankruptcy_value_atoms=shared.value,
+        budget_by=shared.may_pay.limited_by,
+        charged=shared.charged.number,
     )

@@ -35,7 +35,7 @@ from exchange.protocol.schema import (
     RejectReason,
     Side,
 )
-from exchange.sim.expected_funds import budgets, fund_changes
+from exchange.sim.expected_funds import budgets, charged, fund_changes
 from exchange.sim.scenario_desk import Desk
 from exchange.units import from_atoms, from_ppb, from_ppm
 
@@ -356,6 +356,7 @@ TOTALS: dict[str, Callable[[Desk], Value]] = {
     "shrunk": _shrunk,
     "shares": _shares,
     "budgets": budgets,
+    "charged": charged,
     "fund_changes": fund_changes,
     "deficits": _uncovered_pools,
     "warnings": _warnings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exchange.protocol.messages import (
+    DeficitCharged,
     DeficitShared,
     FundChanged,
     LiquidationShrunk,
@@ -26,6 +27,19 @@ def budgets(desk: Desk) -> Any:
         ]
         for event in desk.recent
         if isinstance(event, LiquidationSized | LiquidationShrunk | DeficitShared)
+    ]
+
+
+def charged(desk: Desk) -> Any:
+    """[account, symbol, what of the account's deficit is charged to it] as liquidations are taken up (FUND-01)."""
+    return [
+        [
+            desk.names.account_name(event.account),
+            desk.names.symbol_name(event.symbol),
+            from_atoms(event.charged_atoms),
+        ]
+        for event in desk.recent
+        if isinstance(event, DeficitCharged)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -273,6 +274,14 @@ def test_a_listing_read_back_as_a_table_is_the_listing(path: Path) -> None:
                 "timestamp_ns": 0,
             }
         )
+
+
+def test_the_policies_of_the_page_can_be_read() -> None:
+    page = (ROOT / "docs" / "counterfactuals.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert read(block).changes
 
 
 # ------------------------------------------------------------------------------------------- what cannot be

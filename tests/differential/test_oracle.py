@@ -19,6 +19,7 @@ from exchange.reference import (
     admission,
     auction,
     bankruptcy,
+    charging,
     client_ids,
     funds,
     ledger,
@@ -109,6 +110,14 @@ MUTATIONS: dict[str, Mutation] = {
         ),
     ),
     "a symbol draws without a cap": (funds, "rooms", funds.holdings),
+    "who is closed is charged": (
+        charging,
+        "claim",
+        lambda ctx, position: charging.Claim(
+            position.symbol,
+            funds.budget(ctx.state, position.symbol, position.pool, ctx.timestamp_ns),
+        ),
+    ),
     "nothing was paid before": (Drawing, "in_window", lambda self, now_ns: 0),
     "isolated margin stays when all is closed": (
         ledger,

@@ -11,7 +11,7 @@ from exchange.audit import Auditor
 from exchange.engine import ENGINE_KINDS, create_engine
 from exchange.protocol import messages as m
 from exchange.protocol.messages import Event
-from exchange.protocol.records import decode_events, encode_command, stamp
+from exchange.protocol.records import decode_events, encode_command, iter_records, stamp
 from exchange.protocol.schema import FundCause
 from exchange.reference.canonical import DRAWING
 from exchange.sim.scenario import load_scenario, run_scenario
@@ -20,6 +20,9 @@ STORIES = Path(__file__).parents[1] / "scenarios"
 CAPPED = "fund-01-a-symbol-costs-its-fund-no-more-than-its-cap.yaml"
 WINDOW = "fund-01-a-window-moves-on-in-sixteenths.yaml"
 SECOND = "fund-01-a-second-fund-pays-what-its-own-may-not.yaml"
+CHARGED = "fund-01-a-loss-is-charged-to-the-symbol-that-made-it.yaml"
+SPLIT = "fund-01-a-fills-own-loss-is-charged-to-its-symbol.yaml"
+GONE = "fund-01-a-loss-stays-with-its-symbol-when-its-position-is-gone.yaml"
 
 
 def told(story: str) -> tuple[bytes, list[Event]]:
@@ -49,7 +52,7 @@ def of_policy(events: list[Event]) -> m.FundPolicySet:
     return next(event for event in events if isinstance(event, m.FundPolicySet))
 
 
-@pytest.mark.parametrize("story", [CAPPED, WINDOW, SECOND])
+@pytest.mark.parametrize("story", [CAPPED, WINDOW, SECOND, CHARGED, SPLIT, GONE])
 def test_what_an_engine_answers_breaks_nothing(story: str) -> None:
     assert found(*told(story)) == set()
 
@@ -102,6 +105,46 @@ def test_what_stands_for_a_fee_goes_to_the_own_fund() -> None:
         e for e in events if isinstance(e, m.FundChanged) and e.cause == FundCause.LIQUIDATION_FEE
     )
     assert "I13" in found(commands, changed(events, fee, fund=9))
+
+
+@pytest.mark.parametrize("story", [CHARGED, SPLIT, GONE])
+def test_a_symbol_that_did_not_move_is_not_charged(story: str) -> None:
+    """I13: the note is told for another symbol, or for more than the move cost."""
+    commands, events = told(story)
+    notes = [event for event in events if isinstance(event, m.DeficitCharged)]
+    for note in notes:
+        other = changed(events, note, symbol=3 - note.symbol)
+        assert "I13" in found(commands, other)
+        more = changed(events, note, charged_atoms=note.charged_atoms + 1)
+        assert "I13" in found(commands, more)
+    without = [event for event in events if event not in notes]
+    assert "I13" in found(commands, without)
+
+
+@pytest.mark.parametrize("story", [CHARGED, SPLIT, GONE])
+def test_a_payment_for_another_symbol_breaks_i13(story: str) -> None:
+    commands, events = told(story)
+    for event in events:
+        if isinstance(event, m.FundChanged) and event.change_atoms < 0:
+            wrong = changed(events, event, symbol=3 - event.symbol)
+            assert "I13" in found(commands, wrong)
+
+
+def test_notes_outlive_a_snapshot() -> None:
+    """FUND-01: who is charged while a deficit is uncovered is known to an engine that was restored."""
+    commands, events = told(GONE)
+    late = next(e for e in events if isinstance(e, m.FundChanged) and e.fund == 2)
+    records = [bytes(record) for _, record in iter_records(commands)]
+    before, after = records[: late.sequence - 1], records[late.sequence - 1 :]
+    for kind in ENGINE_KINDS:
+        engine = create_engine(kind)
+        engine.apply(b"".join(before))
+        for other in ENGINE_KINDS:
+            copy = create_engine(other)
+            copy.restore(engine.snapshot(), engine.sequence, engine.timestamp_ns)
+            assert copy.snapshot() == engine.snapshot()
+            wanted = [event for event in events if event.sequence >= late.sequence]
+            assert decode_events(copy.apply(b"".join(after))) == wanted
 
 
 def test_policies_and_payments_outlive_a_snapshot() -> None:

@@ -139,10 +139,16 @@ def test_a_fund_below_zero_is_c4() -> None:
 def test_what_a_liquidation_drew_is_added_up_to_its_end() -> None:
     """C4: twice 3 atoms are more than 5, whoever the payments were for."""
     coalition = books()
+    coalition.funds[0] = 9
+    paid = FundChanged(
+        fund=0, symbol=1, cause=FundCause.LIQUIDATION_DEFICIT, change_atoms=-3, balance_atoms=0
+    )
     start = LiquidationStarted(account=MEMBER, symbol=0, equity_atoms=0, maintenance_atoms=1)
-    assert coalition.read([start, settled(3)]) == []
+    assert coalition.read([start, paid, settled(3)]) == []
     again = msgspec.structs.replace(settled(3), wallet_atoms=106)
-    assert coalition.read([again]) == ["C4: pool (1, 0) drew 6, at most 5 may be"]
+    assert coalition.read([paid, again]) == ["C4: pool (1, 0) drew 6, at most 5 may be"]
+    more = msgspec.structs.replace(settled(2), wallet_atoms=108)
+    assert "C4: what funds paid to account 1: explained 3, came 2" in coalition.read([paid, more])
 
 
 def test_in_a_sealed_world_nobody_else_trades_or_loses() -> None:

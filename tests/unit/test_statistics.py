@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.gateway.feed import Statistics
 from exchange.gateway.statistics import MINUTE_NS, RollingStatistics, StatisticsDesk
-from exchange.protocol.messages import Accepted, Event, Fill, SymbolListed
+from exchange.protocol.messages import Accepted, Event, Fill, Rejected, SymbolListed
 from exchange.protocol.records import encode_events
 from exchange.protocol.schema import FillRole, Side
 from exchange.protocol.views import SymbolView
@@ -166,4 +166,19 @@ def test_replayed_events_are_counted_at_their_commands_time() -> None:
     assert desk.pass_time(START_NS + DAY_NS) == [1]
     assert desk.take_changed(1)
     assert not desk.take_changed(1)
+    assert figures(desk[1])[:5] == (90, 90, 90, 90, 1)
+
+
+def test_a_trade_behind_a_refused_command_is_counted_at_its_time() -> None:
+    """FUNDING-02: funding that was due may liquidate somebody, whatever became of the command."""
+    desk = StatisticsDesk()
+    refused = Rejected(sequence=2, timestamp_ns=START_NS + DAY_NS, command=7, reason=12)
+    events: list[Event] = [
+        accepted(0),
+        SymbolListed(account=0, sequence=1, symbol=1, name="BTC"),
+        half(FillRole.TAKER, Side.BUY, 100, 2, 1),
+        refused,
+        half(FillRole.LIQUIDATED, Side.SELL, 90, 1, 2),
+    ]
+    desk.feed(encode_events(events))
     assert figures(desk[1])[:5] == (90, 90, 90, 90, 1)
