@@ -38,6 +38,7 @@ REFERENCE = (
     *("composite", "context", "deleveraging", "drawing", "funding", "funds", "ledger", "legs"),
     *("liquidation", "margin", "operations", "policies", "prices", "state", "states"),
     "warnings",
+    "warnings",
 )
 NATIVE = (
     *("bands", "bankruptcy", "caps", "collateral", "credit", "deleveraging", "funding", "funds"),
