@@ -28,7 +28,6 @@ from exchange.protocol.messages import (
     LiquidationSettled,
     LiquidationStarted,
     MarginWarning,
-    MarginWarning,
     OrderCancelled,
     OrderTriggered,
     Rejected,
@@ -99,8 +98,6 @@ def split_turns(events: Sequence[Event]) -> list[Turn]:
                 current = None
             case Accepted() | Rejected() | EntryAccepted() | EntryRejected() | OrderTriggered():
                 current = None
-            case MarginWarning():
-                current = None  # the command is done
             case MarginWarning():
                 current = None  # the command is done
             case Fill(role=role) if role in OF_OTHERS:
