@@ -1,5 +1,5 @@
-"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``replay-l3``,
-``inspect``, ``scenario run``, ``fuzz``, ``bench``.
+"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``funds``,
+``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -29,6 +29,10 @@ PASSED_ON = {
     "explain": (
         "exchange.explain.command_line",
         "why a liquidation went as it did, and every change of an account's money",
+    ),
+    "funds": (
+        "exchange.fund_totals",
+        "what each insurance fund paid and earned for each symbol, from a journal",
     ),
     "fuzz": ("exchange.fuzz", "random commands through both engines until they differ"),
     "margin": (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from exchange.audit import Auditor
+from exchange.cli import main
 from exchange.engine import ENGINE_KINDS, create_engine
+from exchange.journal import Journal
 from exchange.protocol import messages as m
 from exchange.protocol.messages import Event
 from exchange.protocol.records import decode_events, encode_command, iter_records, stamp
@@ -161,3 +164,20 @@ def test_policies_and_payments_outlive_a_snapshot() -> None:
                 free = encode_command(m.SetFundPolicy(symbol=1))
                 copy.apply(stamp(free, copy.sequence + 1, engine.timestamp_ns))
                 assert len(engine.snapshot()) - len(copy.snapshot()) == DRAWING.size
+
+
+def test_what_funds_paid_and_earned_is_added_up_by_symbol(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`exchange funds`: the sums of a journal, as a table and as JSON."""
+    commands, _ = told(SPLIT)
+    journal = Journal(tmp_path / "journal")
+    journal.append(commands, 1, len(list(iter_records(commands))))
+    journal.close()
+    assert main(["funds", str(tmp_path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    paid = {(row["fund"], row["symbol"]): row["paid_atoms"] for row in rows}
+    assert paid == {(1, 0): 0, (1, 1): 20 * 10**8, (2, 0): 0, (2, 2): 10 * 10**8}
+    assert main(["funds", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == ["100", "-20", "80", "10", "-10", "0"]
