@@ -136,6 +136,11 @@ cdef packed struct state_pricing:
     int64_t basis_at_ns
     int64_t market_last_ticks
 
+cdef packed struct state_leg:
+    uint32_t account
+    uint32_t symbol
+    uint8_t leg
+
 cdef packed struct state_asset:
     uint32_t asset
     char name[16]
@@ -298,7 +303,8 @@ cdef inline bint has_anything(Core* core, uint32_t number) noexcept nogil:
     if not account_is_default(core, number) or account.multi_asset or account.hedge or holds_any(core, number):
         return True
     while slot:
-        if not position_is_default(position_at(core, slot)) or position_at(core, slot).order_count:
+        if not position_is_default(position_at(core, slot)) or position_at(core, slot).order_count \
+                or position_at(core, slot).auto_margin:
             return True
         slot = position_at(core, slot).next
     return False
@@ -673,6 +679,28 @@ cdef inline void write_warning_levels(Core* core, Writer* writer) noexcept nogil
         put(writer, &level, 4)
     put_count(writer, place, core.warning_count)
 
+cdef inline void write_auto_margin(Core* core, Writer* writer) noexcept nogil:
+    """Whose wallets add margin by themselves, and where (ACCT-09)."""
+    cdef int64_t place = leave_count(writer)
+    cdef uint32_t count = 0
+    cdef uint32_t slot
+    cdef uint32_t number = next_account(core, writer, 0)
+    cdef state_leg record
+    cdef Position* position
+    while number:
+        slot = account_at(core, number).first_position
+        while slot:
+            position = position_at(core, slot)
+            slot = position.next
+            if position.auto_margin:
+                record.account = number
+                record.symbol = position.symbol
+                record.leg = <uint8_t>position.leg
+                put(writer, &record, sizeof(record))
+                count += 1
+        number = next_account(core, writer, number)
+    put_count(writer, place, count)
+
 cdef inline void write_head(Core* core, Writer* writer) noexcept nogil:
     cdef state_head head
     memcpy(head.magic, b"PXS3", 4)
@@ -697,6 +725,7 @@ cdef inline void write_after_orders(Core* core, Writer* writer) noexcept nogil:
     write_charges(core, writer)
     write_fundings(core, writer)
     write_warning_levels(core, writer)
+    write_auto_margin(core, writer)
 
 cdef inline void write_state(Core* core, Writer* writer) noexcept nogil:
     write_head(core, writer)

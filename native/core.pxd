@@ -346,7 +346,8 @@ cdef struct Position:                  # the entry of an account on a symbol, in
     uint32_t waiting_reduce_only       # how many of those are reduce-only
     uint64_t counted_by                # the last fill-or-kill order that counted on one of its orders
     uint32_t index_next                # behind it in its bucket of the index of entries
-    uint32_t unused
+    uint8_t auto_margin                # the wallet adds margin by itself (auto_margin.pxd)
+    uint8_t unused[3]
     int64_t caused_atoms               # of the cross pool's deficit, unpaid (charging.pxd)
     uint64_t unused_more
 

@@ -4,7 +4,7 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, amend, pricing, operations,
+    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, auto_margin, amend, pricing, operations,
             listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
             -> marks -> warnings -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index,
             own_orders -> core -> memory, units, wire
@@ -17,6 +17,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from native.amend cimport amend_order
+from native.auto_margin cimport set_auto_margin
 from native.bankruptcy cimport bankruptcy_price
 from native.book cimport book_level, book_next_price
 from native.canonical cimport Writer, has_anything, order_record, position_is_default, state_order, write_state
@@ -112,6 +113,8 @@ cdef inline apart_int dispatch_any(Core* core, void* record, uint32_t head, int*
         return change_isolated_margin(core, <wire_change_isolated_margin*>record)
     if head == head_of(COMMAND_SETTLE_FUNDING, sizeof(wire_settle_funding)):
         return settle_funding(core, <wire_settle_funding*>record)
+    if head == head_of(COMMAND_SET_AUTO_MARGIN, sizeof(wire_set_auto_margin)):
+        return set_auto_margin(core, <wire_set_auto_margin*>record)
     if head == head_of(COMMAND_SET_POSITION_MODE, sizeof(wire_set_position_mode)):
         return set_position_mode(core, <wire_set_position_mode*>record)
     if head == head_of(COMMAND_LIST_SYMBOL, sizeof(wire_list_symbol)):
@@ -560,7 +563,7 @@ cdef class Engine:
         while slot:
             position = position_at(core, slot)
             slot = position.next
-            if position_is_default(position) and position.order_count == 0:
+            if position_is_default(position) and position.order_count == 0 and not position.auto_margin:
                 continue
             symbol = symbol_at(core, position.symbol)
             value = pool_value(core, account, position if position.isolated else NULL)
@@ -586,6 +589,7 @@ cdef class Engine:
                 removable_atoms=removable(symbol, position),
                 liquidating=bool(pool_of(core, position).liquidating),
                 mark_ticks=symbol.mark_ticks,
+                auto_margin=bool(position.auto_margin),
                 adl_fifth=fifth_of(place, candidates) if place else 0,
                 adl_place=place,
                 adl_candidates=candidates,

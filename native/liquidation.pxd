@@ -5,7 +5,8 @@ are cancelled; its positions are closed through the book, largest maintenance fi
 pays what it may and the rest of each position is handed to the counterparties that profit most.
 """
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from native.auto_margin cimport add_margin
 from native.bands cimport bands_stale, bands_stale_isolated
 from native.bankruptcy cimport (
     ClosingOrder, bankruptcy_value, limit_closing, pool_share, size_closing, value_of,
@@ -223,6 +224,8 @@ cdef inline void liquidate(Core* core, QueuedPool* pool) noexcept nogil:
     if pool_is_well(core, pool):
         return
     if not state.liquidating:
+        if pool.position != NULL and add_margin(core, pool.position):
+            return
         cancel_orders(core, pool)
         state.liquidating = True
         state.warned = <uint8_t>core.warning_count     # that it is liquidated says more than any of them

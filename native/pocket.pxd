@@ -69,7 +69,8 @@ cdef inline void pocket_close(Pocket* pocket) noexcept nogil:
 # ------------------------------------------------------------------------------------------- which symbols
 
 cdef inline bint has_business(Position* position) noexcept nogil:
-    return not position_is_default(position) or position.order_count != 0 or position.caused_atoms != 0
+    return not position_is_default(position) or position.order_count != 0 or position.caused_atoms != 0 \
+        or position.auto_margin
 
 cdef inline int64_t own_lots(Core* core, Position* position) noexcept nogil:
     """What the account itself might trade on a symbol: all its orders, and the whole position."""

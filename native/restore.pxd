@@ -7,8 +7,8 @@ from native.bands cimport bands_draw, bands_stale_pool, open_add
 from native.book cimport book_append
 from native.canonical cimport (
     CHOICE_HEDGE, CHOICE_MULTI_ASSET, state_account, state_adl_policy, state_asset, state_brackets, state_charged,
-    state_collateral, state_drawing, state_fund, state_funding, state_head, state_limits, state_order, state_position,
-    state_pricing, state_remembered,
+    state_collateral, state_drawing, state_fund, state_funding, state_head, state_leg, state_limits, state_order,
+    state_position, state_pricing, state_remembered,
 )
 from native.charging cimport charged_entry
 from native.collateral cimport asset_at, holdings_ensure, recount
@@ -448,6 +448,12 @@ cdef inline int read_warning_levels(Core* core, Reader* reader) except -1:
         warnings_restored(core)
     return 0
 
+cdef inline int read_auto_margin(Core* core, Reader* reader) except -1:
+    cdef state_leg record
+    take(reader, &record, sizeof(record))
+    entry_for(core, record.account, record.symbol, record.leg).auto_margin = True
+    return 0
+
 cdef inline int read_state(Core* core, Reader* reader) except -1:
     cdef state_head head
     cdef uint32_t _i, resting, waiting
@@ -497,6 +503,8 @@ cdef inline int read_state(Core* core, Reader* reader) except -1:
     for _i in range(read_count(reader)):
         read_funding(core, reader)
     read_warning_levels(core, reader)
+    for _i in range(read_count(reader)):
+        read_auto_margin(core, reader)
     if reader.left:
         raise ValueError(f"{reader.left} bytes follow the end of the state")
     bands_draw(core)

@@ -64,6 +64,7 @@ cdef enum:
     COMMAND_SET_BRACKETS = 18
     COMMAND_SET_RISK_LIMITS = 19
     COMMAND_SET_MARGIN_WARNINGS = 20
+    COMMAND_SET_AUTO_MARGIN = 21
     COMMAND_SET_ADL_POLICY = 22
     COMMAND_SET_FUND_POLICY = 23
     COMMAND_SET_MARK_POLICY = 25
@@ -126,6 +127,7 @@ cdef enum:
     EVENT_ASSET_PRICE_CHANGED = 177
     EVENT_COLLATERAL_CHANGED = 178
     EVENT_MULTI_ASSET_SET = 179
+    EVENT_AUTO_MARGIN_SET = 180
 
 cdef enum:
     SIDE_BUY = 0
@@ -260,6 +262,7 @@ cdef enum:
     BALANCE_CAUSE_MARGIN_MODE = 4
     BALANCE_CAUSE_FUNDING = 5
     BALANCE_CAUSE_FUND_COVER = 6
+    BALANCE_CAUSE_AUTO_MARGIN = 7
     BALANCE_CAUSE_HAIRCUT = 8
     BALANCE_CAUSE_CONVERSION = 9
 
@@ -626,6 +629,16 @@ cdef packed struct wire_set_margin_warnings:
     uint32_t second_level_ppm
     uint32_t third_level_ppm
     uint32_t fourth_level_ppm
+
+cdef packed struct wire_set_auto_margin:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    int64_t timestamp_ns
+    uint32_t symbol
+    uint8_t leg
+    uint8_t enabled
 
 cdef packed struct wire_set_adl_policy:
     uint16_t type
@@ -1330,4 +1343,13 @@ cdef packed struct wire_multi_asset_set:
     uint16_t size
     uint32_t account
     uint64_t sequence
+    uint8_t enabled
+
+cdef packed struct wire_auto_margin_set:
+    uint16_t type
+    uint16_t size
+    uint32_t account
+    uint64_t sequence
+    uint32_t symbol
+    uint8_t leg
     uint8_t enabled

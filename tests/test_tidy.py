@@ -185,6 +185,7 @@ ROOMS = [
         "collateral",
     ),
     *(
+        "auto_margin",
         "deleveraging",
         "liquidation",
         "listing",

@@ -32,6 +32,7 @@ I34   open orders per account and the symbol's exposure stay within their caps; 
       with all that rests, when an order is admitted, and no trade raises open interest above its cap
 I35   another bracket table holds at once, for every pool, and moves no money but by the liquidations that follow
 I38   a pool is warned when a command is over, once for each crossing, of the highest level that it reached
+I39   margin is added by itself only where that was asked for, below maintenance, and no more than is missing
 ====  ==============================================================================================
 
 And by the ids of the rules (docs/reference), where the commands are fed, too:

@@ -166,6 +166,7 @@ class Auditor:
             "funding_policy_set": self._funding.on_policy,
             "funding_rate": self._funding.on_rate,
             "margin_mode_changed": self._balances.on_margin_mode,
+            "auto_margin_set": self._balances.on_auto_margin,
             "position_mode_changed": self._legs.on_position_mode,
             "liquidation_started": self._on_liquidation_started,
             "liquidation_order": self._liquidations.on_order,
@@ -257,7 +258,7 @@ class Auditor:
                 self._refused_alone = False
             elif number != CANCELLED or not self._expiry.is_by_time(fields[AT_CANCEL_REASON]):
                 self._begin_effect(number)
-                self._policies_audit.before(number)
+                self._policies_audit.before(number, fields)
             self._warnings.before(number)
             try:
                 self._handlers[number](account, *fields)

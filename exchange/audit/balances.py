@@ -6,7 +6,12 @@ from exchange.audit.collateral import CollateralAudit
 from exchange.audit.context import Context
 from exchange.audit.legs import LegAudit
 from exchange.audit.liquidations import LiquidationAudit
-from exchange.audit.requirement import available, initial_of, notional_of
+from exchange.audit.requirement import (
+    available,
+    initial_of,
+    maintenance_of_holding,
+    notional_of,
+)
 from exchange.audit.state import Account, Holding, cross_pool
 from exchange.protocol.schema import BalanceCause, FundCause, SymbolState
 
@@ -85,6 +90,9 @@ class BalanceAudit:
                 holding is not None and holding.isolated and wallet_change + margin_change == 0
             )
             self.check_isolated_margin(holding, margin_change)
+        elif cause == BalanceCause.AUTO_MARGIN:
+            is_right = holding is not None and holding.isolated and wallet_change == -margin_change
+            self.check_auto_margin(holding, margin_change)
         elif cause == BalanceCause.MARGIN_MODE:
             is_right = holding is not None and wallet_change + margin_change == 0
         elif cause == BalanceCause.FUNDING:
@@ -140,6 +148,32 @@ class BalanceAudit:
             self.context.report(
                 "I18", f"account {holding.account} moves isolated margin, {short} atoms are missing"
             )
+
+    def on_auto_margin(self, account: int, symbol: int, leg: int, enabled: int) -> None:
+        holding = self.state.holding(account, symbol, leg)
+        holding.auto_margin = bool(enabled)
+        self.legs.check_leg(holding)
+
+    def check_auto_margin(self, holding: Holding | None, moved: int) -> None:
+        """ACCT-09: asked for, below maintenance, what initial margin needs or all there is, and to maintenance."""
+        context = self.context
+        if holding is None or not holding.lots:
+            context.report("ACCT-09", "margin is added without a position")
+            return
+        before = holding.margin + holding.unrealised - moved
+        maintenance = maintenance_of_holding(holding)
+        pools = {holding.own_pool, cross_pool(holding.account)}
+        if not holding.auto_margin or before >= maintenance or pools & self.state.flagged:
+            context.report("ACCT-09", f"{moved} atoms are added to {holding.place} unasked")
+        owner = holding.owner
+        spare = min(owner.wallet, available(owner, weight_ppm=0))  # after it
+        missing = initial_of(holding, notional_of(holding)) - before - moved
+        if moved <= 0 or missing < 0 or before + moved < maintenance or (missing and spare):
+            context.report(
+                "ACCT-09", f"{moved} atoms are added to {holding.place}: {missing} are missing then"
+            )
+        if spare < 0:
+            context.report("I18", f"account {owner.number} adds margin, {-spare} atoms are missing")
 
     def on_fund(self, fund: int, symbol: int, cause: int, change: int, balance: int) -> None:
         context = self.context

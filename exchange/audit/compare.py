@@ -77,6 +77,7 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
                 holding.lots
                 or holding.margin
                 or holding.isolated
+                or holding.auto_margin
                 or holding.orders
                 or holding.waiting
             ):
@@ -90,6 +91,7 @@ def _compare_account(state: State, account: Account, engine: Engine) -> Iterator
             position.initial_margin_ppm,
             position.maintenance_atoms,
             position.liquidating,
+            position.auto_margin,
             position.adl_place,
             position.adl_candidates,
         )
@@ -110,6 +112,7 @@ def _wanted_position(state: State, holding: Holding) -> tuple[int | bool, ...]:
         holding.rate_ppm,
         maintenance_of_holding(holding) if holding.lots else 0,
         holding.pool in state.flagged,
+        holding.auto_margin,
         *(place_of(state, holding) if holding.lots else (0, 0)),
     )
 

@@ -167,6 +167,12 @@ INVARIANTS = (
         "warnings",
         "MARGIN-10",
     ),
+    _line(
+        39,
+        "margin is added by itself only where that was asked for, below maintenance, and no more than is missing",
+        "balances",
+        "ACCT-09",
+    ),
 )
 
 

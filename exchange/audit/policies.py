@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from exchange.audit.brackets import bracket_problems
 from exchange.audit.context import Context
 from exchange.audit.state import Limits
-from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME
+from exchange.protocol.schema import COMMAND_BY_NAME, EVENT_BY_NAME, BalanceCause
 
 SET_BRACKETS = COMMAND_BY_NAME["set_brackets"].number
+BALANCE = EVENT_BY_NAME["balance_changed"].number
+AT_CAUSE = [field.name for field in EVENT_BY_NAME["balance_changed"].fields].index("cause")
 #: Events of money that moves.
 MOVES = {EVENT_BY_NAME[name].number for name in ("fill", "balance_changed", "fund_changed")}
 
@@ -19,9 +23,11 @@ class PolicyAudit:
         self.context = context
         self.state = context.state
 
-    def before(self, number: int) -> None:
+    def before(self, number: int, fields: Sequence[int]) -> None:
         """I35: money moves by what follows from a table, a liquidation, and by nothing before it."""
         context = self.context
+        if number == BALANCE and fields[AT_CAUSE] == BalanceCause.AUTO_MARGIN:
+            context.liquidating = True  # instead of a liquidation (ACCT-09)
         if context.command == SET_BRACKETS and number in MOVES and not context.liquidating:
             context.report("I35", f"an event of type {number} moves money with the bracket table")
 

@@ -37,6 +37,7 @@ class Holding:
 
     __slots__ = (
         "account",
+        "auto_margin",
         "entry",
         "isolated",
         "leg",
@@ -59,6 +60,7 @@ class Holding:
         self.margin = 0
         self.isolated = False
         self.own_rate_ppm = 0  # 0: the symbol's
+        self.auto_margin = False  # the wallet adds margin by itself (ACCT-09)
         self.orders: dict[int, Order] = {}
         self.waiting: dict[int, Waiting] = {}
 

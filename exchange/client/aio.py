@@ -447,6 +447,15 @@ class AsyncClient(StepBuilders, AsyncBaseClient):
         """Whether the account's collateral assets count for its cross pool (COLL-02)."""
         return await self._do(self._ask.set_multi_asset, enabled)
 
+    async def set_auto_margin(
+        self, symbol: SymbolLike, enabled: bool = True, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
+        """Whether the wallet adds margin to an isolated position before it would be liquidated (ACCT-09).
+
+        All margin that is added is at risk with the position.
+        """
+        return await self._do(self._ask.set_auto_margin, symbol, enabled, leg)
+
     async def set_leverage(
         self, symbol: SymbolLike, leverage: Number, leg: Leg | str = Leg.NET
     ) -> CommandResult:

@@ -127,6 +127,15 @@ class Asks(OrderAsks):
             )
         )
 
+    def set_auto_margin(
+        self, symbol: SymbolLike, enabled: bool, leg: Leg | str = Leg.NET
+    ) -> Ask[CommandResult]:
+        return self.command(
+            messages.SetAutoMargin(
+                symbol=self.number_of(symbol), leg=to_code(Leg, leg), enabled=int(enabled)
+            )
+        )
+
     def set_position_mode(self, mode: PositionMode | str) -> Ask[CommandResult]:
         return self.command(messages.SetPositionMode(position_mode=to_code(PositionMode, mode)))
 

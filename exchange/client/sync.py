@@ -406,6 +406,15 @@ class Client(StepBuilders, BaseClient):
         """Whether the account's collateral assets count for its cross pool (COLL-02)."""
         return self._do(self._ask.set_multi_asset, enabled)
 
+    def set_auto_margin(
+        self, symbol: SymbolLike, enabled: bool = True, leg: Leg | str = Leg.NET
+    ) -> CommandResult:
+        """Whether the wallet adds margin to an isolated position before it would be liquidated (ACCT-09).
+
+        All margin that is added is at risk with the position.
+        """
+        return self._do(self._ask.set_auto_margin, symbol, enabled, leg)
+
     def set_leverage(
         self, symbol: SymbolLike, leverage: Number, leg: Leg | str = Leg.NET
     ) -> CommandResult:

@@ -102,6 +102,8 @@ def split_turns(events: Sequence[Event]) -> list[Turn]:
                 current = None  # the command is done
             case Fill(role=role) if role in OF_OTHERS:
                 current = None
+            case BalanceChanged(cause=BalanceCause.AUTO_MARGIN):
+                current = None  # another pool has its turn, and is lifted
             case CollateralChanged() | BalanceChanged(cause=BalanceCause.CONVERSION):
                 current = None  # assets are sold when all liquidations are over
             case _ if current is not None:

@@ -161,6 +161,9 @@ def describe_balance(event: BalanceChanged, names: Names) -> str:
     match cause:
         case BalanceCause.FUNDING:
             return f"funding{where} {money(moved)}"
+        case BalanceCause.AUTO_MARGIN:
+            where = names.position(event.symbol, event.leg)
+            return f"{money(event.margin_change_atoms)} into the pool of {where}, by itself"
         case BalanceCause.ISOLATED_MARGIN | BalanceCause.MARGIN_MODE:
             return f"{money(event.margin_change_atoms)} into the pool of {names.position(event.symbol, event.leg)}"
         case BalanceCause.FUND_COVER:

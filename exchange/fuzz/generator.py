@@ -31,6 +31,7 @@ from exchange.protocol.messages import (
     ListSymbol,
     PlaceOrders,
     SetAdlPolicy,
+    SetAutoMargin,
     SetBrackets,
     SetFundingPolicy,
     SetFundPolicy,
@@ -138,6 +139,7 @@ class Generator(CollateralRecipes):
             (self.deposit_fund, 2),
             (self.margin_mode, 8),
             (self.isolated_margin, 6),
+            (self.auto_margin, 4),
             (self.position_mode, 2),
             (self.funding, 2),
             (self.mark_policy, 2),
@@ -404,6 +406,28 @@ class Generator(CollateralRecipes):
             initial_margin_ppm=random.choice(rates),
         )
 
+    def auto_margin(self) -> Command:
+        """Mostly of somebody who has an isolated position, and mostly on."""
+        random = self.random
+        holders = [h for symbol in self.state.symbols.values() for h in symbol.holders.values()]
+        isolated = [holding for holding in holders if holding.isolated]
+        enabled = random.choice((1, 1, 1, 1, 0, 2))
+        if isolated and random.random() < 0.8:
+            holding = random.choice(isolated)
+            return SetAutoMargin(
+                account=holding.account,
+                symbol=holding.symbol.number,
+                leg=holding.leg,
+                enabled=enabled,
+            )
+        account = self.pick_account()
+        return SetAutoMargin(
+            account=account,
+            symbol=self.pick_symbol().symbol,
+            leg=self.pick_leg(account),
+            enabled=enabled,
+        )
+
     def position_mode(self) -> Command:
         """Mostly of somebody who may: with nothing open."""
         random, accounts = self.random, self.state.accounts
@@ -549,6 +573,7 @@ class Generator(CollateralRecipes):
             (self.order, self.order, self.conditional, self.conditional, self.amend, self.mark)
             + (self.list_of_orders, self.list_of_orders, self.symbol_state, self.countdown)
             + (self.deposit, self.withdraw, self.margin_mode, self.isolated_margin, self.funding)
+            + (self.auto_margin,)
             + (
                 self.deposit_fund,
                 self.stp_group,

@@ -27,6 +27,7 @@ from exchange.protocol.messages import (
     PlaceOrder,
     PlaceOrders,
     SetAdlPolicy,
+    SetAutoMargin,
     SetBrackets,
     SetCountdown,
     SetFundingPolicy,
@@ -265,6 +266,11 @@ def step_of(command: Command, listed: dict[int, Listed]) -> str | None:
             name = listed[symbol].name
             return (
                 f"isolated_margin {account}, symbol: {name}, change: {atoms(change)}{leg_key(leg)}"
+            )
+        case SetAutoMargin(symbol=symbol, enabled=enabled, leg=leg) if enabled < 2:
+            on = "true" if enabled else "false"
+            return (
+                f"auto_margin {account}, symbol: {listed[symbol].name}, enabled: {on}{leg_key(leg)}"
             )
         case SetPositionMode(position_mode=mode):
             return f"position_mode {account}, mode: {PositionMode(mode).name.lower()}"

@@ -197,6 +197,7 @@ class BalanceCause(IntEnum):
     MARGIN_MODE = 4
     FUNDING = 5
     FUND_COVER = 6
+    AUTO_MARGIN = 7
     HAIRCUT = 8
     CONVERSION = 9
 

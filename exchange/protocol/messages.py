@@ -360,6 +360,20 @@ class SetMarginWarnings(Message, frozen=True, kw_only=True, gc=False):
     timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
 
 
+class SetAutoMargin(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the wallet adds margin to an isolated position by itself before it would be
+    liquidated (ACCT-09).
+    """
+
+    number: ClassVar[int] = 21
+    account: int = 0  # the account that acts; 0 for the operator
+    symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
+    enabled: int = 1  # 1: it does; 0: it does not
+    sequence: int = 0  # position in the journal, from 1, without gaps
+    timestamp_ns: int = 0  # nanoseconds since the epoch, never decreasing
+
+
 class SetAdlPolicy(Message, frozen=True, kw_only=True, gc=False):
     """Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05)."""
 
@@ -1238,6 +1252,17 @@ class MultiAssetSet(Message, frozen=True, kw_only=True, gc=False):
     enabled: int  # 1: they count
 
 
+class AutoMarginSet(Message, frozen=True, kw_only=True, gc=False):
+    """Whether the wallet adds margin to an isolated position by itself from now on."""
+
+    number: ClassVar[int] = 180
+    account: int = 0  # whose event it is; 0 where it is nobody's
+    sequence: int = 0  # the command that caused it
+    symbol: int  # number of the symbol
+    leg: int = 0  # which position of the account on the symbol: net, or in hedge mode long or short
+    enabled: int  # 1: it does
+
+
 Command: TypeAlias = (
     ListSymbol
     | Deposit
@@ -1259,6 +1284,7 @@ Command: TypeAlias = (
     | SetBrackets
     | SetRiskLimits
     | SetMarginWarnings
+    | SetAutoMargin
     | SetAdlPolicy
     | SetFundPolicy
     | SetMarkPolicy
@@ -1323,6 +1349,7 @@ Event: TypeAlias = (
     | AssetPriceChanged
     | CollateralChanged
     | MultiAssetSet
+    | AutoMarginSet
 )
 
 
@@ -1347,6 +1374,7 @@ COMMAND_CLASSES: dict[int, type[Command]] = {
     18: SetBrackets,
     19: SetRiskLimits,
     20: SetMarginWarnings,
+    21: SetAutoMargin,
     22: SetAdlPolicy,
     23: SetFundPolicy,
     25: SetMarkPolicy,
@@ -1409,6 +1437,7 @@ EVENT_CLASSES: dict[int, type[Event]] = {
     177: AssetPriceChanged,
     178: CollateralChanged,
     179: MultiAssetSet,
+    180: AutoMarginSet,
 }
 
 __all__ = [
@@ -1424,6 +1453,7 @@ __all__ = [
     "AssetPriceChanged",
     "AuctionIndicated",
     "AuctionUncrossed",
+    "AutoMarginSet",
     "BalanceCause",
     "BalanceChanged",
     "Bracket",
@@ -1499,6 +1529,7 @@ __all__ = [
     "SelfTradePrevention",
     "SetAdlPolicy",
     "SetAssetPrice",
+    "SetAutoMargin",
     "SetBrackets",
     "SetCountdown",
     "SetFundPolicy",

@@ -406,6 +406,12 @@ COMMANDS: tuple[Message, ...] = (
         sender="admin",
     ),
     Message(
+        21,
+        "set_auto_margin",
+        "Whether the wallet adds margin to an isolated position by itself before it would be liquidated (ACCT-09).",
+        (_SYMBOL, _LEG, Field("enabled", "u8", "1: it does; 0: it does not", default=1)),
+    ),
+    Message(
         22,
         "set_adl_policy",
         "Chooses how positions of a symbol are auto-deleveraged from now on (ADL-05).",
@@ -1105,6 +1111,12 @@ EVENTS: tuple[Message, ...] = (
         "multi_asset_set",
         "Whether the account's collateral assets count from now on.",
         (Field("enabled", "u8", "1: they count"),),
+    ),
+    Message(
+        180,
+        "auto_margin_set",
+        "Whether the wallet adds margin to an isolated position by itself from now on.",
+        (_SYMBOL, _LEG, Field("enabled", "u8", "1: it does")),
     ),
 )
 

@@ -54,6 +54,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     adl_fifth: int = 0  # 5: among the next to be deleveraged, to 1 (ADL-04); 0: no position
     adl_place: int = 0  # exact place in that queue, from 1
     adl_candidates: int = 0  # how many positions are on its side
+    auto_margin: bool = False  # the wallet adds margin by itself (ACCT-09)
 
 
 def fifth_of(place: int, candidates: int) -> int:

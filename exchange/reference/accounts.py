@@ -5,6 +5,7 @@ from __future__ import annotations
 from exchange.protocol.messages import (
     ChangeIsolatedMargin,
     Deposit,
+    SetAutoMargin,
     SetMarginMode,
     SetPositionMode,
     Withdraw,
@@ -204,6 +205,37 @@ def check_isolated_margin(state: State, command: ChangeIsolatedMargin) -> Reject
     else:
         is_covered = margin.removable_atoms(position) >= -change
     return None if is_covered else RejectReason.INSUFFICIENT_MARGIN
+
+
+# --------------------------------------------------------------------------------------------- auto margin
+
+
+def set_auto_margin(ctx: Context, command: SetAutoMargin) -> None:
+    """ACCT-09: the wallet adds margin by itself from now on, or no longer."""
+    reason = check_auto_margin(ctx.state, command)
+    if reason is not None:
+        ctx.reject(command.number, command.account, reason)
+        return
+    position = ctx.state.position(command.account, command.symbol, command.leg)
+    position.auto_margin = bool(command.enabled)
+    ctx.accept(command.number, command.account)
+    ctx.events.write(
+        "auto_margin_set",
+        command.account,
+        symbol=command.symbol,
+        leg=position.leg,
+        enabled=command.enabled,
+    )
+
+
+def check_auto_margin(state: State, command: SetAutoMargin) -> RejectReason | None:
+    if not is_account(command.account):
+        return RejectReason.INVALID_ACCOUNT
+    if command.symbol not in state.symbols:
+        return RejectReason.UNKNOWN_SYMBOL
+    if command.enabled > 1:
+        return RejectReason.INVALID_MARGIN_MODE
+    return None if fits_mode(state, command.account, command.leg) else RejectReason.INVALID_LEG
 
 
 # ------------------------------------------------------------------------------------------- position mode

@@ -49,6 +49,7 @@ PRICING = struct.Struct("<IBBBqqqqq")
 PRICE = struct.Struct("<qq")
 FUNDING = struct.Struct("<IqqqqqqqqqI")
 BRACKETS = struct.Struct("<IIB" + "qII" * MAX_BRACKETS)
+LEG = struct.Struct("<IIB")
 ADL_POLICY = struct.Struct("<IB")
 ASSET = struct.Struct("<I16sqIq")
 COLLATERAL = struct.Struct("<IIq")
@@ -103,6 +104,10 @@ def snapshot(state: State) -> bytes:
     parts += [COUNT.pack(len(funded)), *funded]
     levels = state.warning_levels_ppm
     parts += [COUNT.pack(len(levels)), *map(COUNT.pack, levels)]
+    adding = [
+        LEG.pack(p.owner.number, p.symbol.number, p.leg) for p in positions(state) if p.auto_margin
+    ]
+    parts += [COUNT.pack(len(adding)), *adding]
     return b"".join(parts)
 
 
@@ -348,6 +353,11 @@ def restore(data: bytes) -> State:
             raise ValueError(f"symbol {number} has a funding policy and is not listed")
         state.symbols[number].funding = FundingPolicy(*numbers)
     restore_warnings(state, reader)
+    for _ in reader.repeat():
+        account, number, leg = reader.unpack(LEG)
+        if number not in state.symbols:
+            raise ValueError(f"margin is added on symbol {number}, which is not listed")
+        state.position(account, number, leg).auto_margin = True
     if reader.offset != len(data):
         raise ValueError(
             f"a canonical state of {reader.offset} bytes was wanted, {len(data)} came: "

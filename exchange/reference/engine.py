@@ -70,6 +70,7 @@ HANDLERS: dict[str, Handler] = {
     "deposit_fund": operations.deposit_fund,
     "set_margin_mode": accounts.set_margin_mode,
     "change_isolated_margin": accounts.change_isolated_margin,
+    "set_auto_margin": accounts.set_auto_margin,
     "set_position_mode": accounts.set_position_mode,
     "place_order": placing.place_order,
     "place_orders": lists.place_orders,

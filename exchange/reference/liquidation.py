@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exchange.protocol.schema import (
+    BalanceCause,
     CancelReason,
     FillRole,
     FundCause,
@@ -73,6 +74,8 @@ def liquidate(ctx: Context, pool: Pool) -> None:
         end(ctx, pool)
         return
     if not pool.liquidating:
+        if add_margin(ctx, pool):
+            return
         start(ctx, pool)
     telling.write_positions(ctx, pool)
     note(ctx, pool)
@@ -89,6 +92,23 @@ def note(ctx: Context, pool: Pool) -> None:
     """FUND-01: a cross pool's deficit as it stands is charged to symbols."""
     if not pool.symbol:
         charging.note(ctx.state, ctx.state.accounts[pool.account])
+
+
+def add_margin(ctx: Context, pool: Pool) -> bool:
+    """ACCT-09: the wallet lifts the pool towards initial margin, if it is asked to and can at least to maintenance."""
+    owner = ctx.state.accounts[pool.account]
+    if not pool.symbol or owner.cross.liquidating:
+        return False
+    position = owner.positions[pool.symbol, pool.leg]
+    if not position.auto_margin:
+        return False
+    equity = margin.equity_atoms(ctx.state, pool)
+    wanted = margin.initial_of_position(position) - equity
+    moved = min(wanted, margin.withdrawable_atoms(owner))
+    if equity + moved < margin.maintenance_atoms(ctx.state, pool):
+        return False
+    ledger.move_margin(ctx, position, moved, BalanceCause.AUTO_MARGIN)
+    return True
 
 
 def start(ctx: Context, pool: Pool) -> None:

@@ -161,6 +161,7 @@ class Position:
     entry_value_atoms: int = 0
     own_rate_ppm: int = 0  # initial margin rate of the account's own; 0: the symbol's
     mode: int = CROSS
+    auto_margin: bool = False  # the wallet adds margin by itself (ACCT-09)
     orders: Orders = field(default_factory=Orders)  # those that rest
     waiting: SortedDict[int, Order] = field(default_factory=SortedDict)  # by order id
 
@@ -265,7 +266,9 @@ class Account:
             or self.position_mode
             or self.multi_asset
             or self.holdings
-            or any(not p.is_default or p.order_count for p in self.positions.values())
+            or any(
+                not p.is_default or p.order_count or p.auto_margin for p in self.positions.values()
+            )
         )
 
 

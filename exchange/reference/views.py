@@ -75,7 +75,7 @@ def position_views(state: State, number: int) -> list[PositionView]:
     return [
         position_view(state, p)
         for p in account.positions.values()
-        if not p.is_default or p.order_count
+        if not p.is_default or p.order_count or p.auto_margin
     ]
 
 
@@ -104,6 +104,7 @@ def position_view(state: State, position: Position) -> PositionView:
         adl_fifth=fifth_of(place, candidates) if place else 0,
         adl_place=place,
         adl_candidates=candidates,
+        auto_margin=position.auto_margin,
     )
 
 

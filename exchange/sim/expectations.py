@@ -85,6 +85,13 @@ def _atoms_of(field: str) -> Reader:
     return read
 
 
+def _auto_margin(desk: Desk, key: str) -> Value:
+    """Whether the wallet adds margin by itself."""
+    account, symbol = desk.names.holding(key)
+    view = desk.position(account, desk.names.symbol(symbol).symbol, desk.names.leg(key))
+    return view.auto_margin if view else False
+
+
 def _position(desk: Desk, key: str) -> Value:
     account, symbol = desk.names.holding(key)
     view = desk.position(account, desk.names.symbol(symbol).symbol, desk.names.leg(key))
@@ -304,6 +311,7 @@ READERS: dict[str, Reader] = {
     "adl_places": _adl_place,
     "liquidation_price": _shown_price("liquidation_price_ticks"),
     "bankruptcy_price": _shown_price("bankruptcy_price_ticks"),
+    "auto_margin": _auto_margin,
     "removable": _atoms_of("removable_atoms"),
     "mode": _mode,
     "open_orders": _open_orders,

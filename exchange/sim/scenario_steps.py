@@ -18,6 +18,7 @@ from exchange.protocol.messages import (
     Deposit,
     OrderEntry,
     SetAdlPolicy,
+    SetAutoMargin,
     SetBrackets,
     SetMarginMode,
     SetMarginWarnings,
@@ -50,6 +51,7 @@ from exchange.sim.scenario_names import (
     Body,
     Names,
     Planned,
+    flag,
     member,
     one,
     whole,
@@ -140,6 +142,19 @@ def plan_isolated_margin(body: Body, names: Names) -> Planned:
             symbol=names.symbol(body["symbol"]).symbol,
             change_atoms=to_atoms(body["change"]),
             leg=leg_of(body),
+        )
+    )
+
+
+def plan_auto_margin(body: Body, names: Names) -> Planned:
+    """The account says whether its wallet adds margin to an isolated position by itself (ACCT-09)."""
+    require_keys(body, ("account", "symbol", "enabled"), ("leg", "reject"))
+    return one(
+        SetAutoMargin(
+            account=names.account(body["account"]),
+            symbol=names.symbol(body["symbol"]).symbol,
+            leg=leg_of(body),
+            enabled=int(flag(body, "enabled")),
         )
     )
 
@@ -321,6 +336,7 @@ PLANNERS: dict[str, Planner] = {
     "price": plan_price,
     "margin_mode": plan_margin_mode,
     "isolated_margin": plan_isolated_margin,
+    "auto_margin": plan_auto_margin,
     "position_mode": plan_position_mode,
     "funding": plan_funding,
     "state": plan_state,

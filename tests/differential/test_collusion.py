@@ -88,7 +88,7 @@ def test_the_books_alone_notice_a_hole(hole: str, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(accounts.margin, name, instead)
     monkeypatch.setattr(CollusionDiffer, "audit", only_books)
     found: set[str] = set()
-    for seed in range(1, 150):
+    for seed in range(1, 300):
         _, failure, _, _ = run_collusion(seed, 300, ("reference",), 1 << 40)
         if failure is not None and failure.kind.startswith("coalition"):
             found.add(failure.kind.split()[-1])

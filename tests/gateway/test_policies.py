@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from exchange.client import AsyncAdminClient
+from exchange.client import AsyncAdminClient, AsyncClient
 from exchange.errors import Rejected, UnitsError
 from exchange.protocol import messages as m
 
@@ -53,6 +53,31 @@ def test_levels_are_set_through_both_clients_and_warnings_come_to_their_account(
         operator.set_margin_warnings(["0.9", "0.8"])
     with pytest.raises(UnitsError, match="at most 4 warning levels, came 5"):
         operator.set_margin_warnings(["0.1", "0.2", "0.3", "0.4", "0.5"])
+
+
+def test_margin_is_added_through_both_clients(node) -> None:
+    """Long 0.1 isolated at 60,000 on 300; at 57,000 nothing of it is left, and 285 lift it to its initial margin."""
+    operator = node.admin_client()
+    seller, buyer = node.client(8), node.client(7)
+    seller.deposit(100_000)
+    buyer.deposit(1_000)
+    buyer.set_margin_mode(BTC, "isolated")
+
+    async def story() -> None:
+        async with AsyncClient(node.orders, account=7) as again:
+            told = await again.set_auto_margin(BTC)
+            assert told.events[-1].enabled == 1
+
+    asyncio.run(story())
+    assert buyer.set_auto_margin(BTC, False).events[-1].enabled == 0
+    buyer.set_auto_margin(BTC)
+    seller.limit(BTC, "sell", "0.1", 60_000)
+    buyer.limit(BTC, "buy", "0.1", 60_000)
+    operator.set_mark(BTC, 57_000)
+    (position,) = buyer.positions()
+    assert position.auto_margin
+    assert position.margin_atoms == 585 * 10**8
+    assert position.equity_atoms == position.initial_margin_atoms == 285 * 10**8
 
 
 def test_caps_are_set_through_both_clients(node) -> None:

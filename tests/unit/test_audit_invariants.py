@@ -409,6 +409,14 @@ SPOILED: dict[str, tuple[str, Spoil]] = {
     ),
     "I35": (ORDERS, moved_with_the_table),
     "I36": (LIQUIDATED, lambda e: more(e, find(e, m.LiquidationOrder), bankruptcy_value_atoms=1)),
+    "I39": (
+        LIQUIDATED,
+        lambda e: changed(
+            e,
+            find(e, m.BalanceChanged, cause=BalanceCause.ISOLATED_MARGIN),
+            cause=BalanceCause.AUTO_MARGIN,
+        ),
+    ),
     "I38": (ORDERS, lambda e: without(e, find(e, m.MarginWarning))),
 }
 

@@ -105,9 +105,9 @@ def test_damaged_snapshots_are_refused() -> None:
 
 
 def test_empty_state_is_this_long() -> None:
-    """Magic, two ids, two balances, nineteen counts."""
+    """Magic, two ids, two balances, twenty counts."""
     engine = ReferenceEngine()
-    assert engine.snapshot() == struct.pack("<4sQQqq19I", b"PXS3", 1, 1, 0, 0, *[0] * 19)
+    assert engine.snapshot() == struct.pack("<4sQQqq20I", b"PXS3", 1, 1, 0, 0, *[0] * 20)
     assert len(engine.digest()) == 32
 
 

@@ -339,6 +339,15 @@ CHAINS: dict[str, Chain] = {
         [(R.INVALID_WINDOW, {"window_ns": 0, "window_cap_atoms": -1})]
         + [(R.INVALID_SECOND_FUND, {"second_fund": 0})],
     ),
+    "set_auto_margin": (
+        m.SetAutoMargin(account=0, symbol=99, enabled=2, leg=1),
+        [
+            (R.INVALID_ACCOUNT, {"account": MAKER}),
+            (R.UNKNOWN_SYMBOL, {"symbol": BOUNDED}),
+            (R.INVALID_MARGIN_MODE, {"enabled": 1}),
+            (R.INVALID_LEG, {"leg": 0}),
+        ],
+    ),
     "set_margin_warnings": (
         m.SetMarginWarnings(first_level_ppm=900_000, second_level_ppm=900_000),
         [(R.INVALID_POLICY, {"second_level_ppm": 999_999})],
