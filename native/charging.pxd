@@ -29,11 +29,16 @@ cdef struct Bearing:
 # ------------------------------------------------------------------------------------------- the notes
 
 cdef inline Position* charged_entry(Core* core, Account* owner, uint32_t symbol) noexcept nogil:
-    """The account's first entry on a symbol: the one that is charged."""
+    """The account's entry on a symbol that is charged: the one that has the note, or the first; NULL if there is none."""
     cdef uint32_t slot = owner.first_position
-    while slot and position_at(core, slot).symbol != symbol:
-        slot = position_at(core, slot).next
-    return position_at(core, slot) if slot else NULL
+    cdef Position* found = NULL
+    cdef Position* entry
+    while slot:
+        entry = position_at(core, slot)
+        slot = entry.next
+        if entry.symbol == symbol and (found == NULL or entry.caused_atoms):
+            found = entry              # a leg that came later may stand before the one with the note
+    return found
 
 cdef inline int64_t all_charged(Core* core, Account* owner) noexcept nogil:
     cdef uint32_t slot = owner.first_position if owner.owing else 0
