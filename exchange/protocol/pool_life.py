@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exchange.protocol.messages import (
+    DeficitCharged,
     DeficitShared,
     DeficitUncovered,
     Event,
@@ -80,6 +81,9 @@ CHANGES: tuple[PoolChange, ...] = (
         Stage.LIQUIDATED, "liquidation_position", Stage.LIQUIDATED, "its turn begins: what it holds"
     ),
     PoolChange(
+        Stage.LIQUIDATED, "deficit_charged", Stage.LIQUIDATED, "whose move made it short (FUND-01)"
+    ),
+    PoolChange(
         Stage.LIQUIDATED, "liquidation_sized", Stage.LIQUIDATED, "why so much, at this limit"
     ),
     PoolChange(Stage.LIQUIDATED, "liquidation_order", Stage.LIQUIDATED, "a closing order (LIQ-06)"),
@@ -109,6 +113,7 @@ CHANGES: tuple[PoolChange, ...] = (
     ),
     PoolChange(Stage.SHORT, "liquidation_ended", Stage.SOUND, "covered"),
     PoolChange(Stage.UNCOVERED, "liquidation_position", Stage.UNCOVERED, "another turn, later"),
+    PoolChange(Stage.UNCOVERED, "deficit_charged", Stage.UNCOVERED),
     PoolChange(Stage.UNCOVERED, "liquidation_sized", Stage.UNCOVERED),
     PoolChange(Stage.UNCOVERED, "liquidation_order", Stage.UNCOVERED),
     PoolChange(Stage.UNCOVERED, "liquidation_shrunk", Stage.UNCOVERED),
@@ -126,6 +131,7 @@ assert len(BY_EVENT) == len(CHANGES), "two changes that an event cannot tell apa
 PoolEvent = (
     LiquidationStarted
     | LiquidationPosition
+    | DeficitCharged
     | LiquidationSized
     | LiquidationOrder
     | LiquidationShrunk

@@ -20,7 +20,7 @@ ARROWS: dict[tuple[Stage, Stage], tuple[tuple[Point, ...], Point]] = {
     (Stage.LIQUIDATED, Stage.SOUND): (((220, 315), (220, 164)), (220, 240)),
     (Stage.LIQUIDATED, Stage.SHORT): (((268, 425), (482, 425)), (375, 425)),
     (Stage.SHORT, Stage.LIQUIDATED): (((482, 380), (268, 380)), (375, 380)),
-    (Stage.SHORT, Stage.UNCOVERED): (((600, 346), (600, 195)), (600, 270)),
+    (Stage.SHORT, Stage.UNCOVERED): (((600, 346), (600, 204)), (600, 270)),
     (Stage.SHORT, Stage.SOUND): (((500, 346), (268, 150)), (385, 250)),
     (Stage.UNCOVERED, Stage.SOUND): (((482, 100), (268, 100)), (375, 100)),
 }
