@@ -136,14 +136,16 @@ cdef inline Claim claim_of(Core* core, Position* position) noexcept nogil:
         best.atoms = fund_budget(core, best.symbol, pool_of(core, position), &best.limited_by)
     return best
 
+cdef inline bint has_second(Symbol* symbol) noexcept nogil:
+    """Whether a second fund stands behind the symbol's own."""
+    return symbol.drawing != NULL and symbol.drawing.second_cap_atoms != 0
+
 cdef inline bint pays_for(Symbol* symbol, uint32_t fund) noexcept nogil:
     """Whether a fund is one of a symbol's."""
-    return fund == symbol.fund or (symbol.drawing != NULL and symbol.drawing.second_cap_atoms != 0
-                                   and fund == symbol.drawing.second_fund)
+    return fund == symbol.fund or (has_second(symbol) and fund == symbol.drawing.second_fund)
 
 cdef inline bint share_a_fund(Symbol* a, Symbol* b) noexcept nogil:
-    return pays_for(a, b.fund) or (b.drawing != NULL and b.drawing.second_cap_atoms != 0
-                                   and pays_for(a, b.drawing.second_fund))
+    return pays_for(a, b.fund) or (has_second(b) and pays_for(a, b.drawing.second_fund))
 
 cdef inline Bearing bearing_of(Core* core, Symbol* symbol, Position* position) noexcept nogil:
     """Who bears what of closing a position as things stand."""

@@ -4,10 +4,10 @@ This is the door between Python and the core.  A batch is checked for form first
 that either all of it is applied or none; then each command is dispatched, its liquidations are worked off, and the
 events are handed out.  The rooms behind are cimported downwards only:
 
-    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation -> deleveraging, auto_margin, amend, pricing, operations,
-            listing -> orders, auction -> checks -> matching -> order_life -> waiting -> trailing, timers, remembered
-            -> marks -> warnings -> queue, bankruptcy -> ledger -> bands -> credit -> margin -> events, book, order_index,
-            own_orders -> core -> memory, units, wire
+    engine -> pocket, states, lists, canonical, policies -> triggers -> liquidation
+            -> deleveraging, auto_margin, amend, pricing, operations, listing -> orders, auction -> checks -> matching
+            -> order_life -> waiting -> trailing, timers, remembered -> marks -> warnings -> queue, bankruptcy -> ledger
+            -> bands -> credit -> margin -> events, book, order_index, own_orders -> core -> memory, units, wire
 """
 
 import hashlib
