@@ -1,5 +1,5 @@
 """The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``funds``,
-``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``bench``.
+``keys``, ``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -35,6 +35,10 @@ PASSED_ON = {
         "what each insurance fund paid and earned for each symbol, from a journal",
     ),
     "fuzz": ("exchange.fuzz", "random commands through both engines until they differ"),
+    "keys": (
+        "exchange.keys_command",
+        "makes, lists and takes out the keys that clients come with",
+    ),
     "margin": (
         "exchange.calculator",
         "what a position needs and where it is liquidated: the calculator, or a running node asked",
@@ -102,15 +106,18 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Runs a node until SIGTERM or SIGINT; then nothing acknowledged is lost."""
     from exchange.config import default_text, load_config, override
+    from exchange.gateway.security.sockets import raise_file_limit
     from exchange.node import Node
 
     if options.print_config:
         print(default_text(), end="")
         return OK
     config = override(load_config(options.config), options.data, options.durability, options.engine)
+    raise_file_limit()
     node = Node(config, say)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: node.stop())
+    signal.signal(signal.SIGHUP, lambda *_: node.ask_to_reload_keys())
     signal.set_wakeup_fd(node.server.wake_fileno, warn_on_full_buffer=False)
     # What lives now lives to the end: the collector need not look at it again.
     gc.collect()

@@ -18,6 +18,8 @@ import msgspec
 
 from exchange.engine import ENGINE_KINDS
 from exchange.errors import ConfigError, PolicyError, UnitsError
+from exchange.gateway.security.guard import ConnectionLimits
+from exchange.gateway.security.sockets import SocketLimits
 from exchange.gateway.server import Bounds
 from exchange.journal import MIN_SEGMENT_BYTES, Durability
 from exchange.protocol.schema import MAX_AMOUNT_ATOMS, MAX_PRICE_TICKS
@@ -65,6 +67,28 @@ class Limits(msgspec.Struct, frozen=True):
         )
 
 
+class SecurityConfig(msgspec.Struct, frozen=True):
+    """Who may connect, and how a connection has to behave; the meanings are in ``exchange/data/exchange.toml``."""
+
+    keys: Path | None = None
+    insecure_bind: bool = False
+    max_connections: int = 10_000
+    max_connections_per_address: int = 2_000
+    max_subscriptions: int = 2_000
+    handshake_ms: int = 5_000
+    silence_ms: int = 40_000
+
+    def connection_limits(self) -> ConnectionLimits:
+        return ConnectionLimits(
+            total=self.max_connections,
+            per_address=self.max_connections_per_address,
+            subscriptions=self.max_subscriptions,
+        )
+
+    def socket_limits(self) -> SocketLimits:
+        return SocketLimits(handshake_ms=self.handshake_ms, silence_ms=self.silence_ms)
+
+
 class Config(msgspec.Struct, frozen=True):
     """Everything that a node is started with."""
 
@@ -77,6 +101,7 @@ class Config(msgspec.Struct, frozen=True):
     fund_atoms: dict[int, int]  # deposited first, by number of the fund
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
     warnings: WarningPolicy = WarningPolicy()
+    security: SecurityConfig = SecurityConfig()
 
 
 # ---------------------------------------------------------------------------------- what a setting may be
@@ -106,6 +131,18 @@ def whole(least: int, most: int) -> Check:
         return value
 
     return check
+
+
+def yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def folder_or_none(value: Any) -> Path | None:
+    if not isinstance(value, str):
+        raise ValueError('a folder, or "" for none')
+    return Path(value) if value else None
 
 
 def endpoint(value: Any) -> str:
@@ -139,6 +176,15 @@ SETTINGS: dict[str, dict[str, Check]] = {
         "market_data_high_water": whole(1, 10_000_000),
         "fills_per_account": whole(1, 1_000_000),
         "max_held_bytes": whole(1024, 64 * GIB),
+    },
+    "security": {
+        "keys": folder_or_none,
+        "insecure_bind": yes_or_no,
+        "max_connections": whole(0, 1_000_000),
+        "max_connections_per_address": whole(0, 1_000_000),
+        "max_subscriptions": whole(0, 1_000_000),
+        "handshake_ms": whole(100, 600_000),
+        "silence_ms": whole(1000, 3_600_000),
     },
 }
 MARKET_SECTIONS = ("symbols", "funds", "marks", "warnings")
@@ -216,6 +262,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
         journal=msgspec.convert(settings["journal"], JournalConfig),
         endpoints=Endpoints(**settings["endpoints"]),
         limits=Limits(**settings["limits"]),
+        security=SecurityConfig(**settings["security"]),
         symbols=symbols,
         fund_atoms=parse_funds(tables.get("funds", {}), funds, source),
         mark_ticks=parse_marks(tables.get("marks", {}), symbols, source),

@@ -34,9 +34,11 @@ from exchange.gateway.publisher import Publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import FillHistory, Origins, address_events
+from exchange.gateway.security.binding import check_binding
 from exchange.gateway.server import Sent, Server
 from exchange.gateway.statistics import StatisticsDesk
 from exchange.journal import Journal
+from exchange.keys import KeyFileError, Keyring
 from exchange.protocol.records import decode_events, encode_commands
 from exchange.recovery import Say, replay, restore_newest, take_engine_snapshot, with_progress
 from exchange.sequencer import Batch, Sequencer
@@ -55,14 +57,25 @@ class Node:
 
     Raises:
         JournalError: the folder is in use, damaged, or the disk failed.
-        ConfigError: the engine refuses what the configuration lists.
+        ConfigError: the engine refuses what the configuration lists, or a door stands open to the network.
         BindError: an endpoint is taken.
+        KeyFileError: a key file is missing, broken, or others may read it.
     """
 
     def __init__(self, config: Config, say: Say = lambda text: None) -> None:
         self.config = config
         self._say = say
         self._stopping = False
+        self._reload_wanted = False
+        security = config.security
+        self.keyring = None if security.keys is None else Keyring(security.keys)
+        warnings = check_binding(
+            config.endpoints.as_dict(),
+            has_keys=self.keyring is not None,
+            insecure_bind=security.insecure_bind,
+        )
+        for warning in warnings:
+            say(f"warning: {warning}")
         self.fills = FillHistory(config.limits.fills_per_account)
         self.statistics = StatisticsDesk()
         self._recover()
@@ -72,7 +85,9 @@ class Node:
             self.publisher = Publisher(epoch, self.statistics)
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
             self.sessions = Sessions(
-                config.limits.max_sessions, config.limits.max_commands_per_message
+                config.limits.max_sessions,
+                config.limits.max_commands_per_message,
+                None if self.keyring is None else self.keyring.permit_of,
             )
             self.outbox = Outbox()
             self.queries = Queries(
@@ -84,7 +99,14 @@ class Node:
                 self.sequencer.now_ns,
             )
             add_admin_queries(self.queries, self)
-            self.server = Server(config.endpoints.as_dict(), config.limits.bounds())
+            self.server = Server(
+                config.endpoints.as_dict(),
+                config.limits.bounds(),
+                keys=self.keyring,
+                connections=security.connection_limits(),
+                sockets=security.socket_limits(),
+                say=say,
+            )
         except BaseException:
             self.journal.close()
             raise
@@ -103,6 +125,8 @@ class Node:
                 self._answer(taken)
                 self._welcome(arrived.subscriptions)
                 self._release()
+                if self._reload_wanted:
+                    self._reload_and_say()
             self._finish()
         finally:
             self.server.close()
@@ -112,6 +136,16 @@ class Node:
         """Ends ``run`` after what was taken is done, durable and told.  From any thread, and from a signal handler."""
         self._stopping = True
         self.server.wake()
+
+    def ask_to_reload_keys(self) -> None:
+        """Has the loop read the list of keys again.  From any thread, and from a signal handler."""
+        self._reload_wanted = True
+        self.server.wake()
+
+    def _reload_and_say(self) -> None:
+        self._reload_wanted = False
+        answer = self.reload_keys()
+        self._say(f"keys: {', '.join(f'{name} {value}' for name, value in answer.items())}")
 
     def _carry_out(self, taken: Taken) -> None:
         """From commands to events: the way of every batch."""
@@ -246,6 +280,18 @@ class Node:
             write_snapshot(self.config.data / "snapshots", take_engine_snapshot(self.engine))
         )
 
+    def reload_keys(self) -> dict[str, Any]:
+        """Reads the list of keys again.  Who is no longer in it is cut, who may less now may less at once."""
+        if self.keyring is None:
+            return {"problem": "this node has no keys: [security] keys names no folder"}
+        try:
+            revoked = self.keyring.reload()
+        except KeyFileError as error:
+            return {"problem": f"{error}; the keys are as before", "authorised": len(self.keyring)}
+        self.sessions.permits_changed()
+        cut = self.server.guard.cut_revoked()
+        return {"authorised": len(self.keyring), "revoked": revoked, "cut": cut}
+
     def summary(self) -> str:
         """What a node says of itself when it is ready, on one line."""
         about = {
@@ -268,6 +314,7 @@ class Node:
             "held_bytes": self.outbox.held_bytes,
             "uncovered": self.engine.uncovered(),
             "data": str(self.config.data),
+            "security": self.server.guard.counts(),
             **self._about(),
         }
 
@@ -277,4 +324,5 @@ class Node:
             "durability": str(self.config.journal.durability),
             "engine": self.config.engine,
             "version": __version__,
+            "encrypted": self.keyring is not None,
         }

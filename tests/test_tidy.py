@@ -81,6 +81,7 @@ MAY_IMPORT = {
         "exchange.units",
         "exchange.gateway.connection",
         "exchange.gateway.feed",
+        "exchange.keys",
     },
     "exchange.gateway": {
         "exchange.errors",

@@ -39,6 +39,7 @@ from exchange.client.results import CancelResult, CommandResult, ListResult, Ord
 from exchange.client.step_builders import StepBuilders
 from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
+from exchange.keys import KeysLike, read_client_keys, secure
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.preview import PreviewView
 from exchange.protocol.schema import (
@@ -85,7 +86,16 @@ class Waiter:
 class AsyncBaseClient:
     """A connection to one door of a node.  Open it with ``async with`` or ``await client.open()``."""
 
-    def __init__(self, endpoint: str, *, account: int = 0, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        account: int = 0,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self.about: dict[str, Any] = {}
@@ -101,6 +111,7 @@ class AsyncBaseClient:
         self._socket: Sender = self._context.socket(zmq.DEALER)
         self._socket.linger = 500
         self._socket.sndhwm = self._socket.rcvhwm = 100_000
+        secure(self._socket, self.keys)
         self._socket.connect(self.endpoint)
         self._reader = asyncio.create_task(self._read())
         try:
@@ -287,8 +298,12 @@ class AsyncClient(StepBuilders, AsyncBaseClient):
         *,
         market_data: str | None = None,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
     ) -> None:
-        super().__init__(endpoint, account=account, timeout_s=timeout_s)
+        super().__init__(
+            endpoint, account=account, timeout_s=timeout_s, keys=keys, server_key=server_key
+        )
         self.market_data_endpoint = market_data or ""
 
     async def _opened(self) -> None:
@@ -508,7 +523,9 @@ class AsyncClient(StepBuilders, AsyncBaseClient):
 
     def subscribe(self, **topics: Unpack[Topics]) -> AsyncMarketData:
         """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
-        return AsyncMarketData(self._context, self.market_data_endpoint, topics_of(**topics))
+        return AsyncMarketData(
+            self._context, self.market_data_endpoint, topics_of(**topics), self.keys
+        )
 
     async def book_mirror(self, symbol: SymbolLike) -> AsyncLiveBook:
         """A copy of a symbol's book that follows it; await its ``update`` to let it."""
@@ -524,8 +541,15 @@ class AsyncClient(StepBuilders, AsyncBaseClient):
 class AsyncAdminClient(AsyncBaseClient):
     """The operator's client: listings, marks, states of symbols, funding, funds."""
 
-    def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s)
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ADMIN,
+        *,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key)
 
     async def list_symbol(self, listing: ListSymbol) -> CommandResult:
         """Lists a symbol; ``exchange.risk.SymbolPolicy.to_command`` makes a listing of human numbers."""
@@ -639,6 +663,10 @@ class AsyncAdminClient(AsyncBaseClient):
     async def status(self) -> dict[str, Any]:
         """Sequence, what of it is durable, digest, sessions, endpoints."""
         return await self._do(self._ask.question, "get_status")
+
+    async def reload_keys(self) -> dict[str, Any]:
+        """Has the node read its list of keys again: how many are authorised, which are gone, how many it cut."""
+        return await self._do(self._ask.question, "reload_keys")
 
     async def take_snapshot(self) -> str:
         """Writes a snapshot now and returns its path."""

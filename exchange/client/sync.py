@@ -39,6 +39,7 @@ from exchange.client.results import CancelResult, CommandResult, ListResult, Ord
 from exchange.client.step_builders import StepBuilders
 from exchange.errors import Rejected
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics
+from exchange.keys import KeysLike, read_client_keys, secure
 from exchange.protocol.messages import Command, Event, Fill, ListSymbol, PlaceOrder
 from exchange.protocol.preview import PreviewView
 from exchange.protocol.schema import (
@@ -66,7 +67,16 @@ T = TypeVar("T")
 class BaseClient:
     """A connection to one door of a node: what traders' and operator's clients share."""
 
-    def __init__(self, endpoint: str, *, account: int = 0, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        account: int = 0,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self._core = Core()
@@ -75,6 +85,7 @@ class BaseClient:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 500
         self._socket.sndhwm = self._socket.rcvhwm = 100_000
+        secure(self._socket, self.keys)
         try:
             self._socket.connect(endpoint)
             self.about = self._run(self._ask.ping())
@@ -253,8 +264,12 @@ class Client(StepBuilders, BaseClient):
         *,
         market_data: str | None = None,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
     ) -> None:
-        super().__init__(endpoint, account=account, timeout_s=timeout_s)
+        super().__init__(
+            endpoint, account=account, timeout_s=timeout_s, keys=keys, server_key=server_key
+        )
         self.market_data_endpoint = market_data or market_data_endpoint(endpoint, self.about)
         if account:
             self.login(account)
@@ -466,7 +481,7 @@ class Client(StepBuilders, BaseClient):
 
     def subscribe(self, **topics: Unpack[Topics]) -> MarketData:
         """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
-        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics))
+        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics), self.keys)
 
     def book_mirror(self, symbol: SymbolLike) -> LiveBook:
         """A copy of a symbol's book that follows it; call its ``update`` to let it."""
@@ -482,8 +497,15 @@ class Client(StepBuilders, BaseClient):
 class AdminClient(BaseClient):
     """The operator's client: listings, marks, states of symbols, funding, funds."""
 
-    def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s)
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ADMIN,
+        *,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key)
 
     def list_symbol(self, listing: ListSymbol) -> CommandResult:
         """Lists a symbol; ``exchange.risk.SymbolPolicy.to_command`` makes a listing of human numbers."""
@@ -593,6 +615,10 @@ class AdminClient(BaseClient):
     def status(self) -> dict[str, Any]:
         """Sequence, what of it is durable, digest, sessions, endpoints."""
         return self._do(self._ask.question, "get_status")
+
+    def reload_keys(self) -> dict[str, Any]:
+        """Has the node read its list of keys again: how many are authorised, which are gone, how many it cut."""
+        return self._do(self._ask.question, "reload_keys")
 
     def take_snapshot(self) -> str:
         """Writes a snapshot now and returns its path."""

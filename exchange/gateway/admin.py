@@ -1,7 +1,8 @@
 """The operator's door: listings, marks, funding, fund deposits, and a look at the node itself.
 
 It is a socket of its own, so that it can be bound where only the operator gets to.  It takes the operator's commands
-and no trader's, answers every query for every account, and two more: ``get_status`` and ``take_snapshot``.
+and no trader's, answers every query for every account, and some more: ``get_status``, ``take_snapshot``, and
+``reload_keys`` on a node with keys.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Door, Session
 from exchange.gateway.queries import Answer, NoArguments, Queries, read_arguments
 
-ADMIN_QUERIES = frozenset({"get_status", "take_snapshot"})
+ADMIN_QUERIES = frozenset({"get_status", "take_snapshot", "reload_keys"})
 ADMIN_DOOR = Door("admin", "admin", False, PUBLIC_QUERIES | ADMIN_QUERIES, ACCOUNT_QUERIES)
 
 
@@ -20,6 +21,7 @@ class Operated(Protocol):
 
     def status(self) -> dict[str, Any]: ...
     def take_snapshot(self) -> str: ...
+    def reload_keys(self) -> dict[str, Any]: ...
 
 
 def add_admin_queries(queries: Queries, node: Operated) -> None:
@@ -33,5 +35,10 @@ def add_admin_queries(queries: Queries, node: Operated) -> None:
         read_arguments(NoArguments, arguments)
         return {"path": node.take_snapshot()}
 
+    def reload_keys(session: Session, arguments: dict[str, Any]) -> Answer:
+        read_arguments(NoArguments, arguments)
+        return node.reload_keys()
+
+    queries.add("reload_keys", reload_keys)
     queries.add("get_status", get_status)
     queries.add("take_snapshot", take_snapshot)

@@ -14,13 +14,14 @@ and asks for the state of its account.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, StrEnum, auto
 from itertools import islice
 from typing import Any
 
 import msgspec
 
+from exchange.gateway.security.permit import Permit, Role, open_permit
 from exchange.protocol import wire
 from exchange.protocol.records import iter_starts
 from exchange.protocol.schema import COMMAND_BY_NAME, MAX_ACCOUNT, MESSAGE_BY_NUMBER
@@ -50,6 +51,8 @@ class Code(StrEnum):
     TOO_MANY_SESSIONS = "too_many_sessions"
     SESSION_LOST = "session_lost"
     SESSION_CLOSED = "session_closed"
+    READ_ONLY = "read_only"
+    FORBIDDEN = "forbidden"
 
 
 class State(Enum):
@@ -179,6 +182,8 @@ def is_control(payload: bytes) -> bool:
 class Session:
     """One client's connection, from its first frame to its last.
 
+    ``user`` is the public key that its messages come with, "" without encryption; ``permit`` is what it may do.
+
     >>> session = Session(b"peer", TRADERS_DOOR)
     >>> session.receive(msgspec.msgpack.encode([0, 1, "login", {"account": 7}])).name
     'login'
@@ -187,9 +192,18 @@ class Session:
     (<State.ACTIVE: 2>, {7})
     """
 
-    def __init__(self, peer: bytes, door: Door, max_commands: int = 4096) -> None:
+    def __init__(
+        self,
+        peer: bytes,
+        door: Door,
+        max_commands: int = 4096,
+        user: str = "",
+        permit: Permit | None = None,
+    ) -> None:
         self.peer = peer
         self.door = door
+        self.user = user
+        self.permit = permit or open_permit(door.name)
         self.state = State.NEW if door.needs_login else State.ACTIVE
         self.accounts: set[int] = set()
         self._max_commands = max_commands
@@ -209,8 +223,10 @@ class Session:
             text = f"wanted at most {self._max_commands} orders in a message, those of lists included, came {orders}"
             return Refusal(request_ids, Code.MALFORMED, f"{text}: send them in several")
         accounts = self._acting_accounts(records)
-        refused = self._step(Input.COMMANDS, request_ids) or self._refuse_senders(
-            records, request_ids, accounts
+        refused = (
+            self._refuse_role(records, request_ids)
+            or self._step(Input.COMMANDS, request_ids)
+            or self._refuse_senders(records, request_ids, accounts)
         )
         return refused or Commands(records, request_ids, accounts)
 
@@ -243,8 +259,13 @@ class Session:
             return Refusal(
                 [request_id], Code.UNKNOWN_QUERY, f"no query {name!r:.80} here; there are {known}"
             )
+        if kind is not Input.LOGOUT and (refused := self._refuse_query(request_id, name)):
+            return refused
         if kind is Input.LOGIN and (problem := self._login_problem(arguments)):
             return Refusal([request_id], Code.INVALID_ARGUMENTS, problem)
+        if kind is Input.LOGIN and not self.permit.may_log_in(int(arguments["account"] or 0)):
+            text = f"the key {self.permit.name!r} is not for account {arguments['account']}"
+            return Refusal([request_id], Code.FORBIDDEN, text)
         return self._step(kind, [request_id]) or Query(request_id, name, arguments)
 
     def _kind_of_query(self, name: str) -> Input | None:
@@ -275,6 +296,24 @@ class Session:
             return f"a session logs in for at most {MAX_ACCOUNTS} accounts: connect once more for others"
         return ""
 
+    def _refuse_query(self, request_id: int, name: str) -> Refusal | None:
+        if self.permit.may_ask(is_public=name == "login" or name in PUBLIC_QUERIES):
+            return None
+        return Refusal([request_id], Code.FORBIDDEN, f"{self._who()} may not ask {name}")
+
+    def _refuse_role(self, records: bytes, request_ids: list[int]) -> Refusal | None:
+        if self.permit.commands_freely:
+            return None
+        for number, _, _ in iter_starts(records):
+            if not self.permit.may_command(number):
+                is_reader = self.permit.role is Role.READ_ONLY
+                text = f"{self._who()} may not send {MESSAGE_BY_NUMBER[number].name}"
+                return Refusal(request_ids, Code.READ_ONLY if is_reader else Code.FORBIDDEN, text)
+        return None
+
+    def _who(self) -> str:
+        return f"the key {self.permit.name!r}, {self.permit.role},"
+
     def _refuse_senders(
         self, records: bytes, request_ids: list[int], accounts: list[int]
     ) -> Refusal | None:
@@ -294,9 +333,18 @@ class Session:
 
 
 class Sessions:
-    """All sessions, by peer and by the account that they are logged in for."""
+    """All sessions, by peer and by the account that they are logged in for.
 
-    def __init__(self, max_sessions: int, max_commands: int) -> None:
+    ``permit_of`` tells what a public key may do; without it everybody may what the door allows.
+    """
+
+    def __init__(
+        self,
+        max_sessions: int,
+        max_commands: int,
+        permit_of: Callable[[str], Permit] | None = None,
+    ) -> None:
+        self._permit_of = permit_of
         self._max_sessions = max_sessions
         self._max_commands = max_commands
         self._by_peer: dict[tuple[str, bytes], Session] = {}
@@ -313,12 +361,30 @@ class Sessions:
     def is_full(self) -> bool:
         return len(self._by_peer) >= self._max_sessions
 
-    def find(self, door: Door, peer: bytes) -> Session | None:
-        """The session of a peer, made at its first frame; None when there are as many as may be."""
+    def find(self, door: Door, peer: bytes, user: str = "") -> Session | None:
+        """The session of a peer, made at its first frame; None when there are as many as may be.
+
+        A session is bound to the user that it began with.  A frame of another user under the same routing id can only
+        come by another connection, made after the first one ended: the old session is over, and a new one begins.
+        """
         session = self._by_peer.get((door.name, peer))
+        if session is not None and session.user != user:
+            self.remove(session)
+            session = None
         if session is None and not self.is_full:
-            session = self._by_peer[door.name, peer] = Session(peer, door, self._max_commands)
+            permit = None if self._permit_of is None else self._permit_of(user)
+            session = Session(peer, door, self._max_commands, user, permit)
+            self._by_peer[door.name, peer] = session
         return session
+
+    def permits_changed(self) -> None:
+        """Every session may from now on what its key may by the new list, and is out of accounts that are not its."""
+        for session in self if self._permit_of is not None else ():
+            assert self._permit_of is not None
+            session.permit = self._permit_of(session.user)
+            for account in [one for one in session.accounts if not session.permit.may_log_in(one)]:
+                session.accounts.discard(account)
+                self._forget_account(session, account)
 
     def login(self, session: Session, account: int) -> None:
         if account not in session.accounts:
@@ -359,7 +425,10 @@ class Sessions:
 
     def _forget_accounts(self, session: Session) -> None:
         for account in session.accounts:
-            self._by_account[account].remove(session)
-            if not self._by_account[account]:
-                del self._by_account[account]
+            self._forget_account(session, account)
         session.accounts.clear()
+
+    def _forget_account(self, session: Session, account: int) -> None:
+        self._by_account[account].remove(session)
+        if not self._by_account[account]:
+            del self._by_account[account]
