@@ -197,6 +197,7 @@ ROOMS = [
     ),
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     *("engine", "codec"),
+    *("zmq_api", "echo"),
 ]
 
 
