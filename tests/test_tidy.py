@@ -206,6 +206,7 @@ ROOMS = [
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     "counters",
     *("engine", "codec"),
+    *("zmq_api", "echo"),
 ]
 
 
