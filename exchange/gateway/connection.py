@@ -14,6 +14,7 @@ and asks for the state of its account.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum, StrEnum, auto
 from itertools import islice
@@ -29,6 +30,10 @@ from exchange.protocol.schema import COMMAND_BY_NAME, MAX_ACCOUNT, MESSAGE_BY_NU
 CONTROL = 0
 MAX_ACCOUNTS = 10_000  # that one session may be logged in for
 PLACE_ORDERS = COMMAND_BY_NAME["place_orders"].number
+#: Commands that bring an order into the book, or may make one larger.
+PLACING = frozenset(
+    COMMAND_BY_NAME[name].number for name in ("place_order", "place_orders", "amend_order")
+)
 AT_ORDER_COUNT = (
     COMMAND_BY_NAME["place_orders"].size - 1
 )  # the last byte in front of a list's orders
@@ -53,6 +58,7 @@ class Code(StrEnum):
     SESSION_CLOSED = "session_closed"
     READ_ONLY = "read_only"
     FORBIDDEN = "forbidden"
+    DRAINING = "draining"
 
 
 class State(Enum):
@@ -165,6 +171,11 @@ def count_orders(records: bytes) -> int:
         max(1, records[offset + AT_ORDER_COUNT]) if number == PLACE_ORDERS else 1
         for number, offset, _ in iter_starts(records)
     )
+
+
+def places_orders(records: bytes) -> bool:
+    """Whether a message has a command that brings an order into the book, or may make one larger."""
+    return any(number in PLACING for number, _, _ in iter_starts(records))
 
 
 def encode_control(request_id: int, body: object) -> bytes:
@@ -350,6 +361,7 @@ class Sessions:
         self._by_peer: dict[tuple[str, bytes], Session] = {}
         self._by_account: dict[int, list[Session]] = {}
         self._untold: set[Session] = set()
+        self.draining = False  # the node is about to stop: no newcomers, nothing is placed
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -366,12 +378,14 @@ class Sessions:
 
         A session is bound to the user that it began with.  A frame of another user under the same routing id can only
         come by another connection, made after the first one ended: the old session is over, and a new one begins.
+        While the node drains, only its operator may come anew.
         """
         session = self._by_peer.get((door.name, peer))
         if session is not None and session.user != user:
             self.remove(session)
             session = None
-        if session is None and not self.is_full:
+        closed = self.is_full or (self.draining and door.needs_login)
+        if session is None and not closed:
             permit = None if self._permit_of is None else self._permit_of(user)
             session = Session(peer, door, self._max_commands, user, permit)
             self._by_peer[door.name, peer] = session
@@ -399,6 +413,14 @@ class Sessions:
         session.overflow()
         self._forget_accounts(session)
         self._untold.add(session)
+
+    def logged_in(self) -> list[Session]:
+        """Who trades: the sessions that are logged in for an account."""
+        return [session for session in self if session.accounts]
+
+    def count_by_state(self) -> dict[tuple[str, str], int]:
+        """How many sessions there are, by door and state."""
+        return Counter((s.door.name, s.state.name.lower()) for s in self)
 
     def to_be_told(self) -> list[Session]:
         """Who lost its session and could not be told yet, because its queue was full."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
@@ -24,6 +25,7 @@ from exchange.gateway.connection import TRADERS_DOOR, Door
 from exchange.gateway.security.guard import ConnectionLimits, Guard
 from exchange.gateway.security.permit import Permit
 from exchange.gateway.security.sockets import SocketLimits, allowed_connections, bound_stranger
+from exchange.ops.log_events import LogEvent
 
 
 class BindError(ExchangeError):
@@ -71,6 +73,7 @@ class Arrivals(msgspec.Struct):
 
     frames: list[Frame] = []
     subscriptions: list[bytes] = []  # topics that somebody subscribed to
+    since_ns: int = 0  # of time.perf_counter_ns: when the wait for it was over
 
 
 class Server:
@@ -84,7 +87,7 @@ class Server:
         keys: Keys | None = None,
         connections: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
         sockets: SocketLimits = SocketLimits(),  # noqa: B008
-        say: Callable[[str], None] = lambda text: None,
+        log: Callable[[LogEvent], None] = lambda event: None,
     ) -> None:
         self._keys = keys
         self._socket_limits = sockets
@@ -92,8 +95,8 @@ class Server:
         self.guard = Guard(
             self._context,
             keys.permit_of if keys is not None else None,
-            allowed_connections(connections, say),
-            say,
+            allowed_connections(connections, log),
+            log,
         )
         self.endpoints: dict[str, str] = {}
         self._wake_end, self._wake_handle = socket.socketpair()
@@ -154,7 +157,7 @@ class Server:
             with contextlib.suppress(BlockingIOError):
                 while self._wake_end.recv(4096):
                     pass
-        arrivals = Arrivals()
+        arrivals = Arrivals(since_ns=time.perf_counter_ns())
         for door, router in self._routers.values():
             if router in ready:
                 drain = drain_router if self._keys is None else self._drain_encrypted

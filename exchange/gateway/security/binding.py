@@ -36,8 +36,8 @@ def is_local(endpoint: str) -> bool:
 
 def check_binding(
     endpoints: Mapping[str, str], *, has_keys: bool, insecure_bind: bool
-) -> list[str]:
-    """Refuses doors that others could walk through; returns warnings where that was forced.
+) -> list[tuple[str, str]]:
+    """Refuses doors that others could walk through; returns those where that was forced, with their endpoints.
 
     >>> check_binding({"orders": "tcp://127.0.0.1:5555"}, has_keys=False, insecure_bind=False)
     []
@@ -48,7 +48,6 @@ def check_binding(
     if has_keys:
         return []
     reached = {name: endpoint for name, endpoint in endpoints.items() if not is_local(endpoint)}
-    warnings = []
     for name, endpoint in reached.items():
         if not insecure_bind:
             raise ConfigError(
@@ -56,8 +55,4 @@ def check_binding(
                 f"Make keys (`exchange keys server FOLDER`) and name them in [security] keys, bind it to "
                 f"127.0.0.1, or insist with [security] insecure_bind = true"
             )
-        warnings.append(
-            f"INSECURE: {name} listens on {endpoint} without encryption and without keys: "
-            f"everybody who reaches it can {REACHED[name]}"
-        )
-    return warnings
+    return list(reached.items())

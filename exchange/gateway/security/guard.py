@@ -21,7 +21,6 @@ import os
 import socket
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -30,6 +29,7 @@ import zmq
 from zmq.utils import z85
 
 from exchange.gateway.security.permit import Permit
+from exchange.ops.log_events import AcceptFailed, ConnectionCut, KeyRefused, LogEvent
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_VERSION = b"1.0"
@@ -41,7 +41,6 @@ FAILED = (
 )
 WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_ACCEPT_FAILED | FAILED
 LOCAL = "local"  # address of those that come through a file, not the network
-SAY_EVERY_S = 1.0
 KEY_BYTES = 32
 MAX_TOPIC_BYTES = 256  # far beyond the name of any topic there is
 
@@ -73,7 +72,7 @@ class Guard:
 
     Args:
         permit_of: what a public key may; None on a node without keys, where everybody may come.
-        say: told, at most once a second, that somebody was refused.
+        log: told of everybody who was refused or cut; it never waits.
     """
 
     def __init__(
@@ -81,12 +80,11 @@ class Guard:
         context: zmq.Context[zmq.Socket[bytes]],
         permit_of: Callable[[str], Permit] | None,
         limits: ConnectionLimits,
-        say: Callable[[str], None],
+        log: Callable[[LogEvent], None],
     ) -> None:
         self._permit_of = permit_of
         self._limits = limits
-        self._say = say
-        self._said_at_s: dict[str, float] = {}
+        self._log = log
         self._connections: dict[int, Connection] = {}
         self._per_address: Counter[str] = Counter()
         self.refused_handshakes = 0  # keys that may not use a door
@@ -215,10 +213,7 @@ class Guard:
         if permit.opens(door):
             return b"200", b"OK", user
         self.refused_handshakes += 1
-        self._tell(
-            "key",
-            f"refused {address} at {door}: the key {user} ({permit.role}) may not use this door",
-        )
+        self._log(KeyRefused(door=door, address=address, key=user, role=permit.role))
         return b"400", b"this key may not use this door", ""
 
     def _follow(self, door: str, monitor: zmq.Socket[bytes]) -> None:
@@ -232,7 +227,7 @@ class Guard:
                 elif event & FAILED:
                     self.failed_handshakes += 1
                 else:
-                    self._tell("accept", f"{door} cannot take a connection: {os.strerror(fd)}")
+                    self._log(AcceptFailed(door=door, problem=os.strerror(fd)))
 
     def _accepted(self, door: str, fd: int) -> None:
         # Where the number was another door's, that one's farewell is still in its monitor.
@@ -272,10 +267,4 @@ class Guard:
             if same.getpeername() == connection.peer:
                 same.shutdown(socket.SHUT_RDWR)
         self.cut_connections += 1
-        self._tell("cut", f"cut a connection of {connection.address} at {connection.door}: {why}")
-
-    def _tell(self, kind: str, text: str) -> None:
-        now_s = time.monotonic()
-        if now_s - self._said_at_s.get(kind, -SAY_EVERY_S) >= SAY_EVERY_S:
-            self._said_at_s[kind] = now_s
-            self._say(text)
+        self._log(ConnectionCut(door=connection.door, address=connection.address, reason=why))

@@ -9,6 +9,7 @@ import msgspec
 import zmq
 
 from exchange.gateway.security.guard import ConnectionLimits
+from exchange.ops.log_events import FewerConnections, LogEvent
 
 #: What CURVE adds to a message: command name, nonce, authentication, flags (ZeroMQ RFC 26).
 CURVE_OVERHEAD_BYTES = 33
@@ -55,15 +56,14 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def allowed_connections(wanted: ConnectionLimits, say: Callable[[str], None]) -> ConnectionLimits:
+def allowed_connections(
+    wanted: ConnectionLimits, log: Callable[[LogEvent], None]
+) -> ConnectionLimits:
     """The limits, lowered to what the system has files for: a journal that cannot open its next one stops the node."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = max(1, files - RESERVED_FILES)
     if files == resource.RLIM_INFINITY or 0 < wanted.total <= room:
         return wanted
     if wanted.total:
-        say(
-            f"warning: {files} files may be open (ulimit -n), so at most {room} connections are taken, "
-            f"not {wanted.total}"
-        )
+        log(FewerConnections(files=files, wanted=wanted.total, allowed=room))
     return msgspec.structs.replace(wanted, total=room)
