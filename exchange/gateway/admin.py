@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Door, Session
+from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Door
 from exchange.gateway.queries import Answer, NoArguments, Queries, read_arguments
+from exchange.gateway.sessions import Session
 
 ADMIN_QUERIES = frozenset({"get_status", "take_snapshot"})
 ADMIN_DOOR = Door("admin", "admin", False, PUBLIC_QUERIES | ADMIN_QUERIES, ACCOUNT_QUERIES)
