@@ -57,6 +57,7 @@ class Code(StrEnum):
     TOO_MANY_SESSIONS = "too_many_sessions"
     SESSION_LOST = "session_lost"
     SESSION_CLOSED = "session_closed"
+    DRAINING = "draining"
 
 
 class Door(msgspec.Struct, frozen=True):

@@ -54,13 +54,15 @@ class Courier:
         sessions: Sessions,
         log: Memory,
         outbox: Outbox,
-        say: Callable[[str], None] = lambda text: None,
+        on_gone: Callable[[Session], None] = lambda session: None,
+        on_lost: Callable[[Session], None] = lambda session: None,
     ) -> None:
         self._send = send
         self._sessions = sessions
         self._log = log
         self._outbox = outbox
-        self._say = say
+        self._on_gone = on_gone
+        self._on_lost = on_lost
         self._due: list[tuple[int, int, Session]] = []  # a heap: when to look at a session again
         self._looks = 0  # made so far: orders those that are due at the same time
 
@@ -93,12 +95,12 @@ class Courier:
         if sent is Sent.TAKEN:
             session.sent_ns = self._sessions.now_ns()
         elif sent is Sent.GONE:
+            self._on_gone(session)
             self._sessions.end(session)
         return sent
 
     def _lose(self, session: Session) -> None:
-        name = session.peer.hex()
-        self._say(f"session {name} reads too slowly: it is lost until it logs in again")
+        self._on_lost(session)
         self._sessions.lose(session)
 
     def _tell_ends(self) -> None:
@@ -126,6 +128,7 @@ class Courier:
     def _look_at(self, session: Session, now_ns: int, sequence: int) -> None:
         self._sessions.listener.refresh(session)
         if session.patience_ns and now_ns - session.heard_ns >= session.patience_ns:
+            self._on_gone(session)
             self._sessions.end(session, SESSION_SILENT)
             return
         interval_ns = session.send_interval_ns

@@ -131,6 +131,11 @@ def too_fast(request_ids: list[int], what: str, wait_ns: int) -> Refusal | None:
     return Refusal(request_ids, Code.RATE_LIMITED, text, {"retry_after_ms": wait_ms})
 
 
+def draining(request_ids: list[int]) -> Refusal:
+    text = "this node is about to stop: cancels pass, orders are neither placed nor amended"
+    return Refusal(request_ids, Code.DRAINING, text)
+
+
 def overloaded(request_ids: list[int]) -> Refusal:
     text = "the node has more to do than it gets done: it takes cancels now, and no orders"
     return Refusal(request_ids, Code.OVERLOADED, text, {"retry_after_ms": OVERLOAD_RETRY_MS})

@@ -49,6 +49,10 @@ FULL = Refusal(
 )
 
 
+#: While the node drains, to who comes anew.
+CLOSED = Refusal([], Code.DRAINING, "this node is about to stop and takes no new sessions")
+
+
 def sort_frames(
     frames: Iterable[Incoming], sessions: Sessions, is_overloaded: bool = False
 ) -> Iterator[Taken]:
@@ -61,7 +65,8 @@ def sort_frames(
     for frame in frames:
         session = sessions.find(frame.door, frame.peer)
         if session is None or frame.payload is None:
-            taken.refusals.append((frame.door, frame.peer, FULL if session is None else PARTS))
+            missing = CLOSED if sessions.draining else FULL
+            taken.refusals.append((frame.door, frame.peer, missing if session is None else PARTS))
             continue
         match sessions.receive(session, frame.payload, is_overloaded):
             case Commands() as commands:

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from itertools import islice
 
 from exchange.gateway.connection import Code, Commands, Door, Query, Refusal, read_frame
 from exchange.gateway.greeting import Hello, Login, read_hello, read_login
-from exchange.gateway.limits import UNBOUNDED, Allowance, SessionLimits, overloaded
+from exchange.gateway.limits import UNBOUNDED, Allowance, SessionLimits, draining, overloaded
 from exchange.gateway.permission import Permission, permission_at
 
 MAX_ACCOUNTS = 10_000  # that one session may be logged in for
@@ -142,9 +142,12 @@ class Session:
         self._max_commands = limits.max_commands
 
     def receive(
-        self, payload: bytes, now_ns: int = 0, is_overloaded: bool = False
+        self,
+        payload: bytes,
+        now_ns: int = 0,
+        refuse_orders: Callable[[list[int]], Refusal] | None = None,
     ) -> Commands | Query | Refusal:
-        """What one frame asks for, or why it is not taken."""
+        """What one frame asks for, or why it is not taken.  ``refuse_orders`` says why no orders are taken now."""
         asked = read_frame(payload, self.door, self._max_commands)
         if isinstance(asked, Refusal):
             return self.allowance.refuse_frame([], now_ns) or asked
@@ -152,7 +155,7 @@ class Session:
             refused = self.allowance.refuse_frame([asked.request_id], now_ns)
             return refused or self._refuse_query(asked) or asked
         refused = self.allowance.refuse_frame(asked.request_ids, now_ns)
-        return refused or self._refuse_commands(asked, now_ns, is_overloaded) or asked
+        return refused or self._refuse_commands(asked, now_ns, refuse_orders) or asked
 
     def say_hello(self, hello: Hello) -> None:
         self.heartbeat_ns = hello.heartbeat_ms * MS_NS
@@ -213,14 +216,17 @@ class Session:
         return {"hello": Input.HELLO, "login": Input.LOGIN, "logout": Input.LOGOUT}[name]
 
     def _refuse_commands(
-        self, commands: Commands, now_ns: int, is_overloaded: bool
+        self,
+        commands: Commands,
+        now_ns: int,
+        refuse_orders: Callable[[list[int]], Refusal] | None,
     ) -> Refusal | None:
         return (
             self._step(Input.COMMANDS, commands.request_ids)
             or refuse_senders(self.door, commands)
             or self.permission.refuse_commands(commands)
             or self._refuse_accounts(commands)
-            or (overloaded(commands.request_ids) if is_overloaded and commands.placed else None)
+            or (refuse_orders(commands.request_ids) if refuse_orders and commands.placed else None)
             or self.allowance.refuse_commands(commands.request_ids, commands.placed, now_ns)
         )
 
@@ -293,6 +299,8 @@ class Sessions:
         self.limits = limits
         self.now_ns = now_ns
         self.listener = Listener()
+        self.on_muted: Callable[[Session], None] = lambda session: None
+        self.draining = False  # the node is about to stop: no newcomers, nothing is placed
         self._max_sessions = max_sessions
         self._new_key = new_key
         self._by_peer: dict[tuple[str, bytes], Session] = {}
@@ -316,9 +324,13 @@ class Sessions:
         return len(self._by_peer) >= self._max_sessions
 
     def find(self, door: Door, peer: bytes, permission: Permission | None = None) -> Session | None:
-        """The session of a peer, made at its first frame; None when there are as many as may be."""
+        """The session of a peer, made at its first frame; None when there are as many as may be.
+
+        While the node drains, only its operator may come anew.
+        """
         session = self._by_peer.get((door.name, peer))
-        if session is None and not self.is_full:
+        is_closed = self.is_full or (self.draining and door.needs_login)
+        if session is None and not is_closed:
             session = self._by_peer[door.name, peer] = Session(
                 peer,
                 door,
@@ -333,6 +345,14 @@ class Sessions:
     def known(self, door: Door, peer: bytes) -> Session | None:
         return self._by_peer.get((door.name, peer))
 
+    def logged_in(self) -> list[Session]:
+        """Who trades: the sessions that are logged in for an account."""
+        return [session for session in self if session.accounts]
+
+    def count_by_state(self) -> dict[tuple[str, str], int]:
+        """How many sessions there are, by door and state."""
+        return Counter((s.door.name, s.state.name.lower()) for s in self)
+
     def receive(
         self, session: Session, payload: bytes, is_overloaded: bool = False
     ) -> Commands | Query | Refusal | None:
@@ -340,12 +360,14 @@ class Sessions:
         now_ns = session.heard_ns = self.now_ns()
         if session.allowance.is_muted(now_ns):
             return None
-        asked = session.receive(payload, now_ns, is_overloaded)
+        refuse_orders = draining if self.draining else overloaded if is_overloaded else None
+        asked = session.receive(payload, now_ns, refuse_orders)
         if not isinstance(asked, Refusal):
             return asked
         refusal = session.allowance.count_refusal(asked, now_ns)
         if session.allowance.is_muted(now_ns):
             self.listener.muted(session)
+            self.on_muted(session)
         return refusal
 
     # ---- beginnings

@@ -90,11 +90,13 @@ def test_a_reconnect_in_the_middle_of_fills_gives_every_event_once_and_in_order(
         maker.break_off()
         take(taker, 3, first_id=14 + 7 * at)
         maker.told = []
-        answer = maker.ask(9, "login", account=7, after=heard[-1].number, epoch=node.node.log.epoch)
+        answer = maker.ask(
+            9, "login", account=7, after=heard[-1].number, epoch=node.node.streams.epoch
+        )
         assert answer["missed"] is False
         maker.told = heard + maker.told
     taker.ask(2, "login", account=8)
-    maker.read_up_to(node.node.log.number(7))
+    maker.read_up_to(node.node.streams.number(7))
     assert is_unbroken(maker.told)
     fills = [one.event for one in maker.told if isinstance(one.event, Fill)]
     assert [fill.open_lots for fill in fills] == list(range(399, 0, -1))
@@ -113,8 +115,8 @@ def test_the_check_notices_one_event_that_is_missing_from_a_replay(
         entries = list(read(self, *arguments))
         return entries[:3] + entries[4:]
 
-    monkeypatch.setattr(type(node.node.log), "read", forgetful, raising=True)
-    end = node.node.log.number(7)
+    monkeypatch.setattr(type(node.node.streams), "read", forgetful, raising=True)
+    end = node.node.streams.number(7)
     before = maker.told[:4]
     maker.break_off()
     maker.told = []
@@ -183,7 +185,7 @@ def test_without_what_was_remembered_the_epoch_is_another_and_the_client_is_told
     (streams,) = (running.node.config.data / "snapshots").glob("*.streams")
     streams.write_bytes(streams.read_bytes()[:-1])
     again = start_node()
-    assert any("ask for their state" in line for line in again.said)
+    assert any("streams_lost" in line for line in again.said)
     client.break_off(again.orders)
     answer = client.ask(3, "login", account=7, after=2, epoch=epoch)
     assert answer["missed"] is True

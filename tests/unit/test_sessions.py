@@ -10,7 +10,7 @@ import pytest
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Code, Commands, Door, Query, Refusal
 from exchange.gateway.greeting import Hello, Login
-from exchange.gateway.limits import UNBOUNDED, SessionLimits
+from exchange.gateway.limits import UNBOUNDED, SessionLimits, overloaded
 from exchange.gateway.permission import Permission, Role
 from exchange.gateway.sessions import SESSION_TAKEN_OVER, Listener, Session, Sessions, State
 from exchange.protocol.messages import (
@@ -141,10 +141,12 @@ def test_read_only_is_of_one_account_and_changes_with_the_next_login() -> None:
 
 def test_overload_refuses_orders_and_takes_cancels() -> None:
     session = Registry().newcomer(b"p", account=7)
-    assert isinstance(session.receive(frame(CancelAll(account=7)), 0, is_overloaded=True), Commands)
-    assert isinstance(session.receive(frame(Deposit(account=7, amount_atoms=1)), 0, True), Commands)
+    assert isinstance(session.receive(frame(CancelAll(account=7)), 0, overloaded), Commands)
+    assert isinstance(
+        session.receive(frame(Deposit(account=7, amount_atoms=1)), 0, overloaded), Commands
+    )
     for mixed in (frame(ORDER), frame(CancelAll(account=7), ORDER)):
-        refused = session.receive(mixed, 0, is_overloaded=True)
+        refused = session.receive(mixed, 0, overloaded)
         assert code_of(refused) is Code.OVERLOADED
         assert isinstance(refused, Refusal) and refused.details == {"retry_after_ms": 100}
 
