@@ -25,7 +25,7 @@ import msgspec
 import zmq
 
 from exchange.errors import ExchangeError
-from exchange.gateway.security.permit import NOBODY, ROLES_WITH_ACCOUNTS, Permit, Role
+from exchange.gateway.permission import NOBODY, ROLES_WITH_ACCOUNTS, Permission, Role
 from exchange.protocol.schema import MAX_ACCOUNT
 
 SERVER_FILE = "server.toml"
@@ -165,9 +165,9 @@ class AuthorisedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role
     accounts: tuple[int, ...] = ()
 
-    def permit(self) -> Permit:
+    def permission(self) -> Permission:
         every = self.role is Role.ADMIN
-        return Permit(self.name, self.role, None if every else frozenset(self.accounts))
+        return Permission(self.role, None if every else frozenset(self.accounts))
 
     def as_toml(self) -> str:
         return (
@@ -225,11 +225,12 @@ class Keyring:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server = read_server_keys(folder)
-        self._permits: dict[str, Permit] = {}
+        self._keys: dict[str, AuthorisedKey] = {}
+        self._permissions: dict[str, Permission] = {}
         self.reload()
 
     def __len__(self) -> int:
-        return len(self._permits)
+        return len(self._permissions)
 
     def serve(self, bound: zmq.Socket[bytes]) -> None:
         """Makes a socket, not bound yet, take encrypted connections only."""
@@ -241,15 +242,15 @@ class Keyring:
         Raises:
             KeyFileError: the list may not be; nothing has changed.
         """
-        permits = {key.public_key: key.permit() for key in read_authorised_keys(self.folder)}
-        gone = [self._permits[key].name for key in self._permits.keys() - permits.keys()]
-        self._permits = (
-            permits  # one assignment: whoever asks meanwhile sees the old list or the new
-        )
+        keys = {key.public_key: key for key in read_authorised_keys(self.folder)}
+        gone = [self._keys[key].name for key in self._keys.keys() - keys.keys()]
+        # One assignment: whoever asks meanwhile sees the old list or the new one.
+        self._permissions = {public_key: key.permission() for public_key, key in keys.items()}
+        self._keys = keys
         return sorted(gone)
 
-    def permit_of(self, public_key: str) -> Permit:
-        return self._permits.get(public_key, NOBODY)
+    def permission_of(self, public_key: str) -> Permission:
+        return self._permissions.get(public_key, NOBODY)
 
 
 # ---------------------------------------------------------------------------------------------- writing

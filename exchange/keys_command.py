@@ -18,7 +18,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from exchange.gateway.security.permit import Role
+from exchange.gateway.permission import Role
 from exchange.keys import (
     AUTHORISED_FILE,
     CLIENTS_FOLDER,

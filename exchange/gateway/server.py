@@ -13,7 +13,6 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Protocol
 
 import msgspec
@@ -22,22 +21,15 @@ import zmq
 from exchange.errors import ExchangeError
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Door
+from exchange.gateway.courier import Sent
+from exchange.gateway.permission import Permission
 from exchange.gateway.security.guard import ConnectionLimits, Guard
-from exchange.gateway.security.permit import Permit
 from exchange.gateway.security.sockets import SocketLimits, allowed_connections, bound_stranger
 from exchange.ops.log_events import LogEvent
 
 
 class BindError(ExchangeError):
     """An endpoint that cannot be listened on."""
-
-
-class Sent(Enum):
-    """What became of a message."""
-
-    TAKEN = auto()
-    TOO_SLOW = auto()  # the peer's queue is full
-    GONE = auto()  # there is no such peer any more
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -56,7 +48,7 @@ class Keys(Protocol):
     """The keys of a node, where it has some."""
 
     def serve(self, bound: zmq.Socket[bytes]) -> None: ...
-    def permit_of(self, public_key: str) -> Permit: ...
+    def permission_of(self, public_key: str) -> Permission: ...
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -94,7 +86,7 @@ class Server:
         self._context = zmq.Context()
         self.guard = Guard(
             self._context,
-            keys.permit_of if keys is not None else None,
+            keys.permission_of if keys is not None else None,
             allowed_connections(connections, log),
             log,
         )

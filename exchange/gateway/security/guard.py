@@ -28,7 +28,7 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
-from exchange.gateway.security.permit import Permit
+from exchange.gateway.permission import Permission
 from exchange.ops.log_events import AcceptFailed, ConnectionCut, KeyRefused, LogEvent
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
@@ -71,18 +71,18 @@ class Guard:
     """Checks and counts from ``start`` to ``stop``.
 
     Args:
-        permit_of: what a public key may; None on a node without keys, where everybody may come.
+        permission_of: what a public key may; None on a node without keys, where everybody may come.
         log: told of everybody who was refused or cut; it never waits.
     """
 
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        permit_of: Callable[[str], Permit] | None,
+        permission_of: Callable[[str], Permission] | None,
         limits: ConnectionLimits,
         log: Callable[[LogEvent], None],
     ) -> None:
-        self._permit_of = permit_of
+        self._permission_of = permission_of
         self._limits = limits
         self._log = log
         self._connections: dict[int, Connection] = {}
@@ -166,9 +166,9 @@ class Guard:
         """Closes the connections of those whose key may no longer use their door; returns how many."""
         count = 0
         for fd, connection in list(self._connections.items()):
-            if connection.user and self._permit_of is not None:
-                permit = self._permit_of(connection.user)
-                if not permit.opens(connection.door):
+            if connection.user and self._permission_of is not None:
+                permission = self._permission_of(connection.user)
+                if not permission.opens(connection.door):
                     self._cut(fd, connection, "its key was taken out")
                     count += 1
         return count
@@ -204,16 +204,16 @@ class Guard:
     def _check(self, door: str, address: str, credentials: list[bytes]) -> tuple[bytes, bytes, str]:
         """The code of RFC 27, what is wrong, and the user."""
         mechanism, *proof = credentials
-        if self._permit_of is None:
+        if self._permission_of is None:
             return (b"200", b"OK", "") if mechanism == b"NULL" else (b"400", b"no keys here", "")
         if mechanism != b"CURVE" or len(proof) != 1 or len(proof[0]) != KEY_BYTES:
             return b"400", b"wanted CURVE", ""
         user = z85.encode(proof[0]).decode()
-        permit = self._permit_of(user)
-        if permit.opens(door):
+        permission = self._permission_of(user)
+        if permission.opens(door):
             return b"200", b"OK", user
         self.refused_handshakes += 1
-        self._log(KeyRefused(door=door, address=address, key=user, role=permit.role))
+        self._log(KeyRefused(door=door, address=address, key=user, role=permission.role))
         return b"400", b"this key may not use this door", ""
 
     def _follow(self, door: str, monitor: zmq.Socket[bytes]) -> None:
