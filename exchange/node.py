@@ -29,13 +29,13 @@ from exchange.gateway.connection import (
     encode_control,
     is_control,
 )
+from exchange.gateway.interest import Interest
 from exchange.gateway.outbox import Outbox
-from exchange.gateway.publisher import Publisher
+from exchange.gateway.publishing import create_desk, create_publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import FillHistory, Origins, address_events
 from exchange.gateway.server import Sent, Server
-from exchange.gateway.statistics import StatisticsDesk
 from exchange.journal import Journal
 from exchange.protocol.records import decode_events, encode_commands
 from exchange.recovery import Say, replay, restore_newest, take_engine_snapshot, with_progress
@@ -64,12 +64,13 @@ class Node:
         self._say = say
         self._stopping = False
         self.fills = FillHistory(config.limits.fills_per_account)
-        self.statistics = StatisticsDesk()
+        self.statistics = create_desk()
         self._recover()
         try:
             self._configure()
             epoch = self.sequencer.now_ns()
-            self.publisher = Publisher(epoch, self.statistics)
+            self.interest = Interest()
+            self.publisher = create_publisher(epoch, self.statistics, self.interest)
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
             self.sessions = Sessions(
                 config.limits.max_sessions, config.limits.max_commands_per_message
@@ -144,8 +145,9 @@ class Node:
         return session.door, session.peer, self.queries.answer(session, query)
 
     def _welcome(self, subscriptions: list[bytes]) -> None:
-        for topic in subscriptions:
-            self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
+        for message in subscriptions:
+            if (topic := self.interest.take(message)) is not None:
+                self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
     def _release(self) -> None:
         for parcel in self.outbox.release(self.journal.released_up_to):

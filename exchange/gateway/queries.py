@@ -14,7 +14,7 @@ import msgspec
 from exchange.engine import Engine
 from exchange.errors import CorruptionError
 from exchange.gateway.connection import Code, Query, Session, Sessions, encode_control
-from exchange.gateway.publisher import Publisher
+from exchange.gateway.publishing import MarketPublisher
 from exchange.gateway.replies import FillHistory
 from exchange.protocol import wire
 from exchange.protocol.preview import MAX_STEPS
@@ -72,7 +72,7 @@ class Queries:
     def __init__(
         self,
         engine: Engine,
-        publisher: Publisher,
+        publisher: MarketPublisher,
         fills: FillHistory,
         sessions: Sessions,
         about: Callable[[], dict[str, Any]],
