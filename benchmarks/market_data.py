@@ -4,9 +4,9 @@
 
 The events of a workload, margin on, in batches of 64 and 256 messages: for a publisher a message is what an order is
 for an engine.  `nobody`, `levels` and `everything` say who has subscribed: nobody, somebody to tops and levels, or
-somebody to all topics.  The compiled publisher leaves its bytes in a buffer, where the node's loop sends them from; the readable
-one makes Python's bytes.  Before anything is timed, both give the same publications for the first batches; every pass
-ends with the workload's own book.
+somebody to all topics.  The compiled publisher leaves its bytes in a buffer, where the node's loop sends them from; the
+readable one makes Python's bytes.  Before anything is timed, both give the same publications for the first batches;
+every pass ends with the workload's own book.
 """
 
 from __future__ import annotations

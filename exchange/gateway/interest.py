@@ -1,10 +1,10 @@
 """Which topics somebody may be listening to: of the others no message need be made.
 
 Theory of operation.  ZeroMQ filters by prefix, and the market data socket tells of each subscription.  A topic is
-wanted from the first one whose prefix it begins with, and then for good: that a subscription has ended is not believed, as any
-peer can send the end of one that it never had, and would silence a topic for everybody.  Making a message for nobody
-harms nobody.  What is remembered for symbols that are yet to be listed is bounded; beyond that whatever they tell is
-taken for wanted.
+wanted from the first one whose prefix it begins with, and then for good: that a subscription has ended is not believed,
+as any peer can send the end of one that it never had, and would silence a topic for everybody.  Making a message for
+nobody harms nobody.  What is remembered for symbols that are yet to be listed is bounded; beyond that whatever they
+tell is taken for wanted.
 """
 
 from __future__ import annotations
