@@ -22,6 +22,7 @@ from exchange.errors import ExchangeError
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Door
 from exchange.gateway.courier import Sent
+from exchange.gateway.interest import SUBSCRIBED
 from exchange.gateway.permission import Permission
 from exchange.gateway.security.guard import ConnectionLimits, Guard
 from exchange.gateway.security.sockets import SocketLimits, allowed_connections, bound_stranger
@@ -64,7 +65,7 @@ class Arrivals(msgspec.Struct):
     """What one look at the sockets brought."""
 
     frames: list[Frame] = []
-    subscriptions: list[bytes] = []  # topics that somebody subscribed to
+    subscriptions: list[bytes] = []  # messages that tell of them, for Interest
     since_ns: int = 0  # of time.perf_counter_ns: when the wait for it was over
 
 
@@ -243,22 +244,23 @@ def user_of(frame: zmq.Frame, guard: Guard) -> str:
     return user
 
 
-def drain_subscriptions(market_data: zmq.Socket[bytes], guard: Guard, topics: list[bytes]) -> None:
+def drain_subscriptions(
+    market_data: zmq.Socket[bytes], guard: Guard, messages: list[bytes]
+) -> None:
     """Takes who subscribed to what.  Whoever has too many is cut, and what it asked for is not answered."""
     for _ in range(MAX_SUBSCRIPTIONS):
         try:
             frame = market_data.recv(zmq.DONTWAIT, copy=False)
         except zmq.Again:
             return
-        begins, topic = frame.bytes[:1] == b"\x01", frame.bytes[1:]
         try:
             fd = int(frame.get("__fd"))
         except zmq.ZMQError:
             continue  # of one who is gone: libzmq takes its subscriptions back
-        if not begins:
+        if frame.bytes[:1] != SUBSCRIBED:
             guard.unsubscribed(fd)
-        elif guard.subscribed(fd, topic_user(frame), len(topic)):
-            topics.append(topic)
+        elif guard.subscribed(fd, topic_user(frame), len(frame) - 1):
+            messages.append(frame.bytes)
 
 
 def topic_user(frame: zmq.Frame) -> str:
