@@ -83,12 +83,26 @@ def pack_snapshot(snapshot: Snapshot) -> bytes:
     return struct.pack("<8sII", MAGIC, FORMAT_VERSION, crc) + rest + snapshot.state
 
 
-def load_snapshot(path: Path) -> Snapshot:
-    """Reads and verifies one snapshot file: magic, version, length, checksum, and the digest of its state."""
+class SnapshotHeader(msgspec.Struct, frozen=True):
+    """What a snapshot file says of itself, its state not read."""
+
+    checksum: int
+    sequence: int
+    timestamp_ns: int
+    digest: str
+    state_bytes: int
+
+
+def read_header(path: Path) -> SnapshotHeader:
+    """Reads the head of a snapshot file: magic and version are checked, the state is not looked at."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return unpack_header(file.read(HEADER.size), path)
     except OSError as error:
         raise SnapshotDamaged(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def unpack_header(data: bytes, path: Path) -> SnapshotHeader:
     if len(data) < HEADER.size:
         raise SnapshotDamaged(
             f"{path}: {len(data)} bytes are too few for a snapshot header of {HEADER.size}"
@@ -102,13 +116,25 @@ def load_snapshot(path: Path) -> Snapshot:
         raise SnapshotDamaged(
             f"{path}: snapshot format {version}, this program reads format {FORMAT_VERSION}"
         )
+    return SnapshotHeader(crc, sequence, timestamp_ns, digest.hex(), size)
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """Reads and verifies one snapshot file: magic, version, length, checksum, and the digest of its state."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SnapshotDamaged(f"{path}: cannot be read: {error.strerror}") from error
+    header = unpack_header(data, path)
     state = data[HEADER.size :]
-    if size != len(state):
-        raise SnapshotDamaged(f"{path}: {size} bytes of state were written, {len(state)} are there")
-    if zlib.crc32(data[CHECKED_FROM:]) != crc:
-        raise SnapshotDamaged(f"{path}: the checksum fails")
-    if state_digest(state) != digest.hex():
+    if header.state_bytes != len(state):
         raise SnapshotDamaged(
-            f"{path}: the state has digest {state_digest(state)}, {digest.hex()} was written"
+            f"{path}: {header.state_bytes} bytes of state were written, {len(state)} are there"
         )
-    return Snapshot(sequence, timestamp_ns, digest.hex(), state)
+    if zlib.crc32(data[CHECKED_FROM:]) != header.checksum:
+        raise SnapshotDamaged(f"{path}: the checksum fails")
+    if state_digest(state) != header.digest:
+        raise SnapshotDamaged(
+            f"{path}: the state has digest {state_digest(state)}, {header.digest} was written"
+        )
+    return Snapshot(header.sequence, header.timestamp_ns, header.digest, state)
