@@ -23,8 +23,8 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.disk import Disk
 from exchange.errors import ExchangeError
-from exchange.journal import sync_folder
 
 HEADER = struct.Struct("<8sIIQq16sQ")
 CHECKED_FROM = 16
@@ -58,17 +58,25 @@ def snapshot_paths(folder: Path) -> list[Path]:
     )
 
 
-def write_snapshot(folder: Path, snapshot: Snapshot, keep: int = 2) -> Path:
+def write_snapshot(
+    folder: Path, snapshot: Snapshot, keep: int = 2, disk: Disk | None = None
+) -> Path:
     """Writes a snapshot so that it is there whole or not at all, and removes all but the newest few."""
+    disk = disk or Disk()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{snapshot.sequence:020d}{SUFFIX}"
     unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb") as file:
-        file.write(pack_snapshot(snapshot))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-    sync_folder(folder)
+    file = disk.open(unfinished, create=True)
+    try:
+        disk.write(file, pack_snapshot(snapshot), 0)
+        disk.sync(file)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+    disk.rename(unfinished, path)
+    disk.sync_folder(folder)
     for old in snapshot_paths(folder)[keep:]:
         old.unlink()
     return path
