@@ -140,7 +140,7 @@ class Guard:
         """Counts a subscription; False, and the connection is cut, where it has too many or asks for nonsense."""
         connection = self.saw(fd, user)
         if connection is None:
-            return True  # it is gone already
+            return False  # it is gone already
         connection.subscription_count += 1
         most = self._limits.subscriptions
         if topic_bytes <= MAX_TOPIC_BYTES and not 0 < most < connection.subscription_count:
@@ -183,9 +183,7 @@ class Guard:
             ready = dict(poller.poll())
             if self._wake_end.fileno() in ready:
                 return
-            for monitor, door in self._monitors.items():
-                if monitor in ready:
-                    self._follow(door, monitor)
+            self._follow_all()
             if self._zap in ready:
                 self._answer()
 
@@ -194,6 +192,8 @@ class Guard:
         with contextlib.suppress(zmq.Again):
             while True:
                 request = self._zap.recv_multipart(zmq.DONTWAIT)
+                # libzmq told of the connection before it asked: so it is known before its first message.
+                self._follow_all()
                 if len(request) < 8:
                     continue  # nobody but libzmq is there to ask
                 route, _, _, request_id, domain, address = request[:6]
@@ -215,6 +215,10 @@ class Guard:
         self.refused_handshakes += 1
         self._log(KeyRefused(door=door, address=address, key=user, role=permission.role))
         return b"400", b"this key may not use this door", ""
+
+    def _follow_all(self) -> None:
+        for monitor, door in self._monitors.items():
+            self._follow(door, monitor)
 
     def _follow(self, door: str, monitor: zmq.Socket[bytes]) -> None:
         with contextlib.suppress(zmq.Again):
