@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from exchange.node import Node
 
 NS_PER_MS = 10**6
+SEGMENTS_AHEAD = 2  # the spare one that the journal keeps, and the one after it
 
 
 class OpsDesk:
@@ -28,6 +30,8 @@ class OpsDesk:
         self.counters = Counters()
         self.laps = Laps(self.counters)
         self.monitor = Monitor()
+        self.monitor.free_bytes = lambda: shutil.disk_usage(config.data).free
+        self.monitor.wanted_bytes = SEGMENTS_AHEAD * config.journal.segment_bytes
         self.drain = Drain(config.drain_seconds)
         self.log = log
         self._reading_stopped_ns = 0

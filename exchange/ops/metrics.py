@@ -112,6 +112,9 @@ class NodeCollector(Collector):
         yield InfoMetricFamily("exchange", "The node", self._about)
         phases = {phase: float(phase is monitor.phase) for phase in Phase}
         yield gauge("exchange_phase", "1: what the node does now", "phase", phases)
+        if (free := monitor.room()) is not None:
+            prose = "Bytes that are free where the journal is"
+            yield GaugeMetricFamily("exchange_journal_free_bytes", prose, value=free)
         yield from self._counted()
         yield from self._histograms()
         if (reading := monitor.reading) is not None:

@@ -146,6 +146,21 @@ def test_a_node_that_drains_is_healthy_and_not_ready(watched) -> None:
     assert (status, problem["check"]) == (503, "draining")
 
 
+def test_a_disk_without_room_for_the_journal_is_not_ready(watched, monkeypatch) -> None:
+    monitor = watched.node.ops.monitor
+    assert scrape(watched)("exchange_journal_free_bytes") > monitor.wanted_bytes
+    monitor.free_bytes = lambda: 100_000
+    status, text = get(watched, "/readyz")
+    assert (status, [p["check"] for p in json.loads(text)["problems"]]) == (503, ["disk"])
+    assert "100000 bytes are free" in text
+
+    def gone() -> int:
+        raise OSError(2, "No such file or directory")
+
+    monitor.free_bytes = gone
+    assert get(watched, "/readyz")[0] == 200
+
+
 def test_a_loop_that_does_not_turn_is_found_out(start_node, config) -> None:
     metrics = msgspec.structs.replace(LISTEN, healthy_within_ms=50)
     node = start_node(metrics=metrics)
