@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from enum import Enum, auto
 
 import msgspec
 import zmq
@@ -20,18 +19,11 @@ import zmq
 from exchange.errors import ExchangeError
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Door
+from exchange.gateway.courier import Sent
 
 
 class BindError(ExchangeError):
     """An endpoint that cannot be listened on."""
-
-
-class Sent(Enum):
-    """What became of a message."""
-
-    TAKEN = auto()
-    TOO_SLOW = auto()  # the peer's queue is full
-    GONE = auto()  # there is no such peer any more
 
 
 class Bounds(msgspec.Struct, frozen=True):
