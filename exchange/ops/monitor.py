@@ -39,6 +39,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     max_held_bytes: int
     sessions: dict[tuple[str, str], int]  # by door and state
     sessions_untold: int  # lost ones that could not be told yet
+    sessions_catching_up: int  # that are sent what they missed
+    remembered_bytes: int  # of events, for who comes back
+    max_remembered_bytes: int
     symbols: list[SymbolView]
     mark_times_ns: dict[int, int]  # by symbol, of marks set since the start
     fund_atoms: dict[int, int]
