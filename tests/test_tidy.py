@@ -60,6 +60,7 @@ DOORS = {
     "exchange/_native/__init__.py",
     "exchange/engine.py",
     "exchange/bench/core.py",
+    "exchange/gateway/publishing.py",
     "exchange/protocol/records.py",
 }
 
@@ -124,6 +125,7 @@ WITHOUT_IO = (
     "exchange/gateway/replies.py",
     "exchange/gateway/sessions.py",
     "exchange/gateway/publisher.py",
+    "exchange/gateway/interest.py",
     "exchange/gateway/public_book.py",
     "exchange/gateway/statistics.py",
     "exchange/gateway/resting.py",
@@ -178,7 +180,7 @@ def test_no_engine_reads_a_clock_or_draws_a_number(package: str) -> None:
 #: The rooms of the core from the bottom up; a room cimports only from rooms before it.
 ROOMS = [
     *("units", "wire", "memory", "core", "order_index", "positions", "own_orders"),
-    *("block_index", "book"),
+    *("block_index", "book", "buffer", "doors", "packing"),
     *(
         "events",
         "margin",
@@ -223,7 +225,8 @@ ROOMS = [
     ),
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     "counters",
-    *("engine", "codec"),
+    *("market_book", "market_statistics", "market_feed"),
+    *("engine", "codec", "market_data"),
     *("zmq_api", "echo"),
 ]
 
