@@ -258,8 +258,11 @@ class Keyring:
 
 def new_pair() -> tuple[str, str]:
     """A public and a secret key."""
-    public_key, secret_key = zmq.curve_keypair()
-    return public_key.decode(), secret_key.decode()
+    while True:
+        public_key, secret_key = zmq.curve_keypair()
+        # One in 85 begins like an option, which a command line would take it for.
+        if not public_key.startswith(b"-"):
+            return public_key.decode(), secret_key.decode()
 
 
 def write_server_keys(folder: Path) -> ServerKeys:

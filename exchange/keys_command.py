@@ -8,8 +8,8 @@
     exchange keys list keys
     exchange keys revoke desk keys                                # then SIGHUP to the node, or reload_keys
 
-A client whose secret key shall not travel makes its pair itself, ``exchange keys pair desk.toml --server KEY``, and
-sends the public key, for ``exchange keys client desk --account 7 --public-key KEY keys``.
+A client whose secret key shall not travel makes its pair itself, ``exchange keys pair desk.toml --server 'KEY'``, and
+sends the public key, for ``exchange keys client desk --account 7 --public-key 'KEY' keys``.
 """
 
 from __future__ import annotations

@@ -135,6 +135,10 @@ def test_a_wrong_line_of_the_list_is_named(folder: Path, change: dict, problem: 
         read_authorised_keys(folder)
 
 
+def test_no_public_key_looks_like_an_option_of_a_command_line() -> None:
+    assert not [key for key, _ in (new_pair() for _ in range(400)) if key.startswith("-")]
+
+
 def test_a_name_and_a_key_are_there_once(folder: Path) -> None:
     for second in ({**GOOD, "public_key": new_pair()[0]}, {**GOOD, "name": "other"}):
         lines = [
