@@ -43,7 +43,7 @@ PASSED_ON = {
         "exchange.flow",
         "recorded order flow of a real venue through the engine, compared with what that venue recorded",
     ),
-    "bench": ("exchange.bench", "a workload through the core, timed"),
+    "bench": ("exchange.bench", "a workload through the core, or orders over ZeroMQ, timed"),
 }
 
 

@@ -60,6 +60,7 @@ DOORS = {
     "exchange/_native/__init__.py",
     "exchange/engine.py",
     "exchange/bench/core.py",
+    "exchange/bench/gateway/worker.py",
     "exchange/protocol/records.py",
 }
 
@@ -197,7 +198,7 @@ ROOMS = [
     ),
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     *("engine", "codec"),
-    *("zmq_api", "echo"),
+    *("zmq_api", "echo", "histogram", "load_answers", "load", "listen"),
 ]
 
 
