@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from enum import Enum, auto
+import time
 
 import msgspec
 import zmq
@@ -19,18 +19,11 @@ import zmq
 from exchange.errors import ExchangeError
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Door
+from exchange.gateway.courier import Sent
 
 
 class BindError(ExchangeError):
     """An endpoint that cannot be listened on."""
-
-
-class Sent(Enum):
-    """What became of a message."""
-
-    TAKEN = auto()
-    TOO_SLOW = auto()  # the peer's queue is full
-    GONE = auto()  # there is no such peer any more
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -58,6 +51,7 @@ class Arrivals(msgspec.Struct):
 
     frames: list[Frame] = []
     subscriptions: list[bytes] = []  # topics that somebody subscribed to
+    since_ns: int = 0  # of time.perf_counter_ns: when the wait for it was over
 
 
 class Server:
@@ -118,7 +112,7 @@ class Server:
             with contextlib.suppress(BlockingIOError):
                 while self._wake_end.recv(4096):
                     pass
-        arrivals = Arrivals()
+        arrivals = Arrivals(since_ns=time.perf_counter_ns())
         for door, router in self._routers.values():
             if router in ready:
                 drain_router(door, router, max_bytes, arrivals.frames)
