@@ -17,6 +17,9 @@ import zmq
 from exchange._native.load import Load
 from exchange.bench import gateway
 from exchange.bench.gateway import answers, orders, plan
+from exchange.bench.gateway.ledger import Trial
+from exchange.bench.gateway.processes import Placement
+from exchange.bench.gateway.writer import Ledger
 from exchange.cli import main
 from exchange.protocol import messages, wire
 from exchange.protocol.schema import FillRole, Side
@@ -291,3 +294,49 @@ def test_a_short_measurement_checks_its_answers(capsys, tmp_path: Path, monkeypa
 def test_an_unknown_setting_is_one_clear_line(capsys) -> None:
     assert main(["bench", "gateway", "--only", "nonsense"]) == 2
     assert "no such setting; there are: one client" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------ soak and kills
+
+
+def test_a_short_soak_loses_and_doubles_nothing(capsys, tmp_path: Path) -> None:
+    arguments = ["bench", "gateway", "--soak", "2", "--rate", "2000", "--json"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["checked"]["acknowledged"] >= 2000
+    assert told["checked"]["fills"] > 0
+    assert told["heard"] > 0
+    assert all(sample["resident_bytes"] > 1 << 20 for sample in told["samples"])
+    assert (tmp_path / "gateway-soak.png").exists()
+
+
+@pytest.mark.parametrize("durability", ["always", "interval"])
+def test_nothing_acknowledged_is_lost_or_done_twice_when_all_are_killed(
+    tmp_path: Path, durability: str
+) -> None:
+    trial = Trial(tmp_path, 3, durability, Placement(), seed=1)
+    kills = trial.run(2, 0.4, lambda text: None)
+    assert (kills.nodes_killed, kills.lost, kills.doubled) == (2, 0, 0)
+    assert kills.writers_killed >= 2
+    assert kills.acknowledged > 100
+
+
+def test_a_ledger_finds_what_is_lost_doubled_and_invented(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    path.write_text("S 1\nA 1 70\nS 2\nA 2 71\nS 3\nA 3")  # the last line was cut off
+    ledger = Ledger(path)
+    ledger.close()
+    assert ledger.open_numbers() == [3]
+
+    def compared(*found: tuple[int, int]) -> tuple[int, int, int]:
+        trial = Trial(tmp_path, 1, "always", Placement(), seed=1)
+        trial.compare_one(1, ledger, list(found))
+        return trial.kills.lost, trial.kills.doubled, trial.kills.unanswered_done
+
+    assert compared((1, 70), (2, 71)) == (0, 0, 0)
+    assert compared((1, 70), (2, 71), (3, 72)) == (0, 0, 1)
+    assert compared((1, 70)) == (1, 0, 0)
+    assert compared((1, 70), (2, 99)) == (1, 0, 0)
+    assert compared((1, 70), (1, 73), (2, 71)) == (1, 1, 0)
+    with pytest.raises(answers.WrongAnswer, match="nobody sent"):
+        compared((1, 70), (2, 71), (4, 80))

@@ -13,6 +13,8 @@ each round the exchange has its turn and the echo has its turn, and a ratio is t
     measuring   the turns
     answers     whether what came back was right
     histograms, report, pictures
+    soak        a steady rate for long: is anything lost, does anything grow
+    ledger      traders (writer) and node killed with -9 under load: what was acknowledged is there, once
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import time
 from pathlib import Path
 
 from exchange.errors import ExchangeError
+
+KILLED_WRITERS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +47,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, help="turns of each load (default 3, quick 1)")
     parser.add_argument(
+        "--soak",
+        type=float,
+        metavar="SECONDS",
+        help="a steady rate for so long, in place of the table",
+    )
+    parser.add_argument(
+        "--rate", type=int, help="orders a second of a soak (default: half of saturation)"
+    )
+    parser.add_argument(
+        "--kill", type=int, metavar="ROUNDS", help="kill traders and node under load, so many times"
+    )
+    parser.add_argument(
+        "--durability",
+        choices=("always", "interval", "off"),
+        help="of a soak (default interval) or of --kill (default always)",
+    )
+    parser.add_argument(
         "--fifo",
         action="store_true",
         help="real-time scheduling of servers and load, where it is permitted",
@@ -54,7 +75,9 @@ def run(options: argparse.Namespace) -> int:
     from exchange.bench.gateway.answers import WrongAnswer
 
     try:
-        return measure(options)
+        if options.soak is not None:
+            return run_soak(options)
+        return measure(options) if options.kill is None else run_kills(options)
     except WrongAnswer as error:
         print(f"wrong answer: {error}", file=sys.stderr)
         return 1
@@ -91,6 +114,46 @@ def measure(options: argparse.Namespace) -> int:
         for path in pictures.draw(results, options.out):
             say_progress(f"drew {path}")
     return 0
+
+
+def run_soak(options: argparse.Namespace) -> int:
+    from exchange.bench.gateway import soak
+    from exchange.bench.gateway.processes import place
+
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
+        durability = options.durability or "interval"
+        placement = place(options.fifo)
+        soaked = soak.soak(
+            options.soak, options.rate, durability, placement, Path(folder), say_progress
+        )
+    print(as_json(soaked) if options.json else soak.as_text(soaked))
+    if options.out is not None:
+        say_progress(f"drew {soak.draw(soaked, options.out)}")
+    return 0
+
+
+def run_kills(options: argparse.Namespace) -> int:
+    from exchange.bench.gateway import ledger
+    from exchange.bench.gateway.processes import place
+
+    seconds = 2.0 if options.seconds is None else options.seconds
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
+        trial = ledger.Trial(
+            Path(folder),
+            KILLED_WRITERS,
+            options.durability or "always",
+            place(options.fifo),
+            seed=1,
+        )
+        kills = trial.run(options.kill, seconds, say_progress)
+    print(as_json(kills) if options.json else ledger.as_text(kills))
+    return 0
+
+
+def as_json(result: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(result).decode()
 
 
 def say_progress(text: str) -> None:

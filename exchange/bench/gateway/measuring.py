@@ -78,7 +78,7 @@ class SettingResult(msgspec.Struct):
 
     measured: list[Measured]
     checked: Checked
-    heard: list[list[int]] = []  # messages and bytes of each subscriber that reads
+    heard: list[list[int]] = []  # messages, bytes and gaps of each subscriber that reads
 
 
 class Servers(msgspec.Struct):

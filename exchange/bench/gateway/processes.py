@@ -25,7 +25,7 @@ from exchange.errors import ExchangeError
 
 STOP_TIMEOUT_S = 60
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-#: Messages in the queue of a socket of the node, and of the echo.  When the disk held replies back they leave all at once.
+#: Messages in the queue of a socket of the node, and of the echo.  Replies that the disk held back leave all at once.
 HIGH_WATER = 200_000
 #: Limits on what one session may do would be what is measured; 0 is none.
 UNLIMITED = (
@@ -127,7 +127,7 @@ class Worker:
         return WorkerFailed(f"the {self.role} process ended ({self.process.wait()}): see above")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Ends it and waits for that; its exit code."""
+        """Ends it, if it has not ended yet, and waits for that; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -165,13 +165,15 @@ def limits() -> dict[str, int]:
 
 
 class Node(Worker):
-    """``exchange serve`` over ``folder``, with the symbol listed if nobody did it before."""
+    """``exchange serve`` over ``folder``, the symbol listed if nobody did it before; ``bounds`` are its own limits."""
 
-    def __init__(self, folder: Path, durability: str, placement: Placement) -> None:
+    def __init__(self, folder: Path, durability: str, placement: Placement, **bounds: int) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "node.toml"
-        config.write_text(CONFIG + "".join(f"{key} = {n}\n" for key, n in limits().items()))
+        config.write_text(
+            CONFIG + "".join(f"{key} = {n}\n" for key, n in (limits() | bounds).items())
+        )
         arguments = ["--config", str(config), "--data", str(folder / "data")]
         settings = {"arguments": [*arguments, "--durability", durability], **placement.of_server()}
         super().__init__("node", settings)
@@ -233,16 +235,15 @@ class Listeners(Worker):
         self.line()
 
     def counts(self) -> list[list[int]]:
-        """Ends the listening: messages and bytes of each that read."""
-        return list(self.ask({})["counts"])
+        """Ends the listening: messages, bytes and gaps of each that read."""
+        return list(self.ask({})["heard"])
 
 
 @contextmanager
 def stopping(*workers: Worker) -> Iterator[None]:
-    """Stops these at the end, whatever happened; those that already ended are let be."""
+    """Stops these at the end, whatever happened."""
     try:
         yield
     finally:
         for worker in workers:
-            if worker.process.poll() is None:
-                worker.stop()
+            worker.stop()

@@ -137,8 +137,9 @@ def setting_lines(result: SettingResult) -> list[str]:
     lines = [f"{setting.name} ({setting.stream}, durability {setting.durability})"]
     lines += [*aligned(rows), told]
     if result.heard:
-        heard = ", ".join(f"{messages:,}" for messages, _ in result.heard)
-        lines.append(f"subscribers that read were sent {heard} messages")
+        heard = ", ".join(f"{messages:,}" for messages, _, _ in result.heard)
+        missed = sum(gaps for _, _, gaps in result.heard)
+        lines.append(f"subscribers that read heard {heard} messages and missed {missed:,}")
     late = [each for each in result.measured if max_lateness(each) > LATE_US]
     lines += [
         f"{each.load.name}: the generator itself was late by {max_lateness(each):,.0f} us at p99; that is counted"

@@ -222,7 +222,7 @@ def run_listeners(settings: Answer) -> int:
         stalled = [subscriber(context, settings, 1) for _ in range(settings["stalled"])]
         answer({"ready": True})
         counts = listen(reading, lambda: bool(select.select([sys.stdin], [], [], 0)[0]))
-        answer({"counts": counts})
+        answer({"heard": counts})
         for socket in reading + stalled:
             socket.close(linger=0)
     return 0
@@ -239,7 +239,16 @@ def subscriber(
     return socket
 
 
+def run_writer(settings: Answer) -> int:
+    """A trader with a ledger, to be killed."""
+    from exchange.bench.gateway.writer import write
+
+    end_with_input()
+    return write(settings)
+
+
 ROLES: dict[str, Callable[[Answer], int]] = {
+    "writer": run_writer,
     "node": run_node,
     "echo": run_echo,
     "load": run_load,
