@@ -85,6 +85,10 @@ class Limits(msgspec.Struct, frozen=True):
         )
 
 
+#: So many of the largest messages a client may send before anything of it is answered.
+UNANSWERED_MESSAGES = 8
+
+
 class SecurityConfig(msgspec.Struct, frozen=True):
     """Who may connect, and how a connection has to behave; the meanings are in ``exchange/data/exchange.toml``."""
 
@@ -96,11 +100,12 @@ class SecurityConfig(msgspec.Struct, frozen=True):
     handshake_ms: int = 5_000
     silence_ms: int = 40_000
 
-    def connection_limits(self) -> ConnectionLimits:
+    def connection_limits(self, max_message_bytes: int) -> ConnectionLimits:
         return ConnectionLimits(
             total=self.max_connections,
             per_address=self.max_connections_per_address,
             subscriptions=self.max_subscriptions,
+            unanswered_bytes=UNANSWERED_MESSAGES * max_message_bytes,
         )
 
     def socket_limits(self) -> SocketLimits:

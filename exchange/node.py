@@ -140,7 +140,7 @@ class Node:
                 config.endpoints.as_dict(),
                 config.limits.bounds(),
                 keys=self.keyring,
-                connections=config.security.connection_limits(),
+                connections=config.security.connection_limits(config.limits.max_message_bytes),
                 sockets=config.security.socket_limits(),
                 log=self._log,
             )

@@ -120,6 +120,10 @@ class Queries:
             )
         except QueryError as error:
             return encode_control(query.request_id, {"error": error.code, "message": error.message})
+        except OverflowError as error:
+            # An integer that no account, symbol, depth or number can be: compiled code says so in its own way.
+            refused = {"error": Code.INVALID_ARGUMENTS, "message": f"{query.name}: {error}"}
+            return encode_control(query.request_id, refused)
 
     def _hello(self, session: Session, arguments: dict[str, Any]) -> Answer:
         hello = msgspec.convert(arguments, Hello)

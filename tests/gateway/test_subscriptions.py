@@ -24,6 +24,9 @@ class RawPeer:
         self._socket.recv(64, socket.MSG_WAITALL)
         ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 3) + b"SUB"
         self._socket.sendall(bytes((4, len(ready))) + ready)
+        heard = b""
+        while b"READY" not in heard:  # before it nobody may say anything else
+            heard += self._socket.recv(4096)
 
     def send(self, message: bytes) -> None:
         self._socket.sendall(bytes((0, len(message))) + message)
