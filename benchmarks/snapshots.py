@@ -117,7 +117,8 @@ def measure(options: argparse.Namespace) -> measuring.Report:
         title="Snapshots while trading goes on",
         rows=[run_size(size, options.rounds) for size in sizes if size <= largest],
         notes=[
-            f"batches of {BATCH} messages; medians of {options.rounds} snapshots of each kind; every one restored and compared",
+            f"batches of {BATCH} messages; medians of {options.rounds} snapshots of each kind; "
+            "every one is restored and compared",
             "before: nanoseconds of CPU a message; meanwhile: nanoseconds by the clock, copied pages included",
         ],
     )
