@@ -61,6 +61,7 @@ DOORS = {
     "exchange/engine.py",
     "exchange/bench/core.py",
     "exchange/protocol/records.py",
+    "exchange/gateway/event_log.py",
 }
 
 #: Package or module -> what of this project it may import, itself apart.
@@ -224,6 +225,7 @@ ROOMS = [
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     "counters",
     *("engine", "codec"),
+    *("event_log", "streams"),
     *("zmq_api", "echo"),
 ]
 
