@@ -23,15 +23,15 @@ from exchange.gateway.admin import add_admin_queries
 from exchange.gateway.connection import Door, Query, encode_control
 from exchange.gateway.courier import Courier
 from exchange.gateway.event_log import open_log
+from exchange.gateway.interest import Interest
 from exchange.gateway.limits import MUTE_NS
 from exchange.gateway.outbox import Outbox, Parcel
-from exchange.gateway.publisher import Publisher
+from exchange.gateway.publishing import create_desk, create_publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import Origins, address_events
 from exchange.gateway.server import Arrivals, Server
 from exchange.gateway.sessions import Session, Sessions
-from exchange.gateway.statistics import StatisticsDesk
 from exchange.journal import Journal
 from exchange.ops import counters as slots
 from exchange.ops.desk import OpsDesk, read_node
@@ -82,7 +82,7 @@ class Node:
         about = {"version": __version__, "engine": config.engine}
         self.ops = OpsDesk(config, log, {**about, "durability": config.journal.durability})
         self.streams = open_log(config.limits.remembered_bytes)
-        self.statistics = StatisticsDesk()
+        self.statistics = create_desk()
         try:
             self._recover()
             self._open()
@@ -96,7 +96,8 @@ class Node:
         try:
             self._configure()
             epoch = self.sequencer.now_ns()
-            self.publisher = Publisher(epoch, self.statistics)
+            self.interest = Interest()
+            self.publisher = create_publisher(epoch, self.statistics, self.interest)
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
             self.sessions = Sessions(config.limits.max_sessions, config.limits.of_sessions())
             self.sessions.on_muted = self._note_muted
@@ -255,8 +256,9 @@ class Node:
         return session.door, session.peer, self.queries.answer(session, query)
 
     def _welcome(self, subscriptions: list[bytes]) -> None:
-        for topic in subscriptions:
-            self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
+        for message in subscriptions:
+            if (topic := self.interest.take(message)) is not None:
+                self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
     def _release(self) -> None:
         parcels = self.outbox.release(self.journal.released_up_to)

@@ -16,7 +16,7 @@ from exchange.errors import CorruptionError
 from exchange.gateway.connection import Code, Query, encode_control
 from exchange.gateway.event_log import Memory
 from exchange.gateway.greeting import VERSIONS, Hello, Login
-from exchange.gateway.publisher import Publisher
+from exchange.gateway.publishing import MarketPublisher
 from exchange.gateway.sessions import Session, Sessions
 from exchange.protocol import wire
 from exchange.protocol.preview import MAX_STEPS
@@ -75,7 +75,7 @@ class Queries:
     def __init__(
         self,
         engine: Engine,
-        publisher: Publisher,
+        publisher: MarketPublisher,
         log: Memory,
         sessions: Sessions,
         about: Callable[[], dict[str, Any]],

@@ -50,7 +50,7 @@ class Arrivals(msgspec.Struct):
     """What one look at the sockets brought."""
 
     frames: list[Frame] = []
-    subscriptions: list[bytes] = []  # topics that somebody subscribed to
+    subscriptions: list[bytes] = []  # messages that tell of them, for Interest
     since_ns: int = 0  # of time.perf_counter_ns: when the wait for it was over
 
 
@@ -177,11 +177,9 @@ def drain_router(
         max_bytes -= sum(map(len, parts)) + len(peer)
 
 
-def drain_subscriptions(market_data: zmq.Socket[bytes], topics: list[bytes]) -> None:
+def drain_subscriptions(market_data: zmq.Socket[bytes], messages: list[bytes]) -> None:
     for _ in range(MAX_SUBSCRIPTIONS):
         try:
-            message = market_data.recv(zmq.DONTWAIT)
+            messages.append(market_data.recv(zmq.DONTWAIT))
         except zmq.Again:
             return
-        if message[:1] == b"\x01":
-            topics.append(message[1:])

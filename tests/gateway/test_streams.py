@@ -113,9 +113,7 @@ class ForgetfulLog:
         return entries[:3] + entries[4:]
 
 
-def test_the_check_notices_one_event_that_is_missing_from_a_replay(
-    node, stream_client
-) -> None:
+def test_the_check_notices_one_event_that_is_missing_from_a_replay(node, stream_client) -> None:
     """Of the test above: a log that drops one event in a replay does not get past ``is_unbroken``."""
     maker, taker = stream_client(node.orders), stream_client(node.orders)
     trade_at(node.orders, maker, taker)
