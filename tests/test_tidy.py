@@ -100,6 +100,7 @@ MAY_IMPORT = {
         "exchange.units",
         "exchange.gateway.connection",
         "exchange.gateway.feed",
+        "exchange.keys",
     },
     "exchange.gateway": {
         "exchange.errors",
@@ -107,6 +108,7 @@ MAY_IMPORT = {
         "exchange.engine",
         "exchange.peek",
         "exchange.sequencer",
+        "exchange.ops.log_events",
     },
 }
 
