@@ -77,6 +77,7 @@ class Config(msgspec.Struct, frozen=True):
     fund_atoms: dict[int, int]  # deposited first, by number of the fund
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
     warnings: WarningPolicy = WarningPolicy()
+    loop: str = "auto"  # of the node: native where it can be had, or plain
 
 
 # ---------------------------------------------------------------------------------- what a setting may be
@@ -122,8 +123,9 @@ def endpoint(value: Any) -> str:
 
 
 GIB = 1 << 30
+LOOPS = ("auto", "plain", "native")
 SETTINGS: dict[str, dict[str, Check]] = {
-    "node": {"data": text, "engine": one_of(*ENGINE_KINDS)},
+    "node": {"data": text, "engine": one_of(*ENGINE_KINDS), "loop": one_of(*LOOPS)},
     "journal": {
         "durability": one_of(*Durability),
         "sync_interval_ms": whole(1, 60_000),
@@ -213,6 +215,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
     return Config(
         data=Path(settings["node"]["data"]),
         engine=settings["node"]["engine"],
+        loop=settings["node"]["loop"],
         journal=msgspec.convert(settings["journal"], JournalConfig),
         endpoints=Endpoints(**settings["endpoints"]),
         limits=Limits(**settings["limits"]),

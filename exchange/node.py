@@ -18,6 +18,7 @@ from exchange import __version__
 from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.engine import create_engine
+from exchange.errors import ConfigError
 from exchange.gateway.admin import add_admin_queries
 from exchange.gateway.connection import (
     SESSION_LOST,
@@ -29,12 +30,13 @@ from exchange.gateway.connection import (
     encode_control,
     is_control,
 )
+from exchange.gateway.lane import Lane, LaneUnavailable
 from exchange.gateway.outbox import Outbox
-from exchange.gateway.publisher import Publisher
+from exchange.gateway.publisher import Publication, Publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import FillHistory, Origins, address_events
-from exchange.gateway.server import Sent, Server
+from exchange.gateway.server import Frame, Sent, Server
 from exchange.gateway.statistics import StatisticsDesk
 from exchange.journal import Journal
 from exchange.protocol.records import decode_events, encode_commands
@@ -85,6 +87,7 @@ class Node:
             )
             add_admin_queries(self.queries, self)
             self.server = Server(config.endpoints.as_dict(), config.limits.bounds())
+            self.lane = self._open_lane()
         except BaseException:
             self.journal.close()
             raise
@@ -95,14 +98,13 @@ class Node:
     def run(self) -> None:
         """Take, order, write down, apply, tell - until told to stop."""
         try:
+            if self.lane is not None:
+                self.lane.run()
             while not self._stopping:
-                arrived = self.server.receive(self._room(), self._patience_ms())
-                taken = sort_frames(arrived.frames, self.sessions)
-                if taken.count:
-                    self._carry_out(taken)
-                self._answer(taken)
-                self._welcome(arrived.subscriptions)
-                self._release()
+                arrived = self.server.receive(self._room(), self.patience_ms())
+                self.handle(arrived.frames)
+                self.welcome(arrived.subscriptions)
+                self.release(self.released_up_to)
             self._finish()
         finally:
             self.server.close()
@@ -113,12 +115,26 @@ class Node:
         self._stopping = True
         self.server.wake()
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    def handle(self, frames: list[Frame]) -> None:
+        """Everything that frames of clients ask for, in their order."""
+        taken = sort_frames(frames, self.sessions)
+        if taken.count:
+            self._carry_out(taken)
+        self._answer(taken)
+
     def _carry_out(self, taken: Taken) -> None:
         """From commands to events: the way of every batch."""
         batch = self.sequencer.stamp(b"".join(taken.records), taken.count)
-        self.journal.append(batch.commands, batch.first_sequence, batch.count)
+        self.write_down(batch)
         events = self.engine.apply(batch.commands)
         self._tell(batch, events, taken.origins)
+
+    def write_down(self, batch: Batch) -> None:
+        self.journal.append(batch.commands, batch.first_sequence, batch.count)
 
     def _tell(self, batch: Batch, events: bytes, origins: Origins) -> None:
         """Makes ready what clients and the public hear of a batch; it leaves when the journal releases it."""
@@ -126,8 +142,16 @@ class Node:
             (session.door, session.peer, payload)
             for session, payload in address_events(batch, events, origins, self.sessions)
         ]
+        self.outbox.hold(batch.last_sequence, letters, self._publications(batch, events))
+
+    def tell_public(self, batch: Batch, events: bytes) -> None:
+        """Makes ready what the public hears of a batch whose letters are held elsewhere."""
+        if publications := self._publications(batch, events):
+            self.outbox.hold(batch.last_sequence, [], publications)
+
+    def _publications(self, batch: Batch, events: bytes) -> list[Publication]:
         self.fills.feed(events)
-        self.outbox.hold(batch.last_sequence, letters, self.publisher.publications(batch, events))
+        return self.publisher.publications(batch, events)
 
     def _answer(self, taken: Taken) -> None:
         """Queries see all commands of their round and of those before; refusals change nothing."""
@@ -143,12 +167,18 @@ class Node:
     def _answer_one(self, session: Session, query: Query) -> tuple[Door, bytes, bytes]:
         return session.door, session.peer, self.queries.answer(session, query)
 
-    def _welcome(self, subscriptions: list[bytes]) -> None:
+    def welcome(self, subscriptions: list[bytes]) -> None:
         for topic in subscriptions:
             self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
-    def _release(self) -> None:
-        for parcel in self.outbox.release(self.journal.released_up_to):
+    @property
+    def released_up_to(self) -> int:
+        """The last command whose events may leave.  Raises JournalError if the disk failed."""
+        return self.journal.released_up_to
+
+    def release(self, up_to: int) -> None:
+        """Sends what waited for the journal to come up to a sequence."""
+        for parcel in self.outbox.release(up_to):
             for topic, payload in parcel.publications:
                 self.server.publish(topic, payload)
             for door, peer, payload in parcel.letters:
@@ -162,13 +192,17 @@ class Node:
         session = self.sessions.known(door, peer)
         if session is not None and session.state is State.LOST and not is_control(payload):
             return
-        sent = self.server.send(door, peer, payload)
+        self.was_sent(session, self.server.send(door, peer, payload))
+
+    def was_sent(self, session: Session | None, sent: Sent) -> None:
+        """What follows for a session from what became of a message to it."""
         if session is None or sent is Sent.TAKEN:
             return
         if sent is Sent.GONE:
             self.sessions.remove(session)
         elif session.state is not State.LOST:
-            self._say(f"session {peer.hex()} reads too slowly: it is lost until it logs in again")
+            name = session.peer.hex()
+            self._say(f"session {name} reads too slowly: it is lost until it logs in again")
             self.sessions.lose(session)
 
     def _probe_sessions(self) -> None:
@@ -181,7 +215,7 @@ class Node:
     def _room(self) -> int:
         return ROUND_BYTES if self.outbox.held_bytes < self.config.limits.max_held_bytes else 0
 
-    def _patience_ms(self) -> int | None:
+    def patience_ms(self) -> int | None:
         """How long to wait for something to do: not for ever while somebody's queue is watched for room."""
         return RETRY_MS if self.sessions.to_be_told() else None
 
@@ -234,8 +268,34 @@ class Node:
     def _finish(self) -> None:
         """Nothing acknowledged is lost, and nothing carried out stays untold."""
         self.journal.flush()
-        self._release()
+        if self.lane is not None:
+            self.lane.release()
+        self.release(self.released_up_to)
         self.take_snapshot()
+
+    def _open_lane(self) -> Lane | None:
+        """The native loop, where the configuration wants it and the machine has it."""
+        limits = self.config.limits
+        if self.config.loop == "plain" or (
+            self.config.loop == "auto" and self.config.engine != "native"
+        ):
+            return None
+        try:
+            return Lane(
+                self,
+                self.engine,
+                max_sessions=limits.max_sessions,
+                max_commands=limits.max_commands_per_message,
+                max_held_bytes=limits.max_held_bytes,
+                round_bytes=ROUND_BYTES,
+            )
+        except LaneUnavailable as error:
+            if self.config.loop == "native":
+                raise ConfigError(
+                    f'node.loop is "native", and there is no native loop: {error}; wanted "auto" or "plain"'
+                ) from None
+            self._say(f"warning: {error}: serving with the plain loop, which is slower")
+            return None
 
     # ---- what the operator's door asks
 
@@ -246,6 +306,11 @@ class Node:
             write_snapshot(self.config.data / "snapshots", take_engine_snapshot(self.engine))
         )
 
+    @property
+    def loop(self) -> str:
+        """Which loop turns: native or plain."""
+        return "plain" if self.lane is None else "native"
+
     def summary(self) -> str:
         """What a node says of itself when it is ready, on one line."""
         about = {
@@ -253,6 +318,7 @@ class Node:
             "data": self.config.data,
             "durability": self.config.journal.durability,
             "engine": self.config.engine,
+            "loop": self.loop,
             "sequence": self.engine.sequence,
             "digest": self.engine.digest(),
         }
@@ -265,7 +331,7 @@ class Node:
             "timestamp_ns": self.engine.timestamp_ns,
             "digest": self.engine.digest(),
             "sessions": len(self.sessions),
-            "held_bytes": self.outbox.held_bytes,
+            "held_bytes": self.outbox.held_bytes + (self.lane.held_bytes if self.lane else 0),
             "uncovered": self.engine.uncovered(),
             "data": str(self.config.data),
             **self._about(),
@@ -276,5 +342,6 @@ class Node:
             "endpoints": self.server.endpoints,
             "durability": str(self.config.journal.durability),
             "engine": self.config.engine,
+            "loop": self.loop,
             "version": __version__,
         }

@@ -13,13 +13,16 @@ import sys
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport (
     INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX,
     int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from libc.string cimport memchr, memcpy
 
+from native.buffer cimport buffer_reserve, buffer_t
+from native.doors cimport CODEC_DOOR, codec_door_t
 from native.wire cimport (
     EVENT_ACCEPTED, EVENT_REJECTED, FIRST_EVENT, MAX_BRACKETS, MAX_LIST_ORDERS, MAX_NAME_BYTES,
     wire_bracket, wire_command_header, wire_event_header, wire_order,
@@ -101,11 +104,6 @@ cdef struct fault_t:
     int part
     int entry
 
-cdef struct buffer_t:
-    uint8_t* bytes
-    size_t used
-    size_t room
-
 cdef struct replies_t:     # which request each sequence answers
     uint64_t first_sequence
     uint64_t count
@@ -163,24 +161,6 @@ cdef slot_t make_slot(object item, slot_kind kind):
     if kind < SLOT_NAME:
         slot.lowest, slot.highest = layout.integer_range(item.kind)
     return slot
-
-
-# ------------------------------------------------------------------------------------- a growing buffer
-
-cdef inline int buffer_reserve(buffer_t* buffer, size_t extra) noexcept nogil:
-    """Makes room for ``extra`` more bytes; -1 where there is no memory."""
-    cdef size_t room = buffer.room
-    cdef void* moved
-    if buffer.used + extra <= room:
-        return 0
-    while room < buffer.used + extra:
-        room = 2 * room if room else 1024
-    moved = PyMem_RawRealloc(buffer.bytes, room)
-    if moved == NULL:
-        return -1
-    buffer.bytes = <uint8_t*>moved
-    buffer.room = room
-    return 0
 
 
 # ---------------------------------------------------------------------------------- reading msgpack values
@@ -401,27 +381,36 @@ cdef shape_t* read_start(reader_t* reader, bint events, uint32_t* length, fault_
     return shape
 
 
-cdef bint read_message(reader_t* reader, bint events, buffer_t* records, buffer_t* ids, fault_t* fault) noexcept nogil:
-    """Appends the record and the request id of one message."""
-    cdef const uint8_t* start
-    cdef uint32_t length, i
-    cdef integer_t request_id
-    cdef uint8_t* record
-    cdef shape_t* shape = read_start(reader, events, &length, fault)
-    if shape == NULL:
-        return False
-    start = reader.at
-    if not read_integer(reader, &request_id) or request_id.negative:
+cdef inline bint read_rest(
+    reader_t* reader, const shape_t* shape, uint32_t length, uint8_t* record, uint64_t* request_id, fault_t* fault
+) noexcept nogil:
+    """Reads what follows the type: the request id, and the fields into a record for which there is room."""
+    cdef const uint8_t* start = reader.at
+    cdef uint32_t i
+    cdef integer_t number
+    if not read_integer(reader, &number) or number.negative:
         return fail(fault, WANTED_REQUEST_ID, reader, start)
-    if buffer_reserve(records, shape.room) < 0 or buffer_reserve(ids, sizeof(uint64_t)) < 0:
-        return fail(fault, WANTED_MEMORY, reader, start)
-    record = records.bytes + records.used
+    request_id[0] = number.bits
     memcpy(record, shape.template, shape.size)
     for i in range(length - LEADING):
         if not read_slot(reader, &shape.slots[i], record, fault):
             fault.item = i
             return False
-    (<uint64_t*>(ids.bytes + ids.used))[0] = request_id.bits
+    return True
+
+
+cdef bint read_message(reader_t* reader, bint events, buffer_t* records, buffer_t* ids, fault_t* fault) noexcept nogil:
+    """Appends the record and the request id of one message."""
+    cdef uint32_t length
+    cdef uint8_t* record
+    cdef shape_t* shape = read_start(reader, events, &length, fault)
+    if shape == NULL:
+        return False
+    if buffer_reserve(records, shape.room) < 0 or buffer_reserve(ids, sizeof(uint64_t)) < 0:
+        return fail(fault, WANTED_MEMORY, reader, reader.at)
+    record = records.bytes + records.used
+    if not read_rest(reader, shape, length, record, <uint64_t*>(ids.bytes + ids.used), fault):
+        return False
     records.used += (<wire_command_header*>record).size
     ids.used += sizeof(uint64_t)
     return True
@@ -790,6 +779,39 @@ cdef int raise_not_commands(object commands) except -1:
 
     stamp_python(bytes(commands), 1, 0)
     raise AssertionError("the two readers of records disagree on what a command is")
+
+
+# ------------------------------------------------------------------------------- the door to compiled modules
+
+cdef const uint8_t* read_command(
+    const uint8_t* at, const uint8_t* end, uint8_t* record, uint64_t* request_id
+) noexcept nogil:
+    cdef reader_t reader
+    cdef fault_t fault
+    cdef uint32_t length
+    cdef shape_t* shape
+    reader.begin = reader.at = at
+    reader.end = end
+    shape = read_start(&reader, False, &length, &fault)
+    if shape == NULL or not read_rest(&reader, shape, length, record, request_id, &fault):
+        return NULL
+    return reader.at
+
+
+cdef uint8_t* write_one_event(uint8_t* to, const uint8_t* record, uint64_t request_id) noexcept nogil:
+    return write_event(to, record, request_id)
+
+
+cdef codec_door_t DOOR
+
+
+def door():
+    """The codec in C, for compiled modules (native/doors.pxd)."""
+    DOOR.command_room = max(SHAPES[number].room for number in range(FIRST_EVENT))
+    DOOR.event_room = MAX_EVENT_WIRE_BYTES
+    DOOR.read_command = read_command
+    DOOR.write_event = write_one_event
+    return PyCapsule_New(&DOOR, CODEC_DOOR, NULL)
 
 
 make_shapes()

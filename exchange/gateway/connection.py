@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from enum import Enum, StrEnum, auto
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -293,6 +293,14 @@ class Session:
         return None
 
 
+class Listener(Protocol):
+    """Who mirrors the sessions is told of each change, right after it."""
+
+    def logged_in(self, session: Session, account: int) -> None: ...
+    def lost(self, session: Session) -> None: ...
+    def removed(self, session: Session) -> None: ...
+
+
 class Sessions:
     """All sessions, by peer and by the account that they are logged in for."""
 
@@ -302,6 +310,7 @@ class Sessions:
         self._by_peer: dict[tuple[str, bytes], Session] = {}
         self._by_account: dict[int, list[Session]] = {}
         self._untold: set[Session] = set()
+        self.listener: Listener | None = None
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -324,6 +333,8 @@ class Sessions:
         if account not in session.accounts:
             session.login(account)
             self._by_account.setdefault(account, []).append(session)
+        if self.listener is not None:
+            self.listener.logged_in(session, account)
 
     def of_account(self, account: int) -> list[Session]:
         return self._by_account.get(account, [])
@@ -333,6 +344,8 @@ class Sessions:
         session.overflow()
         self._forget_accounts(session)
         self._untold.add(session)
+        if self.listener is not None:
+            self.listener.lost(session)
 
     def to_be_told(self) -> list[Session]:
         """Who lost its session and could not be told yet, because its queue was full."""
@@ -356,6 +369,8 @@ class Sessions:
         self._by_peer.pop((session.door.name, session.peer), None)
         self._untold.discard(session)
         self._forget_accounts(session)
+        if self.listener is not None:
+            self.listener.removed(session)
 
     def _forget_accounts(self, session: Session) -> None:
         for account in session.accounts:

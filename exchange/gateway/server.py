@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from enum import Enum, auto
+from typing import Any
 
 import msgspec
 import zmq
@@ -131,6 +132,15 @@ class Server:
         # Where the pipe is full it is awake: nobody took the wakes before this one yet.  Where it is closed, so are we.
         with contextlib.suppress(OSError):
             self._wake_handle.send(b"\0")
+
+    def handles(self) -> dict[str, Any]:
+        """The sockets themselves, for a loop that reads and writes them by other means."""
+        return {
+            "orders": self._routers[TRADERS_DOOR.name][1],
+            "admin": self._routers[ADMIN_DOOR.name][1],
+            "market_data": self._market_data,
+            "wake_fileno": self._wake_end.fileno(),
+        }
 
     @property
     def wake_fileno(self) -> int:
