@@ -199,7 +199,7 @@ ROOMS = [
     ),
     *("canonical", "restore", "pocket", "lifetime", "lookahead"),
     *("buffer", "doors", "zmq_api", "mail"),
-    *("engine", "codec", "gateway"),
+    *("engine", "codec", "gateway", "echo"),
 ]
 
 
