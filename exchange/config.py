@@ -20,6 +20,8 @@ from exchange.engine import ENGINE_KINDS
 from exchange.errors import ConfigError, PolicyError, UnitsError
 from exchange.gateway.server import Bounds
 from exchange.journal import MIN_SEGMENT_BYTES, Durability
+from exchange.ops.log import LogConfig
+from exchange.ops.log_events import Level
 from exchange.protocol.schema import MAX_AMOUNT_ATOMS, MAX_PRICE_TICKS
 from exchange.risk import FundNumbers, SymbolPolicy, WarningPolicy, load_policy
 from exchange.units import from_atoms, to_atoms, to_decimal
@@ -65,6 +67,13 @@ class Limits(msgspec.Struct, frozen=True):
         )
 
 
+class MetricsConfig(msgspec.Struct, frozen=True):
+    """Where metrics and health are told over HTTP."""
+
+    listen: str = ""  # host:port; empty: nowhere
+    healthy_within_ms: int = 2000  # the loop turns when it is asked to, or the node is not healthy
+
+
 class Config(msgspec.Struct, frozen=True):
     """Everything that a node is started with."""
 
@@ -78,6 +87,9 @@ class Config(msgspec.Struct, frozen=True):
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
     warnings: WarningPolicy = WarningPolicy()
     loop: str = "auto"  # of the node: native where it can be had, or plain
+    drain_seconds: int = 2
+    logging: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 # ---------------------------------------------------------------------------------- what a setting may be
@@ -122,10 +134,34 @@ def endpoint(value: Any) -> str:
     return str(value)
 
 
+def any_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError('a text, "" for none')
+    return value
+
+
+def http_address(value: Any) -> str:
+    wanted = ValueError('"host:port" with a port 1 .. 65535 or *, or "" for none')
+    if value == "":
+        return ""
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not host or "/" in host:
+        raise wanted
+    if port != "*" and not (port.isdecimal() and 1 <= int(port) <= 65535):
+        raise wanted
+    return str(value)
+
+
 GIB = 1 << 30
 LOOPS = ("auto", "plain", "native")
+LEVELS = tuple(level.name.lower() for level in Level)
 SETTINGS: dict[str, dict[str, Check]] = {
-    "node": {"data": text, "engine": one_of(*ENGINE_KINDS), "loop": one_of(*LOOPS)},
+    "node": {
+        "data": text,
+        "engine": one_of(*ENGINE_KINDS),
+        "loop": one_of(*LOOPS),
+        "drain_seconds": whole(0, 3600),
+    },
     "journal": {
         "durability": one_of(*Durability),
         "sync_interval_ms": whole(1, 60_000),
@@ -142,6 +178,8 @@ SETTINGS: dict[str, dict[str, Check]] = {
         "fills_per_account": whole(1, 1_000_000),
         "max_held_bytes": whole(1024, 64 * GIB),
     },
+    "logging": {"format": one_of("text", "json"), "level": one_of(*LEVELS), "file": any_text},
+    "metrics": {"listen": http_address, "healthy_within_ms": whole(1, 600_000)},
 }
 MARKET_SECTIONS = ("symbols", "funds", "marks", "warnings")
 
@@ -223,6 +261,9 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
         fund_atoms=parse_funds(tables.get("funds", {}), funds, source),
         mark_ticks=parse_marks(tables.get("marks", {}), symbols, source),
         warnings=parse_warnings(tables.get("warnings", {}), source),
+        drain_seconds=settings["node"]["drain_seconds"],
+        logging=LogConfig(**settings["logging"]),
+        metrics=MetricsConfig(**settings["metrics"]),
     )
 
 

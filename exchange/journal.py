@@ -37,6 +37,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -97,7 +98,8 @@ class Journal:
     """The journal of one node, open for appending.
 
     Needs: one thread that appends.  ``on_release`` is called from the journal's own thread whenever
-    ``released_up_to`` moved or a sync failed; it must only wake somebody up.
+    ``released_up_to`` moved or a sync failed; it must only wake somebody up.  ``on_sync`` hears how long each sync
+    took, in nanoseconds, from the thread that made it.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Journal:
         sync_interval_ms: int = 20,
         durable_sequence: int = 0,
         on_release: Callable[[], None] = lambda: None,
+        on_sync: Callable[[int], None] = lambda took_ns: None,
     ) -> None:
         self.folder = folder
         self.durability = durability
@@ -116,6 +119,7 @@ class Journal:
         self._segment_bytes = max(segment_bytes, MIN_SEGMENT_BYTES)
         self._interval_s = sync_interval_ms / 1000
         self.on_release = on_release
+        self.on_sync = on_sync
         self._lock = FolderLock(folder)
         self._segments = SegmentFiles(folder, self._segment_bytes)
         try:
@@ -298,7 +302,9 @@ class Journal:
             target, file = self._written_up_to, os.dup(self._file)
         try:
             if target > self._synced_up_to:
+                since_ns = time.perf_counter_ns()
                 sync_file(file)
+                self.on_sync(time.perf_counter_ns() - since_ns)
         finally:
             os.close(file)
         with self._changed:

@@ -44,7 +44,7 @@ class Sequencer:
     ) -> None:
         self.last_sequence = last_sequence
         self.timestamp_ns = timestamp_ns
-        self._clock = clock
+        self.clock = clock
 
     def resume(self, last_sequence: int, timestamp_ns: int) -> None:
         """Goes on after commands that were stamped elsewhere, by the same rules."""
@@ -52,7 +52,7 @@ class Sequencer:
 
     def now_ns(self) -> int:
         """The exchange's time: the clock's, but never before a time that was given already."""
-        self.timestamp_ns = max(self.timestamp_ns, self._clock())
+        self.timestamp_ns = max(self.timestamp_ns, self.clock())
         return self.timestamp_ns
 
     def stamp(self, commands: bytes, count: int) -> Batch:

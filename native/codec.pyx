@@ -11,7 +11,7 @@ and the same codec in plain Python, is in ``exchange.protocol``.
 
 import sys
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_New
@@ -22,6 +22,7 @@ from libc.stdint cimport (
 from libc.string cimport memchr, memcpy
 
 from native.buffer cimport buffer_reserve, buffer_t
+from native.counters cimport COUNTER_SLOTS, count_commands, count_event
 from native.doors cimport CODEC_DOOR, codec_door_t
 from native.wire cimport (
     EVENT_ACCEPTED, EVENT_REJECTED, FIRST_EVENT, MAX_BRACKETS, MAX_LIST_ORDERS, MAX_NAME_BYTES,
@@ -762,6 +763,62 @@ def stamp(commands not None, uint64_t sequence, int64_t timestamp_ns):
         sequence += 1
         at += header.size
     return stamped
+
+
+# ------------------------------------------------------------------------------------------- what is counted
+
+def count_batch(slots not None, commands not None, events not None, int64_t timestamp_ns):
+    """Counts the commands of a batch and the events that they came to (exchange/ops/counters.py).
+
+    Raises ValueError if the bytes are not whole records, or the slots not as many as there are counters.
+    """
+    cdef Py_buffer counted, given, came
+    PyObject_GetBuffer(slots, &counted, PyBUF_WRITABLE)
+    try:
+        if counted.len != COUNTER_SLOTS * <Py_ssize_t>sizeof(uint64_t):
+            raise ValueError(f"wanted {COUNTER_SLOTS} counters of 8 bytes, came {counted.len} bytes")
+        PyObject_GetBuffer(commands, &given, PyBUF_SIMPLE)
+        try:
+            if not are_commands(<const uint8_t*>given.buf, <size_t>given.len):
+                raise_not_commands(commands)
+            count_commands(<uint64_t*>counted.buf, <const uint8_t*>given.buf, <size_t>given.len)
+        finally:
+            PyBuffer_Release(&given)
+        PyObject_GetBuffer(events, &came, PyBUF_SIMPLE)
+        try:
+            if not count_checked_events(
+                <uint64_t*>counted.buf, <const uint8_t*>came.buf, <size_t>came.len, timestamp_ns
+            ):
+                raise_not_events(events)
+        finally:
+            PyBuffer_Release(&came)
+    finally:
+        PyBuffer_Release(&counted)
+
+
+cdef bint are_commands(const uint8_t* at, size_t left) noexcept nogil:
+    cdef const wire_command_header* header
+    while left:
+        header = <const wire_command_header*>at
+        if left < sizeof(wire_command_header) or header.type >= FIRST_EVENT:
+            return False
+        if header.size < sizeof(wire_command_header) or header.size > left:
+            return False
+        at += header.size
+        left -= header.size
+    return True
+
+
+cdef bint count_checked_events(uint64_t* slots, const uint8_t* at, size_t left, int64_t timestamp_ns) noexcept nogil:
+    cdef size_t size
+    while left:
+        if not is_event(at, left):
+            return False
+        count_event(slots, at, timestamp_ns)
+        size = (<const wire_event_header*>at).size
+        at += size
+        left -= size
+    return True
 
 
 cdef bytes copy_of(object data):

@@ -15,17 +15,22 @@ The GIL is released for all of it and taken for what is handed up, for the journ
 the wake end can be read: that is a signal, a ``stop``, or the journal that has something to release.
 """
 
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.errno cimport EAGAIN, EINTR
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, clockid_t, timespec
 from posix.unistd cimport read
 
 from native.buffer cimport buffer_free, buffer_reserve, buffer_t
+from native.counters cimport (
+    COUNT_BYTES_IN, COUNT_BYTES_OUT, COUNT_FRAMES_IN, COUNT_FRAMES_OUT, COUNTER_SLOTS, STAGE_APPLY, STAGE_DECODE,
+    STAGE_JOURNAL, STAGE_RECEIVE, STAGE_SEND, STAGE_TELL, count_commands, count_events, counter_slot, observe,
+)
 from native.doors cimport APPLIED, CODEC_DOOR, ENGINE_DOOR, codec_door_t, engine_door_t
 from native.mail cimport (
     client_add, client_find, client_login, client_remove, client_t, forget_accounts, grown, is_logged_in, listeners_of,
@@ -78,6 +83,7 @@ cdef class Lane:
         orders, admin, market_data: the sockets, made and bound in Python.
         wake_fileno: what can be read when there is something to look up for.
         upstairs: the rest of the node (exchange/gateway/lane.py).
+        counters: the array of what the node counts (native/counters.pxd).
         commands: numbers of the commands that the traders' door takes.
         max_clients, max_orders, max_held_bytes, round_bytes: the node's bounds.
         clock: what to ask for the time in Python; None: the system's.
@@ -91,6 +97,9 @@ cdef class Lane:
     cdef object kept                   # what lives as long as the pointers into it
     cdef object upstairs
     cdef object clock
+    cdef Py_buffer counters
+    cdef uint64_t* slots
+    cdef uint64_t since_ns             # when the stage that is being timed began
     cdef zmq_pollitem_t items[ITEMS]
     cdef bint takes[FIRST_EVENT]
     cdef int64_t max_orders
@@ -117,7 +126,9 @@ cdef class Lane:
     cdef uint64_t held_up              # sequence of the oldest that Python's outbox holds; all ones: it is empty
     cdef uint64_t held_up_bytes
     cdef int64_t patience_ms           # -1: nothing up there needs a look without being asked
+    cdef bint takes_nothing            # every frame is Python's
     cdef bint stopping
+    cdef bint reading                  # whether there was room for more from clients
 
     def __cinit__(self):
         memset(&self.mail, 0, sizeof(mail_t))
@@ -125,10 +136,12 @@ cdef class Lane:
         memset(&self.batch, 0, sizeof(buffer_t))
         memset(&self.origins, 0, sizeof(buffer_t))
         self.zmq.msg_close = NULL
+        self.slots = NULL
+        self.reading = True
 
     def __init__(
-        self, *, engine, codec, orders, admin, market_data, int wake_fileno, upstairs, commands, uint64_t max_clients,
-        int64_t max_orders, uint64_t max_held_bytes, int64_t round_bytes, uint64_t seed, clock=None,
+        self, *, engine, codec, orders, admin, market_data, int wake_fileno, upstairs, counters, commands,
+        uint64_t max_clients, int64_t max_orders, uint64_t max_held_bytes, int64_t round_bytes, uint64_t seed, clock=None,
     ):
         zmq_api_load(&self.zmq)
         self.zmq.msg_init(&self.peer)
@@ -140,6 +153,10 @@ cdef class Lane:
         self.codec = <codec_door_t*>PyCapsule_GetPointer(codec, CODEC_DOOR)
         if not mail_open(&self.mail, max_clients, seed):
             raise MemoryError
+        PyObject_GetBuffer(counters, &self.counters, PyBUF_WRITABLE)
+        if self.counters.len != COUNTER_SLOTS * sizeof(uint64_t):
+            raise ValueError(f"wanted {COUNTER_SLOTS} counters of 8 bytes, got {self.counters.len} bytes")
+        self.slots = <uint64_t*>self.counters.buf
         self.upstairs = upstairs
         self.clock = clock
         self.max_orders = max_orders
@@ -164,6 +181,8 @@ cdef class Lane:
         PyMem_RawFree(self.outbox.held)
         buffer_free(&self.batch)
         buffer_free(&self.origins)
+        if self.slots != NULL:
+            PyBuffer_Release(&self.counters)
         if self.zmq.msg_close != NULL:
             self.zmq.msg_close(&self.peer)
             self.zmq.msg_close(&self.payload)
@@ -216,11 +235,12 @@ cdef class Lane:
     cdef int turn(self) except -1 nogil:
         """One round: wait, take, carry out, tell."""
         cdef bint with_clients = self.outbox.bytes + self.held_up_bytes < self.max_held_bytes
+        if rarely(with_clients != self.reading):
+            self.note_reading(with_clients)
         self.wait(with_clients)
-        if self.items[WAKE].revents:
-            self.come_up()
-            if self.stopping:
-                return 0
+        if self.stopping:
+            return 0
+        self.since_ns = self.ns_of(CLOCK_MONOTONIC)
         self.more = False
         if with_clients and self.items[ORDERS].revents:
             self.drain_orders()
@@ -232,22 +252,23 @@ cdef class Lane:
             self.hand_up()
         if self.items[MARKET_DATA].revents:
             self.welcome()
-        if self.patience_ms >= 0:
-            self.release_up(self.released_up_to)
+        if rarely(self.patience_ms >= 0):
+            self.look_after()
         self.let_go()
         if self.mail.removed != NULL:
             mail_reap(&self.mail)
         return 0
 
     cdef int wait(self, bint with_clients) except -1 nogil:
-        """Returns when there is something to do, and when somebody up there wants a look."""
-        cdef int place
+        """Returns when there is something to do, and looks up where somebody there wants that."""
+        cdef int place, ready
         cdef long timeout_ms = 0 if self.more else <long>self.patience_ms
         for place in range(ITEMS):
             self.items[place].revents = 0
-        if self.zmq.poll(self.items, ITEMS if with_clients else ADMIN, timeout_ms) < 0:
-            if self.zmq.error() != EINTR:
-                self.fail(b"waiting for")
+        ready = self.zmq.poll(self.items, ITEMS if with_clients else ADMIN, timeout_ms)
+        if ready < 0 and self.zmq.error() != EINTR:
+            self.fail(b"waiting for")
+        if ready < 0 or self.items[WAKE].revents or (ready == 0 and not self.more):
             self.come_up()
         return 0
 
@@ -318,7 +339,7 @@ cdef class Lane:
     cdef inline client_t* sender(self) noexcept nogil:
         """Who sent the frame, if it may be the lane's; NULL otherwise."""
         cdef client_t* client
-        if self.parts != 1:
+        if self.parts != 1 or self.takes_nothing:
             return NULL
         client = client_find(&self.mail, <const uint8_t*>self.zmq.msg_data(&self.peer), self.zmq.msg_size(&self.peer))
         return client if client != NULL and client.may_command and not client.is_handed_up else NULL
@@ -352,6 +373,8 @@ cdef class Lane:
             self.origins.used += sizeof(origin_t)
             self.count += 1
         if usually(at != NULL):
+            self.slots[<int>COUNT_FRAMES_IN] += 1
+            self.slots[<int>COUNT_BYTES_IN] += self.zmq.msg_size(&self.payload)
             return 1
         self.batch.used = used
         self.origins.used = count * sizeof(origin_t)
@@ -392,30 +415,47 @@ cdef class Lane:
                 client = client_find(&self.mail, <bytes>peer, len(<bytes>peer))
                 if client != NULL:
                     client.is_handed_up = False
-            self.upstairs.handle(frames)
+            self.upstairs.handle(frames, self.since_ns)
+            self.upstairs.look_up()
             self.look()
         return 0
 
     cdef int come_up(self) except -1 nogil:
         """For signals, a stop, and what the journal has released."""
         cdef char wakes[4096]
-        while read(self.items[WAKE].fd, wakes, sizeof(wakes)) == sizeof(wakes):
-            pass
+        if self.items[WAKE].revents:
+            while read(self.items[WAKE].fd, wakes, sizeof(wakes)) == sizeof(wakes):
+                pass
         with gil:
             PyErr_CheckSignals()
+            self.upstairs.look_up()
             self.look()
+        return 0
+
+    cdef int look_after(self) except -1 with gil:
+        """For what waits up there for something else than the journal: room in a queue, a time."""
+        self.upstairs.look_up()
+        self.upstairs.release(self.released_up_to)
+        self.look()
         return 0
 
     cdef int look(self) except -1:
         """Reads how things stand up there."""
         standing = self.upstairs.standing()
         self.stopping = standing.stopping
+        self.takes_nothing = standing.draining
         self.next_sequence = standing.last_sequence + 1
         self.timestamp_ns = standing.timestamp_ns
         self.released_up_to = standing.released_up_to
         self.held_up = <uint64_t>-1 if standing.oldest_held is None else standing.oldest_held
         self.held_up_bytes = standing.held_bytes
         self.patience_ms = -1 if standing.patience_ms is None else standing.patience_ms
+        return 0
+
+    cdef int note_reading(self, bint reading) except -1 with gil:
+        """Has it logged that nothing is taken from clients, or that they are read from again."""
+        self.reading = reading
+        self.upstairs.note_reading()
         return 0
 
     cdef int welcome(self) except -1 nogil:
@@ -440,14 +480,21 @@ cdef class Lane:
         cdef const char* events
         cdef int64_t event_bytes
         cdef uint64_t first_sequence = self.next_sequence
+        self.lap(STAGE_RECEIVE)
         self.stamp()
+        self.lap(STAGE_DECODE)
         self.write_down(first_sequence)
+        self.lap(STAGE_JOURNAL)
         if self.engine.apply(self.engine.core, <const char*>self.batch.bytes, self.batch.used, &events, &event_bytes) != APPLIED:
             self.broken()
+        self.lap(STAGE_APPLY)
         self.address(<const uint8_t*>events, event_bytes)
         self.hold_letters()
+        self.lap(STAGE_TELL)
         self.let_go()
         self.tell_public(first_sequence, events, event_bytes)
+        count_commands(self.slots, self.batch.bytes, self.batch.used)
+        count_events(self.slots, <const uint8_t*>events, event_bytes, self.timestamp_ns)
         self.engine.forget_events(self.engine.core)
         self.batch.used = self.origins.used = self.count = 0
         return 0
@@ -469,12 +516,21 @@ cdef class Lane:
         return 0
 
     cdef int64_t now_ns(self) except? -1 nogil:
-        cdef timespec now
         if self.clock is not None:
             with gil:
                 return self.clock()
-        clock_gettime(CLOCK_REALTIME, &now)
+        return self.ns_of(CLOCK_REALTIME)
+
+    cdef inline int64_t ns_of(self, clockid_t clock) noexcept nogil:
+        cdef timespec now
+        clock_gettime(clock, &now)
         return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+    cdef inline void lap(self, counter_slot stage) noexcept nogil:
+        """A stage is over, and the next one begins."""
+        cdef uint64_t now_ns = self.ns_of(CLOCK_MONOTONIC)
+        observe(self.slots, stage, now_ns - self.since_ns)
+        self.since_ns = now_ns
 
     cdef int write_down(self, uint64_t first_sequence) except -1 nogil:
         with gil:
@@ -568,6 +624,9 @@ cdef class Lane:
         """Sends what the journal has released, Python's letters and the lane's in the order in which they were held."""
         cdef outbox_t* outbox = &self.outbox
         cdef held_t* held
+        cdef bint sends = outbox.first < outbox.end and outbox.held[outbox.first].sequence <= self.released_up_to
+        if sends:
+            self.since_ns = self.ns_of(CLOCK_MONOTONIC)
         while outbox.first < outbox.end and outbox.held[outbox.first].sequence <= self.released_up_to:
             held = &outbox.held[outbox.first]
             if rarely(self.held_up < held.sequence):
@@ -576,6 +635,8 @@ cdef class Lane:
             outbox.first += 1
             outbox.bytes -= held.letter.used
             self.deliver(held)
+        if sends:
+            self.lap(STAGE_SEND)
         if outbox.first == outbox.end:
             outbox.first = outbox.end = 0
         elif 2 * outbox.first > outbox.room:
@@ -601,6 +662,8 @@ cdef class Lane:
         client.letters_held -= 1
         if not client.is_lost:
             outcome = self.send(client, letter.bytes, letter.used)
+            self.slots[<int>COUNT_FRAMES_OUT] += 1
+            self.slots[<int>COUNT_BYTES_OUT] += letter.used
         letter.used = 0
         if client.letter.bytes == NULL:
             client.letter = letter

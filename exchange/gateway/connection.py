@@ -14,6 +14,7 @@ and asks for the state of its account.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from enum import Enum, StrEnum, auto
 from itertools import islice
@@ -28,6 +29,10 @@ from exchange.protocol.schema import COMMAND_BY_NAME, MAX_ACCOUNT, MESSAGE_BY_NU
 CONTROL = 0
 MAX_ACCOUNTS = 10_000  # that one session may be logged in for
 PLACE_ORDERS = COMMAND_BY_NAME["place_orders"].number
+#: Commands that bring an order into the book, or may make one larger.
+PLACING = frozenset(
+    COMMAND_BY_NAME[name].number for name in ("place_order", "place_orders", "amend_order")
+)
 AT_ORDER_COUNT = (
     COMMAND_BY_NAME["place_orders"].size - 1
 )  # the last byte in front of a list's orders
@@ -50,6 +55,7 @@ class Code(StrEnum):
     TOO_MANY_SESSIONS = "too_many_sessions"
     SESSION_LOST = "session_lost"
     SESSION_CLOSED = "session_closed"
+    DRAINING = "draining"
 
 
 class State(Enum):
@@ -162,6 +168,11 @@ def count_orders(records: bytes) -> int:
         max(1, records[offset + AT_ORDER_COUNT]) if number == PLACE_ORDERS else 1
         for number, offset, _ in iter_starts(records)
     )
+
+
+def places_orders(records: bytes) -> bool:
+    """Whether a message has a command that brings an order into the book, or may make one larger."""
+    return any(number in PLACING for number, _, _ in iter_starts(records))
 
 
 def encode_control(request_id: int, body: object) -> bytes:
@@ -311,6 +322,7 @@ class Sessions:
         self._by_account: dict[int, list[Session]] = {}
         self._untold: set[Session] = set()
         self.listener: Listener | None = None
+        self.draining = False  # the node is about to stop: no newcomers, nothing is placed
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -323,9 +335,13 @@ class Sessions:
         return len(self._by_peer) >= self._max_sessions
 
     def find(self, door: Door, peer: bytes) -> Session | None:
-        """The session of a peer, made at its first frame; None when there are as many as may be."""
+        """The session of a peer, made at its first frame; None when there are as many as may be.
+
+        While the node drains, only its operator may come anew.
+        """
         session = self._by_peer.get((door.name, peer))
-        if session is None and not self.is_full:
+        closed = self.is_full or (self.draining and door.needs_login)
+        if session is None and not closed:
             session = self._by_peer[door.name, peer] = Session(peer, door, self._max_commands)
         return session
 
@@ -346,6 +362,14 @@ class Sessions:
         self._untold.add(session)
         if self.listener is not None:
             self.listener.lost(session)
+
+    def logged_in(self) -> list[Session]:
+        """Who trades: the sessions that are logged in for an account."""
+        return [session for session in self if session.accounts]
+
+    def count_by_state(self) -> dict[tuple[str, str], int]:
+        """How many sessions there are, by door and state."""
+        return Counter((s.door.name, s.state.name.lower()) for s in self)
 
     def to_be_told(self) -> list[Session]:
         """Who lost its session and could not be told yet, because its queue was full."""

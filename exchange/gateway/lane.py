@@ -1,4 +1,4 @@
-"""The lane's Python half: how the native loop is set up, what it finds when it looks up, and what it is told of sessions.
+"""The lane's Python half: how the native loop is set up, what it finds when it looks up, and what sessions tell it.
 
 ``native/gateway.pyx`` has the other half and says how they share the work.  Here nothing is decided: a frame that is
 handed up goes the way that every frame goes in the plain loop.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import secrets
-from collections.abc import Callable
+import time
+from array import array
 from typing import Any, Protocol
 
 import msgspec
@@ -36,6 +37,7 @@ class Standing(msgspec.Struct, frozen=True):
     oldest_held: int | None  # sequence of the first parcel in Python's outbox
     held_bytes: int
     patience_ms: int | None
+    draining: bool  # what may be placed is not the lane's to judge
     stopping: bool
 
 
@@ -51,7 +53,9 @@ class House(Protocol):
     def is_stopping(self) -> bool: ...
     @property
     def released_up_to(self) -> int: ...
-    def handle(self, frames: list[Frame]) -> None: ...
+    def handle(self, frames: list[Frame], since_ns: int) -> None: ...
+    def look_up(self) -> None: ...
+    def reads(self) -> bool: ...
     def write_down(self, batch: Batch) -> None: ...
     def tell_public(self, batch: Batch, events: bytes) -> None: ...
     def welcome(self, subscriptions: list[bytes]) -> None: ...
@@ -75,6 +79,7 @@ class Upstairs:
             oldest_held=house.outbox.oldest_sequence,
             held_bytes=house.outbox.held_bytes,
             patience_ms=house.patience_ms(),
+            draining=house.sessions.draining,
             stopping=house.is_stopping,
         )
 
@@ -82,14 +87,23 @@ class Upstairs:
         """Sequence of the oldest parcel in the outbox, and the bytes in it."""
         return self._house.outbox.oldest_sequence, self._house.outbox.held_bytes
 
-    def handle(self, frames: list[tuple[bool, bytes, bytes | None]]) -> None:
+    def handle(self, frames: list[tuple[bool, bytes, bytes | None]], since_ns: int) -> None:
         """Frames (by the admin door?, peer, payload) that are not the lane's."""
         self._house.handle(
             [
                 Frame(ADMIN_DOOR if by_admin else TRADERS_DOOR, peer, payload)
                 for by_admin, peer, payload in frames
-            ]
+            ],
+            since_ns,
         )
+
+    def look_up(self) -> None:
+        """What others want of the loop between two rounds."""
+        self._house.look_up()
+
+    def note_reading(self) -> None:
+        """That clients are read from has changed."""
+        self._house.reads()
 
     def append(self, first_sequence: int, count: int, timestamp_ns: int, commands: bytes) -> int:
         """Journals a stamped batch; returns up to where the journal has released."""
@@ -125,14 +139,15 @@ class Lane:
         house: House,
         engine: object,
         *,
+        counters: array[int],
         max_sessions: int,
         max_commands: int,
         max_held_bytes: int,
         round_bytes: int,
-        clock: Callable[[], int] | None = None,
     ) -> None:
         if not hasattr(engine, "door"):
             raise LaneUnavailable("the engine is not the native one")
+        clock = house.sequencer.clock
         try:
             native = importlib.import_module("exchange._native.gateway")
             codec = importlib.import_module("exchange._native.codec")
@@ -141,13 +156,14 @@ class Lane:
                 codec=codec.door(),
                 **house.server.handles(),
                 upstairs=Upstairs(house),
+                counters=counters,
                 commands=frozenset(m.number for m in COMMANDS if TRADERS_DOOR.may_send(m.number)),
                 max_clients=max_sessions,
                 max_orders=max_commands,
                 max_held_bytes=max_held_bytes,
                 round_bytes=round_bytes,
                 seed=secrets.randbits(64),
-                clock=clock,
+                clock=None if clock is time.time_ns else clock,
             )
         except ImportError as error:
             raise LaneUnavailable(str(error)) from None

@@ -7,7 +7,16 @@ from typing import Protocol
 
 import msgspec
 
-from exchange.gateway.connection import Code, Commands, Door, Query, Refusal, Session, Sessions
+from exchange.gateway.connection import (
+    Code,
+    Commands,
+    Door,
+    Query,
+    Refusal,
+    Session,
+    Sessions,
+    places_orders,
+)
 from exchange.gateway.replies import Origins
 
 
@@ -46,6 +55,10 @@ FULL = Refusal(
     [], Code.TOO_MANY_SESSIONS, "this node has as many sessions as it may: try again later"
 )
 
+#: While the node drains: to who comes anew, and to who places.
+CLOSED = Refusal([], Code.DRAINING, "this node is about to stop and takes no new sessions")
+NOTHING_PLACED = "this node is about to stop: cancels pass, orders are neither placed nor amended"
+
 
 def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
     """Hands every frame to its session and collects what it means."""
@@ -53,9 +66,10 @@ def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
     for frame in frames:
         session = sessions.find(frame.door, frame.peer)
         if session is None or frame.payload is None:
-            taken.refusals.append((frame.door, frame.peer, FULL if session is None else PARTS))
+            missing = CLOSED if sessions.draining else FULL
+            taken.refusals.append((frame.door, frame.peer, missing if session is None else PARTS))
             continue
-        match session.receive(frame.payload):
+        match refuse_placing(session.receive(frame.payload), session, sessions):
             case Commands() as commands:
                 taken.records.append(commands.records)
                 taken.origins.add(session, commands)
@@ -67,3 +81,14 @@ def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
             case Refusal() as refusal:
                 taken.refusals.append((frame.door, frame.peer, refusal))
     return taken
+
+
+def refuse_placing(
+    meaning: Commands | Query | Refusal, session: Session, sessions: Sessions
+) -> Commands | Query | Refusal:
+    """What a frame means; while the node drains, a trader's commands that place are refused, the whole frame."""
+    if not sessions.draining or not isinstance(meaning, Commands) or not session.door.needs_login:
+        return meaning
+    if not places_orders(meaning.records):
+        return meaning
+    return Refusal(meaning.request_ids, Code.DRAINING, NOTHING_PLACED)

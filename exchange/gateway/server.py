@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from enum import Enum, auto
 from typing import Any
 
@@ -59,6 +60,7 @@ class Arrivals(msgspec.Struct):
 
     frames: list[Frame] = []
     subscriptions: list[bytes] = []  # topics that somebody subscribed to
+    since_ns: int = 0  # of time.perf_counter_ns: when the wait for it was over
 
 
 class Server:
@@ -119,7 +121,7 @@ class Server:
             with contextlib.suppress(BlockingIOError):
                 while self._wake_end.recv(4096):
                     pass
-        arrivals = Arrivals()
+        arrivals = Arrivals(since_ns=time.perf_counter_ns())
         for door, router in self._routers.values():
             if router in ready:
                 drain_router(door, router, max_bytes, arrivals.frames)

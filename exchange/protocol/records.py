@@ -57,6 +57,10 @@ class NativeCodec(Protocol):
         self, records: Buffer, first_sequence: int, request_ids: list[int]
     ) -> list[RoutedEvent]: ...
 
+    def count_batch(
+        self, slots: object, commands: Buffer, events: Buffer, timestamp_ns: int
+    ) -> None: ...
+
 
 def load_native() -> NativeCodec | None:
     """The compiled codec, or None where it is not built: everything here works without it, slower."""

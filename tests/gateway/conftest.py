@@ -17,6 +17,7 @@ from exchange.client import AdminClient, Client
 from exchange.config import Config, Endpoints, JournalConfig, load_config
 from exchange.journal import Durability
 from exchange.node import Node
+from exchange.ops.log_events import Level, LogEvent
 
 sys.path.insert(0, str(Path(__file__).parent))  # for market_desk, beside the tests
 
@@ -28,8 +29,8 @@ class RunningNode:
     """A node whose loop turns in a thread; what it raises there is raised by ``stop``."""
 
     def __init__(self, config: Config) -> None:
-        self.said: list[str] = []
-        self.node = Node(config, self.said.append)
+        self.logged: list[LogEvent] = []
+        self.node = Node(config, self.logged.append)
         self.orders = self.node.server.endpoints["orders"]
         self.admin = self.node.server.endpoints["admin"]
         self.market_data = self.node.server.endpoints["market_data"]
@@ -37,6 +38,11 @@ class RunningNode:
         self._clients: list[Client | AdminClient] = []
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
+
+    @property
+    def said(self) -> list[str]:
+        """What it warned of."""
+        return [event.text() for event in self.logged if event.level >= Level.WARNING]
 
     def _run(self) -> None:
         try:
@@ -67,11 +73,18 @@ class RunningNode:
 NodeStarter = Callable[..., RunningNode]
 
 
+@pytest.fixture(params=["native", "plain"])
+def loop(request: pytest.FixtureRequest) -> str:
+    """Whatever a node does, it does with both loops."""
+    return str(request.param)
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
+def config(tmp_path: Path, loop: str) -> Config:
     """The default configuration on free ports, in a folder of the test, with small segments."""
     return msgspec.structs.replace(
         load_config(),
+        loop=loop,
         data=tmp_path / "data",
         endpoints=ANY_PORT,
         journal=JournalConfig(Durability.ALWAYS, sync_interval_ms=5, segment_bytes=1 << 16),
