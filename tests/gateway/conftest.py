@@ -97,6 +97,8 @@ def start_node(config: Config) -> Iterator[NodeStarter]:
     running: list[RunningNode] = []
 
     def start(**changes: object) -> RunningNode:
+        if changes.get("engine") == "reference":
+            changes.setdefault("loop", "plain")
         running.append(RunningNode(msgspec.structs.replace(config, **changes)))
         return running[-1]
 

@@ -296,7 +296,9 @@ def test_nothing_is_taken_after_a_logout(run_both) -> None:
     native, plain = run_both(script, 3)
     # A ping may be refused before the logout that it came with is answered.
     for session in (native, plain):
-        session.controls = [[sorted(heard for part in c for heard in part)] for c in session.controls]
+        session.controls = [
+            [sorted(heard for part in c for heard in part)] for c in session.controls
+        ]
     assert_alike(native, plain)
     wallets = [c.amount_atoms for c in decode_commands(native.commands) if isinstance(c, m.Deposit)]
     assert wallets == [5, 5]
