@@ -18,6 +18,7 @@ import msgspec
 
 from exchange.engine import ENGINE_KINDS
 from exchange.errors import ConfigError, PolicyError, UnitsError
+from exchange.gateway.limits import SessionLimits
 from exchange.gateway.server import Bounds
 from exchange.journal import MIN_SEGMENT_BYTES, Durability
 from exchange.ops.log import LogConfig
@@ -47,7 +48,7 @@ class Endpoints(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What bounds the node's memory."""
+    """What bounds the node's memory, and what a session may ask for; of rates and in flight 0 is no bound."""
 
     max_message_bytes: int
     max_commands_per_message: int
@@ -55,8 +56,23 @@ class Limits(msgspec.Struct, frozen=True):
     receive_high_water: int
     send_high_water: int
     market_data_high_water: int
-    fills_per_account: int
+    remembered_bytes: int
     max_held_bytes: int
+    orders_per_second: int
+    orders_burst: int
+    frames_per_second: int
+    frames_burst: int
+    max_in_flight: int
+
+    def of_sessions(self) -> SessionLimits:
+        return SessionLimits(
+            max_commands=self.max_commands_per_message,
+            orders_per_second=self.orders_per_second,
+            orders_burst=self.orders_burst,
+            frames_per_second=self.frames_per_second,
+            frames_burst=self.frames_burst,
+            max_in_flight=self.max_in_flight,
+        )
 
     def bounds(self) -> Bounds:
         return Bounds(
@@ -175,8 +191,13 @@ SETTINGS: dict[str, dict[str, Check]] = {
         "receive_high_water": whole(1, 10_000_000),
         "send_high_water": whole(1, 10_000_000),
         "market_data_high_water": whole(1, 10_000_000),
-        "fills_per_account": whole(1, 1_000_000),
+        "remembered_bytes": whole(1 << 16, 16 * GIB),
         "max_held_bytes": whole(1024, 64 * GIB),
+        "orders_per_second": whole(0, 1_000_000_000),
+        "orders_burst": whole(0, 1_000_000),
+        "frames_per_second": whole(0, 1_000_000_000),
+        "frames_burst": whole(0, 1_000_000),
+        "max_in_flight": whole(0, 1_000_000_000),
     },
     "logging": {"format": one_of("text", "json"), "level": one_of(*LEVELS), "file": any_text},
     "metrics": {"listen": http_address, "healthy_within_ms": whole(1, 600_000)},

@@ -19,26 +19,20 @@ from exchange import __version__
 from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.engine import create_engine
-from exchange.errors import ConfigError
 from exchange.gateway.admin import add_admin_queries
-from exchange.gateway.connection import (
-    SESSION_LOST,
-    Door,
-    Query,
-    Session,
-    Sessions,
-    State,
-    encode_control,
-    is_control,
-)
-from exchange.gateway.lane import Lane, LaneUnavailable
+from exchange.gateway.connection import Door, Query, encode_control
+from exchange.gateway.courier import Courier
+from exchange.gateway.event_log import open_log
+from exchange.gateway.interest import Interest
+from exchange.gateway.lane import ROUND_BYTES, Lane, open_lane
+from exchange.gateway.limits import MUTE_NS
 from exchange.gateway.outbox import Outbox, Parcel
-from exchange.gateway.publisher import Publication, Publisher
+from exchange.gateway.publishing import create_desk, create_publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
-from exchange.gateway.replies import FillHistory, Origins, address_events
-from exchange.gateway.server import Frame, Sent, Server
-from exchange.gateway.statistics import StatisticsDesk
+from exchange.gateway.replies import Origins, address_events
+from exchange.gateway.server import Frame, Server
+from exchange.gateway.sessions import Session, Sessions
 from exchange.journal import Journal
 from exchange.ops import counters as slots
 from exchange.ops.desk import OpsDesk, read_node
@@ -54,20 +48,19 @@ from exchange.ops.log_events import (
     Replaying,
     SessionGone,
     SessionLost,
+    SessionMuted,
     SessionsFull,
     SnapshotPassedOver,
     SnapshotWritten,
+    StreamsLost,
 )
 from exchange.ops.monitor import Phase
+from exchange.protocol.messages import CancelAll
 from exchange.protocol.records import decode_events, encode_commands
 from exchange.recovery import replay, restore_newest, take_engine_snapshot, telling_progress
 from exchange.segments import JournalError
 from exchange.sequencer import Batch, Sequencer
-from exchange.snapshot import write_snapshot
-
-ROUND_BYTES = 256 << 10  # taken from clients in one round of the loop: what one batch can grow to
-RETRY_MS = 100
-PROBES = 16  # sessions asked whether they are still there when a newcomer finds no room
+from exchange.snapshot import SnapshotDamaged, load_streams, write_snapshot
 
 
 class Node:
@@ -86,10 +79,11 @@ class Node:
         self.config = config
         self._log = log
         self._stopping = self._hasty = False
+        self._is_moving = False  # whether a replay goes on at once
         about = {"version": __version__, "engine": config.engine}
         self.ops = OpsDesk(config, log, {**about, "durability": config.journal.durability})
-        self.fills = FillHistory(config.limits.fills_per_account)
-        self.statistics = StatisticsDesk()
+        self.streams = open_log(config.limits.remembered_bytes)
+        self.statistics = create_desk()
         try:
             self._recover()
             self._open()
@@ -103,27 +97,37 @@ class Node:
         try:
             self._configure()
             epoch = self.sequencer.now_ns()
-            self.publisher = Publisher(epoch, self.statistics)
+            self.interest = Interest()
+            self.publisher = create_publisher(epoch, self.statistics, self.interest)
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
-            self.sessions = Sessions(
-                config.limits.max_sessions, config.limits.max_commands_per_message
-            )
+            self.sessions = Sessions(config.limits.max_sessions, config.limits.of_sessions())
+            self.sessions.on_muted = self._note_muted
             self.outbox = Outbox()
             self.queries = Queries(
                 self.engine,
                 self.publisher,
-                self.fills,
+                self.streams,
                 self.sessions,
                 self._about,
                 self.sequencer.now_ns,
+                config.limits.max_message_bytes,
             )
             add_admin_queries(self.queries, self)
             self.server = Server(config.endpoints.as_dict(), config.limits.bounds())
+            self.courier = Courier(
+                self.server.send,
+                self.sessions,
+                self.streams,
+                self.outbox,
+                self._note_gone,
+                self._note_lost,
+            )
         except BaseException:
             self.journal.close()
             raise
         try:
-            self.lane = self._open_lane()
+            self.lane: Lane | None = None
+            self.lane = open_lane(self, config.loop, self._note_missing)
         except BaseException:
             self.server.close()
             self.journal.close()
@@ -131,31 +135,6 @@ class Node:
         self.journal.on_release = self.ops.monitor.wake = self.server.wake
         self.ops.monitor.move(Phase.SERVING)
         self._log(self._readiness())
-
-    def _open_lane(self) -> Lane | None:
-        """The native loop, where the configuration wants it and the machine has it."""
-        limits = self.config.limits
-        if self.config.loop == "plain" or (
-            self.config.loop == "auto" and self.config.engine != "native"
-        ):
-            return None
-        try:
-            return Lane(
-                self,
-                self.engine,
-                counters=self.ops.counters.slots,
-                max_sessions=limits.max_sessions,
-                max_commands=limits.max_commands_per_message,
-                max_held_bytes=limits.max_held_bytes,
-                round_bytes=ROUND_BYTES,
-            )
-        except LaneUnavailable as error:
-            if self.config.loop == "native":
-                raise ConfigError(
-                    f'node.loop is "native", and there is no native loop: {error}; wanted "auto" or "plain"'
-                ) from None
-            self._log(LaneMissing(problem=str(error)))
-            return None
 
     # ---- the loop
 
@@ -170,6 +149,7 @@ class Node:
                 )
                 self.handle(arrived.frames, arrived.since_ns)
                 self.welcome(arrived.subscriptions)
+                self.tend()
                 self.release(self.released_up_to)
                 self.look_up()
             self.ops.monitor.move(Phase.STOPPING)
@@ -189,18 +169,6 @@ class Node:
         self._stopping = True
         self.server.wake()
 
-    @property
-    def is_stopping(self) -> bool:
-        return self._stopping
-
-    def handle(self, frames: list[Frame], since_ns: int) -> None:
-        """Everything that frames of clients ask for, in their order; they came at ``since_ns``."""
-        self._note_arrivals(frames, since_ns)
-        taken = sort_frames(frames, self.sessions)
-        if taken.count:
-            self._carry_out(taken)
-        self._answer(taken)
-
     def drain(self, seconds: int | None = None) -> int:
         """Ends ``run`` gently: for so many seconds nothing is placed and cancels pass.  Asked again it goes on so.
 
@@ -218,8 +186,24 @@ class Node:
             self._hasty = True
             self.stop()
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    def handle(self, frames: list[Frame], since_ns: int) -> None:
+        """Everything that frames of clients ask for, in their order; they came at ``since_ns``."""
+        self._note_arrivals(frames, since_ns)
+        for taken in sort_frames(frames, self.sessions, self._is_overloaded):
+            self._take(taken)
+
+    def tend(self) -> None:
+        """What sessions need without asking: heartbeats, an end, and what ends bring with them."""
+        self.courier.beat(self.engine.sequence)
+        self._cancel_for_the_gone()
+
     def look_up(self) -> None:
-        """What others want of the loop, between two rounds."""
+        """What can wait until the end of a round: replays, and what others want of the loop."""
+        self._is_moving = self.courier.catch_up(self.engine.sequence, self.released_up_to)
         if self.ops.monitor.wanted:
             self.ops.monitor.take(lambda: read_node(self))
         drain = self.ops.drain
@@ -236,18 +220,34 @@ class Node:
         self._log(DrainBegan(seconds=seconds, sessions=len(traders)))
         told = encode_control(0, {"draining": seconds})
         for session in traders:
-            self._deliver(session.door, session.peer, told)
+            self.courier.deliver(session.door, session.peer, told)
 
-    def _carry_out(self, taken: Taken) -> None:
+    def _take(self, taken: Taken) -> None:
+        """One round: commands, then what the ends of sessions bring with them, then questions."""
+        if taken.count:
+            self._carry_out(b"".join(taken.records), taken.origins)
+        self._cancel_for_the_gone()
+        self._answer(taken)
+
+    def _cancel_for_the_gone(self) -> None:
+        """Cancels the orders of accounts whose session ended and had asked for it: commands like all others."""
+        accounts = self.sessions.take_cancels()
+        if accounts:
+            origins = Origins()
+            origins.add_own(len(accounts))
+            commands = [CancelAll(account=account) for account in accounts]
+            self._carry_out(encode_commands(commands), origins)
+
+    def _carry_out(self, records: bytes, origins: Origins) -> None:
         """From commands to events: the way of every batch."""
         laps = self.ops.laps
-        batch = self.sequencer.stamp(b"".join(taken.records), taken.count)
+        batch = self.sequencer.stamp(records, len(origins.request_ids))
         laps.lap(slots.STAGE_DECODE)
         self.write_down(batch)
         laps.lap(slots.STAGE_JOURNAL)
         events = self.engine.apply(batch.commands)
         laps.lap(slots.STAGE_APPLY)
-        self._tell(batch, events, taken.origins)
+        self._tell(batch, events, origins)
         self.ops.counters.count_batch(batch.commands, events, batch.timestamp_ns)
         laps.lap(slots.STAGE_TELL)
 
@@ -256,20 +256,13 @@ class Node:
 
     def _tell(self, batch: Batch, events: bytes, origins: Origins) -> None:
         """Makes ready what clients and the public hear of a batch; it leaves when the journal releases it."""
-        letters = [
-            (session.door, session.peer, payload)
-            for session, payload in address_events(batch, events, origins, self.sessions)
-        ]
-        self.outbox.hold(batch.last_sequence, letters, self._publications(batch, events))
-
-    def tell_public(self, batch: Batch, events: bytes) -> None:
-        """Makes ready what the public hears of a batch whose letters are held elsewhere."""
-        if publications := self._publications(batch, events):
-            self.outbox.hold(batch.last_sequence, [], publications)
-
-    def _publications(self, batch: Batch, events: bytes) -> list[Publication]:
-        self.fills.feed(events)
-        return self.publisher.publications(batch, events)
+        addressed = address_events(batch, events, origins, self.sessions, self.streams.number)
+        letters = [(session.door, session.peer, payload) for session, payload in addressed]
+        self.streams.feed(
+            events, batch.first_sequence, origins.accounts, origins.keys, origins.request_ids
+        )
+        publications = self.publisher.publications(batch, events)
+        self.outbox.hold(batch.last_sequence, letters, publications, origins.per_session())
 
     def _answer(self, taken: Taken) -> None:
         """Queries see all commands of their round and of those before; refusals change nothing."""
@@ -280,7 +273,7 @@ class Node:
             )
             if refusal is FULL:
                 self._log(SessionsFull(door=door.name, sessions=len(self.sessions)))
-                self._probe_sessions()
+                self.courier.probe(self.engine.sequence)
         for session, query in taken.queries:
             self.outbox.hold(self.engine.sequence, [self._answer_one(session, query)])
 
@@ -288,8 +281,9 @@ class Node:
         return session.door, session.peer, self.queries.answer(session, query)
 
     def welcome(self, subscriptions: list[bytes]) -> None:
-        for topic in subscriptions:
-            self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
+        for message in subscriptions:
+            if (topic := self.interest.take(message)) is not None:
+                self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
     @property
     def released_up_to(self) -> int:
@@ -306,42 +300,33 @@ class Node:
             for topic, payload in parcel.publications:
                 self.server.publish(topic, payload)
             for door, peer, payload in parcel.letters:
-                self._deliver(door, peer, payload)
+                self.courier.deliver(door, peer, payload)
+            for session, count in parcel.settled:
+                session.allowance.replied(count)
         if parcels:
             self.ops.laps.lap(slots.STAGE_SEND)
-        for session in self.sessions.to_be_told():
-            if self.server.send(session.door, session.peer, SESSION_LOST) is Sent.TAKEN:
-                self.sessions.was_told(session)
 
-    def _deliver(self, door: Door, peer: bytes, payload: bytes) -> None:
-        """Sends to one client.  Who lost its session hears nothing more of its events: a part would mislead."""
-        session = self.sessions.known(door, peer)
-        if session is not None and session.state is State.LOST and not is_control(payload):
-            return
-        self.was_sent(session, self.server.send(door, peer, payload))
+    def _note_missing(self, problem: str) -> None:
+        self._log(LaneMissing(problem=problem))
 
-    def was_sent(self, session: Session | None, sent: Sent) -> None:
-        """What follows for a session from what became of a message to it."""
-        if session is None or sent is Sent.TAKEN:
-            return
-        if sent is Sent.GONE:
-            self.ops.counters.add(slots.COUNT_GONE)
-            self._log(SessionGone(door=session.door.name, peer=session.peer.hex()))
-            self.sessions.remove(session)
-        elif session.state is not State.LOST:
-            self.ops.counters.add(slots.COUNT_LOST)
-            accounts = len(session.accounts)
-            self._log(
-                SessionLost(door=session.door.name, peer=session.peer.hex(), accounts=accounts)
-            )
-            self.sessions.lose(session)
+    def _note_muted(self, session: Session) -> None:
+        self._log(
+            SessionMuted(door=session.door.name, peer=session.peer.hex(), seconds=MUTE_NS // 10**9)
+        )
 
-    def _probe_sessions(self) -> None:
-        """Makes room by finding out who left without a word; a client that is there ignores the heartbeat."""
-        heartbeat = encode_control(0, {"heartbeat": self.engine.sequence})
-        for session in self.sessions.longest_unprobed(PROBES):
-            if self.server.send(session.door, session.peer, heartbeat) is Sent.GONE:
-                self.sessions.remove(session)
+    def _note_gone(self, session: Session) -> None:
+        self.ops.counters.add(slots.COUNT_GONE)
+        self._log(SessionGone(door=session.door.name, peer=session.peer.hex()))
+
+    def _note_lost(self, session: Session) -> None:
+        self.ops.counters.add(slots.COUNT_LOST)
+        accounts = len(session.accounts)
+        self._log(SessionLost(door=session.door.name, peer=session.peer.hex(), accounts=accounts))
+
+    @property
+    def _is_overloaded(self) -> bool:
+        """Whether so much waits for the disk that cancels are to come before orders."""
+        return self.held_bytes > self.config.limits.max_held_bytes // 2
 
     @property
     def held_bytes(self) -> int:
@@ -358,8 +343,10 @@ class Node:
         return reads
 
     def patience_ms(self) -> int | None:
-        """How long to wait for something to do: not for ever while somebody's queue is watched, or the end is near."""
-        patience_ms = RETRY_MS if self.sessions.to_be_told() else None
+        """How long to wait for something to do: not for ever where heartbeats are due, or the end is near."""
+        if self._is_moving:
+            return 0
+        patience_ms = self.courier.patience_ms()
         if self.ops.drain.begun:
             remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
             return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
@@ -389,6 +376,7 @@ class Node:
         for warning in restored.warnings:
             self._log(SnapshotPassedOver(problem=warning))
         self.engine = restored.engine
+        self._recall(restored.sequence)
         self.journal = Journal(
             folder / "journal",
             durability=config.journal.durability,
@@ -413,9 +401,19 @@ class Node:
         self.ops.replayed(sequence, last_sequence)
         self._log(Replaying(sequence=sequence, last_sequence=last_sequence))
 
+    def _recall(self, sequence: int) -> None:
+        """What accounts were told up to the snapshot; where that is lost, their events are counted from there on."""
+        if not sequence:
+            return
+        try:
+            self.streams.load(load_streams(self.config.data / "snapshots", sequence))
+        except (SnapshotDamaged, ValueError) as error:
+            self._log(StreamsLost(problem=str(error)))
+            self.streams.epoch = self.engine.timestamp_ns + sequence
+
     def _remember(self, commands: bytes, events: bytes) -> None:
-        """What a replay tells that is in no snapshot: the last fills, the trades of the last 24 hours."""
-        self.fills.feed(events)
+        """What a replay tells that is in no snapshot: events of accounts, the trades of the last 24 hours."""
+        self.streams.feed(events)
         self.statistics.feed(events)
 
     def _configure(self) -> None:
@@ -427,11 +425,15 @@ class Node:
             return
         batch = self.sequencer.stamp(encode_commands(missing.commands), len(missing.commands))
         self.journal.append(batch.commands, batch.first_sequence, batch.count)
-        missing.check(decode_events(self.engine.apply(batch.commands)))
+        events = self.engine.apply(batch.commands)
+        missing.check(decode_events(events))
+        self.streams.feed(events)
         self.journal.flush()
 
     def _finish(self) -> None:
         """Nothing acknowledged is lost, and nothing carried out stays untold."""
+        self.sessions.node_stops()
+        self._cancel_for_the_gone()
         self.journal.flush()
         if self.lane is not None:
             self.lane.release()
@@ -447,7 +449,8 @@ class Node:
         self.journal.flush()
         since_ns = time.monotonic_ns()
         snapshot = take_engine_snapshot(self.engine)
-        path = str(write_snapshot(self.config.data / "snapshots", snapshot))
+        folder, streams = self.config.data / "snapshots", self.streams.dump()
+        path = str(write_snapshot(folder, snapshot, streams=streams))
         took_ms = (time.monotonic_ns() - since_ns) // 10**6
         self._log(SnapshotWritten(path=path, sequence=snapshot.sequence, took_ms=took_ms))
         return path

@@ -4,15 +4,15 @@ Theory of operation.  The loop of a node is Python (exchange/node.py, exchange/g
 the same loop for its common case.  A frame that is nothing but well-formed commands, of a session that is logged in for
 all their accounts, by the traders' door, is read from libzmq straight into the batch's buffer.  Every other frame is
 *handed up*: the batch so far is carried out first, then Python does with the frame what it always does, so that rules
-exist once and in one order.  What Python changes of its sessions it tells (``login``, ``lost``, ``removed``), and the
+exist once and in one order.  What Python changes of its sessions it tells (``joined``, ``left``, ``note``, ...), and the
 mirror of them here follows.
 
 A batch is stamped, journaled, applied, and its events are written behind one another into one letter for each client
 concerned (native/mail.pxd).  Letters wait, in the order of the journal and in one line with those of Python, until the
-journal has released their sequence.  Then Python tells the public.
+journal has released their sequence, and so does what the public is told, which leaves after them.
 
-The GIL is released for all of it and taken for what is handed up, for the journal and the public once a batch, and when
-the wake end can be read: that is a signal, a ``stop``, or the journal that has something to release.
+The GIL is released for all of it and taken for what is handed up, for the journal once a batch, when something up there
+is due, and when the wake end can be read: that is a signal, a ``stop``, or the journal that has something to release.
 """
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -21,21 +21,26 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.errno cimport EAGAIN, EINTR
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, clockid_t, timespec
 from posix.unistd cimport read
 
 from native.buffer cimport buffer_free, buffer_reserve, buffer_t
 from native.counters cimport (
-    COUNT_BYTES_IN, COUNT_BYTES_OUT, COUNT_FRAMES_IN, COUNT_FRAMES_OUT, COUNTER_SLOTS, STAGE_APPLY, STAGE_DECODE,
+    COUNT_BYTES_IN, COUNT_BYTES_OUT, COUNT_FRAMES_IN, COUNT_FRAMES_OUT, COUNT_MUTED, COUNT_PUBLICATIONS,
+    COUNTER_SLOTS, STAGE_APPLY, STAGE_DECODE,
     STAGE_JOURNAL, STAGE_RECEIVE, STAGE_SEND, STAGE_TELL, count_commands, count_events, counter_slot, observe,
 )
-from native.doors cimport APPLIED, CODEC_DOOR, ENGINE_DOOR, codec_door_t, engine_door_t
-from native.mail cimport (
-    client_add, client_find, client_login, client_remove, client_t, forget_accounts, grown, is_logged_in, listeners_of,
-    listeners_t, mail_close, mail_open, mail_reap, mail_t, mail_touch,
+from native.doors cimport (
+    APPLIED, CODEC_DOOR, ENGINE_DOOR, MARKET_DATA_DOOR, codec_door_t, engine_door_t, market_data_door_t, publication_t,
 )
+from native.event_log cimport EventLog, log_append
+from native.mail cimport (
+    client_add, client_find, client_join, client_leave, client_remove, client_t, grown, listener_t, listeners_of,
+    listeners_t, mail_close, mail_open, mail_reap, mail_t, mail_touch, may_send,
+)
+from native.packing cimport write_array, write_unsigned
 from native.units cimport rarely, usually
 from native.wire cimport COMMAND_PLACE_ORDERS, FIRST_EVENT, wire_command_header, wire_event_header, wire_place_orders_head
 from native.zmq_api cimport (
@@ -44,6 +49,9 @@ from native.zmq_api cimport (
 
 cdef enum:
     MAX_SUBSCRIPTIONS = 256            # taken in one round, like messages for ROUND_BYTES
+    POSITION = 127                     # in front of an account's first event in a letter: [127, account, number]
+    POSITION_ROOM = 16
+    NEVER_NS = 1 << 62
 
 cdef enum:                             # places in the list of what is waited for
     WAKE
@@ -63,8 +71,12 @@ cdef struct origin_t:                  # of one command of the batch
 
 cdef struct held_t:                    # a letter that waits for the journal
     uint64_t sequence
-    client_t* client
+    client_t* client                   # NULL: it is for the public, one publication_head_t with its bytes after the other
     buffer_t letter
+
+cdef struct publication_head_t:
+    uint32_t topic_bytes
+    uint32_t payload_bytes
 
 cdef struct outbox_t:                  # a queue: held[first] .. held[end - 1]
     held_t* held
@@ -80,6 +92,8 @@ cdef class Lane:
     Args:
         engine: a native engine; its ``door`` is used.
         codec: the door of the native codec.
+        publisher: the native publisher; its ``door`` is used.
+        streams: the native event log.
         orders, admin, market_data: the sockets, made and bound in Python.
         wake_fileno: what can be read when there is something to look up for.
         upstairs: the rest of the node (exchange/gateway/lane.py).
@@ -94,6 +108,8 @@ cdef class Lane:
     cdef ZmqApi zmq
     cdef engine_door_t* engine
     cdef codec_door_t* codec
+    cdef market_data_door_t* publisher
+    cdef EventLog* streams
     cdef object kept                   # what lives as long as the pointers into it
     cdef object upstairs
     cdef object clock
@@ -116,6 +132,7 @@ cdef class Lane:
     cdef buffer_t batch                # command records
     cdef buffer_t origins              # an origin_t for each
     cdef uint64_t count
+    cdef uint64_t batches              # carried out so far
     cdef list handed                   # frames for Python, in order
     cdef bint has_handed
 
@@ -125,9 +142,11 @@ cdef class Lane:
     cdef uint64_t released_up_to
     cdef uint64_t held_up              # sequence of the oldest that Python's outbox holds; all ones: it is empty
     cdef uint64_t held_up_bytes
-    cdef int64_t patience_ms           # -1: nothing up there needs a look without being asked
+    cdef int64_t due_ns                # when something up there is due
     cdef bint takes_nothing            # every frame is Python's
+    cdef bint is_overloaded            # so much waits for the disk that Python has to choose
     cdef bint stopping
+    cdef bint looks                    # this round something happened up there, or is due
     cdef bint reading                  # whether there was room for more from clients
 
     def __cinit__(self):
@@ -140,16 +159,18 @@ cdef class Lane:
         self.reading = True
 
     def __init__(
-        self, *, engine, codec, orders, admin, market_data, int wake_fileno, upstairs, counters, commands,
+        self, *, engine, codec, publisher, streams, orders, admin, market_data, int wake_fileno, upstairs, counters, commands,
         uint64_t max_clients, int64_t max_orders, uint64_t max_held_bytes, int64_t round_bytes, uint64_t seed, clock=None,
     ):
         zmq_api_load(&self.zmq)
         self.zmq.msg_init(&self.peer)
         self.zmq.msg_init(&self.payload)
         self.zmq.msg_init(&self.surplus)
-        door = engine.door()
-        self.kept = (engine, door, codec, orders, admin, market_data)
-        self.engine = <engine_door_t*>PyCapsule_GetPointer(door, ENGINE_DOOR)
+        engine_door, public_door = engine.door(), publisher.door()
+        self.kept = (engine, engine_door, codec, publisher, public_door, streams, orders, admin, market_data)
+        self.engine = <engine_door_t*>PyCapsule_GetPointer(engine_door, ENGINE_DOOR)
+        self.publisher = <market_data_door_t*>PyCapsule_GetPointer(public_door, MARKET_DATA_DOOR)
+        self.streams = <EventLog*><uintptr_t>streams.address()
         self.codec = <codec_door_t*>PyCapsule_GetPointer(codec, CODEC_DOOR)
         if not mail_open(&self.mail, max_clients, seed):
             raise MemoryError
@@ -190,27 +211,45 @@ cdef class Lane:
 
     # ------------------------------------------------------------------------------- what Python tells of sessions
 
-    def login(self, bytes peer not None, uint32_t account):
-        """The session of ``peer`` at the traders' door is logged in for one account more."""
-        cdef client_t* client = client_add(&self.mail, peer, len(peer))
-        if client == NULL or not client_login(&self.mail, client, account):
-            raise MemoryError
-        client.may_command = True
-        client.is_lost = False
+    def opened(self, bytes peer not None):
+        """A session at the traders' door has begun."""
+        if client_add(&self.mail, peer, len(peer)) == NULL:
+            raise MemoryError("the lane has no room for a session")
 
-    def lost(self, bytes peer not None):
-        """It read too slowly and hears nothing until it logs in again."""
-        cdef client_t* client = client_find(&self.mail, peer, len(peer))
-        if client != NULL:
-            forget_accounts(&self.mail, client)
-            client.may_command = False
-            client.is_lost = True
+    def joined(self, bytes peer not None, uint32_t account, bint may_send):
+        """Events of the account go to the session from now on."""
+        if not client_join(&self.mail, self.client_of(peer), account, may_send):
+            raise MemoryError("the lane has no room for a login")
 
-    def removed(self, bytes peer not None):
-        """It is gone, or has logged out; what was on its way to it is still tried."""
+    def left(self, bytes peer not None, uint32_t account):
+        """They do not any more."""
+        client_leave(&self.mail, self.client_of(peer), account)
+
+    def note(
+        self, bytes peer not None, *, bint may_command, bint is_lost, bint by_courier, uint64_t key, int64_t muted_until_ns
+    ):
+        """How the session stands now."""
+        cdef client_t* client = self.client_of(peer)
+        client.may_command = may_command
+        client.is_lost = is_lost
+        client.by_courier = by_courier
+        client.key = key
+        client.muted_until_ns = muted_until_ns
+
+    def ended(self, bytes peer not None):
+        """It is over; what was on its way to it is still tried."""
+        client_remove(&self.mail, self.client_of(peer))
+
+    def times_of(self, bytes peer not None):
+        """When the last frame of it came here, and the last letter left; nanoseconds of the monotonic clock."""
+        cdef client_t* client = self.client_of(peer)
+        return client.heard_ns, client.sent_ns
+
+    cdef client_t* client_of(self, bytes peer) except NULL:
         cdef client_t* client = client_find(&self.mail, peer, len(peer))
-        if client != NULL:
-            client_remove(&self.mail, client)
+        if client == NULL:
+            raise KeyError(f"the lane was not told of a session of {peer.hex()}")
+        return client
 
     @property
     def held_bytes(self):
@@ -234,13 +273,15 @@ cdef class Lane:
 
     cdef int turn(self) except -1 nogil:
         """One round: wait, take, carry out, tell."""
-        cdef bint with_clients = self.outbox.bytes + self.held_up_bytes < self.max_held_bytes
+        cdef uint64_t held_bytes = self.outbox.bytes + self.held_up_bytes
+        cdef bint with_clients = held_bytes < self.max_held_bytes
         if rarely(with_clients != self.reading):
             self.note_reading(with_clients)
+        self.looks = False
         self.wait(with_clients)
         if self.stopping:
             return 0
-        self.since_ns = self.ns_of(CLOCK_MONOTONIC)
+        self.is_overloaded = held_bytes > self.max_held_bytes // 2
         self.more = False
         if with_clients and self.items[ORDERS].revents:
             self.drain_orders()
@@ -252,9 +293,13 @@ cdef class Lane:
             self.hand_up()
         if self.items[MARKET_DATA].revents:
             self.welcome()
-        if rarely(self.patience_ms >= 0):
-            self.look_after()
+        if self.since_ns >= self.due_ns:
+            self.looks = True
+        if self.looks:
+            self.tend()
         self.let_go()
+        if self.looks:
+            self.look_up()
         if self.mail.removed != NULL:
             mail_reap(&self.mail)
         return 0
@@ -262,15 +307,25 @@ cdef class Lane:
     cdef int wait(self, bint with_clients) except -1 nogil:
         """Returns when there is something to do, and looks up where somebody there wants that."""
         cdef int place, ready
-        cdef long timeout_ms = 0 if self.more else <long>self.patience_ms
         for place in range(ITEMS):
             self.items[place].revents = 0
-        ready = self.zmq.poll(self.items, ITEMS if with_clients else ADMIN, timeout_ms)
+        ready = self.zmq.poll(self.items, ITEMS if with_clients else ADMIN, self.timeout_ms())
         if ready < 0 and self.zmq.error() != EINTR:
             self.fail(b"waiting for")
-        if ready < 0 or self.items[WAKE].revents or (ready == 0 and not self.more):
+        self.since_ns = self.ns_of(CLOCK_MONOTONIC)
+        if ready < 0 or self.items[WAKE].revents:
             self.come_up()
         return 0
+
+    cdef long timeout_ms(self) noexcept nogil:
+        """How long to wait: until something up there is due, and not at all where frames were left."""
+        cdef int64_t left_ns
+        if self.more:
+            return 0
+        if self.due_ns == NEVER_NS:
+            return -1
+        left_ns = self.due_ns - self.ns_of(CLOCK_MONOTONIC)
+        return (left_ns + 999999) // 1000000 if left_ns > 0 else 0
 
     # ------------------------------------------------------------------------------------------------ receiving
 
@@ -328,21 +383,30 @@ cdef class Lane:
         cdef client_t* client = self.sender()
         if client == NULL:
             return 0
+        client.heard_ns = self.since_ns
+        if rarely(client.muted_until_ns > <int64_t>self.since_ns):
+            self.slots[<int>COUNT_MUTED] += 1
+            return 1
+        if not self.may_take(client):
+            return 0
         if rarely(self.has_handed):
             # Frames before it wait for Python, and may change what its session may.
             self.hand_up()
             client = self.sender()
-            if client == NULL:
+            if client == NULL or not self.may_take(client):
                 return 0
         return self.read_commands(client)
 
     cdef inline client_t* sender(self) noexcept nogil:
-        """Who sent the frame, if it may be the lane's; NULL otherwise."""
-        cdef client_t* client
-        if self.parts != 1 or self.takes_nothing:
-            return NULL
-        client = client_find(&self.mail, <const uint8_t*>self.zmq.msg_data(&self.peer), self.zmq.msg_size(&self.peer))
-        return client if client != NULL and client.may_command and not client.is_handed_up else NULL
+        """Who sent the frame; NULL where Python has told of nobody."""
+        return client_find(&self.mail, <const uint8_t*>self.zmq.msg_data(&self.peer), self.zmq.msg_size(&self.peer))
+
+    cdef inline bint may_take(self, const client_t* client) noexcept nogil:
+        """Whether its frame may be the lane's."""
+        return (
+            client.may_command and not client.is_handed_up and self.parts == 1
+            and not self.takes_nothing and not self.is_overloaded and self.streams.epoch != 0
+        )
 
     cdef int read_commands(self, client_t* client) except -1 nogil:
         """All commands of the frame, or none."""
@@ -365,7 +429,7 @@ cdef class Lane:
                 break
             orders += orders_of(header)
             if rarely(orders > self.max_orders or not self.takes[header.type]
-                      or not is_logged_in(&self.mail, client, header.account)):
+                      or not may_send(&self.mail, client, header.account)):
                 at = NULL
                 break
             origin.sender = client
@@ -389,7 +453,7 @@ cdef class Lane:
         if self.count:
             self.carry_out()
         if door == ORDERS:
-            client = client_find(&self.mail, <const uint8_t*>self.zmq.msg_data(&self.peer), self.zmq.msg_size(&self.peer))
+            client = self.sender()
             if client != NULL:
                 client.is_handed_up = True
         self.has_handed = True
@@ -416,8 +480,8 @@ cdef class Lane:
                 if client != NULL:
                     client.is_handed_up = False
             self.upstairs.handle(frames, self.since_ns)
-            self.upstairs.look_up()
             self.look()
+        self.looks = True
         return 0
 
     cdef int come_up(self) except -1 nogil:
@@ -428,14 +492,19 @@ cdef class Lane:
                 pass
         with gil:
             PyErr_CheckSignals()
-            self.upstairs.look_up()
             self.look()
+        self.looks = True
         return 0
 
-    cdef int look_after(self) except -1 with gil:
-        """For what waits up there for something else than the journal: room in a queue, a time."""
+    cdef int tend(self) except -1 with gil:
+        """Has Python do what sessions need without asking."""
+        self.upstairs.tend()
+        self.look()
+        return 0
+
+    cdef int look_up(self) except -1 with gil:
+        """Has Python do what can wait until the end of a round."""
         self.upstairs.look_up()
-        self.upstairs.release(self.released_up_to)
         self.look()
         return 0
 
@@ -443,13 +512,15 @@ cdef class Lane:
         """Reads how things stand up there."""
         standing = self.upstairs.standing()
         self.stopping = standing.stopping
-        self.takes_nothing = standing.draining
+        self.takes_nothing = standing.takes_nothing
         self.next_sequence = standing.last_sequence + 1
         self.timestamp_ns = standing.timestamp_ns
         self.released_up_to = standing.released_up_to
         self.held_up = <uint64_t>-1 if standing.oldest_held is None else standing.oldest_held
         self.held_up_bytes = standing.held_bytes
-        self.patience_ms = -1 if standing.patience_ms is None else standing.patience_ms
+        self.due_ns = NEVER_NS
+        if standing.patience_ms is not None:
+            self.due_ns = self.ns_of(CLOCK_MONOTONIC) + <int64_t>standing.patience_ms * 1000000
         return 0
 
     cdef int note_reading(self, bint reading) except -1 with gil:
@@ -462,14 +533,12 @@ cdef class Lane:
         """Has new subscribers told how their topics stand."""
         cdef int left = MAX_SUBSCRIPTIONS
         with gil:
-            topics = []
+            messages = []
             while left and self.receive_part(&self.payload, self.items[MARKET_DATA].socket):
                 left -= 1
-                message = self.bytes_of(&self.payload)
-                if message[:1] == b"\x01":
-                    topics.append(message[1:])
-            if topics:
-                self.upstairs.welcome(topics)
+                messages.append(self.bytes_of(&self.payload))
+            if messages:
+                self.upstairs.welcome(messages)
                 self.look()
         return 0
 
@@ -479,20 +548,19 @@ cdef class Lane:
         """From commands to letters: the way of every batch, as in exchange/node.py."""
         cdef const char* events
         cdef int64_t event_bytes
-        cdef uint64_t first_sequence = self.next_sequence
         self.lap(STAGE_RECEIVE)
         self.stamp()
         self.lap(STAGE_DECODE)
-        self.write_down(first_sequence)
+        self.write_down(self.next_sequence - self.count)
         self.lap(STAGE_JOURNAL)
         if self.engine.apply(self.engine.core, <const char*>self.batch.bytes, self.batch.used, &events, &event_bytes) != APPLIED:
-            self.broken()
+            self.broken(b"")
         self.lap(STAGE_APPLY)
         self.address(<const uint8_t*>events, event_bytes)
         self.hold_letters()
         self.lap(STAGE_TELL)
         self.let_go()
-        self.tell_public(first_sequence, events, event_bytes)
+        self.tell_public(<const uint8_t*>events, event_bytes)
         count_commands(self.slots, self.batch.bytes, self.batch.used)
         count_events(self.slots, <const uint8_t*>events, event_bytes, self.timestamp_ns)
         self.engine.forget_events(self.engine.core)
@@ -539,20 +607,70 @@ cdef class Lane:
                 PyBytes_FromStringAndSize(<const char*>self.batch.bytes, self.batch.used))
         return 0
 
-    cdef int broken(self) except -1 with gil:
-        """Has the engine say in Python what is wrong with it."""
-        self.kept[0].apply(b"")
-        raise AssertionError(f"the engine did not take a batch whose first command is {self.next_sequence - self.count}")
+    cdef int broken(self, bytes events) except -1 with gil:
+        """Has Python say what is wrong with the engine, or with the publisher that was given these events."""
+        self.upstairs.fail(events, self.next_sequence - 1, self.timestamp_ns)
+        raise AssertionError(f"engine and publisher took no batch from command {self.next_sequence - self.count} on")
 
-    cdef int tell_public(self, uint64_t first_sequence, const char* events, int64_t event_bytes) except -1 with gil:
-        self.upstairs.tell(
-            first_sequence, self.count, self.timestamp_ns, PyBytes_FromStringAndSize(events, event_bytes))
-        self.look_at_outbox()
+    # ------------------------------------------------------------------------------------------------ the public
+
+    cdef int tell_public(self, const uint8_t* events, int64_t event_bytes) except -1 nogil:
+        """What a batch means to the public: sent at once, or held behind the letters that are."""
+        cdef publication_t publication
+        cdef buffer_t held
+        cdef size_t at = 0
+        cdef bint at_once = self.outbox.first == self.outbox.end and self.released_up_to >= self.next_sequence - 1
+        if self.publisher.follow(self.publisher.feed, events, event_bytes, self.next_sequence - 1, self.timestamp_ns) != 0:
+            with gil:
+                self.broken(PyBytes_FromStringAndSize(<const char*>events, event_bytes))
+        memset(&held, 0, sizeof(buffer_t))
+        while self.publisher.next(self.publisher.feed, &at, &publication):
+            if at_once:
+                self.publish(publication)
+            else:
+                self.hold_publication(&held, publication)
+        if held.used:
+            self.hold(NULL, held)
         return 0
 
-    cdef int look_at_outbox(self) except -1:
-        oldest_held, self.held_up_bytes = self.upstairs.held()
-        self.held_up = <uint64_t>-1 if oldest_held is None else oldest_held
+    cdef int hold_publication(self, buffer_t* held, publication_t publication) except -1 nogil:
+        cdef publication_head_t head
+        if buffer_reserve(held, sizeof(head) + publication.topic_bytes + publication.payload_bytes) < 0:
+            self.no_memory()
+        head.topic_bytes = publication.topic_bytes
+        head.payload_bytes = publication.payload_bytes
+        memcpy(held.bytes + held.used, &head, sizeof(head))
+        memcpy(held.bytes + held.used + sizeof(head), publication.topic, head.topic_bytes)
+        memcpy(held.bytes + held.used + sizeof(head) + head.topic_bytes, publication.payload, head.payload_bytes)
+        held.used += sizeof(head) + head.topic_bytes + head.payload_bytes
+        return 0
+
+    cdef int publish_held(self, buffer_t* held) except -1 nogil:
+        cdef publication_t publication
+        cdef publication_head_t head
+        cdef size_t at = 0
+        while at < held.used:
+            memcpy(&head, held.bytes + at, sizeof(head))
+            publication.topic_bytes = head.topic_bytes
+            publication.payload_bytes = head.payload_bytes
+            publication.topic = held.bytes + at + sizeof(head)
+            publication.payload = publication.topic + head.topic_bytes
+            self.publish(publication)
+            at += sizeof(head) + head.topic_bytes + head.payload_bytes
+        buffer_free(held)
+        return 0
+
+    cdef int publish(self, publication_t publication) except -1 nogil:
+        """To all subscribers; who is too slow misses it, and sees that in the sequence."""
+        cdef void* socket = self.items[MARKET_DATA].socket
+        while self.zmq.send(socket, publication.topic, publication.topic_bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0:
+            if self.zmq.error() != EINTR:
+                self.fail(b"publishing to")
+        while self.zmq.send(socket, publication.payload, publication.payload_bytes, ZMQ_DONTWAIT) < 0:
+            if self.zmq.error() != EINTR:
+                self.fail(b"publishing to")
+        self.slots[<int>COUNT_PUBLICATIONS] += 1
+        self.slots[<int>COUNT_BYTES_OUT] += publication.payload_bytes
         return 0
 
     # ------------------------------------------------------------------------------------------------ addressing
@@ -565,39 +683,50 @@ cdef class Lane:
         cdef const wire_event_header* event
         cdef listeners_t* listeners
         cdef bint is_reply
+        cdef uint64_t number
         cdef uint32_t i
+        self.batches += 1
         while at < end:
             event = <const wire_event_header*>at
             while command.sequence != event.sequence:
                 command = <wire_command_header*>(<uint8_t*>command + command.size)
                 origin += 1
-            is_reply = event.account == command.account
-            if is_reply:
-                self.write(origin.sender, at, origin.request_id)
-            listeners = listeners_of(&self.mail, event.account)
-            for i in range(listeners.count):
-                if not is_reply or listeners.clients[i] != origin.sender:
-                    self.write(listeners.clients[i], at, 0)
+            if event.account != 0:
+                is_reply = event.account == command.account
+                number = log_append(
+                    self.streams, at, origin.sender.key if is_reply else 0, origin.request_id if is_reply else 0)
+                listeners = listeners_of(&self.mail, event.account)
+                for i in range(listeners.count):
+                    self.write(
+                        &listeners.items[i], at, number,
+                        origin.request_id if is_reply and listeners.items[i].client == origin.sender else 0)
             at += event.size
         return 0
 
-    cdef inline int write(self, client_t* client, const uint8_t* event, uint64_t request_id) except -1 nogil:
+    cdef inline int write(
+        self, listener_t* listener, const uint8_t* event, uint64_t number, uint64_t request_id
+    ) except -1 nogil:
+        """Adds an event to a letter; in front of an account's first one its number in the account's stream."""
+        cdef client_t* client = listener.client
         cdef buffer_t* letter = &client.letter
-        cdef uint8_t* start
-        if buffer_reserve(letter, self.codec.event_room) < 0 or not mail_touch(&self.mail, client):
+        cdef uint8_t* to
+        if buffer_reserve(letter, POSITION_ROOM + self.codec.event_room) < 0 or not mail_touch(&self.mail, client):
             self.no_memory()
-        start = letter.bytes + letter.used
-        letter.used += self.codec.write_event(start, event, request_id) - start
+        to = letter.bytes + letter.used
+        if listener.batch != self.batches:
+            listener.batch = self.batches
+            to = write_array(to, 3)
+            to = write_unsigned(to, POSITION)
+            to = write_unsigned(to, (<const wire_event_header*>event).account)
+            to = write_unsigned(to, number)
+        letter.used = self.codec.write_event(to, event, request_id) - letter.bytes
         return 0
 
     # ------------------------------------------------------------------------------------------------ sending
 
     cdef int hold_letters(self) except -1 nogil:
         """Puts the letters of the batch into the outbox."""
-        cdef outbox_t* outbox = &self.outbox
         cdef client_t* client
-        cdef held_t* held
-        cdef void* moved
         cdef uint32_t i
         for i in range(self.mail.touched_count):
             client = self.mail.touched[i]
@@ -605,19 +734,27 @@ cdef class Lane:
             if client.is_lost:
                 client.letter.used = 0
                 continue
-            moved = grown(outbox.held, &outbox.room, outbox.end, sizeof(held_t))
-            if moved == NULL:
-                self.no_memory()
-            outbox.held = <held_t*>moved
-            held = &outbox.held[outbox.end]
-            outbox.end += 1
-            held.sequence = self.next_sequence - 1
-            held.client = client
-            held.letter = client.letter
+            self.hold(client, client.letter)
             memset(&client.letter, 0, sizeof(buffer_t))
-            client.letters_held += 1
-            outbox.bytes += held.letter.used
         self.mail.touched_count = 0
+        return 0
+
+    cdef int hold(self, client_t* client, buffer_t letter) except -1 nogil:
+        """At the end of the queue, until the journal has released the batch; it is the outbox's from here on."""
+        cdef outbox_t* outbox = &self.outbox
+        cdef held_t* held
+        cdef void* moved = grown(outbox.held, &outbox.room, outbox.end, sizeof(held_t))
+        if moved == NULL:
+            self.no_memory()
+        outbox.held = <held_t*>moved
+        held = &outbox.held[outbox.end]
+        outbox.end += 1
+        held.sequence = self.next_sequence - 1
+        held.client = client
+        held.letter = letter
+        outbox.bytes += letter.used
+        if client != NULL:
+            client.letters_held += 1
         return 0
 
     cdef int let_go(self) except -1 nogil:
@@ -658,21 +795,36 @@ cdef class Lane:
         """Sends one letter.  Who lost its session hears nothing more of its events: a part would mislead."""
         cdef client_t* client = held.client
         cdef buffer_t letter = held.letter
-        cdef int outcome = SENT_TAKEN
+        if client == NULL:
+            return self.publish_held(&letter)
         client.letters_held -= 1
-        if not client.is_lost:
-            outcome = self.send(client, letter.bytes, letter.used)
-            self.slots[<int>COUNT_FRAMES_OUT] += 1
-            self.slots[<int>COUNT_BYTES_OUT] += letter.used
+        if rarely(client.by_courier):
+            self.deliver_by_courier(client, &letter)
+        elif not client.is_lost:
+            self.deliver_to(client, &letter)
         letter.used = 0
         if client.letter.bytes == NULL:
             client.letter = letter
         else:
             buffer_free(&letter)
+        return 0
+
+    cdef int deliver_to(self, client_t* client, const buffer_t* letter) except -1 nogil:
+        cdef int outcome = self.send(client, letter.bytes, letter.used)
+        self.slots[<int>COUNT_FRAMES_OUT] += 1
+        self.slots[<int>COUNT_BYTES_OUT] += letter.used
+        client.sent_ns = self.since_ns
         if rarely(outcome != SENT_TAKEN) and not client.is_removed:
             with gil:
                 self.upstairs.undelivered(client.id[:client.id_bytes], outcome == SENT_GONE)
                 self.look()
+            self.looks = True
+        return 0
+
+    cdef int deliver_by_courier(self, client_t* client, const buffer_t* letter) except -1 with gil:
+        """To a session that is owed a replay first."""
+        self.upstairs.deliver(client.id[:client.id_bytes], letter.bytes[:letter.used])
+        self.look()
         return 0
 
     cdef int send(self, client_t* client, const uint8_t* payload, size_t size) except -1 nogil:

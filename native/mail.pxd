@@ -8,7 +8,7 @@ one another into its *letter*.  A client that is removed while a letter to it st
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from native.buffer cimport buffer_free, buffer_t
@@ -20,12 +20,17 @@ cdef enum:
 
 cdef struct client_t:
     uint64_t hash
-    bint may_command                   # logged in: its commands can be taken here
+    bint may_command                   # its commands can be taken here, for the accounts that it may send for
     bint is_lost                       # read too slowly: it hears no events
+    bint by_courier                    # it is owed a replay: letters to it are Python's to bring
     bint is_removed
     bint is_handed_up                  # a frame of it waits for Python, so what follows it goes there too
     bint is_touched                    # this round brings it something
     uint32_t letters_held              # that wait to leave
+    uint64_t key                       # by which its replies are known later
+    int64_t heard_ns                   # when the last frame came,
+    int64_t sent_ns                    # and the last letter left
+    int64_t muted_until_ns             # its frames are dropped unread
     buffer_t letter
     uint32_t* accounts                 # that it is logged in for
     uint32_t account_count
@@ -34,8 +39,13 @@ cdef struct client_t:
     uint8_t id_bytes
     uint8_t id[MAX_ID_BYTES]
 
+cdef struct listener_t:
+    client_t* client
+    uint64_t batch                     # the last one that brought it an event of this account
+    bint may_send                      # commands of the account
+
 cdef struct listeners_t:               # of one account
-    client_t** clients
+    listener_t* items
     uint32_t count
     uint32_t room
 
@@ -193,52 +203,66 @@ cdef inline void mail_reap(mail_t* mail) noexcept nogil:
 cdef inline listeners_t* listeners_of(mail_t* mail, uint32_t account) noexcept nogil:
     return &mail.by_account[account & MAX_ACCOUNT]
 
-cdef inline bint is_logged_in(mail_t* mail, const client_t* client, uint32_t account) noexcept nogil:
+cdef inline bint may_send(mail_t* mail, const client_t* client, uint32_t account) noexcept nogil:
     cdef listeners_t* listeners
     cdef uint32_t i
     if account > MAX_ACCOUNT:
         return False
     listeners = listeners_of(mail, account)
     for i in range(listeners.count):
-        if listeners.clients[i] == client:
-            return True
+        if listeners.items[i].client == client:
+            return listeners.items[i].may_send
     return False
 
-cdef inline bint client_login(mail_t* mail, client_t* client, uint32_t account) noexcept nogil:
+cdef inline bint client_join(mail_t* mail, client_t* client, uint32_t account, bint may_send) noexcept nogil:
     """Events of the account come to this client from now on; False where there is no memory."""
     cdef listeners_t* listeners = listeners_of(mail, account)
+    cdef listener_t* listener
     cdef void* moved
-    if is_logged_in(mail, client, account):
-        return True
-    moved = grown(listeners.clients, &listeners.room, listeners.count, sizeof(client_t*))
+    client_leave(mail, client, account)
+    moved = grown(listeners.items, &listeners.room, listeners.count, sizeof(listener_t))
     if moved == NULL:
         return False
-    listeners.clients = <client_t**>moved
+    listeners.items = <listener_t*>moved
     moved = grown(client.accounts, &client.account_room, client.account_count, sizeof(uint32_t))
     if moved == NULL:
         return False
     client.accounts = <uint32_t*>moved
-    listeners.clients[listeners.count] = client
-    listeners.count += 1
     client.accounts[client.account_count] = account
     client.account_count += 1
+    listener = &listeners.items[listeners.count]
+    listener.client = client
+    listener.batch = 0
+    listener.may_send = may_send
+    listeners.count += 1
     return True
 
-cdef inline void forget_accounts(mail_t* mail, client_t* client) noexcept nogil:
-    cdef listeners_t* listeners
-    cdef uint32_t i, k
+cdef inline void client_leave(mail_t* mail, client_t* client, uint32_t account) noexcept nogil:
+    """Events of the account do not come to this client any more."""
+    cdef uint32_t i
     for i in range(client.account_count):
-        listeners = listeners_of(mail, client.accounts[i])
-        for k in range(listeners.count):
-            if listeners.clients[k] == client:
-                listeners.count -= 1
-                listeners.clients[k] = listeners.clients[listeners.count]
-                break
-        if listeners.count == 0:
-            PyMem_RawFree(listeners.clients)
-            listeners.clients = NULL
-            listeners.room = 0
-    client.account_count = 0
+        if client.accounts[i] == account:
+            client.account_count -= 1
+            client.accounts[i] = client.accounts[client.account_count]
+            forget_listener(listeners_of(mail, account), client)
+            return
+
+cdef inline void forget_listener(listeners_t* listeners, const client_t* client) noexcept nogil:
+    cdef uint32_t i
+    for i in range(listeners.count):
+        if listeners.items[i].client == client:
+            listeners.count -= 1
+            listeners.items[i] = listeners.items[listeners.count]
+            break
+    if listeners.count == 0:
+        PyMem_RawFree(listeners.items)
+        listeners.items = NULL
+        listeners.room = 0
+
+cdef inline void forget_accounts(mail_t* mail, client_t* client) noexcept nogil:
+    while client.account_count:
+        client.account_count -= 1
+        forget_listener(listeners_of(mail, client.accounts[client.account_count]), client)
 
 # ------------------------------------------------------------------------------------------------ letters
 

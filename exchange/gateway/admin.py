@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Code, Door, Session
+from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Code, Door
 from exchange.gateway.queries import Answer, NoArguments, Queries, QueryError, read_arguments
+from exchange.gateway.sessions import Session
 
 ADMIN_QUERIES = frozenset({"get_status", "take_snapshot", "drain"})
 MAX_DRAIN_S = 3600

@@ -9,19 +9,25 @@ from __future__ import annotations
 import importlib
 import secrets
 import time
-from array import array
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 
+from exchange.errors import ConfigError
 from exchange.gateway.admin import ADMIN_DOOR
-from exchange.gateway.connection import TRADERS_DOOR, Session, Sessions
+from exchange.gateway.connection import TRADERS_DOOR
+from exchange.gateway.courier import Courier, Sent
+from exchange.gateway.greeting import Login
+from exchange.gateway.limits import SessionLimits
 from exchange.gateway.outbox import Outbox
-from exchange.gateway.server import Frame, Sent, Server
+from exchange.gateway.permission import Role
+from exchange.gateway.server import Frame, Server
+from exchange.gateway.sessions import Listener, Session, Sessions, State
 from exchange.protocol.schema import COMMANDS
 from exchange.sequencer import Batch, Sequencer
 
-__all__ = ["Lane", "LaneUnavailable", "Standing", "Upstairs"]
+ROUND_BYTES = 256 << 10  # taken from clients in one round of a loop: what one batch can grow to
 
 
 class LaneUnavailable(Exception):
@@ -37,15 +43,21 @@ class Standing(msgspec.Struct, frozen=True):
     oldest_held: int | None  # sequence of the first parcel in Python's outbox
     held_bytes: int
     patience_ms: int | None
-    draining: bool  # what may be placed is not the lane's to judge
+    takes_nothing: bool  # what may be taken is not the lane's to judge
     stopping: bool
 
 
 class House(Protocol):
     """The rest of the node, as the lane needs it."""
 
+    config: Any
+    ops: Any
+    engine: Any
+    publisher: Any
+    streams: Any
     sequencer: Sequencer
     outbox: Outbox
+    courier: Courier
     sessions: Sessions
     server: Server
 
@@ -54,13 +66,12 @@ class House(Protocol):
     @property
     def released_up_to(self) -> int: ...
     def handle(self, frames: list[Frame], since_ns: int) -> None: ...
+    def welcome(self, subscriptions: list[bytes]) -> None: ...
+    def tend(self) -> None: ...
     def look_up(self) -> None: ...
     def reads(self) -> bool: ...
     def write_down(self, batch: Batch) -> None: ...
-    def tell_public(self, batch: Batch, events: bytes) -> None: ...
-    def welcome(self, subscriptions: list[bytes]) -> None: ...
     def release(self, up_to: int) -> None: ...
-    def was_sent(self, session: Session | None, sent: Sent) -> None: ...
     def patience_ms(self) -> int | None: ...
 
 
@@ -69,6 +80,11 @@ class Upstairs:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self.tend = house.tend
+        self.look_up = house.look_up
+        self.welcome = house.welcome
+        self.release = house.release
+        self.note_reading = house.reads
 
     def standing(self) -> Standing:
         house = self._house
@@ -79,13 +95,9 @@ class Upstairs:
             oldest_held=house.outbox.oldest_sequence,
             held_bytes=house.outbox.held_bytes,
             patience_ms=house.patience_ms(),
-            draining=house.sessions.draining,
+            takes_nothing=house.sessions.draining or is_limiting(house.sessions.limits),
             stopping=house.is_stopping,
         )
-
-    def held(self) -> tuple[int | None, int]:
-        """Sequence of the oldest parcel in the outbox, and the bytes in it."""
-        return self._house.outbox.oldest_sequence, self._house.outbox.held_bytes
 
     def handle(self, frames: list[tuple[bool, bytes, bytes | None]], since_ns: int) -> None:
         """Frames (by the admin door?, peer, payload) that are not the lane's."""
@@ -97,71 +109,63 @@ class Upstairs:
             since_ns,
         )
 
-    def look_up(self) -> None:
-        """What others want of the loop between two rounds."""
-        self._house.look_up()
-
-    def note_reading(self) -> None:
-        """That clients are read from has changed."""
-        self._house.reads()
-
     def append(self, first_sequence: int, count: int, timestamp_ns: int, commands: bytes) -> int:
         """Journals a stamped batch; returns up to where the journal has released."""
         self._house.sequencer.resume(first_sequence + count - 1, timestamp_ns)
         self._house.write_down(Batch(first_sequence, count, timestamp_ns, commands))
         return self._house.released_up_to
 
-    def tell(self, first_sequence: int, count: int, timestamp_ns: int, events: bytes) -> None:
-        """The public, and what is remembered, hear of a batch."""
-        self._house.tell_public(Batch(first_sequence, count, timestamp_ns, b""), events)
-
-    def welcome(self, topics: list[bytes]) -> None:
-        self._house.welcome(topics)
-
-    def release(self, up_to: int) -> None:
-        self._house.release(up_to)
+    def deliver(self, peer: bytes, payload: bytes) -> None:
+        """A letter of events to a session that is owed a replay first."""
+        self._house.courier.deliver(TRADERS_DOOR, peer, payload)
 
     def undelivered(self, peer: bytes, is_gone: bool) -> None:
         """A letter of events was not taken."""
         session = self._house.sessions.known(TRADERS_DOOR, peer)
-        self._house.was_sent(session, Sent.GONE if is_gone else Sent.TOO_SLOW)
+        if session is not None:
+            self._house.courier.undelivered(session, Sent.GONE if is_gone else Sent.TOO_SLOW)
+
+    def fail(self, events: bytes, last_sequence: int, timestamp_ns: int) -> None:
+        """Raises what the engine or the publisher has to say of itself, if there is something."""
+        self._house.engine.apply(b"")
+        self._house.publisher.publications(Batch(last_sequence, 1, timestamp_ns, b""), events)
 
 
-class Lane:
+def is_limiting(limits: SessionLimits) -> bool:
+    """Whether sessions have a bound that only Python knows."""
+    return bool(limits.orders_per_second or limits.frames_per_second or limits.max_in_flight)
+
+
+class Lane(Listener):
     """The native loop of one node.
 
     Raises LaneUnavailable where the engine is not the native one, where the core is not built, or where libzmq's
     functions cannot be had.
     """
 
-    def __init__(
-        self,
-        house: House,
-        engine: object,
-        *,
-        counters: array[int],
-        max_sessions: int,
-        max_commands: int,
-        max_held_bytes: int,
-        round_bytes: int,
-    ) -> None:
-        if not hasattr(engine, "door"):
-            raise LaneUnavailable("the engine is not the native one")
-        clock = house.sequencer.clock
+    def __init__(self, house: House) -> None:
+        for part in (house.engine, house.publisher):
+            if not hasattr(part, "door"):
+                raise LaneUnavailable(f"{type(part).__name__} is not the compiled one")
+        if not hasattr(house.streams, "address"):
+            raise LaneUnavailable("the event log is not the compiled one")
+        clock, limits = house.sequencer.clock, house.config.limits
         try:
             native = importlib.import_module("exchange._native.gateway")
             codec = importlib.import_module("exchange._native.codec")
             self._lane: Any = native.Lane(
-                engine=engine,
+                engine=house.engine,
                 codec=codec.door(),
+                publisher=house.publisher,
+                streams=house.streams,
                 **house.server.handles(),
                 upstairs=Upstairs(house),
-                counters=counters,
+                counters=house.ops.counters.slots,
                 commands=frozenset(m.number for m in COMMANDS if TRADERS_DOOR.may_send(m.number)),
-                max_clients=max_sessions,
-                max_orders=max_commands,
-                max_held_bytes=max_held_bytes,
-                round_bytes=round_bytes,
+                max_clients=limits.max_sessions,
+                max_orders=limits.max_commands_per_message,
+                max_held_bytes=limits.max_held_bytes,
+                round_bytes=ROUND_BYTES,
                 seed=secrets.randbits(64),
                 clock=None if clock is time.time_ns else clock,
             )
@@ -184,14 +188,65 @@ class Lane:
 
     # ---- what the sessions tell
 
-    def logged_in(self, session: Session, account: int) -> None:
+    def opened(self, session: Session) -> None:
         if session.door is TRADERS_DOOR:
-            self._lane.login(session.peer, account)
+            self._lane.opened(session.peer)
+
+    def joined(self, session: Session, login: Login) -> None:
+        if session.door is TRADERS_DOOR:
+            may_send = session.permission.role is Role.TRADER and not login.read_only
+            self._lane.joined(session.peer, login.account, may_send)
+            self._note(session)
+
+    def replaying(self, session: Session) -> None:
+        self._note(session)
+
+    def left(self, session: Session, account: int) -> None:
+        if session.door is TRADERS_DOOR:
+            self._lane.left(session.peer, account)
+            self._note(session)
 
     def lost(self, session: Session) -> None:
-        if session.door is TRADERS_DOOR:
-            self._lane.lost(session.peer)
+        self._note(session)
 
-    def removed(self, session: Session) -> None:
+    def muted(self, session: Session) -> None:
+        self._note(session)
+
+    def ended(self, session: Session) -> None:
         if session.door is TRADERS_DOOR:
-            self._lane.removed(session.peer)
+            self._lane.ended(session.peer)
+
+    def refresh(self, session: Session) -> None:
+        if session.door is TRADERS_DOOR:
+            heard_ns, sent_ns = self._lane.times_of(session.peer)
+            session.heard_ns = max(session.heard_ns, heard_ns)
+            session.sent_ns = max(session.sent_ns, sent_ns)
+
+    def _note(self, session: Session) -> None:
+        """How the session stands; it is the same for all its accounts."""
+        if session.door is TRADERS_DOOR:
+            self._lane.note(
+                session.peer,
+                may_command=session.state is State.ACTIVE and not session.catching_up,
+                is_lost=session.state is State.LOST,
+                by_courier=bool(session.catching_up),
+                key=session.key,
+                muted_until_ns=session.allowance.muted_until_ns,
+            )
+
+
+def open_lane(house: House, loop: str, on_missing: Callable[[str], None]) -> Lane | None:
+    """The native loop, where the configuration wants it (``loop``: auto, native or plain) and the machine has it.
+
+    Raises ConfigError where it has to be native and cannot.
+    """
+    if loop == "plain" or (loop == "auto" and house.config.engine != "native"):
+        return None
+    try:
+        return Lane(house)
+    except LaneUnavailable as error:
+        if loop == "native":
+            text = f'node.loop is "native", and there is no native loop: {error}; wanted "auto" or "plain"'
+            raise ConfigError(text) from None
+        on_missing(str(error))
+        return None

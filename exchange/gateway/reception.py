@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 
-from exchange.gateway.connection import (
-    Code,
-    Commands,
-    Door,
-    Query,
-    Refusal,
-    Session,
-    Sessions,
-    places_orders,
-)
+from exchange.gateway.connection import Code, Commands, Door, Query, Refusal
+from exchange.gateway.greeting import Login
 from exchange.gateway.replies import Origins
+from exchange.gateway.sessions import Session, Sessions
 
 
 class Incoming(Protocol):
@@ -55,13 +48,19 @@ FULL = Refusal(
     [], Code.TOO_MANY_SESSIONS, "this node has as many sessions as it may: try again later"
 )
 
-#: While the node drains: to who comes anew, and to who places.
+
+#: While the node drains, to who comes anew.
 CLOSED = Refusal([], Code.DRAINING, "this node is about to stop and takes no new sessions")
-NOTHING_PLACED = "this node is about to stop: cancels pass, orders are neither placed nor amended"
 
 
-def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
-    """Hands every frame to its session and collects what it means."""
+def sort_frames(
+    frames: Iterable[Incoming], sessions: Sessions, is_overloaded: bool = False
+) -> Iterator[Taken]:
+    """Hands every frame to its session and collects what it means.
+
+    A login ends a round: what came before it is carried out before, so that it is known which events the session has
+    missed and which come; what comes after it may be its commands.
+    """
     taken = Taken()
     for frame in frames:
         session = sessions.find(frame.door, frame.peer)
@@ -69,26 +68,16 @@ def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
             missing = CLOSED if sessions.draining else FULL
             taken.refusals.append((frame.door, frame.peer, missing if session is None else PARTS))
             continue
-        match refuse_placing(session.receive(frame.payload), session, sessions):
+        match sessions.receive(session, frame.payload, is_overloaded):
             case Commands() as commands:
                 taken.records.append(commands.records)
                 taken.origins.add(session, commands)
             case Query() as query:
-                if query.name == "login":
-                    # At once, and not when it is answered: commands may follow it in the same round.
-                    sessions.login(session, query.arguments["account"])
                 taken.queries.append((session, query))
+                if query.name == "login":
+                    sessions.make_way(session, msgspec.convert(query.arguments, Login))
+                    yield taken
+                    taken = Taken()
             case Refusal() as refusal:
                 taken.refusals.append((frame.door, frame.peer, refusal))
-    return taken
-
-
-def refuse_placing(
-    meaning: Commands | Query | Refusal, session: Session, sessions: Sessions
-) -> Commands | Query | Refusal:
-    """What a frame means; while the node drains, a trader's commands that place are refused, the whole frame."""
-    if not sessions.draining or not isinstance(meaning, Commands) or not session.door.needs_login:
-        return meaning
-    if not places_orders(meaning.records):
-        return meaning
-    return Refusal(meaning.request_ids, Code.DRAINING, NOTHING_PLACED)
+    yield taken

@@ -68,6 +68,13 @@ class SnapshotPassedOver(LogEvent, frozen=True, kw_only=True):
     problem: str
 
 
+class StreamsLost(LogEvent, frozen=True, kw_only=True):
+    """What stood beside the snapshot is lost: events are counted anew, and clients that come back are told so."""
+
+    level: ClassVar[Level] = Level.WARNING
+    problem: str
+
+
 class JournalCut(LogEvent, frozen=True, kw_only=True):
     """The journal ended in bytes of a write that was under way; they are cut off, nobody had heard of it."""
 

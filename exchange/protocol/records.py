@@ -28,6 +28,8 @@ from exchange.protocol.messages import Bracket, Command, Event, OrderEntry, Plac
 Buffer: TypeAlias = bytes | bytearray | memoryview
 #: Account, sequence and type of an event, and its msgpack array.
 RoutedEvent: TypeAlias = tuple[int, int, int, bytes]
+#: Index of the event that follows, account, and that event's number in the account's stream.
+Position: TypeAlias = tuple[int, int, int]
 M = TypeVar("M", bound=messages.Message)
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -48,6 +50,8 @@ class NativeCodec(Protocol):
     def decode_commands(self, payload: Buffer, max_commands: int) -> tuple[bytes, list[int]]: ...
 
     def decode_events(self, payload: Buffer) -> tuple[bytes, list[int]]: ...
+
+    def decode_stream(self, payload: Buffer) -> tuple[bytes, list[int], list[Position]]: ...
 
     def encode_events(
         self, records: Buffer, first_sequence: int, request_ids: list[int]

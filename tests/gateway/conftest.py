@@ -20,6 +20,7 @@ from exchange.node import Node
 from exchange.ops.log_events import Level, LogEvent
 
 sys.path.insert(0, str(Path(__file__).parent))  # for market_desk, beside the tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for twin
 
 ANY_PORT = Endpoints(*["tcp://127.0.0.1:*"] * 3)
 ANY_PORT_TOML = '[endpoints]\norders = "tcp://127.0.0.1:*"\nmarket_data = "tcp://127.0.0.1:*"\nadmin = "tcp://127.0.0.1:*"\n'

@@ -1,7 +1,7 @@
 """The native loop says what the plain loop says: the same traffic through both, compared byte for byte.
 
-Messages may be cut differently, so of each client the events are compared as one string, and the control messages of
-each stretch of traffic without regard to their order among themselves.
+Messages may be cut differently, so of each client the events are compared as one string, with the number of each in
+its account's stream, and the control messages of each stretch of traffic without regard to their order.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from exchange.gateway.connection import is_control
 from exchange.journal import Durability
 from exchange.node import Node
 from exchange.protocol import messages as m
-from exchange.protocol.records import decode_commands
-from exchange.protocol.wire import encode_command_wire
+from exchange.protocol.records import decode_commands, decode_events
+from exchange.protocol.wire import decode_stream, encode_command_wire
 from exchange.segments import scan
 from exchange.sequencer import Sequencer
 
@@ -50,6 +50,8 @@ class Talker:
             self.socket.identity = identity
         self.socket.connect(endpoint)
         self.events = b""
+        self.request_ids: list[int] = []
+        self.numbers: list[int] = []  # of each event in its account's stream
         self.controls: list[list[bytes]] = []
 
     def listen(self, number: int) -> None:
@@ -59,7 +61,7 @@ class Talker:
         while True:
             payload = self.socket.recv()
             if not is_control(payload):
-                self.events += payload
+                self.take(payload)
                 continue
             _, request_id, body = msgspec.msgpack.decode(payload)
             if request_id == PONG + number:
@@ -68,6 +70,18 @@ class Talker:
             body.pop("sequence", None)
             heard.append(msgspec.msgpack.encode([request_id, body]))
         self.controls.append(sorted(heard))
+
+    def take(self, payload: bytes) -> None:
+        """Events, of which each has its number once the positions in front of them are counted on."""
+        records, request_ids, positions = decode_stream(payload)
+        self.events += records
+        self.request_ids += request_ids
+        starts = {(index, account): number for index, account, number in positions}
+        following: dict[int, int] = {}
+        for index, event in enumerate(decode_events(records)):
+            number = starts.get((index, event.account), following.get(event.account, 0))
+            following[event.account] = number + 1 if number else 0
+            self.numbers.append(number)
 
 
 class Session:
@@ -93,6 +107,8 @@ class Session:
         self.digest = running.node.engine.digest()
         running.stop()
         self.events = [client.events for client in clients]
+        self.request_ids = [client.request_ids for client in clients]
+        self.numbers = [client.numbers for client in clients]
         self.controls = [client.controls for client in clients]
         self.commands = b"".join(frame.commands for frame in scan(folder / "journal"))
 
@@ -105,7 +121,8 @@ IDENTITIES = [b"", b"", b"a name of 255 bytes".ljust(255, b"."), b"b", b"", b""]
 def run_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_node: Callable[..., Any]
 ) -> Iterator[Callable[..., tuple[Session, Session]]]:
-    """Runs a script on a node of each loop; time stands still, so that the journals can be compared."""
+    """Runs a script on a node of each loop; time stands still, so that the journals can be compared, and nobody is muted."""
+    monkeypatch.setattr("exchange.gateway.limits.REFUSALS_A_SECOND", 10**9)
     monkeypatch.setattr("exchange.node.Sequencer", partial(Sequencer, clock=lambda: 10**18))
 
     def run(script: Sequence[Stretch], talkers: int, **changes: Any) -> tuple[Session, Session]:
@@ -128,6 +145,8 @@ def loop() -> str:
 
 def assert_alike(native: Session, plain: Session) -> None:
     assert native.events == plain.events
+    assert native.request_ids == plain.request_ids
+    assert native.numbers == plain.numbers
     assert native.controls == plain.controls
     assert native.commands == plain.commands
     assert native.digest == plain.digest
@@ -266,6 +285,7 @@ def test_the_same_traffic_gives_everybody_the_same(
     # What is compared is not nothing: everybody who is logged in heard of events, and refusals were spoken.
     assert all(len(events) > 500 for events in native.events[1:5])
     assert native.events[5] == b""
+    assert all(0 not in numbers for numbers in native.numbers[1:])
     assert sum(len(heard) for client in native.controls for heard in client) > 20
     assert len(decode_commands(native.commands)) > 200
 
@@ -319,7 +339,7 @@ def test_a_native_loop_that_cannot_be_had_is_an_error_where_it_was_asked_for(
     config: Config,
 ) -> None:
     with pytest.raises(
-        ConfigError, match=r"node\.loop is \"native\".*the engine is not the native one"
+        ConfigError, match=r"node\.loop is \"native\".*ReferenceEngine is not the compiled one"
     ):
         Node(msgspec.structs.replace(config, engine="reference", loop="native"))
 

@@ -13,9 +13,11 @@ import zmq
 
 from exchange.client import AdminClient, Client
 from exchange.client.core import RequestRefused
-from exchange.gateway.connection import TRADERS_DOOR, Sessions
+from exchange.gateway.connection import TRADERS_DOOR
+from exchange.gateway.greeting import Login
 from exchange.gateway.reception import sort_frames
 from exchange.gateway.server import Frame
+from exchange.gateway.sessions import Sessions
 from exchange.protocol.messages import AmendOrder, CancelOrder, Deposit, PlaceOrder
 from exchange.protocol.wire import encode_command_wire
 from exchange.snapshot import snapshot_paths
@@ -120,11 +122,11 @@ def test_the_operator_drains_by_a_query(serve, tmp_path: Path) -> None:
 
 
 def test_a_message_that_places_anything_is_refused_whole() -> None:
-    sessions = Sessions(max_sessions=9, max_commands=9)
+    sessions = Sessions(max_sessions=9)
     known = sessions.find(TRADERS_DOOR, b"known")
     assert known is not None
     known.receive(msgspec.msgpack.encode([0, 1, "login", {"account": 7}]))
-    sessions.login(known, 7)
+    sessions.login(known, Login(7))
     sessions.draining = True
     cancel = encode_command_wire(CancelOrder(account=7, order_id=3), 11)
     deposit = encode_command_wire(Deposit(account=7, amount_atoms=3), 12)
@@ -133,7 +135,7 @@ def test_a_message_that_places_anything_is_refused_whole() -> None:
     place = encode_command_wire(order, 14)
 
     def sort(peer: bytes, payload: bytes) -> tuple[list[int], list[tuple[list[int], str]]]:
-        taken = sort_frames([Frame(TRADERS_DOOR, peer, payload)], sessions)
+        (taken,) = sort_frames([Frame(TRADERS_DOOR, peer, payload)], sessions)
         refused = [(refusal.request_ids, str(refusal.code)) for _, _, refusal in taken.refusals]
         return taken.origins.request_ids, refused
 
