@@ -216,9 +216,9 @@ cdef class Lane:
         if client_add(&self.mail, peer, len(peer)) == NULL:
             raise MemoryError("the lane has no room for a session")
 
-    def joined(self, bytes peer not None, uint32_t account, bint may_send):
-        """Events of the account go to the session from now on."""
-        if not client_join(&self.mail, self.client_of(peer), account, may_send):
+    def joined(self, bytes peer not None, uint32_t account, bint sends):
+        """Events of the account go to the session from now on, and whether it ``sends`` commands of it."""
+        if not client_join(&self.mail, self.client_of(peer), account, sends):
             raise MemoryError("the lane has no room for a login")
 
     def left(self, bytes peer not None, uint32_t account):
@@ -602,7 +602,7 @@ cdef class Lane:
 
     cdef int write_down(self, uint64_t first_sequence) except -1 nogil:
         with gil:
-            self.released_up_to = self.upstairs.append(
+            self.released_up_to, self.takes_nothing = self.upstairs.append(
                 first_sequence, self.count, self.timestamp_ns,
                 PyBytes_FromStringAndSize(<const char*>self.batch.bytes, self.batch.used))
         return 0

@@ -52,6 +52,7 @@ class House(Protocol):
 
     config: Any
     ops: Any
+    journal: Any
     engine: Any
     publisher: Any
     streams: Any
@@ -95,7 +96,7 @@ class Upstairs:
             oldest_held=house.outbox.oldest_sequence,
             held_bytes=house.outbox.held_bytes,
             patience_ms=house.patience_ms(),
-            takes_nothing=house.sessions.draining or is_limiting(house.sessions.limits),
+            takes_nothing=self._takes_nothing(),
             stopping=house.is_stopping,
         )
 
@@ -109,11 +110,18 @@ class Upstairs:
             since_ns,
         )
 
-    def append(self, first_sequence: int, count: int, timestamp_ns: int, commands: bytes) -> int:
-        """Journals a stamped batch; returns up to where the journal has released."""
+    def _takes_nothing(self) -> bool:
+        """Whether what may be taken depends on more than the lane knows: then every frame is judged here."""
+        house = self._house
+        return house.sessions.draining or house.journal.tight or is_limiting(house.sessions.limits)
+
+    def append(
+        self, first_sequence: int, count: int, timestamp_ns: int, commands: bytes
+    ) -> tuple[int, bool]:
+        """Journals a stamped batch; returns up to where the journal has released, and whether nothing may be taken."""
         self._house.sequencer.resume(first_sequence + count - 1, timestamp_ns)
         self._house.write_down(Batch(first_sequence, count, timestamp_ns, commands))
-        return self._house.released_up_to
+        return self._house.released_up_to, self._takes_nothing()
 
     def deliver(self, peer: bytes, payload: bytes) -> None:
         """A letter of events to a session that is owed a replay first."""

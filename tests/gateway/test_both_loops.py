@@ -121,7 +121,7 @@ IDENTITIES = [b"", b"", b"a name of 255 bytes".ljust(255, b"."), b"b", b"", b""]
 def run_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_node: Callable[..., Any]
 ) -> Iterator[Callable[..., tuple[Session, Session]]]:
-    """Runs a script on a node of each loop; time stands still, so that the journals can be compared, and nobody is muted."""
+    """Runs a script on a node of each loop.  Time stands still, so that journals are comparable; nobody is muted."""
     monkeypatch.setattr("exchange.gateway.limits.REFUSALS_A_SECOND", 10**9)
     monkeypatch.setattr("exchange.node.Sequencer", partial(Sequencer, clock=lambda: 10**18))
 

@@ -68,7 +68,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     slow = Disk()
-    monkeypatch.setattr("exchange.journal.sync_file", slow.sync)
+    monkeypatch.setattr("exchange.disk.sync_data", slow.sync)
     yield slow
     slow.free.set()
 

@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exchange.client.core import RequestRefused
 from exchange.config import MetricsConfig
 from exchange.errors import Rejected
-from exchange.gateway.connection import Query, Session
+from exchange.gateway.connection import Query
+from exchange.gateway.sessions import Session
 from exchange.ops.http import MAX_CONNECTIONS
 
 BTC = "BTC-PERP"
