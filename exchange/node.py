@@ -102,6 +102,7 @@ class Node:
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
             self.sessions = Sessions(config.limits.max_sessions, config.limits.of_sessions())
             self.sessions.on_muted = self._note_muted
+            self.sessions.on_dropped = lambda: self.ops.counters.add(slots.COUNT_MUTED)
             self.outbox = Outbox()
             self.queries = Queries(
                 self.engine,
@@ -310,6 +311,7 @@ class Node:
         self._log(LaneMissing(problem=problem))
 
     def _note_muted(self, session: Session) -> None:
+        self.ops.counters.add(slots.COUNT_MUTINGS)
         self._log(
             SessionMuted(door=session.door.name, peer=session.peer.hex(), seconds=MUTE_NS // 10**9)
         )
@@ -354,13 +356,12 @@ class Node:
 
     def _note_arrivals(self, frames: list[Frame], since_ns: int) -> None:
         """Counts what came, and begins to time what becomes of it."""
-        if not frames:
-            return
         counters, laps = self.ops.counters, self.ops.laps
-        counters.add(slots.COUNT_FRAMES_IN, len(frames))
-        counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in frames))
-        laps.start(since_ns)
-        laps.lap(slots.STAGE_RECEIVE)
+        laps.start(since_ns)  # also where nothing came: the end of a session may bring commands
+        if frames:
+            counters.add(slots.COUNT_FRAMES_IN, len(frames))
+            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in frames))
+            laps.lap(slots.STAGE_RECEIVE)
 
     def _note_parcel(self, parcel: Parcel) -> None:
         counters = self.ops.counters
