@@ -60,6 +60,7 @@ DOORS = {
     "exchange/_native/__init__.py",
     "exchange/engine.py",
     "exchange/bench/core.py",
+    "exchange/bench/gateway/worker.py",
     "exchange/gateway/event_log.py",
     "exchange/gateway/lane.py",
     "exchange/gateway/publishing.py",
@@ -231,7 +232,8 @@ ROOMS = [
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
     *("event_log", "streams"),
-    *("zmq_api", "mail", "gateway", "echo"),
+    *("zmq_api", "mail", "gateway"),
+    *("echo", "histogram", "load_answers", "load", "listen"),
 ]
 
 
