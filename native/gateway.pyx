@@ -48,10 +48,10 @@ from native.zmq_api cimport (
 )
 
 cdef enum:
-    MAX_SUBSCRIPTIONS = 256            # taken in one round, like messages for ROUND_BYTES
     POSITION = 127                     # in front of an account's first event in a letter: [127, account, number]
     POSITION_ROOM = 16
     NEVER_NS = 1 << 62
+    ZMQ_SRCFD = 2                      # of zmq_msg_get: the number of the connection
 
 cdef enum:                             # places in the list of what is waited for
     WAKE
@@ -462,8 +462,15 @@ cdef class Lane:
                 door == ADMIN,
                 self.bytes_of(&self.peer),
                 self.bytes_of(&self.payload) if self.parts == 1 else None,
+                self.zmq.msg_get(&self.peer, ZMQ_SRCFD),
+                self.user_of(&self.peer),
             ))
         return 0
+
+    cdef str user_of(self, zmq_msg_t* message):
+        """The public key that it came with; empty without encryption."""
+        cdef const char* user = self.zmq.msg_gets(message, b"User-Id")
+        return (<bytes>user).decode() if user != NULL else ""
 
     cdef bytes bytes_of(self, zmq_msg_t* message):
         return PyBytes_FromStringAndSize(<const char*>self.zmq.msg_data(message), self.zmq.msg_size(message))
@@ -475,7 +482,7 @@ cdef class Lane:
             frames = self.handed
             self.handed = []
             self.has_handed = False
-            for _, peer, _ in frames:
+            for _, peer, *_ in frames:
                 client = client_find(&self.mail, <bytes>peer, len(<bytes>peer))
                 if client != NULL:
                     client.is_handed_up = False
@@ -529,17 +536,10 @@ cdef class Lane:
         self.upstairs.note_reading()
         return 0
 
-    cdef int welcome(self) except -1 nogil:
+    cdef int welcome(self) except -1 with gil:
         """Has new subscribers told how their topics stand."""
-        cdef int left = MAX_SUBSCRIPTIONS
-        with gil:
-            messages = []
-            while left and self.receive_part(&self.payload, self.items[MARKET_DATA].socket):
-                left -= 1
-                messages.append(self.bytes_of(&self.payload))
-            if messages:
-                self.upstairs.welcome(messages)
-                self.look()
+        self.upstairs.welcome()
+        self.look()
         return 0
 
     # ------------------------------------------------------------------------------------------------ carrying out

@@ -101,6 +101,7 @@ MAY_IMPORT = {
         "exchange.units",
         "exchange.gateway.connection",
         "exchange.gateway.feed",
+        "exchange.keys",
     },
     "exchange.gateway": {
         "exchange.errors",
@@ -108,6 +109,7 @@ MAY_IMPORT = {
         "exchange.engine",
         "exchange.peek",
         "exchange.sequencer",
+        "exchange.ops.log_events",
     },
 }
 

@@ -30,6 +30,10 @@ from exchange.sequencer import Batch, Sequencer
 ROUND_BYTES = 256 << 10  # taken from clients in one round of a loop: what one batch can grow to
 
 
+#: A frame that is handed up: by the admin door?, peer, payload, number of its connection, and its user.
+Above = tuple[bool, bytes, bytes | None, int, str]
+
+
 class LaneUnavailable(Exception):
     """The native loop cannot be had here; says why."""
 
@@ -83,7 +87,6 @@ class Upstairs:
         self._house = house
         self.tend = house.tend
         self.look_up = house.look_up
-        self.welcome = house.welcome
         self.release = house.release
         self.note_reading = house.reads
 
@@ -100,15 +103,19 @@ class Upstairs:
             stopping=house.is_stopping,
         )
 
-    def handle(self, frames: list[tuple[bool, bytes, bytes | None]], since_ns: int) -> None:
-        """Frames (by the admin door?, peer, payload) that are not the lane's."""
+    def handle(self, frames: list[Above], since_ns: int) -> None:
+        """Frames that are not the lane's."""
+        doors, user_at = (TRADERS_DOOR, ADMIN_DOOR), self._house.server.user_at
         self._house.handle(
             [
-                Frame(ADMIN_DOOR if by_admin else TRADERS_DOOR, peer, payload)
-                for by_admin, peer, payload in frames
+                Frame(doors[by_admin], peer, payload, user_at(fd, user))
+                for by_admin, peer, payload, fd, user in frames
             ],
             since_ns,
         )
+
+    def welcome(self) -> None:
+        self._house.welcome(self._house.server.subscriptions())
 
     def _takes_nothing(self) -> bool:
         """Whether what may be taken depends on more than the lane knows: then every frame is judged here."""
