@@ -92,6 +92,7 @@ def read_node(node: Node) -> Reading:
         appended_sequence=journal.next_sequence - 1,
         released_sequence=journal.released_up_to,
         durable_sequence=journal.durable_up_to,
+        journal_tight=journal.tight,
         held_bytes=node.outbox.held_bytes,
         max_held_bytes=node.config.limits.max_held_bytes,
         sessions=node.sessions.count_by_state(),

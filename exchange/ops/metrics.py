@@ -69,6 +69,10 @@ GAUGES: dict[str, tuple[Callable[[Reading], float], str]] = {
         lambda r: r.journal_lag,
         "Commands appended to the journal and not durable yet",
     ),
+    "exchange_journal_tight": (
+        lambda r: r.journal_tight,
+        "1 while the disk has no room for the journal's next segment",
+    ),
     "exchange_in_flight_commands": (
         lambda r: r.in_flight,
         "Commands whose replies wait for the journal",

@@ -184,6 +184,11 @@ def test_a_disk_without_room_for_the_journal_is_not_ready(watched, monkeypatch) 
 
     monitor.free_bytes = gone
     assert get(watched, "/readyz")[0] == 200
+    watched.node.journal._segments.problem = "No space left on device"
+    assert [p["check"] for p in json.loads(get(watched, "/readyz")[1])["problems"]] == ["disk"]
+    assert scrape(watched)("exchange_journal_tight") == 1
+    watched.node.journal._segments.problem = ""
+    assert scrape(watched)("exchange_journal_tight") == 0
 
 
 def test_a_loop_that_does_not_turn_is_found_out(start_node, config) -> None:
