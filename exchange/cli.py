@@ -57,7 +57,7 @@ PASSED_ON = {
         "digests of a journal at chosen commands: what `verify` asks a build for",
     ),
     "top": ("exchange.ops.top.command_line", "a running node in a terminal: books, rates, funds"),
-    "bench": ("exchange.bench", "a workload through the core, timed"),
+    "bench": ("exchange.bench", "a workload through the core, or orders over ZeroMQ, timed"),
 }
 
 

@@ -60,6 +60,7 @@ DOORS = {
     "exchange/_native/__init__.py",
     "exchange/engine.py",
     "exchange/bench/core.py",
+    "exchange/bench/gateway/worker.py",
     "exchange/gateway/publishing.py",
     "exchange/protocol/records.py",
 }
@@ -228,7 +229,7 @@ ROOMS = [
     "counters",
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
-    *("zmq_api", "echo"),
+    *("zmq_api", "echo", "histogram", "load_answers", "load", "listen"),
 ]
 
 
