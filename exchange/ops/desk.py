@@ -100,6 +100,7 @@ def read_node(node: Node) -> Reading:
         sessions_catching_up=node.sessions.count_catching_up,
         remembered_bytes=node.streams.used_bytes,
         max_remembered_bytes=node.config.limits.remembered_bytes,
+        connections=node.server.guard.counts(),
         symbols=symbols,
         mark_times_ns={symbol: time_ns for symbol, time_ns in times.items() if time_ns},
         fund_atoms=engine.funds(),

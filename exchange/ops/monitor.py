@@ -43,6 +43,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     sessions_catching_up: int  # that are sent what they missed
     remembered_bytes: int  # of events, for who comes back
     max_remembered_bytes: int
+    connections: dict[
+        str, int
+    ]  # how many there are, and how many could not be, by what became of them
     symbols: list[SymbolView]
     mark_times_ns: dict[int, int]  # by symbol, of marks set since the start
     fund_atoms: dict[int, int]
