@@ -61,6 +61,8 @@ DOORS = {
     "exchange/engine.py",
     "exchange/bench/core.py",
     "exchange/bench/gateway/worker.py",
+    "exchange/gateway/event_log.py",
+    "exchange/gateway/lane.py",
     "exchange/gateway/publishing.py",
     "exchange/protocol/records.py",
 }
@@ -90,6 +92,7 @@ MAY_IMPORT = {
         "exchange.errors",
         "exchange.gateway.connection",
         "exchange.gateway.feed",
+        "exchange.keys",
         "exchange.protocol",
         "exchange.units",
     },
@@ -231,7 +234,9 @@ ROOMS = [
     "counters",
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
-    *("zmq_api", "echo", "histogram", "load_answers", "load", "listen"),
+    *("event_log", "streams"),
+    *("zmq_api", "mail", "gateway"),
+    *("echo", "histogram", "load_answers", "load", "listen"),
 ]
 
 
