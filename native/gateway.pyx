@@ -22,7 +22,7 @@ from cpython.mem cimport PyMem_RawFree
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strcmp
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, clockid_t, timespec
 from posix.unistd cimport read
 
@@ -37,6 +37,7 @@ from native.doors cimport (
 )
 from native.event_log cimport EventLog, log_append
 from native.mail cimport (
+    USER_ROOM,
     client_add, client_find, client_join, client_leave, client_remove, client_t, grown, listener_t, listeners_of,
     listeners_t, mail_close, mail_open, mail_reap, mail_t, mail_touch, may_send,
 )
@@ -211,10 +212,15 @@ cdef class Lane:
 
     # ------------------------------------------------------------------------------- what Python tells of sessions
 
-    def opened(self, bytes peer not None):
-        """A session at the traders' door has begun."""
-        if client_add(&self.mail, peer, len(peer)) == NULL:
+    def opened(self, bytes peer not None, bytes user not None):
+        """A session at the traders' door has begun, by a client with this public key; empty without encryption."""
+        cdef client_t* client = client_add(&self.mail, peer, len(peer))
+        if client == NULL:
             raise MemoryError("the lane has no room for a session")
+        if len(user) >= USER_ROOM:
+            raise ValueError(f"wanted a public key of less than {USER_ROOM} bytes, came {len(user)}")
+        memset(client.user, 0, USER_ROOM)
+        memcpy(client.user, <const char*>user, len(user))
 
     def joined(self, bytes peer not None, uint32_t account, bint sends):
         """Events of the account go to the session from now on, and whether it ``sends`` commands of it."""
@@ -398,8 +404,16 @@ cdef class Lane:
         return self.read_commands(client)
 
     cdef inline client_t* sender(self) noexcept nogil:
-        """Who sent the frame; NULL where Python has told of nobody."""
-        return client_find(&self.mail, <const uint8_t*>self.zmq.msg_data(&self.peer), self.zmq.msg_size(&self.peer))
+        """Who sent the frame; NULL where Python has told of nobody, or of another user under this routing id."""
+        cdef client_t* client = client_find(
+            &self.mail, <const uint8_t*>self.zmq.msg_data(&self.peer), self.zmq.msg_size(&self.peer)
+        )
+        cdef const char* user
+        if client != NULL and client.user[0]:
+            user = self.zmq.msg_gets(&self.peer, b"User-Id")
+            if user == NULL or strcmp(user, client.user):
+                return NULL
+        return client
 
     cdef inline bint may_take(self, const client_t* client) noexcept nogil:
         """Whether its frame may be the lane's."""

@@ -17,6 +17,7 @@ from native.wire cimport MAX_ACCOUNT
 
 cdef enum:
     MAX_ID_BYTES = 255                 # of a routing id in ZeroMQ
+    USER_ROOM = 48                     # for a public key as text, of 40 bytes, and its end
 
 cdef struct client_t:
     uint64_t hash
@@ -38,6 +39,7 @@ cdef struct client_t:
     client_t* next_removed
     uint8_t id_bytes
     uint8_t id[MAX_ID_BYTES]
+    char user[USER_ROOM]               # the public key that its session began with, and a zero; empty without encryption
 
 cdef struct listener_t:
     client_t* client

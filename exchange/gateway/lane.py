@@ -205,7 +205,7 @@ class Lane(Listener):
 
     def opened(self, session: Session) -> None:
         if session.door is TRADERS_DOOR:
-            self._lane.opened(session.peer)
+            self._lane.opened(session.peer, session.user.encode())
 
     def joined(self, session: Session, login: Login) -> None:
         if session.door is TRADERS_DOOR:

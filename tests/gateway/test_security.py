@@ -389,3 +389,26 @@ def test_a_frame_of_another_user_never_meets_the_session_of_the_first() -> None:
         "forbidden",
         "not_logged_in",
     ]
+
+
+def test_a_routing_id_that_was_guessed_gives_nothing_of_its_sessions(keyed: Keyed, opened) -> None:
+    """Eight takes the very id that libzmq had given to seven, who has left without a word: it is not seven."""
+    first = dealer(keyed.orders, keyed.keys["seven"])
+    assert "error" not in ask(first, "login", account=7)
+    first.send(encode_command_wire(Deposit(account=7, amount_atoms=5), 3))
+    first.recv()
+    (session,) = keyed.running.node.sessions
+    first.close()
+    guard = keyed.running.node.server.guard
+    assert until(lambda: len(guard) == 0)
+    second = dealer(keyed.orders, keyed.keys["eight"], session.peer)
+    opened.append(second)
+    second.send(encode_command_wire(Deposit(account=7, amount_atoms=7), 4))
+    assert msgspec.msgpack.decode(second.recv())[2]["error"] == "not_logged_in"
+    assert ask(second, "login", account=7)["error"] == "forbidden"
+    assert ask(second, "get_account", account=7)["error"] == "not_logged_in"
+    with keyed.operator() as ops:
+        assert ops.account(7).wallet_atoms == 5
+    assert [set(one.accounts) for one in keyed.running.node.sessions if one.door.needs_login] == [
+        set()
+    ]
