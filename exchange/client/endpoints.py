@@ -30,7 +30,5 @@ def no_answer(endpoint: str, timeout_s: float, why: str = "") -> str:
     """What a timeout says: what was waited for, and what to look at."""
     return (
         f"no answer from {endpoint} within {timeout_s:g} s{': ' + why if why else ''}. "
-        f"Is `exchange serve` running there, and is this its endpoint for this kind of client? "
-        f"A command that was sent may have been carried out: look at open_orders() and fills() before "
-        f"sending it again"
+        f"Is `exchange serve` running there, and is this its endpoint for this kind of client?"
     )
