@@ -1,5 +1,5 @@
 """The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``funds``,
-``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``bench``.
+``verify``, ``digests``, ``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``top``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -15,8 +15,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exchange.errors import ExchangeError
+
+if TYPE_CHECKING:
+    from exchange.config import Config
+    from exchange.ops.log import Log
 
 OK, FAILED, ERROR = 0, 1, 2
 
@@ -43,6 +48,15 @@ PASSED_ON = {
         "exchange.flow",
         "recorded order flow of a real venue through the engine, compared with what that venue recorded",
     ),
+    "verify": (
+        "exchange.verify",
+        "whether two builds make the same of a journal, and the first command at which they do not",
+    ),
+    "digests": (
+        "exchange.digests",
+        "digests of a journal at chosen commands: what `verify` asks a build for",
+    ),
+    "top": ("exchange.ops.top.command_line", "a running node in a terminal: books, rates, funds"),
     "bench": ("exchange.bench", "a workload through the core, timed"),
 }
 
@@ -100,17 +114,27 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Runs a node until SIGTERM or SIGINT; then nothing acknowledged is lost."""
+    """Runs a node until SIGTERM or SIGINT: it drains, and at a second one ends.  Nothing acknowledged is lost."""
     from exchange.config import default_text, load_config, override
-    from exchange.node import Node
+    from exchange.ops.log import open_log
 
     if options.print_config:
         print(default_text(), end="")
         return OK
     config = override(load_config(options.config), options.data, options.durability, options.engine)
-    node = Node(config, say)
+    log = open_log(config.logging)
+    try:
+        return run_node(config, log)
+    finally:
+        log.close()
+
+
+def run_node(config: Config, log: Log) -> int:
+    from exchange.node import Node
+
+    node = Node(config, log)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: node.stop())
+        signal.signal(number, lambda *_: node.interrupt())
     signal.set_wakeup_fd(node.server.wake_fileno, warn_on_full_buffer=False)
     # What lives now lives to the end: the collector need not look at it again.
     gc.collect()

@@ -18,8 +18,11 @@ import msgspec
 
 from exchange.engine import ENGINE_KINDS
 from exchange.errors import ConfigError, PolicyError, UnitsError
+from exchange.gateway.limits import SessionLimits
 from exchange.gateway.server import Bounds
 from exchange.journal import MIN_SEGMENT_BYTES, Durability
+from exchange.ops.log import LogConfig
+from exchange.ops.log_events import Level
 from exchange.protocol.schema import MAX_AMOUNT_ATOMS, MAX_PRICE_TICKS
 from exchange.risk import FundNumbers, SymbolPolicy, WarningPolicy, load_policy
 from exchange.units import from_atoms, to_atoms, to_decimal
@@ -45,7 +48,7 @@ class Endpoints(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What bounds the node's memory."""
+    """What bounds the node's memory, and what a session may ask for; of rates and in flight 0 is no bound."""
 
     max_message_bytes: int
     max_commands_per_message: int
@@ -53,8 +56,23 @@ class Limits(msgspec.Struct, frozen=True):
     receive_high_water: int
     send_high_water: int
     market_data_high_water: int
-    fills_per_account: int
+    remembered_bytes: int
     max_held_bytes: int
+    orders_per_second: int
+    orders_burst: int
+    frames_per_second: int
+    frames_burst: int
+    max_in_flight: int
+
+    def of_sessions(self) -> SessionLimits:
+        return SessionLimits(
+            max_commands=self.max_commands_per_message,
+            orders_per_second=self.orders_per_second,
+            orders_burst=self.orders_burst,
+            frames_per_second=self.frames_per_second,
+            frames_burst=self.frames_burst,
+            max_in_flight=self.max_in_flight,
+        )
 
     def bounds(self) -> Bounds:
         return Bounds(
@@ -63,6 +81,13 @@ class Limits(msgspec.Struct, frozen=True):
             send_high_water=self.send_high_water,
             market_data_high_water=self.market_data_high_water,
         )
+
+
+class MetricsConfig(msgspec.Struct, frozen=True):
+    """Where metrics and health are told over HTTP."""
+
+    listen: str = ""  # host:port; empty: nowhere
+    healthy_within_ms: int = 2000  # the loop turns when it is asked to, or the node is not healthy
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -77,6 +102,9 @@ class Config(msgspec.Struct, frozen=True):
     fund_atoms: dict[int, int]  # deposited first, by number of the fund
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
     warnings: WarningPolicy = WarningPolicy()
+    drain_seconds: int = 2
+    logging: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 # ---------------------------------------------------------------------------------- what a setting may be
@@ -121,9 +149,28 @@ def endpoint(value: Any) -> str:
     return str(value)
 
 
+def any_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError('a text, "" for none')
+    return value
+
+
+def http_address(value: Any) -> str:
+    wanted = ValueError('"host:port" with a port 1 .. 65535 or *, or "" for none')
+    if value == "":
+        return ""
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not host or "/" in host:
+        raise wanted
+    if port != "*" and not (port.isdecimal() and 1 <= int(port) <= 65535):
+        raise wanted
+    return str(value)
+
+
 GIB = 1 << 30
+LEVELS = tuple(level.name.lower() for level in Level)
 SETTINGS: dict[str, dict[str, Check]] = {
-    "node": {"data": text, "engine": one_of(*ENGINE_KINDS)},
+    "node": {"data": text, "engine": one_of(*ENGINE_KINDS), "drain_seconds": whole(0, 3600)},
     "journal": {
         "durability": one_of(*Durability),
         "sync_interval_ms": whole(1, 60_000),
@@ -137,9 +184,16 @@ SETTINGS: dict[str, dict[str, Check]] = {
         "receive_high_water": whole(1, 10_000_000),
         "send_high_water": whole(1, 10_000_000),
         "market_data_high_water": whole(1, 10_000_000),
-        "fills_per_account": whole(1, 1_000_000),
+        "remembered_bytes": whole(1 << 16, 16 * GIB),
         "max_held_bytes": whole(1024, 64 * GIB),
+        "orders_per_second": whole(0, 1_000_000_000),
+        "orders_burst": whole(0, 1_000_000),
+        "frames_per_second": whole(0, 1_000_000_000),
+        "frames_burst": whole(0, 1_000_000),
+        "max_in_flight": whole(0, 1_000_000_000),
     },
+    "logging": {"format": one_of("text", "json"), "level": one_of(*LEVELS), "file": any_text},
+    "metrics": {"listen": http_address, "healthy_within_ms": whole(1, 600_000)},
 }
 MARKET_SECTIONS = ("symbols", "funds", "marks", "warnings")
 
@@ -220,6 +274,9 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
         fund_atoms=parse_funds(tables.get("funds", {}), funds, source),
         mark_ticks=parse_marks(tables.get("marks", {}), symbols, source),
         warnings=parse_warnings(tables.get("warnings", {}), source),
+        drain_seconds=settings["node"]["drain_seconds"],
+        logging=LogConfig(**settings["logging"]),
+        metrics=MetricsConfig(**settings["metrics"]),
     )
 
 

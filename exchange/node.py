@@ -12,6 +12,7 @@ reading from clients, which is how a slow disk reaches those who send.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from exchange import __version__
@@ -19,39 +20,54 @@ from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.engine import create_engine
 from exchange.gateway.admin import add_admin_queries
-from exchange.gateway.connection import (
-    SESSION_LOST,
-    Door,
-    Query,
-    Session,
-    Sessions,
-    State,
-    encode_control,
-    is_control,
-)
-from exchange.gateway.outbox import Outbox
-from exchange.gateway.publisher import Publisher
+from exchange.gateway.connection import Door, Query, encode_control
+from exchange.gateway.courier import Courier
+from exchange.gateway.event_log import EventLog
+from exchange.gateway.interest import Interest
+from exchange.gateway.limits import MUTE_NS
+from exchange.gateway.outbox import Outbox, Parcel
+from exchange.gateway.publishing import create_desk, create_publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
-from exchange.gateway.replies import FillHistory, Origins, address_events
-from exchange.gateway.server import Sent, Server
-from exchange.gateway.statistics import StatisticsDesk
+from exchange.gateway.replies import Origins, address_events
+from exchange.gateway.server import Arrivals, Server
+from exchange.gateway.sessions import Session, Sessions
 from exchange.journal import Journal
+from exchange.ops import counters as slots
+from exchange.ops.desk import OpsDesk, read_node
+from exchange.ops.log import Log, silent
+from exchange.ops.log_events import (
+    DrainBegan,
+    JournalCut,
+    JournalFailed,
+    ListingDiffers,
+    NodeReady,
+    NodeStopped,
+    Replaying,
+    SessionGone,
+    SessionLost,
+    SessionMuted,
+    SessionsFull,
+    SnapshotPassedOver,
+    SnapshotWritten,
+    StreamsLost,
+)
+from exchange.ops.monitor import Phase
+from exchange.protocol.messages import CancelAll
 from exchange.protocol.records import decode_events, encode_commands
-from exchange.recovery import Say, replay, restore_newest, take_engine_snapshot, with_progress
+from exchange.recovery import replay, restore_newest, take_engine_snapshot, telling_progress
+from exchange.segments import JournalError
 from exchange.sequencer import Batch, Sequencer
-from exchange.snapshot import write_snapshot
+from exchange.snapshot import SnapshotDamaged, load_streams, write_snapshot
 
 ROUND_BYTES = 256 << 10  # taken from clients in one round of the loop: what one batch can grow to
-RETRY_MS = 100
-PROBES = 16  # sessions asked whether they are still there when a newcomer finds no room
 
 
 class Node:
     """One running exchange over one data folder.
 
     Building it recovers: snapshot, journal, what the configuration lists and nobody has listed yet; then the sockets
-    are bound.  ``run`` serves until ``stop`` is called, from any thread or signal handler.
+    are bound.  ``run`` serves until ``drain`` or ``stop`` is called, from any thread or signal handler.
 
     Raises:
         JournalError: the folder is in use, damaged, or the disk failed.
@@ -59,84 +75,180 @@ class Node:
         BindError: an endpoint is taken.
     """
 
-    def __init__(self, config: Config, say: Say = lambda text: None) -> None:
+    def __init__(self, config: Config, log: Log = silent) -> None:
         self.config = config
-        self._say = say
-        self._stopping = False
-        self.fills = FillHistory(config.limits.fills_per_account)
-        self.statistics = StatisticsDesk()
-        self._recover()
+        self._log = log
+        self._stopping = self._hasty = False
+        about = {"version": __version__, "engine": config.engine}
+        self.ops = OpsDesk(config, log, {**about, "durability": config.journal.durability})
+        self.streams = EventLog(config.limits.remembered_bytes)
+        self.statistics = create_desk()
+        try:
+            self._recover()
+            self._open()
+        except BaseException:
+            self.ops.close()
+            raise
+
+    def _open(self) -> None:
+        """What comes after the recovery: the listings, and the doors."""
+        config = self.config
         try:
             self._configure()
             epoch = self.sequencer.now_ns()
-            self.publisher = Publisher(epoch, self.statistics)
+            self.interest = Interest()
+            self.publisher = create_publisher(epoch, self.statistics, self.interest)
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
-            self.sessions = Sessions(
-                config.limits.max_sessions, config.limits.max_commands_per_message
-            )
+            self.sessions = Sessions(config.limits.max_sessions, config.limits.of_sessions())
+            self.sessions.on_muted = self._note_muted
             self.outbox = Outbox()
             self.queries = Queries(
                 self.engine,
                 self.publisher,
-                self.fills,
+                self.streams,
                 self.sessions,
                 self._about,
                 self.sequencer.now_ns,
+                config.limits.max_message_bytes,
             )
             add_admin_queries(self.queries, self)
             self.server = Server(config.endpoints.as_dict(), config.limits.bounds())
+            self.courier = Courier(
+                self.server.send,
+                self.sessions,
+                self.streams,
+                self.outbox,
+                self._note_gone,
+                self._note_lost,
+            )
         except BaseException:
             self.journal.close()
             raise
-        self.journal.on_release = self.server.wake
+        self.journal.on_release = self.ops.monitor.wake = self.server.wake
+        self.ops.monitor.move(Phase.SERVING)
+        self._log(self._readiness())
 
     # ---- the loop
 
     def run(self) -> None:
         """Take, order, write down, apply, tell - until told to stop."""
         try:
+            is_moving = False  # whether a replay goes on at once
             while not self._stopping:
-                arrived = self.server.receive(self._room(), self._patience_ms())
-                taken = sort_frames(arrived.frames, self.sessions)
-                if taken.count:
-                    self._carry_out(taken)
-                self._answer(taken)
+                patience_ms = 0 if is_moving else self._patience_ms()
+                arrived = self.server.receive(self._room(), patience_ms)
+                self._note_arrivals(arrived)
+                for taken in sort_frames(arrived.frames, self.sessions, self._is_overloaded):
+                    self._take(taken)
                 self._welcome(arrived.subscriptions)
+                self.courier.beat(self.engine.sequence)
+                self._cancel_for_the_gone()
                 self._release()
+                is_moving = self.courier.catch_up(self.engine.sequence, self.journal.released_up_to)
+                self._look_up()
+            self.ops.monitor.move(Phase.STOPPING)
             self._finish()
+        except JournalError as error:
+            self.ops.monitor.journal_failure = str(error)
+            self._log(JournalFailed(problem=str(error)))
+            raise
         finally:
+            self.ops.monitor.move(Phase.STOPPING)
             self.server.close()
             self.journal.close()
+            self.ops.close()
 
     def stop(self) -> None:
         """Ends ``run`` after what was taken is done, durable and told.  From any thread, and from a signal handler."""
         self._stopping = True
         self.server.wake()
 
-    def _carry_out(self, taken: Taken) -> None:
+    def drain(self, seconds: int | None = None) -> int:
+        """Ends ``run`` gently: for so many seconds nothing is placed and cancels pass.  Asked again it goes on so.
+
+        From any thread, and from a signal handler.  Returns the seconds.
+        """
+        self.ops.drain.ask(seconds)
+        self.server.wake()
+        return self.ops.drain.seconds
+
+    def interrupt(self) -> None:
+        """What a signal does: the first drains, the next ends at once, with everything told and no snapshot."""
+        if self.ops.drain.ask():
+            self.server.wake()
+        else:
+            self._hasty = True
+            self.stop()
+
+    def _look_up(self) -> None:
+        """What others want of the loop, between two rounds."""
+        if self.ops.monitor.wanted:
+            self.ops.monitor.take(lambda: read_node(self))
+        drain = self.ops.drain
+        if drain.asked and not drain.begun:
+            self._begin_drain()
+        if drain.begun and drain.is_over(time.monotonic_ns(), len(self.sessions.logged_in())):
+            self._stopping = True
+
+    def _begin_drain(self) -> None:
+        traders = self.sessions.logged_in()
+        seconds = self.ops.drain.begin(time.monotonic_ns())
+        self.sessions.draining = True
+        self.ops.monitor.move(Phase.DRAINING)
+        self._log(DrainBegan(seconds=seconds, sessions=len(traders)))
+        told = encode_control(0, {"draining": seconds})
+        for session in traders:
+            self.courier.deliver(session.door, session.peer, told)
+
+    def _take(self, taken: Taken) -> None:
+        """One round: commands, then what the ends of sessions bring with them, then questions."""
+        if taken.count:
+            self._carry_out(b"".join(taken.records), taken.origins)
+        self._cancel_for_the_gone()
+        self._answer(taken)
+
+    def _cancel_for_the_gone(self) -> None:
+        """Cancels the orders of accounts whose session ended and had asked for it: commands like all others."""
+        accounts = self.sessions.take_cancels()
+        if accounts:
+            origins = Origins()
+            origins.add_own(len(accounts))
+            commands = [CancelAll(account=account) for account in accounts]
+            self._carry_out(encode_commands(commands), origins)
+
+    def _carry_out(self, records: bytes, origins: Origins) -> None:
         """From commands to events: the way of every batch."""
-        batch = self.sequencer.stamp(b"".join(taken.records), taken.count)
+        laps = self.ops.laps
+        batch = self.sequencer.stamp(records, len(origins.request_ids))
+        laps.lap(slots.STAGE_DECODE)
         self.journal.append(batch.commands, batch.first_sequence, batch.count)
+        laps.lap(slots.STAGE_JOURNAL)
         events = self.engine.apply(batch.commands)
-        self._tell(batch, events, taken.origins)
+        laps.lap(slots.STAGE_APPLY)
+        self._tell(batch, events, origins)
+        self.ops.counters.count_batch(batch.commands, events, batch.timestamp_ns)
+        laps.lap(slots.STAGE_TELL)
 
     def _tell(self, batch: Batch, events: bytes, origins: Origins) -> None:
         """Makes ready what clients and the public hear of a batch; it leaves when the journal releases it."""
-        letters = [
-            (session.door, session.peer, payload)
-            for session, payload in address_events(batch, events, origins, self.sessions)
-        ]
-        self.fills.feed(events)
-        self.outbox.hold(batch.last_sequence, letters, self.publisher.publications(batch, events))
+        addressed = address_events(batch, events, origins, self.sessions, self.streams.number)
+        letters = [(session.door, session.peer, payload) for session, payload in addressed]
+        self.streams.feed(
+            events, batch.first_sequence, origins.accounts, origins.keys, origins.request_ids
+        )
+        publications = self.publisher.publications(batch, events)
+        self.outbox.hold(batch.last_sequence, letters, publications, origins.per_session())
 
     def _answer(self, taken: Taken) -> None:
         """Queries see all commands of their round and of those before; refusals change nothing."""
         for door, peer, refusal in taken.refusals:
+            self.ops.counters.refuse(refusal.code)
             self.outbox.hold(
                 self.engine.sequence, [(door, peer, payload) for payload in refusal.encode()]
             )
             if refusal is FULL:
-                self._probe_sessions()
+                self._log(SessionsFull(door=door.name, sessions=len(self.sessions)))
+                self.courier.probe(self.engine.sequence)
         for session, query in taken.queries:
             self.outbox.hold(self.engine.sequence, [self._answer_one(session, query)])
 
@@ -144,46 +256,75 @@ class Node:
         return session.door, session.peer, self.queries.answer(session, query)
 
     def _welcome(self, subscriptions: list[bytes]) -> None:
-        for topic in subscriptions:
-            self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
+        for message in subscriptions:
+            if (topic := self.interest.take(message)) is not None:
+                self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
     def _release(self) -> None:
-        for parcel in self.outbox.release(self.journal.released_up_to):
+        parcels = self.outbox.release(self.journal.released_up_to)
+        if parcels:
+            self.ops.laps.start(time.perf_counter_ns())
+        for parcel in parcels:
+            self._note_parcel(parcel)
             for topic, payload in parcel.publications:
                 self.server.publish(topic, payload)
             for door, peer, payload in parcel.letters:
-                self._deliver(door, peer, payload)
-        for session in self.sessions.to_be_told():
-            if self.server.send(session.door, session.peer, SESSION_LOST) is Sent.TAKEN:
-                self.sessions.was_told(session)
+                self.courier.deliver(door, peer, payload)
+            for session, count in parcel.settled:
+                session.allowance.replied(count)
+        if parcels:
+            self.ops.laps.lap(slots.STAGE_SEND)
 
-    def _deliver(self, door: Door, peer: bytes, payload: bytes) -> None:
-        """Sends to one client.  Who lost its session hears nothing more of its events: a part would mislead."""
-        session = self.sessions.known(door, peer)
-        if session is not None and session.state is State.LOST and not is_control(payload):
-            return
-        sent = self.server.send(door, peer, payload)
-        if session is None or sent is Sent.TAKEN:
-            return
-        if sent is Sent.GONE:
-            self.sessions.remove(session)
-        elif session.state is not State.LOST:
-            self._say(f"session {peer.hex()} reads too slowly: it is lost until it logs in again")
-            self.sessions.lose(session)
+    def _note_muted(self, session: Session) -> None:
+        self._log(
+            SessionMuted(door=session.door.name, peer=session.peer.hex(), seconds=MUTE_NS // 10**9)
+        )
 
-    def _probe_sessions(self) -> None:
-        """Makes room by finding out who left without a word; a client that is there ignores the heartbeat."""
-        heartbeat = encode_control(0, {"heartbeat": self.engine.sequence})
-        for session in self.sessions.longest_unprobed(PROBES):
-            if self.server.send(session.door, session.peer, heartbeat) is Sent.GONE:
-                self.sessions.remove(session)
+    def _note_gone(self, session: Session) -> None:
+        self.ops.counters.add(slots.COUNT_GONE)
+        self._log(SessionGone(door=session.door.name, peer=session.peer.hex()))
+
+    def _note_lost(self, session: Session) -> None:
+        self.ops.counters.add(slots.COUNT_LOST)
+        accounts = len(session.accounts)
+        self._log(SessionLost(door=session.door.name, peer=session.peer.hex(), accounts=accounts))
+
+    @property
+    def _is_overloaded(self) -> bool:
+        """Whether so much waits for the disk that cancels are to come before orders."""
+        return self.outbox.held_bytes > self.config.limits.max_held_bytes // 2
 
     def _room(self) -> int:
-        return ROUND_BYTES if self.outbox.held_bytes < self.config.limits.max_held_bytes else 0
+        held_bytes = self.outbox.held_bytes
+        reads = held_bytes < self.config.limits.max_held_bytes
+        self.ops.note_reading(
+            reads, held_bytes, self.journal.next_sequence - 1 - self.journal.durable_up_to
+        )
+        return ROUND_BYTES if reads else 0
 
     def _patience_ms(self) -> int | None:
-        """How long to wait for something to do: not for ever while somebody's queue is watched for room."""
-        return RETRY_MS if self.sessions.to_be_told() else None
+        """How long to wait for something to do: not for ever where heartbeats are due, or the end is near."""
+        patience_ms = self.courier.patience_ms()
+        if self.ops.drain.begun:
+            remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
+            return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
+        return patience_ms
+
+    def _note_arrivals(self, arrived: Arrivals) -> None:
+        """Counts what came, and begins to time what becomes of it."""
+        if not arrived.frames:
+            return
+        counters, laps = self.ops.counters, self.ops.laps
+        counters.add(slots.COUNT_FRAMES_IN, len(arrived.frames))
+        counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in arrived.frames))
+        laps.start(arrived.since_ns)
+        laps.lap(slots.STAGE_RECEIVE)
+
+    def _note_parcel(self, parcel: Parcel) -> None:
+        counters = self.ops.counters
+        counters.add(slots.COUNT_BYTES_OUT, parcel.size)
+        counters.add(slots.COUNT_FRAMES_OUT, len(parcel.letters))
+        counters.add(slots.COUNT_PUBLICATIONS, len(parcel.publications))
 
     # ---- start and end
 
@@ -191,60 +332,84 @@ class Node:
         folder, config = self.config.data, self.config
         restored = restore_newest(folder / "snapshots", lambda: create_engine(config.engine))
         for warning in restored.warnings:
-            self._say(f"warning: {warning}")
+            self._log(SnapshotPassedOver(problem=warning))
         self.engine = restored.engine
+        self._recall(restored.sequence)
         self.journal = Journal(
             folder / "journal",
             durability=config.journal.durability,
             segment_bytes=config.journal.segment_bytes,
             sync_interval_ms=config.journal.sync_interval_ms,
             durable_sequence=restored.sequence,
+            on_sync=lambda took_ns: self.ops.counters.observe(slots.SYNC, took_ns),
         )
         try:
+            last = self.journal.next_sequence - 1
             if self.journal.cut_bytes:
-                self._say(
-                    f"warning: the journal ended in {self.journal.cut_bytes} bytes of a write that was under way; they "
-                    f"are cut off, it goes on after command {self.journal.next_sequence - 1}"
-                )
+                self._log(JournalCut(cut_bytes=self.journal.cut_bytes, last_sequence=last))
             frames = self.journal.scan(restored.sequence + 1)
-            frames = with_progress(frames, self.journal.next_sequence - 1, self._say)
+            frames = telling_progress(frames, last, self._tell_progress)
             replay(self.engine, frames, self._remember)
         except BaseException:
             self.journal.close()
             raise
         self.sequencer = Sequencer(self.engine.sequence, self.engine.timestamp_ns)
 
+    def _tell_progress(self, sequence: int, last_sequence: int) -> None:
+        self.ops.replayed(sequence, last_sequence)
+        self._log(Replaying(sequence=sequence, last_sequence=last_sequence))
+
+    def _recall(self, sequence: int) -> None:
+        """What accounts were told up to the snapshot; where that is lost, their events are counted from there on."""
+        if not sequence:
+            return
+        try:
+            self.streams.load(load_streams(self.config.data / "snapshots", sequence))
+        except SnapshotDamaged as error:
+            self._log(StreamsLost(problem=str(error)))
+            self.streams.epoch = self.engine.timestamp_ns + sequence
+
     def _remember(self, commands: bytes, events: bytes) -> None:
-        """What a replay tells that is in no snapshot: the last fills, the trades of the last 24 hours."""
-        self.fills.feed(events)
+        """What a replay tells that is in no snapshot: events of accounts, the trades of the last 24 hours."""
+        self.streams.feed(events)
         self.statistics.feed(events)
 
     def _configure(self) -> None:
         """Lists what the configuration has and the journal has not, as commands like all others."""
         missing = missing_commands(self.config, self.engine)
         for note in missing.notes:
-            self._say(f"warning: {note}")
+            self._log(ListingDiffers(problem=note))
         if not missing.commands:
             return
         batch = self.sequencer.stamp(encode_commands(missing.commands), len(missing.commands))
         self.journal.append(batch.commands, batch.first_sequence, batch.count)
-        missing.check(decode_events(self.engine.apply(batch.commands)))
+        events = self.engine.apply(batch.commands)
+        missing.check(decode_events(events))
+        self.streams.feed(events)
         self.journal.flush()
 
     def _finish(self) -> None:
         """Nothing acknowledged is lost, and nothing carried out stays untold."""
+        self.sessions.node_stops()
+        self._cancel_for_the_gone()
         self.journal.flush()
         self._release()
-        self.take_snapshot()
+        if not self._hasty:
+            self.take_snapshot()
+        self._log(NodeStopped(sequence=self.engine.sequence, snapshot=not self._hasty))
 
     # ---- what the operator's door asks
 
     def take_snapshot(self) -> str:
         """Writes the state of now to disk; the journal is durable up to it first."""
         self.journal.flush()
-        return str(
-            write_snapshot(self.config.data / "snapshots", take_engine_snapshot(self.engine))
-        )
+        since_ns = time.monotonic_ns()
+        snapshot = take_engine_snapshot(self.engine)
+        folder, streams = self.config.data / "snapshots", self.streams.dump()
+        path = str(write_snapshot(folder, snapshot, streams=streams))
+        took_ms = (time.monotonic_ns() - since_ns) // 10**6
+        self._log(SnapshotWritten(path=path, sequence=snapshot.sequence, took_ms=took_ms))
+        return path
 
     def summary(self) -> str:
         """What a node says of itself when it is ready, on one line."""
@@ -258,6 +423,17 @@ class Node:
         }
         return " ".join(f"{name}={value}" for name, value in about.items())
 
+    def _readiness(self) -> NodeReady:
+        return NodeReady(
+            **self.server.endpoints,
+            metrics=self.ops.address,
+            data=str(self.config.data),
+            durability=str(self.config.journal.durability),
+            engine=self.config.engine,
+            sequence=self.engine.sequence,
+            digest=self.engine.digest(),
+        )
+
     def status(self) -> dict[str, Any]:
         return {
             "sequence": self.engine.sequence,
@@ -266,6 +442,8 @@ class Node:
             "digest": self.engine.digest(),
             "sessions": len(self.sessions),
             "held_bytes": self.outbox.held_bytes,
+            "phase": str(self.ops.monitor.phase),
+            "metrics": self.ops.address,
             "uncovered": self.engine.uncovered(),
             "data": str(self.config.data),
             **self._about(),

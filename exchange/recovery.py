@@ -79,15 +79,28 @@ def with_progress(
     frames: Iterable[Frame], last_sequence: int, say: Say, every_s: float = 1.0
 ) -> Iterator[Frame]:
     """Passes frames on and says once a second how far they got; a short replay says nothing."""
-    spoken_at = time.monotonic()
+
+    def tell(sequence: int, until: int) -> None:
+        say(f"replayed up to command {sequence} of {until} ({100 * sequence // until} %)")
+
+    return telling_progress(frames, last_sequence, tell, every_s)
+
+
+def telling_progress(
+    frames: Iterable[Frame],
+    last_sequence: int,
+    tell: Callable[[int, int], None],
+    every_s: float = 1.0,
+) -> Iterator[Frame]:
+    """Passes frames on and tells once a second up to which command they got, and of how many."""
+    told_at = time.monotonic()
     for frame in frames:
         yield frame
-        if time.monotonic() - spoken_at >= every_s:
-            spoken_at = time.monotonic()
+        if time.monotonic() - told_at >= every_s:
+            told_at = time.monotonic()
             # A journal may grow while it is read.
             last_sequence = max(last_sequence, frame.last_sequence)
-            percent = 100 * frame.last_sequence // last_sequence
-            say(f"replayed up to command {frame.last_sequence} of {last_sequence} ({percent} %)")
+            tell(frame.last_sequence, last_sequence)
 
 
 def journal_folder(path: Path) -> Path:

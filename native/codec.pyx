@@ -11,15 +11,20 @@ and the same codec in plain Python, is in ``exchange.protocol``.
 
 import sys
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport (
-    INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX,
+    INT64_MAX, INT64_MIN, UINT32_MAX,
     int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from libc.string cimport memchr, memcpy
 
+from native.buffer cimport buffer_reserve, buffer_t
+from native.counters cimport COUNTER_SLOTS, count_commands, count_event
+from native.doors cimport CODEC_DOOR, codec_door_t
+from native.packing cimport write_big_endian, write_signed, write_unsigned
 from native.wire cimport (
     EVENT_ACCEPTED, EVENT_REJECTED, FIRST_EVENT, MAX_BRACKETS, MAX_LIST_ORDERS, MAX_NAME_BYTES,
     wire_bracket, wire_command_header, wire_event_header, wire_order,
@@ -29,6 +34,8 @@ from exchange.protocol import layout
 
 cdef enum:
     LEADING = 2  # array elements before the slots: type and request id
+    POSITION = 127  # first element of a position, [127, account, number]
+    POSITION_HEAD = 0x93  # an array of three
     MAX_SLOTS = 40
     MAX_TEMPLATE_BYTES = 512
     MAX_TYPES = 256
@@ -66,6 +73,7 @@ cdef enum wanted:
     WANTED_ORDERS
     WANTED_ORDER
     WANTED_ORDER_INTEGER
+    WANTED_POSITION
     WANTED_RECORD  # when encoding: not a record of an event
     WANTED_MEMORY
 
@@ -93,6 +101,11 @@ cdef struct integer_t:     # any integer of msgpack: -2^63 .. 2^64-1
     uint64_t bits
     bint negative
 
+cdef struct position_t:    # where the events that follow stand in their account's stream
+    uint64_t index         # of the event that follows
+    uint64_t account
+    uint64_t number
+
 cdef struct fault_t:
     wanted wanted
     Py_ssize_t position
@@ -100,11 +113,6 @@ cdef struct fault_t:
     int item
     int part
     int entry
-
-cdef struct buffer_t:
-    uint8_t* bytes
-    size_t used
-    size_t room
 
 cdef struct replies_t:     # which request each sequence answers
     uint64_t first_sequence
@@ -133,6 +141,8 @@ cdef int make_shapes() except -1:
             raise ImportError(f"{entry.message.name} needs a larger MAX_TYPES in native/codec.pyx")
         make_shape(&SHAPES[number], entry, kinds)
     make_shape(&ORDER_SHAPE, layout.ORDER_LAYOUT, kinds)
+    if layout.POSITION != POSITION or SHAPES[POSITION].size != 0:
+        raise ImportError("the number of a position has to be free in the table, and the same in native/codec.pyx")
     if ORDER_SHAPE.size != sizeof(wire_order):
         raise ImportError("an order of the table and wire_order differ: generate and build again")
     return 0
@@ -163,24 +173,6 @@ cdef slot_t make_slot(object item, slot_kind kind):
     if kind < SLOT_NAME:
         slot.lowest, slot.highest = layout.integer_range(item.kind)
     return slot
-
-
-# ------------------------------------------------------------------------------------- a growing buffer
-
-cdef inline int buffer_reserve(buffer_t* buffer, size_t extra) noexcept nogil:
-    """Makes room for ``extra`` more bytes; -1 where there is no memory."""
-    cdef size_t room = buffer.room
-    cdef void* moved
-    if buffer.used + extra <= room:
-        return 0
-    while room < buffer.used + extra:
-        room = 2 * room if room else 1024
-    moved = PyMem_RawRealloc(buffer.bytes, room)
-    if moved == NULL:
-        return -1
-    buffer.bytes = <uint8_t*>moved
-    buffer.room = room
-    return 0
 
 
 # ---------------------------------------------------------------------------------- reading msgpack values
@@ -401,36 +393,76 @@ cdef shape_t* read_start(reader_t* reader, bint events, uint32_t* length, fault_
     return shape
 
 
-cdef bint read_message(reader_t* reader, bint events, buffer_t* records, buffer_t* ids, fault_t* fault) noexcept nogil:
-    """Appends the record and the request id of one message."""
-    cdef const uint8_t* start
-    cdef uint32_t length, i
-    cdef integer_t request_id
-    cdef uint8_t* record
-    cdef shape_t* shape = read_start(reader, events, &length, fault)
-    if shape == NULL:
-        return False
-    start = reader.at
-    if not read_integer(reader, &request_id) or request_id.negative:
+cdef inline bint read_rest(
+    reader_t* reader, const shape_t* shape, uint32_t length, uint8_t* record, uint64_t* request_id, fault_t* fault
+) noexcept nogil:
+    """Reads what follows the type: the request id, and the fields into a record for which there is room."""
+    cdef const uint8_t* start = reader.at
+    cdef uint32_t i
+    cdef integer_t number
+    if not read_integer(reader, &number) or number.negative:
         return fail(fault, WANTED_REQUEST_ID, reader, start)
-    if buffer_reserve(records, shape.room) < 0 or buffer_reserve(ids, sizeof(uint64_t)) < 0:
-        return fail(fault, WANTED_MEMORY, reader, start)
-    record = records.bytes + records.used
+    request_id[0] = number.bits
     memcpy(record, shape.template, shape.size)
     for i in range(length - LEADING):
         if not read_slot(reader, &shape.slots[i], record, fault):
             fault.item = i
             return False
-    (<uint64_t*>(ids.bytes + ids.used))[0] = request_id.bits
+    return True
+
+
+cdef bint read_message(reader_t* reader, bint events, buffer_t* records, buffer_t* ids, fault_t* fault) noexcept nogil:
+    """Appends the record and the request id of one message."""
+    cdef uint32_t length
+    cdef uint8_t* record
+    cdef shape_t* shape = read_start(reader, events, &length, fault)
+    if shape == NULL:
+        return False
+    if buffer_reserve(records, shape.room) < 0 or buffer_reserve(ids, sizeof(uint64_t)) < 0:
+        return fail(fault, WANTED_MEMORY, reader, reader.at)
+    record = records.bytes + records.used
+    if not read_rest(reader, shape, length, record, <uint64_t*>(ids.bytes + ids.used), fault):
+        return False
     records.used += (<wire_command_header*>record).size
     ids.used += sizeof(uint64_t)
     return True
 
 
+cdef bint read_position(reader_t* reader, buffer_t* ids, buffer_t* positions, fault_t* fault) noexcept nogil:
+    """Reads [127, account, number], which says where the next event of an account stands in its stream."""
+    cdef const uint8_t* start = reader.at
+    cdef integer_t account, number
+    cdef position_t* position
+    reader.at += 2
+    if (
+        not read_integer(reader, &account)
+        or not fits(account, 0, UINT32_MAX)
+        or not read_integer(reader, &number)
+        or number.negative
+    ):
+        return fail(fault, WANTED_POSITION, reader, start)
+    if buffer_reserve(positions, sizeof(position_t)) < 0:
+        return fail(fault, WANTED_MEMORY, reader, start)
+    position = <position_t*>(positions.bytes + positions.used)
+    position.index = ids.used // sizeof(uint64_t)
+    position.account = account.bits
+    position.number = number.bits
+    positions.used += sizeof(position_t)
+    return True
+
+
+cdef inline bint is_position(reader_t* reader) noexcept nogil:
+    return reader.end - reader.at >= 2 and reader.at[0] == POSITION_HEAD and reader.at[1] == POSITION
+
+
 cdef void read_messages(
-    reader_t* reader, bint events, int64_t most, buffer_t* records, buffer_t* ids, fault_t* fault
+    reader_t* reader, bint events, int64_t most, buffer_t* records, buffer_t* ids, buffer_t* positions, fault_t* fault
 ) noexcept nogil:
     while reader.at < reader.end:
+        if events and is_position(reader):
+            if not read_position(reader, ids, positions, fault):
+                return
+            continue
         if most == 0:
             fail(fault, WANTED_END, reader, reader.at)
             return
@@ -441,11 +473,11 @@ cdef void read_messages(
 
 cdef tuple decode(object payload, bint events, int64_t most):
     cdef Py_buffer view
-    cdef buffer_t records, ids
+    cdef buffer_t records, ids, positions
     cdef reader_t reader
     cdef fault_t fault
-    records.bytes = ids.bytes = NULL
-    records.used = records.room = ids.used = ids.room = 0
+    records.bytes = ids.bytes = positions.bytes = NULL
+    records.used = records.room = ids.used = ids.room = positions.used = positions.room = 0
     fault.wanted = WANTED_NOTHING
     fault.position = fault.number = fault.item = fault.part = fault.entry = 0
     PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
@@ -454,19 +486,26 @@ cdef tuple decode(object payload, bint events, int64_t most):
         reader.end = reader.begin + view.len
         if view.len > NOGIL_BYTES:
             with nogil:
-                read_messages(&reader, events, most, &records, &ids, &fault)
+                read_messages(&reader, events, most, &records, &ids, &positions, &fault)
         else:
-            read_messages(&reader, events, most, &records, &ids, &fault)
+            read_messages(&reader, events, most, &records, &ids, &positions, &fault)
         if fault.wanted != WANTED_NOTHING:
             raise_fault(payload, fault, events)
         return (
             PyBytes_FromStringAndSize(<const char*>records.bytes, records.used),
             [(<uint64_t*>ids.bytes)[i] for i in range(ids.used // sizeof(uint64_t))],
+            list_of(&positions),
         )
     finally:
         PyBuffer_Release(&view)
         PyMem_RawFree(records.bytes)
         PyMem_RawFree(ids.bytes)
+        PyMem_RawFree(positions.bytes)
+
+
+cdef list list_of(buffer_t* positions):
+    cdef position_t* at = <position_t*>positions.bytes
+    return [(at[i].index, at[i].account, at[i].number) for i in range(positions.used // sizeof(position_t))]
 
 
 cdef int raise_fault(object payload, fault_t fault, bint events) except -1:
@@ -487,56 +526,27 @@ def decode_commands(payload not None, int max_commands=4096):
     Returns (records: bytes, request_ids: list[int]).  Raises ValueError that names the byte, what was wanted
     there and what came, if anything is not a command of the table or there are more than ``max_commands``.
     """
-    return decode(payload, False, max(max_commands, 0))
+    return decode(payload, False, max(max_commands, 0))[:2]
 
 
 def decode_events(payload not None):
     """Event records and request ids of the msgpack arrays in ``payload``: the client's side.
 
-    Returns (records: bytes, request_ids: list[int]).  Raises ValueError like ``decode_commands``.
+    Positions are stepped over.  Returns (records: bytes, request_ids: list[int]).  Raises ValueError like
+    ``decode_commands``.
+    """
+    return decode(payload, True, INT64_MAX)[:2]
+
+
+def decode_stream(payload not None):
+    """The same with the positions in between, each as (index of the event that follows, account, its number).
+
+    Returns (records: bytes, request_ids: list[int], positions: list[tuple[int, int, int]]).
     """
     return decode(payload, True, INT64_MAX)
 
 
 # ------------------------------------------------------------------------------------ records to msgpack
-
-cdef inline uint8_t* write_big_endian(uint8_t* to, uint8_t head, uint64_t bits, int size) noexcept nogil:
-    cdef int i
-    to[0] = head
-    for i in range(size):
-        to[1 + i] = <uint8_t>(bits >> 8 * (size - 1 - i))
-    return to + 1 + size
-
-
-cdef inline uint8_t* write_unsigned(uint8_t* to, uint64_t value) noexcept nogil:
-    """The shortest form of msgpack, as every common library writes it."""
-    if value <= 0x7F:
-        to[0] = <uint8_t>value
-        return to + 1
-    if value <= 0xFF:
-        return write_big_endian(to, 0xCC, value, 1)
-    if value <= 0xFFFF:
-        return write_big_endian(to, 0xCD, value, 2)
-    if value <= UINT32_MAX:
-        return write_big_endian(to, 0xCE, value, 4)
-    return write_big_endian(to, 0xCF, value, 8)
-
-
-cdef inline uint8_t* write_signed(uint8_t* to, int64_t value) noexcept nogil:
-    cdef uint64_t bits = <uint64_t>value
-    if value >= 0:
-        return write_unsigned(to, bits)
-    if value >= -0x20:
-        to[0] = <uint8_t>bits
-        return to + 1
-    if value >= -0x80:
-        return write_big_endian(to, 0xD0, bits, 1)
-    if value >= -0x8000:
-        return write_big_endian(to, 0xD1, bits, 2)
-    if value >= INT32_MIN:
-        return write_big_endian(to, 0xD2, bits, 4)
-    return write_big_endian(to, 0xD3, bits, 8)
-
 
 cdef uint8_t* write_name(uint8_t* to, const uint8_t* raw) noexcept with gil:
     # Only a record that no client can send holds broken text; the receiver must be able to read it anyway.
@@ -775,6 +785,62 @@ def stamp(commands not None, uint64_t sequence, int64_t timestamp_ns):
     return stamped
 
 
+# ------------------------------------------------------------------------------------------- what is counted
+
+def count_batch(slots not None, commands not None, events not None, int64_t timestamp_ns):
+    """Counts the commands of a batch and the events that they came to (exchange/ops/counters.py).
+
+    Raises ValueError if the bytes are not whole records, or the slots not as many as there are counters.
+    """
+    cdef Py_buffer counted, given, came
+    PyObject_GetBuffer(slots, &counted, PyBUF_WRITABLE)
+    try:
+        if counted.len != COUNTER_SLOTS * <Py_ssize_t>sizeof(uint64_t):
+            raise ValueError(f"wanted {COUNTER_SLOTS} counters of 8 bytes, came {counted.len} bytes")
+        PyObject_GetBuffer(commands, &given, PyBUF_SIMPLE)
+        try:
+            if not are_commands(<const uint8_t*>given.buf, <size_t>given.len):
+                raise_not_commands(commands)
+            count_commands(<uint64_t*>counted.buf, <const uint8_t*>given.buf, <size_t>given.len)
+        finally:
+            PyBuffer_Release(&given)
+        PyObject_GetBuffer(events, &came, PyBUF_SIMPLE)
+        try:
+            if not count_checked_events(
+                <uint64_t*>counted.buf, <const uint8_t*>came.buf, <size_t>came.len, timestamp_ns
+            ):
+                raise_not_events(events)
+        finally:
+            PyBuffer_Release(&came)
+    finally:
+        PyBuffer_Release(&counted)
+
+
+cdef bint are_commands(const uint8_t* at, size_t left) noexcept nogil:
+    cdef const wire_command_header* header
+    while left:
+        header = <const wire_command_header*>at
+        if left < sizeof(wire_command_header) or header.type >= FIRST_EVENT:
+            return False
+        if header.size < sizeof(wire_command_header) or header.size > left:
+            return False
+        at += header.size
+        left -= header.size
+    return True
+
+
+cdef bint count_checked_events(uint64_t* slots, const uint8_t* at, size_t left, int64_t timestamp_ns) noexcept nogil:
+    cdef size_t size
+    while left:
+        if not is_event(at, left):
+            return False
+        count_event(slots, at, timestamp_ns)
+        size = (<const wire_event_header*>at).size
+        at += size
+        left -= size
+    return True
+
+
 cdef bytes copy_of(object data):
     """The bytes of ``data`` in an object of our own that may be written until it is handed out."""
     cdef Py_buffer view
@@ -790,6 +856,39 @@ cdef int raise_not_commands(object commands) except -1:
 
     stamp_python(bytes(commands), 1, 0)
     raise AssertionError("the two readers of records disagree on what a command is")
+
+
+# ------------------------------------------------------------------------------- the door to compiled modules
+
+cdef const uint8_t* read_command(
+    const uint8_t* at, const uint8_t* end, uint8_t* record, uint64_t* request_id
+) noexcept nogil:
+    cdef reader_t reader
+    cdef fault_t fault
+    cdef uint32_t length
+    cdef shape_t* shape
+    reader.begin = reader.at = at
+    reader.end = end
+    shape = read_start(&reader, False, &length, &fault)
+    if shape == NULL or not read_rest(&reader, shape, length, record, request_id, &fault):
+        return NULL
+    return reader.at
+
+
+cdef uint8_t* write_one_event(uint8_t* to, const uint8_t* record, uint64_t request_id) noexcept nogil:
+    return write_event(to, record, request_id)
+
+
+cdef codec_door_t DOOR
+
+
+def door():
+    """The codec in C, for compiled modules (native/doors.pxd)."""
+    DOOR.command_room = max(SHAPES[number].room for number in range(FIRST_EVENT))
+    DOOR.event_room = MAX_EVENT_WIRE_BYTES
+    DOOR.read_command = read_command
+    DOOR.write_event = write_one_event
+    return PyCapsule_New(&DOOR, CODEC_DOOR, NULL)
 
 
 make_shapes()

@@ -64,7 +64,8 @@ SILENT_HEARTBEATS = 3  # after so many intervals without a frame a session is ov
 PATIENCE_NS, LEAST_PATIENCE_NS = 5_000_000_000, 1_000_000_000  # with a node that answers no hello
 FIRST_WAIT_NS, MOST_WAIT_NS = 20_000_000, 2_000_000_000  # before another connection is made
 LOST_NS = 100_000_000  # after which a session that was lost while it began is begun again
-FULL_NS = 1_000_000_000  # after which a node that had no room for one more session is asked again
+FULL_NS = 1_000_000_000  # after which a node that took no more sessions is asked again
+PASSING = frozenset({"too_many_sessions", "draining"})  # refusals that a later hello need not meet
 
 
 class Phase(Enum):
@@ -328,7 +329,7 @@ class Core:
         if isinstance(refused, RetryLater):
             self._connect_later(now_ns + refused.retry_after_ms * MS_NS)
         elif refused is not None:
-            self._end(refused)
+            self._not_now(refused, now_ns)
         elif request_id == self._hello_id:
             self._hello_id = 0
             self._run_changed = bool(self.node) and self.node.get("run") != body.get("run")
@@ -380,14 +381,19 @@ class Core:
                 self._join(now_ns)
             elif self.phase is Phase.JOINING:
                 self._connect_later(now_ns + LOST_NS)
-        elif refused.code == "too_many_sessions" and self.node:
-            self._connect_later(now_ns + FULL_NS)
         elif refused.code == "session_closed" or self.phase is Phase.JOINING:
-            self._end(refused)
+            self._not_now(refused, now_ns)
         else:
             # It could not even read a request id: whoever waits gets no other answer.
             for request in self._under_way():
                 self._answer(request, refused)
+
+    def _not_now(self, refused: RequestRefused, now_ns: int) -> None:
+        """A session could not begin: it is tried again where that is the node's state and not our fault."""
+        if refused.code in PASSING and self.node:
+            self._connect_later(now_ns + FULL_NS)
+        else:
+            self._end(refused)
 
     def _end(self, refused: RequestRefused) -> None:
         """The node does not want this session, and would not want the next one either."""

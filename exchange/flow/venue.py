@@ -18,7 +18,7 @@ from exchange.errors import CorruptionError
 from exchange.flow.lines import FlowError
 from exchange.flow.recording import Maker
 from exchange.gateway.feed import BookDelta
-from exchange.gateway.publisher import Publisher
+from exchange.gateway.publishing import create_publisher
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol import messages, schema
 from exchange.protocol.records import count_records, encode_command, encode_commands, stamp
@@ -136,7 +136,7 @@ class Venue:
         self.opening = opening_commands(accounts, mark_ticks)
         self.records: list[bytes] = []  # what was applied after the opening
         self.mirror = BookMirror(SYMBOL)
-        self._publisher = Publisher(epoch=1)
+        self._publisher = create_publisher(epoch=1)
         self._pairs = accounts // 2
         self._placed = 0
         self._orders: dict[int, Order] = {}  # by the engine's id: whatever rests, or may

@@ -1,18 +1,26 @@
 """The operator's door: listings, marks, funding, fund deposits, and a look at the node itself.
 
 It is a socket of its own, so that it can be bound where only the operator gets to.  It takes the operator's commands
-and no trader's, answers every query for every account, and two more: ``get_status`` and ``take_snapshot``.
+and no trader's, answers every query for every account, and three more: ``get_status``, ``take_snapshot`` and ``drain``.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Door, Session
-from exchange.gateway.queries import Answer, NoArguments, Queries, read_arguments
+import msgspec
 
-ADMIN_QUERIES = frozenset({"get_status", "take_snapshot"})
+from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Code, Door
+from exchange.gateway.queries import Answer, NoArguments, Queries, QueryError, read_arguments
+from exchange.gateway.sessions import Session
+
+ADMIN_QUERIES = frozenset({"get_status", "take_snapshot", "drain"})
+MAX_DRAIN_S = 3600
 ADMIN_DOOR = Door("admin", "admin", False, PUBLIC_QUERIES | ADMIN_QUERIES, ACCOUNT_QUERIES)
+
+
+class OfDrain(msgspec.Struct, forbid_unknown_fields=True):
+    seconds: int | None = None  # None: as configured
 
 
 class Operated(Protocol):
@@ -20,6 +28,7 @@ class Operated(Protocol):
 
     def status(self) -> dict[str, Any]: ...
     def take_snapshot(self) -> str: ...
+    def drain(self, seconds: int | None = None) -> int: ...
 
 
 def add_admin_queries(queries: Queries, node: Operated) -> None:
@@ -33,5 +42,14 @@ def add_admin_queries(queries: Queries, node: Operated) -> None:
         read_arguments(NoArguments, arguments)
         return {"path": node.take_snapshot()}
 
+    def drain(session: Session, arguments: dict[str, Any]) -> Answer:
+        seconds = read_arguments(OfDrain, arguments).seconds
+        if seconds is not None and not 0 <= seconds <= MAX_DRAIN_S:
+            raise QueryError(
+                Code.INVALID_ARGUMENTS, f"seconds: wanted 0 .. {MAX_DRAIN_S}, got {seconds}"
+            )
+        return {"seconds": node.drain(seconds)}
+
     queries.add("get_status", get_status)
     queries.add("take_snapshot", take_snapshot)
+    queries.add("drain", drain)

@@ -9,8 +9,12 @@ import msgspec
 
 from exchange.gateway.connection import Door
 from exchange.gateway.publisher import Publication
+from exchange.gateway.sessions import Session
 
 Letter = tuple[Door, bytes, bytes]  # door, peer, payload
+Settled = tuple[
+    Session, int
+]  # so many commands of a session have their replies in what leaves together
 
 
 class Parcel(msgspec.Struct, frozen=True):
@@ -19,6 +23,7 @@ class Parcel(msgspec.Struct, frozen=True):
     sequence: int
     letters: Sequence[Letter]
     publications: Sequence[Publication]
+    settled: Sequence[Settled]
     size: int
 
 
@@ -36,12 +41,16 @@ class Outbox:
         self.held_bytes = 0
 
     def hold(
-        self, sequence: int, letters: Sequence[Letter], publications: Sequence[Publication] = ()
+        self,
+        sequence: int,
+        letters: Sequence[Letter],
+        publications: Sequence[Publication] = (),
+        settled: Sequence[Settled] = (),
     ) -> None:
         size = sum(len(payload) for _, _, payload in letters) + sum(
             len(payload) for _, payload in publications
         )
-        self._parcels.append(Parcel(sequence, letters, publications, size))
+        self._parcels.append(Parcel(sequence, letters, publications, settled, size))
         self.held_bytes += size
 
     def release(self, up_to: int) -> list[Parcel]:

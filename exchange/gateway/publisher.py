@@ -5,6 +5,10 @@ into its statistics; trades and public events go out as they come.  At the end o
 touched tells what changed: its orders, its levels, its top, its statistics, each with the next sequence of its topic.
 Snapshots are made here too and not by the engine: a snapshot is the sum of exactly the deltas up to the sequence that
 it names, so it joins the stream.
+
+Where it is told who subscribed (interest.py), messages of topics that nobody wants are not made; their sequences count
+on as if they were.  A node with the compiled core uses native/market_data.pyx in the place of this, which gives the
+same bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Any, Protocol
 import msgspec
 
 from exchange.gateway import feed as market
+from exchange.gateway.interest import Interest
 from exchange.gateway.public_book import PublicBook
 from exchange.gateway.resting import resting_orders
 from exchange.gateway.statistics import StatisticsDesk, is_print
@@ -144,12 +149,19 @@ class Market:
 class Publisher:
     """Turns batches of events into what subscribers see.  No sockets: it gives topics and payloads."""
 
-    def __init__(self, epoch: int, statistics: StatisticsDesk | None = None) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        statistics: StatisticsDesk | None = None,
+        interest: Interest | None = None,
+    ) -> None:
         self.epoch = epoch
+        self.interest = interest  # None: everything is wanted
+        self._wanted: set[bytes] = set()
         self._statistics = statistics or StatisticsDesk()
         self._markets: dict[int, Market] = {}
         self._sequences: dict[bytes, int] = {}
-        self._repeated: dict[bytes, bytes] = {}  # last payload of the kinds that tell a state
+        self._repeated: dict[bytes, market.PublicEvent] = {}  # last of the kinds that tell a state
         self._engine_sequence = 0
         self._timestamp_ns = 0
         self._touched: dict[int, None] = {}  # symbols, in the order in which the batch came to them
@@ -173,6 +185,10 @@ class Publisher:
             FUNDING_RATE: self._rated,
             STATE: self._state_changed,
         }
+        if interest is not None:
+            interest.listener = self.want
+        for topic in (market.LIQUIDATIONS_TOPIC, market.FUNDS_TOPIC):
+            self._open_topic(topic.encode())
 
     def load(self, engine: BookSource, sequence: int, timestamp_ns: int = 0) -> None:
         """Starts from the books of an engine that was recovered up to ``sequence``."""
@@ -191,6 +207,14 @@ class Publisher:
         for listed in self._markets.values():
             listed.book.forget_changes()
             listed.top = (listed.book.best_bid, listed.book.best_ask)
+
+    def _open_topic(self, topic: bytes) -> None:
+        if self.interest is None or self.interest.add(topic):
+            self.want(topic)
+
+    def want(self, topic: bytes) -> None:
+        """Messages of a topic are made from now on, and no longer only counted."""
+        self._wanted.add(topic)
 
     # ---------------------------------------------------------------------------------------- the stream
 
@@ -226,25 +250,27 @@ class Publisher:
         }
 
     def _put(self, topic: bytes, message: market.Published) -> None:
-        self._published.append((topic, self._encoder.encode(message)))
+        if topic in self._wanted:
+            self._published.append((topic, self._encoder.encode(message)))
 
     def _publish_of_symbol(self, events: bytes, offset: int) -> None:
         number, *_, symbol = SYMBOL_START.unpack_from(events, offset)
         kind = SYMBOL_EVENTS[number]
         topic = self._markets[symbol].topics[kind]
-        payload = self._publish_event(topic, events, offset)
+        message = self._publish_event(topic, events, offset)
         if kind in REPEATED:
-            self._repeated[topic] = payload
+            self._repeated[topic] = message
 
     def _publish_general(self, events: bytes, offset: int) -> None:
         number, *_ = EVENT_START.unpack_from(events, offset)
         self._publish_event(TOPICS[number].encode(), events, offset)
 
-    def _publish_event(self, topic: bytes, events: bytes, offset: int) -> bytes:
+    def _publish_event(self, topic: bytes, events: bytes, offset: int) -> market.PublicEvent:
         """A public event as it is; whose it is stays between the exchange and its owner."""
         event = wire.encode_events(without_account(events, offset), 0, [])
-        self._put(topic, market.PublicEvent(**self._header(topic), event=msgspec.Raw(event)))
-        return self._published[-1][1]
+        message = market.PublicEvent(**self._header(topic), event=msgspec.Raw(event))
+        self._put(topic, message)
+        return message
 
     def _publish_changes(self, symbol: int, listed: Market) -> None:
         book, topics = listed.book, listed.topics
@@ -344,9 +370,11 @@ class Publisher:
 
     def _open_market(self, symbol: int, name: str, state: int) -> None:
         """Topics go by name; where another symbol has the same, the number is added."""
-        if any(other.book.name == name for other in self._markets.values()):
+        while any(other.book.name == name for other in self._markets.values()):
             name = f"{name}#{symbol}"
         self._markets[symbol] = Market(symbol, name)
+        for topic in self._markets[symbol].topics.values():
+            self._open_topic(topic)
         now = SymbolStateChanged(sequence=self._engine_sequence, symbol=symbol, state=state)
         self._remember(symbol, "state", now)
 
@@ -354,7 +382,7 @@ class Publisher:
         """What a new subscriber hears of a state before it has changed for the first time."""
         wired = msgspec.Raw(wire.encode_events(encode_event(event), 0, []))
         message = market.PublicEvent(**self._header_of(0), event=wired)
-        self._repeated[self._markets[symbol].topics[kind]] = self._encoder.encode(message)
+        self._repeated[self._markets[symbol].topics[kind]] = message
 
     def _marked(self, events: bytes, offset: int) -> None:
         symbol, price_ticks = read_mark(events, offset)
@@ -438,8 +466,10 @@ class Publisher:
                 message = self._top_message(symbol, listed.top, header)
             case "statistics":
                 message = self._statistics[symbol].message(**header)
+            case _ if topic in self._repeated:
+                message = self._repeated[topic]
             case _:
-                return [(topic, self._repeated[topic])] if topic in self._repeated else []
+                return []
         return [(topic, self._encoder.encode(message))]
 
     def public_name(self, symbol: int) -> str:

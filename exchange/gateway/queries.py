@@ -13,16 +13,19 @@ import msgspec
 
 from exchange.engine import Engine
 from exchange.errors import CorruptionError
-from exchange.gateway.connection import Code, Query, Session, Sessions, encode_control
-from exchange.gateway.publisher import Publisher
-from exchange.gateway.replies import FillHistory
+from exchange.gateway.connection import Code, Query, encode_control
+from exchange.gateway.event_log import Memory
+from exchange.gateway.greeting import VERSIONS, Hello, Login
+from exchange.gateway.publishing import MarketPublisher
+from exchange.gateway.sessions import Session, Sessions
 from exchange.protocol import wire
 from exchange.protocol.preview import MAX_STEPS
-from exchange.protocol.records import decode_commands
+from exchange.protocol.records import decode_commands, decode_events
 from exchange.protocol.schema import MAX_ACCOUNT
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
 Answer = Mapping[str, Any] | msgspec.Struct
+MAX_FILLS = 10_000  # in one answer
 
 
 class QueryError(Exception):
@@ -72,19 +75,22 @@ class Queries:
     def __init__(
         self,
         engine: Engine,
-        publisher: Publisher,
-        fills: FillHistory,
+        publisher: MarketPublisher,
+        log: Memory,
         sessions: Sessions,
         about: Callable[[], dict[str, Any]],
         now_ns: Callable[[], int],
+        max_message_bytes: int = 1 << 20,
     ) -> None:
         self._now_ns = now_ns
         self._engine = engine
         self._publisher = publisher
-        self._fills = fills
+        self._log = log
+        self._max_message_bytes = max_message_bytes
         self._sessions = sessions
         self._about = about
         self._answers: dict[str, Callable[[Session, dict[str, Any]], Answer]] = {
+            "hello": self._hello,
             "login": self._login,
             "logout": self._logout,
             "ping": self._ping,
@@ -115,13 +121,39 @@ class Queries:
         except QueryError as error:
             return encode_control(query.request_id, {"error": error.code, "message": error.message})
 
+    def _hello(self, session: Session, arguments: dict[str, Any]) -> Answer:
+        hello = msgspec.convert(arguments, Hello)
+        self._sessions.say_hello(session, hello)
+        limits = msgspec.structs.asdict(self._sessions.limits)
+        limits["max_commands_per_message"] = limits.pop("max_commands")
+        return {
+            "version": max(set(hello.versions) & set(VERSIONS)),
+            "node": f"exchange/{self._about()['version']}",
+            "heartbeat_ms": hello.heartbeat_ms,
+            "limits": {"max_message_bytes": self._max_message_bytes, **limits},
+        }
+
     def _login(self, session: Session, arguments: dict[str, Any]) -> Answer:
-        # It is done already, when it came in: see reception.
-        return {"account": arguments["account"], "sequence": self._engine.sequence}
+        """From here on: everything before was carried out, and nothing after it yet (reception.sort_frames)."""
+        login = msgspec.convert(arguments, Login)
+        number = self._log.number(login.account)
+        after = number if login.after is None else login.after
+        missed = login.epoch not in (0, self._log.epoch) and login.after is not None
+        missed = missed or not self._log.remembers(login.account, after + 1)
+        session.replay_from = self._engine.sequence
+        is_behind = after < number and not missed
+        self._sessions.login(session, login, after + 1 if is_behind else None)
+        return {
+            "account": login.account,
+            "sequence": self._engine.sequence,
+            "number": number,
+            "epoch": self._log.epoch,
+            "missed": missed,
+        }
 
     def _logout(self, session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
-        self._sessions.remove(session)
+        self._sessions.end(session)
         return {}
 
     def _ping(self, session: Session, arguments: dict[str, Any]) -> Answer:
@@ -194,7 +226,8 @@ class Queries:
             raise QueryError(
                 Code.INVALID_ARGUMENTS, f"limit: wanted 1 or more fills, got {wanted.limit}"
             )
-        return {"fills": self._fills.last(account_of(session, wanted), wanted.limit)}
+        records = self._log.fills(account_of(session, wanted), min(wanted.limit, MAX_FILLS))
+        return {"fills": decode_events(b"".join(records))}
 
     def _preview(self, session: Session, arguments: dict[str, Any]) -> Answer:
         wanted = read_arguments(OfPreview, arguments)

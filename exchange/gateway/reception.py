@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 
-from exchange.gateway.connection import Code, Commands, Door, Query, Refusal, Session, Sessions
+from exchange.gateway.connection import Code, Commands, Door, Query, Refusal
+from exchange.gateway.greeting import Login
 from exchange.gateway.replies import Origins
+from exchange.gateway.sessions import Session, Sessions
 
 
 class Incoming(Protocol):
@@ -47,23 +49,35 @@ FULL = Refusal(
 )
 
 
-def sort_frames(frames: Iterable[Incoming], sessions: Sessions) -> Taken:
-    """Hands every frame to its session and collects what it means."""
+#: While the node drains, to who comes anew.
+CLOSED = Refusal([], Code.DRAINING, "this node is about to stop and takes no new sessions")
+
+
+def sort_frames(
+    frames: Iterable[Incoming], sessions: Sessions, is_overloaded: bool = False
+) -> Iterator[Taken]:
+    """Hands every frame to its session and collects what it means.
+
+    A login ends a round: what came before it is carried out before, so that it is known which events the session has
+    missed and which come; what comes after it may be its commands.
+    """
     taken = Taken()
     for frame in frames:
         session = sessions.find(frame.door, frame.peer)
         if session is None or frame.payload is None:
-            taken.refusals.append((frame.door, frame.peer, FULL if session is None else PARTS))
+            missing = CLOSED if sessions.draining else FULL
+            taken.refusals.append((frame.door, frame.peer, missing if session is None else PARTS))
             continue
-        match session.receive(frame.payload):
+        match sessions.receive(session, frame.payload, is_overloaded):
             case Commands() as commands:
                 taken.records.append(commands.records)
                 taken.origins.add(session, commands)
             case Query() as query:
-                if query.name == "login":
-                    # At once, and not when it is answered: commands may follow it in the same round.
-                    sessions.login(session, query.arguments["account"])
                 taken.queries.append((session, query))
+                if query.name == "login":
+                    sessions.make_way(session, msgspec.convert(query.arguments, Login))
+                    yield taken
+                    taken = Taken()
             case Refusal() as refusal:
                 taken.refusals.append((frame.door, frame.peer, refusal))
-    return taken
+    yield taken

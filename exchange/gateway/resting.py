@@ -43,8 +43,8 @@ ENTRY_BYTES = (
 ORDER = struct.Struct("<IxB3xIQ4xqq8x8x8xq8x8x3x8x8x4x8x8x")
 
 
-def resting_orders(state: bytes) -> Iterator[RestingOrder]:
-    """By symbol, buys then sells, best price first, then time in the queue.
+def orders_part(state: bytes) -> tuple[int, int]:
+    """Where the orders that rest begin in a state, and how many they are.
 
     Raises:
         ValueError: the state is of another form than the ones known here.
@@ -56,7 +56,16 @@ def resting_orders(state: bytes) -> Iterator[RestingOrder]:
         (entries,) = COUNT.unpack_from(state, offset)
         offset += COUNT.size + entries * size
     (resting, _waiting) = COUNTS.unpack_from(state, offset)
-    offset += COUNTS.size
+    return offset + COUNTS.size, resting
+
+
+def resting_orders(state: bytes) -> Iterator[RestingOrder]:
+    """By symbol, buys then sells, best price first, then time in the queue.
+
+    Raises:
+        ValueError: the state is of another form than the ones known here.
+    """
+    offset, resting = orders_part(state)
     for at in range(offset, offset + resting * ORDER.size, ORDER.size):
         symbol, side, flags, order_id, price_ticks, open_lots, shown = ORDER.unpack_from(state, at)
         iceberg = bool(flags & OrderFlag.ICEBERG)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from enum import Enum, auto
+import time
 
 import msgspec
 import zmq
@@ -19,18 +19,11 @@ import zmq
 from exchange.errors import ExchangeError
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Door
+from exchange.gateway.courier import Sent
 
 
 class BindError(ExchangeError):
     """An endpoint that cannot be listened on."""
-
-
-class Sent(Enum):
-    """What became of a message."""
-
-    TAKEN = auto()
-    TOO_SLOW = auto()  # the peer's queue is full
-    GONE = auto()  # there is no such peer any more
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -57,7 +50,8 @@ class Arrivals(msgspec.Struct):
     """What one look at the sockets brought."""
 
     frames: list[Frame] = []
-    subscriptions: list[bytes] = []  # topics that somebody subscribed to
+    subscriptions: list[bytes] = []  # messages that tell of them, for Interest
+    since_ns: int = 0  # of time.perf_counter_ns: when the wait for it was over
 
 
 class Server:
@@ -118,7 +112,7 @@ class Server:
             with contextlib.suppress(BlockingIOError):
                 while self._wake_end.recv(4096):
                     pass
-        arrivals = Arrivals()
+        arrivals = Arrivals(since_ns=time.perf_counter_ns())
         for door, router in self._routers.values():
             if router in ready:
                 drain_router(door, router, max_bytes, arrivals.frames)
@@ -183,11 +177,9 @@ def drain_router(
         max_bytes -= sum(map(len, parts)) + len(peer)
 
 
-def drain_subscriptions(market_data: zmq.Socket[bytes], topics: list[bytes]) -> None:
+def drain_subscriptions(market_data: zmq.Socket[bytes], messages: list[bytes]) -> None:
     for _ in range(MAX_SUBSCRIPTIONS):
         try:
-            message = market_data.recv(zmq.DONTWAIT)
+            messages.append(market_data.recv(zmq.DONTWAIT))
         except zmq.Again:
             return
-        if message[:1] == b"\x01":
-            topics.append(message[1:])

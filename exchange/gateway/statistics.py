@@ -23,6 +23,7 @@ ACCEPTED, REJECTED = map(event_number, ("accepted", "rejected"))
 FILL, LISTED = map(event_number, ("fill", "symbol_listed"))
 MINUTE_NS = 60 * 10**9
 WINDOW_MINUTES = 24 * 60
+MOST = (1 << 64) - 1  # that a message can say; a day's sum may be more
 
 
 class Minute:
@@ -167,8 +168,8 @@ class RollingStatistics:
             high_ticks=self.high_ticks,
             low_ticks=self.low_ticks,
             last_ticks=self.last_ticks,
-            volume_lots=self.volume_lots,
-            turnover_atoms=self.turnover_atoms,
+            volume_lots=min(self.volume_lots, MOST),
+            turnover_atoms=min(self.turnover_atoms, MOST),
             trade_count=self.trade_count,
             open_interest_lots=self.open_interest_lots,
             mark_ticks=self.mark_ticks,

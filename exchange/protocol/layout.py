@@ -23,6 +23,8 @@ BRACKET_KINDS = ("i64", "u32", "u32")
 BRACKET_BYTES = schema.KINDS["brackets"][2] // schema.MAX_BRACKETS
 #: Array elements before the items: type and request id.
 LEADING = 2
+#: First element of a position, [127, account, number]: between the commands and the events of the table.
+POSITION = schema.FIRST_EVENT - 1
 
 
 def integer_range(kind: str) -> tuple[int, int]:
@@ -142,6 +144,7 @@ class Wanted(IntEnum):
     ORDERS = 11
     ORDER = 12
     ORDER_INTEGER = 13
+    POSITION = 14
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ def describe_wanted(fault: Fault) -> str:
             return f"the type of {'an' if fault.events else 'a'} {kind}, {min(numbers)} .. {max(numbers)}"
         case Wanted.REQUEST_ID:
             return f"request_id, {describe_range('u64')}"
+        case Wanted.POSITION:
+            return f"a position, [{POSITION}, account, number]"
         case Wanted.END:
             return f"the end of the message: it holds as many {kind}s as are taken at once"
         case _:

@@ -28,6 +28,8 @@ from exchange.protocol.messages import Bracket, Command, Event, OrderEntry, Plac
 Buffer: TypeAlias = bytes | bytearray | memoryview
 #: Account, sequence and type of an event, and its msgpack array.
 RoutedEvent: TypeAlias = tuple[int, int, int, bytes]
+#: Index of the event that follows, account, and that event's number in the account's stream.
+Position: TypeAlias = tuple[int, int, int]
 M = TypeVar("M", bound=messages.Message)
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -49,6 +51,8 @@ class NativeCodec(Protocol):
 
     def decode_events(self, payload: Buffer) -> tuple[bytes, list[int]]: ...
 
+    def decode_stream(self, payload: Buffer) -> tuple[bytes, list[int], list[Position]]: ...
+
     def encode_events(
         self, records: Buffer, first_sequence: int, request_ids: list[int]
     ) -> bytes: ...
@@ -56,6 +60,10 @@ class NativeCodec(Protocol):
     def encode_event_list(
         self, records: Buffer, first_sequence: int, request_ids: list[int]
     ) -> list[RoutedEvent]: ...
+
+    def count_batch(
+        self, slots: object, commands: Buffer, events: Buffer, timestamp_ns: int
+    ) -> None: ...
 
 
 def load_native() -> NativeCodec | None:

@@ -1,7 +1,9 @@
 """msgpack between client and node: the choice of codec, the plain-Python one, and the client's helpers.
 
 Theory of operation.  A message on the wire is one msgpack array ``[type, request_id, account, field...]``
-(events: a sequence after the account); any number of them stand one after the other.  The node turns commands
+(events: a sequence after the account); any number of them stand one after the other.  In front of the first event of
+an account stands its *position*, ``[127, account, number]``: the number of that event in the account's stream, from
+which the account's other events of the message count on.  The node turns commands
 straight into records and records straight into events: ``native/codec.pyx`` does it without a Python object per
 field, and the functions here whose names end in ``_python`` do the same for machines without the compiled
 core, for tests, and for reading: both give the same bytes and the same errors.
@@ -19,6 +21,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
 from typing import NoReturn
 
 import msgspec
@@ -32,6 +36,7 @@ from exchange.protocol.layout import (
     LAYOUTS,
     LEADING,
     ORDER_LAYOUT,
+    POSITION,
     Fault,
     Item,
     Wanted,
@@ -48,6 +53,7 @@ from exchange.protocol.records import (
     ORDER,
     READ_ORDER,
     Buffer,
+    Position,
     RoutedEvent,
     iter_starts,
 )
@@ -75,6 +81,20 @@ def decode_commands(payload: Buffer, max_commands: int = MAX_COMMANDS) -> tuple[
 def decode_events(payload: Buffer) -> tuple[bytes, list[int]]:
     """Event records and request ids of a node's payload; errors as in ``decode_commands``."""
     return decode_events_python(payload) if NATIVE is None else NATIVE.decode_events(payload)
+
+
+def decode_stream(payload: Buffer) -> tuple[bytes, list[int], list[Position]]:
+    """The same with the positions between the events, each at the index of the event that follows."""
+    return decode_stream_python(payload) if NATIVE is None else NATIVE.decode_stream(payload)
+
+
+def encode_position(account: int, number: int) -> bytes:
+    """The msgpack array that stands in front of an account's first event in a message.
+
+    >>> encode_position(7, 300).hex()
+    '937f07cd012c'
+    """
+    return ENCODER.encode((POSITION, account, number))
 
 
 def encode_events(records: Buffer, first_sequence: int, request_ids: list[int]) -> bytes:
@@ -148,6 +168,29 @@ def decode_events_wire(payload: Buffer) -> list[tuple[int, Event]]:
     """Request id and event of each msgpack array in a node's payload."""
     records, request_ids = decode_events(payload)
     return list(zip(request_ids, record_form.decode_events(records), strict=True))
+
+
+def decode_numbered_wire(payload: Buffer) -> list[tuple[int, int, Event]]:
+    """Request id, number in its account's stream (0: it has none) and event of each array in a node's payload."""
+    records, request_ids, positions = decode_stream(payload)
+    events = record_form.decode_events(records)
+    return list(zip(request_ids, number_events(events, positions), events, strict=True))
+
+
+def number_events(events: Sequence[Event], positions: Sequence[Position]) -> list[int]:
+    """Each event's number: those of an account count on from its position."""
+    next_numbers: dict[int, int] = {}
+    waiting = deque(positions)
+    numbers = []
+    for index, event in enumerate(events):
+        while waiting and waiting[0][0] == index:
+            _, account, number = waiting.popleft()
+            next_numbers[account] = number
+        number = next_numbers.get(event.account, 0)
+        numbers.append(number)
+        if number:
+            next_numbers[event.account] = number + 1
+    return numbers
 
 
 # --------------------------------------------------------------------- msgpack to records, in Python
@@ -293,27 +336,54 @@ def read_order(reader: Reader) -> bytearray:
     return order
 
 
-def decode_python(reader: Reader, most: int | None) -> tuple[bytes, list[int]]:
+POSITION_START = bytes([0x93, POSITION])
+
+
+def read_position(reader: Reader, index: int) -> Position:
+    start = reader.position
+    reader.position += len(POSITION_START)
+    values = []
+    for kind in ("u32", "u64"):
+        lowest, highest = integer_range(kind)
+        value = reader.any_integer()
+        if value is None or not lowest <= value <= highest:
+            reader.refuse(Wanted.POSITION, start)
+        values.append(value)
+    return index, values[0], values[1]
+
+
+def decode_python(reader: Reader, most: int | None) -> tuple[bytes, list[int], list[Position]]:
     records: list[bytes] = []
     request_ids: list[int] = []
+    positions: list[Position] = []
     while reader.position < len(reader.payload):
+        if reader.events and reader.payload.startswith(POSITION_START, reader.position):
+            positions.append(read_position(reader, len(records)))
+            continue
         if most is not None and len(records) >= most:
             reader.refuse(Wanted.END, reader.position)
         record, request_id = read_message(reader)
         records.append(record)
         request_ids.append(request_id)
-    return b"".join(records), request_ids
+    return b"".join(records), request_ids, positions
 
 
 def decode_commands_python(
     payload: Buffer, max_commands: int = MAX_COMMANDS
 ) -> tuple[bytes, list[int]]:
     """``decode_commands`` without the compiled core."""
-    return decode_python(Reader(bytes(payload), events=False), max_commands)
+    records, request_ids, _ = decode_python(Reader(bytes(payload), events=False), max_commands)
+    return records, request_ids
 
 
 def decode_events_python(payload: Buffer) -> tuple[bytes, list[int]]:
     """``decode_events`` without the compiled core."""
+    records, request_ids, _ = decode_stream_python(payload)
+    return records, request_ids
+
+
+def decode_stream_python(payload: Buffer) -> tuple[bytes, list[int], list[Position]]:
+    """``decode_stream`` without the compiled core."""
     return decode_python(Reader(bytes(payload), events=True), None)
 
 

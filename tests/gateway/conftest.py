@@ -17,8 +17,10 @@ from exchange.client import AdminClient, Client
 from exchange.config import Config, Endpoints, JournalConfig, load_config
 from exchange.journal import Durability
 from exchange.node import Node
+from exchange.ops.log_events import Level, LogEvent
 
 sys.path.insert(0, str(Path(__file__).parent))  # for market_desk, beside the tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for twin
 
 ANY_PORT = Endpoints(*["tcp://127.0.0.1:*"] * 3)
 ANY_PORT_TOML = '[endpoints]\norders = "tcp://127.0.0.1:*"\nmarket_data = "tcp://127.0.0.1:*"\nadmin = "tcp://127.0.0.1:*"\n'
@@ -28,8 +30,8 @@ class RunningNode:
     """A node whose loop turns in a thread; what it raises there is raised by ``stop``."""
 
     def __init__(self, config: Config) -> None:
-        self.said: list[str] = []
-        self.node = Node(config, self.said.append)
+        self.logged: list[LogEvent] = []
+        self.node = Node(config, self.logged.append)
         self.orders = self.node.server.endpoints["orders"]
         self.admin = self.node.server.endpoints["admin"]
         self.market_data = self.node.server.endpoints["market_data"]
@@ -37,6 +39,11 @@ class RunningNode:
         self._clients: list[Client | AdminClient] = []
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
+
+    @property
+    def said(self) -> list[str]:
+        """What it warned of."""
+        return [event.text() for event in self.logged if event.level >= Level.WARNING]
 
     def _run(self) -> None:
         try:

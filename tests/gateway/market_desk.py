@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from twin import Twin
+
 from exchange.bootstrap import missing_commands
 from exchange.client.market_data import decode_update
 from exchange.client.order_mirror import OrderMirror
 from exchange.config import load_config
 from exchange.engine import Engine, create_engine
 from exchange.gateway.feed import OrderAction, OrdersDelta
-from exchange.gateway.publisher import Publication, Publisher
+from exchange.gateway.publisher import Publication
 from exchange.protocol.messages import Command, Deposit, PlaceOrder
 from exchange.protocol.records import encode_commands
 from exchange.protocol.schema import SelfTradePrevention, Side
@@ -22,13 +24,13 @@ class Market:
 
     def __init__(self) -> None:
         self.engine: Engine = create_engine("native")
-        self.publisher = Publisher(epoch=1)
+        self.publisher = Twin(epoch=1)
         self.sequencer = Sequencer(clock=lambda: 1)
         self.apply(*missing_commands(load_config(), self.engine).commands)
 
     def start_anew(self) -> None:
         """A publisher that knows nothing but the engine's state, as after a restart."""
-        self.publisher = Publisher(epoch=self.publisher.epoch + 1)
+        self.publisher = Twin(epoch=self.publisher.epoch + 1)
         self.publisher.load(self.engine, self.engine.sequence)
 
     def published(self, *commands: Command) -> list[Publication]:

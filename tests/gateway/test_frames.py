@@ -10,18 +10,9 @@ import msgspec
 import pytest
 import zmq
 
-from exchange.gateway.connection import (
-    NEXT_STATE,
-    REFUSALS,
-    TRADERS_DOOR,
-    Commands,
-    Input,
-    Query,
-    Refusal,
-    Session,
-    Sessions,
-    State,
-)
+from exchange.gateway.connection import TRADERS_DOOR, Commands, Query, Refusal
+from exchange.gateway.greeting import Login
+from exchange.gateway.sessions import NEXT_STATE, REFUSALS, Input, Session, Sessions, State
 from exchange.protocol.messages import BalanceChanged, Deposit, PlaceOrder, SetMark
 from exchange.protocol.wire import decode_events_wire, encode_command_wire
 
@@ -232,7 +223,7 @@ def test_a_session_moves_along_its_table() -> None:
     assert isinstance(refused, Refusal)
     assert (refused.request_ids, refused.code) == ([4], "not_logged_in")
     session.receive(control(2, "login", account=7))
-    session.login(7)
+    session.login(Login(7))
     taken = session.receive(command)
     assert isinstance(taken, Commands)
     assert (taken.request_ids, taken.accounts) == ([4], [7])
@@ -244,15 +235,15 @@ def test_a_session_moves_along_its_table() -> None:
 
 
 def test_sessions_are_bounded_and_probed_in_turn() -> None:
-    sessions = Sessions(max_sessions=3, max_commands=10)
+    sessions = Sessions(max_sessions=3)
     made = [sessions.find(TRADERS_DOOR, bytes([peer])) for peer in range(3)]
     assert None not in made
     assert sessions.find(TRADERS_DOOR, b"\x09") is None
     assert sessions.find(TRADERS_DOOR, b"\x00") is made[0]
     assert sessions.longest_unprobed(2) == made[:2]
     assert sessions.longest_unprobed(2) == [made[2], made[0]]
-    sessions.login(made[0], 7)
-    sessions.remove(made[0])
+    sessions.login(made[0], Login(7))
+    sessions.end(made[0])
     assert sessions.of_account(7) == []
     assert sessions.find(TRADERS_DOOR, b"\x09") is not None
 

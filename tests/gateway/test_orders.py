@@ -20,7 +20,9 @@ from exchange.errors import (
     UnitsError,
     UnknownOrder,
 )
-from exchange.gateway.connection import TRADERS_DOOR, Commands, Refusal, Session
+from exchange.gateway.connection import TRADERS_DOOR, Commands, Refusal
+from exchange.gateway.greeting import Login
+from exchange.gateway.sessions import Session
 from exchange.protocol import messages as m
 from exchange.protocol import wire
 from exchange.protocol.schema import CancelReason, OrderFlag, RejectReason
@@ -293,7 +295,7 @@ def test_a_message_holds_so_many_orders_those_of_lists_included(node) -> None:
     frame = b"".join(wire.encode_command_wire(command, at + 1) for at, command in enumerate(lists))
     session = Session(b"peer", TRADERS_DOOR)
     session.receive(msgspec.msgpack.encode([0, 1, "login", {"account": 7}]))
-    session.login(7)
+    session.login(Login(7))
     refused = session.receive(frame)
     assert isinstance(refused, Refusal)
     assert "at most 4096 orders in a message" in refused.message

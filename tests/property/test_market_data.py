@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_streams import LISTINGS, MONEY, STREAMS, opening
+from twin import Twin
 
 from exchange.audit import Auditor
 from exchange.client.book_mirror import BookMirror
@@ -30,7 +31,7 @@ from exchange.gateway.feed import (
     TopOfBook,
     Trade,
 )
-from exchange.gateway.publisher import Publication, Publisher
+from exchange.gateway.publisher import Publication
 from exchange.gateway.resting import resting_orders
 from exchange.protocol.messages import Command
 from exchange.protocol.records import encode_command, stamp
@@ -46,7 +47,7 @@ class Venue:
 
     def __init__(self, engine_kind: str) -> None:
         self.engine: Engine = create_engine(engine_kind)
-        self.publisher = Publisher(epoch=1)
+        self.publisher = Twin(epoch=1)
         self._records: list[bytes] = []
         self._events: list[bytes] = []
 
@@ -68,7 +69,7 @@ class Venue:
 
     def start_anew(self, epoch: int) -> None:
         """The node stops and recovers: the publisher knows nothing but the engine's state."""
-        self.publisher = Publisher(epoch)
+        self.publisher = Twin(epoch)
         self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
 
     def queue(self, symbol: int, side: Side) -> list[QueuedOrder]:

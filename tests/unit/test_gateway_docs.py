@@ -9,12 +9,12 @@ import pytest
 
 from exchange.gateway import feed
 from exchange.gateway.admin import ADMIN_DOOR
-from exchange.gateway.connection import TRADERS_DOOR, Code
+from exchange.gateway.connection import SESSION_QUERIES, TRADERS_DOOR, Code
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 GATEWAY = (REFERENCE / "gateway.md").read_text()
 MARKET_DATA = (REFERENCE / "market-data.md").read_text()
-QUERIES = {"login", "logout"}.union(
+QUERIES = SESSION_QUERIES.union(
     *(door.public_queries | door.account_queries for door in (TRADERS_DOOR, ADMIN_DOOR))
 )
 TOPICS = {feed.topic_of(kind, "<SYMBOL>") for kind in feed.SYMBOL_KINDS}
