@@ -113,8 +113,9 @@ class Core:
         self._next_request_id = first_request_id
         self._hello_id = 0
         self._logins: dict[int, int] = {}  # request id -> account
-        self._in_doubt: set[int] = set()  # accounts whose replay does not tell all
-        self._run_changed = False  # whether the node is another process than the one before
+        self._in_doubt: set[int] = (
+            set()
+        )  # accounts whose replays since the last settling did not tell all
         self._over: RequestRefused | None = None
         self._sent_ns = self._heard_ns = self._now_ns = 0
         self._join_by_ns = 0
@@ -157,7 +158,6 @@ class Core:
         }
         self._outgoing.append(encode_question(self._hello_id, "hello", hello))
         self._logins.clear()
-        self._in_doubt.clear()
 
     def _login(self, account: int) -> None:
         request_id = self._take_id()
@@ -174,11 +174,10 @@ class Core:
             said["cancel_on_disconnect"] = True
         return said
 
-    def _joined(self, account: int, answer: dict[str, Any], run_changed: bool) -> None:
+    def _joined(self, account: int, answer: dict[str, Any]) -> None:
         """An answer to a login: how far the account is, and whether all that was missed will be told."""
-        is_whole = self.events.joined(account, answer)
         self._accounts[account] = None
-        if not is_whole or run_changed:
+        if not self.events.joined(account, answer):
             self._in_doubt.add(account)
 
     def _finish_join(self, now_ns: int) -> None:
@@ -247,6 +246,7 @@ class Core:
         self._waiting = kept
         for request in ready:
             request.sent_at_join = self.joins
+            request.run = self._run
             request.message = self._as_sent(request.message)
         self._outgoing += encode_requests(ready)
 
@@ -259,10 +259,13 @@ class Core:
     def _settle(self) -> None:
         """All that was missed has been told: what of earlier connections was not answered by it was not done."""
         again: list[Request] = []
+        in_doubt = self._in_doubt | {0}  # the operator's door numbers no events
+        self._in_doubt = set()
         for request in self._under_way():
             if request.sent_at_join == self.joins:
                 continue
-            is_known = account_of(request.message) not in (self._in_doubt | {0})
+            # A node that was started anew may have read from its journal what it does not know to be ours.
+            is_known = request.run == self._run and account_of(request.message) not in in_doubt
             if is_known or may_be_repeated(request.message):
                 request.sent_at_join = 0
                 again.append(request)
@@ -271,6 +274,11 @@ class Core:
                 text = f"the connection was lost; whether {commands} were carried out is not known"
                 self.fail(request.call, OutcomeUnknown(text, commands))
         self._waiting = sorted(again + self._waiting, key=lambda request: request.id)
+
+    @property
+    def _run(self) -> object:
+        """Which run of the node we are talking to."""
+        return self.node.get("run")
 
     def _under_way(self) -> list[Request]:
         return [r for r in self._requests.values() if r.sent_at_join and r.reply is None]
@@ -318,7 +326,7 @@ class Core:
         elif (request := self._requests.get(request_id)) is not None:
             if refused is None:
                 if isinstance(request.message, Question) and request.message.name == "login":
-                    self._joined(account_of(request.message), body, run_changed=False)
+                    self._joined(account_of(request.message), body)
                 self._answer(request, body)
             else:
                 self._refused(request, refused, now_ns)
@@ -332,13 +340,12 @@ class Core:
             self._not_now(refused, now_ns)
         elif request_id == self._hello_id:
             self._hello_id = 0
-            self._run_changed = bool(self.node) and self.node.get("run") != body.get("run")
             self.node = body
             self.events.is_behind = False
             for account in self._accounts:
                 self._login(account)
         else:
-            self._joined(self._logins.pop(request_id), body, self._run_changed)
+            self._joined(self._logins.pop(request_id), body)
 
     def _answer(self, request: Request, reply: Reply) -> None:
         if request.reply is not None:

@@ -55,13 +55,14 @@ def ask_one(message: Message, read: Callable[[Any], T]) -> Ask[T]:
 class Request:
     """One message of a call, from its first sending to its answer."""
 
-    __slots__ = ("call", "id", "message", "reply", "sent_at_join")
+    __slots__ = ("call", "id", "message", "reply", "run", "sent_at_join")
 
     def __init__(self, request_id: int, message: Message, call: Call[Any]) -> None:
         self.id = request_id
         self.message = message
         self.call = call
         self.reply: Reply | None = None
+        self.run: object = None  # of the node that it was sent to
         self.sent_at_join = (
             0  # how often this client had joined the node when it was sent; 0: not under way
         )

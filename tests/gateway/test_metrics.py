@@ -110,10 +110,10 @@ def test_refusals_are_counted_by_code(watched) -> None:
 def test_a_muted_session_and_what_it_sent_unread_are_counted(watched) -> None:
     client = watched.client(7)
     for _ in range(120):  # 100 refusals, the one that mutes, and 19 that nobody reads
-        client._socket.send(b"\xc1")
+        client._link.socket.send(b"\xc1")
     for _ in range(101):
-        assert client._socket.poll(5000)
-        client._socket.recv()
+        assert client._link.socket.poll(5000)
+        client._link.socket.recv()
     value = scrape(watched)
     while value("exchange_frames_muted_total") < 19:
         value = scrape(watched)

@@ -267,6 +267,30 @@ def test_a_node_that_was_started_anew_may_have_forgotten_whose_command_it_was(li
     assert [type(event) for event in line.core.take_own_events()] == [Accepted]
 
 
+@pytest.mark.parametrize("forgets", [*FORGETS, "another run"])
+def test_a_connection_that_ends_in_the_middle_of_a_join_clears_no_doubt(
+    line: Line, forgets: str
+) -> None:
+    call = line.deposit()
+    line.send()
+    record, sequence, _, _ = line.node.told[-1]
+    line.node.told[-1] = record, sequence, 0, 0
+    FORGETS.get(forgets, lambda node: setattr(node, "run", 2))(line.node)
+    line.cut()
+    line.node.connect()
+    line.core.connected(line.now_ns)
+    line.send()
+    line.arrive()  # the answer to the hello, and no more
+    line.send()
+    if forgets != "another run":
+        line.core.receive(line.way[0], line.now_ns)  # and that to the login
+    line.cut()
+    line.connect()
+    with pytest.raises(OutcomeUnknown):
+        call.result()
+    assert line.node.done == [5]
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_wherever_connections_end_every_event_comes_once_and_every_deposit_is_made_once(
     seed: int,
