@@ -35,6 +35,7 @@ from exchange.client.methods_aio import AsyncMethods, AsyncOperatorMethods, Asyn
 from exchange.client.options import SessionArguments, SessionOptions, first_request_id
 from exchange.client.requests import Ask, Call
 from exchange.client.stream import Bookmark
+from exchange.keys import KeysLike, read_client_keys, secure
 from exchange.protocol.messages import Event
 
 T = TypeVar("T")
@@ -51,8 +52,11 @@ class AsyncBaseClient(AsyncMethods):
         *,
         account: int = 0,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
         **session: Unpack[SessionArguments],
     ) -> None:
+        self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self.about: dict[str, Any] = {}
@@ -152,6 +156,7 @@ class AsyncBaseClient(AsyncMethods):
     def _connect(self) -> None:
         self._socket: Sender = self._context.socket(zmq.DEALER)
         prepare(self._socket)
+        secure(self._socket, self.keys)
         self._monitor: Sender = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._socket.connect(self.endpoint)
         self._core.connected(time.monotonic_ns())
@@ -230,9 +235,18 @@ class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
         *,
         market_data: str | None = None,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
         **session: Unpack[SessionArguments],
     ) -> None:
-        super().__init__(endpoint, account=account, timeout_s=timeout_s, **session)
+        super().__init__(
+            endpoint,
+            account=account,
+            timeout_s=timeout_s,
+            keys=keys,
+            server_key=server_key,
+            **session,
+        )
         self.market_data_endpoint = market_data or ""
 
     async def open(self) -> Self:
@@ -279,7 +293,9 @@ class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
 
     def subscribe(self, **topics: Unpack[Topics]) -> AsyncMarketData:
         """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
-        return AsyncMarketData(self._context, self.market_data_endpoint, topics_of(**topics))
+        return AsyncMarketData(
+            self._context, self.market_data_endpoint, topics_of(**topics), self.keys
+        )
 
     async def book_mirror(self, symbol: SymbolLike) -> AsyncLiveBook:
         """A copy of a symbol's book that follows it; await its ``update`` to let it."""
@@ -300,6 +316,8 @@ class AsyncAdminClient(AsyncOperatorMethods, AsyncBaseClient):
         endpoint: str = DEFAULT_ADMIN,
         *,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
         **session: Unpack[SessionArguments],
     ) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s, **session)
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key, **session)

@@ -30,5 +30,6 @@ def no_answer(endpoint: str, timeout_s: float, why: str = "") -> str:
     """What a timeout says: what was waited for, and what to look at."""
     return (
         f"no answer from {endpoint} within {timeout_s:g} s{': ' + why if why else ''}. "
-        f"Is `exchange serve` running there, and is this its endpoint for this kind of client?"
+        f"Is `exchange serve` running there, and is this its endpoint for this kind of client? "
+        f"Where it wants keys, are yours in its list, for this door, and is its public key the one you have?"
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import zmq
 import zmq.asyncio
 
+from exchange.keys import ClientKeys, secure
+
 HIGH_WATER = 100_000
 RECONNECT_MS, MAX_RECONNECT_MS = 50, 2_000
 LINGER_MS = 500  # for what was said last
@@ -25,9 +27,12 @@ def prepare(dealer: zmq.Socket[bytes] | zmq.asyncio.Socket) -> None:
 class Link:
     """A connection, for one thread."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, keys: ClientKeys | None = None
+    ) -> None:
         self.socket = context.socket(zmq.DEALER)
         prepare(self.socket)
+        secure(self.socket, keys)
         self._monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._poller = zmq.Poller()
         self._poller.register(self.socket, zmq.POLLIN)

@@ -32,6 +32,7 @@ from exchange.client.methods_sync import Methods, OperatorMethods, TraderMethods
 from exchange.client.options import SessionArguments, SessionOptions, first_request_id
 from exchange.client.requests import Ask
 from exchange.client.stream import Bookmark
+from exchange.keys import KeysLike, read_client_keys
 from exchange.protocol.messages import Event
 
 T = TypeVar("T")
@@ -48,8 +49,11 @@ class BaseClient(Methods):
         *,
         account: int = 0,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
         **session: Unpack[SessionArguments],
     ) -> None:
+        self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         options = SessionOptions(**session)
@@ -125,7 +129,7 @@ class BaseClient(Methods):
         return not unsent
 
     def _connect(self) -> Link:
-        link = Link(self._context, self.endpoint)
+        link = Link(self._context, self.endpoint, self.keys)
         self._core.connected(time.monotonic_ns())
         return link
 
@@ -155,9 +159,18 @@ class Client(TraderMethods, BaseClient):
         *,
         market_data: str | None = None,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
         **session: Unpack[SessionArguments],
     ) -> None:
-        super().__init__(endpoint, account=account, timeout_s=timeout_s, **session)
+        super().__init__(
+            endpoint,
+            account=account,
+            timeout_s=timeout_s,
+            keys=keys,
+            server_key=server_key,
+            **session,
+        )
         self.market_data_endpoint = market_data or market_data_endpoint(endpoint, self.about)
 
     # ---- own events
@@ -189,7 +202,7 @@ class Client(TraderMethods, BaseClient):
 
     def subscribe(self, **topics: Unpack[Topics]) -> MarketData:
         """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
-        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics))
+        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics), self.keys)
 
     def book_mirror(self, symbol: SymbolLike) -> LiveBook:
         """A copy of a symbol's book that follows it; call its ``update`` to let it."""
@@ -210,6 +223,8 @@ class AdminClient(OperatorMethods, BaseClient):
         endpoint: str = DEFAULT_ADMIN,
         *,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
         **session: Unpack[SessionArguments],
     ) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s, **session)
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key, **session)
