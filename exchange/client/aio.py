@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -68,6 +68,8 @@ class AsyncBaseClient(AsyncMethods):
         self._tasks: list[asyncio.Task[None]] = []  # of the present connection
         self._keeper: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
+        #: Called whenever there is something for ``poll`` to give.
+        self.on_news: Callable[[], None] = lambda: None
 
     async def open(self) -> Self:
         """Connects; raises ClientTimeout when nobody answers."""
@@ -176,6 +178,7 @@ class AsyncBaseClient(AsyncMethods):
             core.receive(await socket.recv(), time.monotonic_ns())
             if core.has_news:
                 self._own_event.set()
+                self.on_news()
             if core.needs_care:
                 self._wake.set()
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
+from itertools import groupby
 from typing import Any, TypeVar
 
 import msgspec
@@ -248,7 +249,9 @@ class Core:
             request.sent_at_join = self.joins
             request.run = self._run
             request.message = self._as_sent(request.message)
-        self._outgoing += encode_requests(ready)
+        # Each call in messages of its own: a message is refused whole, and no caller shall suffer for another.
+        for _, requests in groupby(ready, key=lambda request: id(request.call)):
+            self._outgoing += encode_requests(requests)
 
     def _as_sent(self, message: Message) -> Message:
         """A login tells how far we are, at the moment at which it leaves."""
@@ -336,6 +339,9 @@ class Core:
     ) -> None:
         if isinstance(refused, RetryLater):
             self._connect_later(now_ns + refused.retry_after_ms * MS_NS)
+        elif refused is not None and request_id in self._logins and len(self._accounts) > 1:
+            # Our key may not act for this account any more: we go on without it.
+            self._accounts.pop(self._logins.pop(request_id), None)
         elif refused is not None:
             self._not_now(refused, now_ns)
         elif request_id == self._hello_id:
@@ -366,7 +372,8 @@ class Core:
                 call.again_ns = max(call.again_ns, again_ns)
                 self._wait_again(request)
                 return
-        is_ours = account_of(request.message) in self._accounts
+        # A message is refused whole, perhaps for the account of another command in it.
+        is_ours = all(account_of(sent.message) in self._accounts for sent in call.requests)
         ended = (isinstance(refused, NotLoggedIn) and is_ours) or isinstance(refused, SessionLost)
         if ended and (self.phase is not Phase.UP or request.sent_at_join == self.joins):
             # The session ended without a word: the node was started anew, or did not hear of us for too long.

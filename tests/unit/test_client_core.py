@@ -494,3 +494,28 @@ def test_a_question_needs_no_account(line: Line) -> None:
     call = line.ask(Question("ping", {}))
     line.talk()
     assert call.result() == [{"sequence": 0}]
+
+
+def test_a_command_that_was_refused_for_another_ones_account_is_not_sent_alone(line: Line) -> None:
+    stranger = Deposit(account=8, amount_atoms=1)
+    call = line.ask(Deposit(account=7, amount_atoms=5), stranger)
+    (payload,) = line.core.take_outgoing(line.now_ns)
+    _, request_ids = wire.decode_commands(payload)
+    for request_id in request_ids:
+        refused = {"error": "not_logged_in", "message": "not logged in for account 8"}
+        line.core.receive(msgspec.msgpack.encode([0, request_id, refused]), line.now_ns)
+    assert [type(reply).__name__ for reply in call.result()] == ["NotLoggedIn"] * 2
+    line.talk()
+    assert line.node.done == []
+
+
+def test_calls_do_not_share_messages(line: Line) -> None:
+    line.cut()
+    calls = [line.deposit(), line.deposit()]
+    line.node.connect()
+    line.core.connected(line.now_ns)
+    line.send()
+    line.arrive()
+    line.send()
+    line.arrive()
+    assert len(line.core.take_outgoing(line.now_ns)) == len(calls)
