@@ -80,6 +80,7 @@ REFUSED_BY_CODE: dict[str, type[RequestRefused]] = {
     "rate_limited": RetryLater,
     "too_many_in_flight": RetryLater,
     "overloaded": RetryLater,
+    "disk_full": RetryLater,
 }
 
 
