@@ -38,6 +38,11 @@ class JournalConfig(msgspec.Struct, frozen=True):
     segment_bytes: int
 
 
+class SnapshotConfig(msgspec.Struct, frozen=True):
+    every_commands: int = 1_000_000  # 0: only when the node stops, or the operator asks
+    keep: int = 2
+
+
 class Endpoints(msgspec.Struct, frozen=True):
     """Where the doors of the node are."""
 
@@ -126,10 +131,12 @@ class Config(msgspec.Struct, frozen=True):
     fund_atoms: dict[int, int]  # deposited first, by number of the fund
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
     warnings: WarningPolicy = WarningPolicy()
+    loop: str = "auto"  # of the node: native where it can be had, or plain
     security: SecurityConfig = SecurityConfig()
     drain_seconds: int = 2
     logging: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
+    snapshots: SnapshotConfig = SnapshotConfig()
 
 
 # ---------------------------------------------------------------------------------- what a setting may be
@@ -205,14 +212,21 @@ def http_address(value: Any) -> str:
 
 
 GIB = 1 << 30
+LOOPS = ("auto", "plain", "native")
 LEVELS = tuple(level.name.lower() for level in Level)
 SETTINGS: dict[str, dict[str, Check]] = {
-    "node": {"data": text, "engine": one_of(*ENGINE_KINDS), "drain_seconds": whole(0, 3600)},
+    "node": {
+        "data": text,
+        "engine": one_of(*ENGINE_KINDS),
+        "loop": one_of(*LOOPS),
+        "drain_seconds": whole(0, 3600),
+    },
     "journal": {
         "durability": one_of(*Durability),
         "sync_interval_ms": whole(1, 60_000),
         "segment_bytes": whole(MIN_SEGMENT_BYTES, GIB),
     },
+    "snapshots": {"every_commands": whole(0, 1 << 40), "keep": whole(1, 1000)},
     "endpoints": {"orders": endpoint, "market_data": endpoint, "admin": endpoint},
     "limits": {
         "max_message_bytes": whole(1024, GIB),
@@ -313,6 +327,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
     return Config(
         data=Path(settings["node"]["data"]),
         engine=settings["node"]["engine"],
+        loop=settings["node"]["loop"],
         journal=msgspec.convert(settings["journal"], JournalConfig),
         endpoints=Endpoints(**settings["endpoints"]),
         limits=Limits(**settings["limits"]),
@@ -324,6 +339,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
         drain_seconds=settings["node"]["drain_seconds"],
         logging=LogConfig(**settings["logging"]),
         metrics=MetricsConfig(**settings["metrics"]),
+        snapshots=SnapshotConfig(**settings["snapshots"]),
     )
 
 

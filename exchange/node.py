@@ -18,22 +18,24 @@ from typing import Any
 from exchange import __version__
 from exchange.bootstrap import missing_commands
 from exchange.config import Config
+from exchange.disk import Disk
 from exchange.engine import create_engine
 from exchange.gateway.admin import add_admin_queries
-from exchange.gateway.connection import Door, Query, encode_control
+from exchange.gateway.connection import Code, Door, Query, Refusal, encode_control
 from exchange.gateway.courier import Courier
 from exchange.gateway.event_log import open_log
 from exchange.gateway.interest import Interest
-from exchange.gateway.limits import MUTE_NS
+from exchange.gateway.lane import ROUND_BYTES, Lane, open_lane
+from exchange.gateway.limits import MUTE_NS, RefuseOrders, disk_full, overloaded
 from exchange.gateway.outbox import Outbox, Parcel
 from exchange.gateway.publishing import create_desk, create_publisher
-from exchange.gateway.queries import Queries
+from exchange.gateway.queries import NoArguments, Queries, QueryError, read_arguments
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import Origins, address_events
 from exchange.gateway.security.binding import check_binding
-from exchange.gateway.server import Arrivals, Server
+from exchange.gateway.server import Frame, Server
 from exchange.gateway.sessions import Session, Sessions
-from exchange.journal import Journal
+from exchange.journal import Journal, JournalFull
 from exchange.keys import KeyFileError, Keyring
 from exchange.ops import counters as slots
 from exchange.ops.desk import OpsDesk, read_node
@@ -45,6 +47,7 @@ from exchange.ops.log_events import (
     JournalFailed,
     KeysReloaded,
     KeysUnusable,
+    LaneMissing,
     ListingDiffers,
     NodeReady,
     NodeStopped,
@@ -53,6 +56,7 @@ from exchange.ops.log_events import (
     SessionLost,
     SessionMuted,
     SessionsFull,
+    SnapshotFailed,
     SnapshotPassedOver,
     SnapshotWritten,
     StreamsLost,
@@ -63,9 +67,13 @@ from exchange.protocol.records import decode_events, encode_commands
 from exchange.recovery import replay, restore_newest, take_engine_snapshot, telling_progress
 from exchange.segments import JournalError
 from exchange.sequencer import Batch, Sequencer
-from exchange.snapshot import SnapshotDamaged, load_streams, write_snapshot
+from exchange.snapshot import Snapshot, SnapshotDamaged, load_streams
+from exchange.snapshot_desk import SnapshotDesk, Written
 
-ROUND_BYTES = 256 << 10  # taken from clients in one round of the loop: what one batch can grow to
+FULL_WAIT_S = 0.1
+ROOM_ASKED_S = 1.0  # between two looks whether a full disk has room again
+SNAPSHOT_LOOK_MS = 20  # between two looks whether a snapshot is written
+SNAPSHOT_DUE_MS = 1000  # between two looks whether one is due
 
 
 class Node:
@@ -81,10 +89,13 @@ class Node:
         KeyFileError: a key file is missing, broken, or others may read it.
     """
 
-    def __init__(self, config: Config, log: Log = silent) -> None:
+    def __init__(self, config: Config, log: Log = silent, disk: Disk | None = None) -> None:
         self.config = config
+        self._disk = disk or Disk()
+        self._room_asked_at = 0.0
         self._log = log
         self._stopping = self._hasty = self._reload_wanted = False
+        self._is_moving = False  # whether a replay goes on at once
         self._open_keys()
         about = {"version": __version__, "engine": config.engine}
         self.ops = OpsDesk(config, log, {**about, "durability": config.journal.durability})
@@ -155,6 +166,13 @@ class Node:
         except BaseException:
             self.journal.close()
             raise
+        try:
+            self.lane: Lane | None = None
+            self.lane = open_lane(self, config.loop, self._note_missing)
+        except BaseException:
+            self.server.close()
+            self.journal.close()
+            raise
         self.journal.on_release = self.ops.monitor.wake = self.server.wake
         self.ops.monitor.move(Phase.SERVING)
         self._log(self._readiness())
@@ -164,22 +182,17 @@ class Node:
     def run(self) -> None:
         """Take, order, write down, apply, tell - until told to stop."""
         try:
-            is_moving = False  # whether a replay goes on at once
+            if self.lane is not None:
+                self.lane.run()
             while not self._stopping:
-                patience_ms = 0 if is_moving else self._patience_ms()
-                arrived = self.server.receive(self._room(), patience_ms)
-                self._note_arrivals(arrived)
-                for taken in sort_frames(arrived.frames, self.sessions, self._is_overloaded):
-                    self._take(taken)
-                self._welcome(arrived.subscriptions)
-                self.courier.beat(self.engine.sequence)
-                self._cancel_for_the_gone()
-                self._release()
-                if self._reload_wanted:
-                    self._reload_wanted = False
-                    self.reload_keys()
-                is_moving = self.courier.catch_up(self.engine.sequence, self.journal.released_up_to)
-                self._look_up()
+                arrived = self.server.receive(
+                    ROUND_BYTES if self.reads() else 0, self.patience_ms()
+                )
+                self.handle(arrived.frames, arrived.since_ns)
+                self.welcome(arrived.subscriptions)
+                self.tend()
+                self.release(self.released_up_to)
+                self.look_up()
             self.ops.monitor.move(Phase.STOPPING)
             self._finish()
         except JournalError as error:
@@ -219,8 +232,29 @@ class Node:
             self._hasty = True
             self.stop()
 
-    def _look_up(self) -> None:
-        """What others want of the loop, between two rounds."""
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    def handle(self, frames: list[Frame], since_ns: int) -> None:
+        """Everything that frames of clients ask for, in their order; they came at ``since_ns``."""
+        self._note_arrivals(frames, since_ns)
+        for taken in sort_frames(frames, self.sessions, self._pressure):
+            self._take(taken)
+
+    def tend(self) -> None:
+        """What sessions need without asking: heartbeats, an end, and what ends bring with them."""
+        self.courier.beat(self.engine.sequence)
+        self._cancel_for_the_gone()
+
+    def look_up(self) -> None:
+        """What can wait until the end of a round: replays, and what others want of the loop."""
+        if self._reload_wanted:
+            self._reload_wanted = False
+            self.reload_keys()
+        self._is_moving = self.courier.catch_up(self.engine.sequence, self.released_up_to)
+        self.snapshots.look(self.engine.sequence)
+        self._look_for_room()
         if self.ops.monitor.wanted:
             self.ops.monitor.take(lambda: read_node(self))
         drain = self.ops.drain
@@ -228,6 +262,12 @@ class Node:
             self._begin_drain()
         if drain.begun and drain.is_over(time.monotonic_ns(), len(self.sessions.logged_in())):
             self._stopping = True
+
+    def _look_for_room(self) -> None:
+        """Tries once a second to make the journal's next segment, where the disk was full."""
+        if self.journal.tight and time.monotonic() - self._room_asked_at >= ROOM_ASKED_S:
+            self._room_asked_at = time.monotonic()
+            self.journal.look_for_room()
 
     def _begin_drain(self) -> None:
         traders = self.sessions.logged_in()
@@ -242,7 +282,10 @@ class Node:
     def _take(self, taken: Taken) -> None:
         """One round: commands, then what the ends of sessions bring with them, then questions."""
         if taken.count:
-            self._carry_out(b"".join(taken.records), taken.origins)
+            try:
+                self._carry_out(b"".join(taken.records), taken.origins)
+            except JournalFull:
+                self._refuse(taken.origins)
         self._cancel_for_the_gone()
         self._answer(taken)
 
@@ -253,20 +296,52 @@ class Node:
             origins = Origins()
             origins.add_own(len(accounts))
             commands = [CancelAll(account=account) for account in accounts]
-            self._carry_out(encode_commands(commands), origins)
+            try:
+                self._carry_out(encode_commands(commands), origins)
+            except JournalFull:
+                self.sessions.put_back_cancels(accounts)  # they go when there is room
 
     def _carry_out(self, records: bytes, origins: Origins) -> None:
-        """From commands to events: the way of every batch."""
+        """From commands to events: the way of every batch.
+
+        Raises JournalFull where the disk has no room for it; nothing has changed then.
+        """
         laps = self.ops.laps
         batch = self.sequencer.stamp(records, len(origins.request_ids))
         laps.lap(slots.STAGE_DECODE)
-        self.journal.append(batch.commands, batch.first_sequence, batch.count)
+        try:
+            self.journal.append(batch.commands, batch.first_sequence, batch.count)
+        except JournalFull:
+            self.sequencer.resume(batch.first_sequence - 1, batch.timestamp_ns)
+            raise
         laps.lap(slots.STAGE_JOURNAL)
         events = self.engine.apply(batch.commands)
         laps.lap(slots.STAGE_APPLY)
         self._tell(batch, events, origins)
         self.ops.counters.count_batch(batch.commands, events, batch.timestamp_ns)
         laps.lap(slots.STAGE_TELL)
+
+    def _refuse(self, origins: Origins) -> None:
+        """Answers a round that had no room on the disk: one refusal for each request."""
+        for session, request_id in zip(origins.sessions, origins.request_ids, strict=True):
+            if session is not None:
+                refusal = disk_full([request_id])
+                self.ops.counters.refuse(refusal.code)
+                letters = [(session.door, session.peer, text) for text in refusal.encode()]
+                self.outbox.hold(self.engine.sequence, letters)
+        for session, count in origins.per_session():
+            session.allowance.replied(count)
+
+    def write_down(self, batch: Batch) -> None:
+        """Journals what has been taken already; where the disk has become full since, it waits for room."""
+        while True:
+            try:
+                return self.journal.append(batch.commands, batch.first_sequence, batch.count)
+            except JournalFull:
+                if self._stopping:
+                    raise
+            self.journal.look_for_room()
+            time.sleep(FULL_WAIT_S)
 
     def _tell(self, batch: Batch, events: bytes, origins: Origins) -> None:
         """Makes ready what clients and the public hear of a batch; it leaves when the journal releases it."""
@@ -289,18 +364,48 @@ class Node:
                 self._log(SessionsFull(door=door.name, sessions=len(self.sessions)))
                 self.courier.probe(self.engine.sequence)
         for session, query in taken.queries:
-            self.outbox.hold(self.engine.sequence, [self._answer_one(session, query)])
+            if query.name == "take_snapshot":
+                self._have_snapshot(session, query)
+            else:
+                self.outbox.hold(self.engine.sequence, [self._answer_one(session, query)])
 
     def _answer_one(self, session: Session, query: Query) -> tuple[Door, bytes, bytes]:
         return session.door, session.peer, self.queries.answer(session, query)
 
-    def _welcome(self, subscriptions: list[bytes]) -> None:
+    def _have_snapshot(self, session: Session, query: Query) -> None:
+        """Answers when the snapshot is there; trading goes on until then."""
+
+        def answer(written: Written) -> None:
+            if written.path is None:
+                ids, code = [query.request_id], Code.SNAPSHOT_FAILED
+                (payload,) = Refusal(ids, code, f"no snapshot: {written.problem}").encode()
+            else:
+                payload = encode_control(query.request_id, {"path": str(written.path)})
+            self.outbox.hold(self.engine.sequence, [(session.door, session.peer, payload)])
+            self.server.wake()
+
+        try:
+            read_arguments(NoArguments, query.arguments)
+        except QueryError as error:
+            refusal = Refusal([query.request_id], error.code, error.message)
+            letters = [(session.door, session.peer, payload) for payload in refusal.encode()]
+            self.outbox.hold(self.engine.sequence, letters)
+            return
+        self.snapshots.ask(answer)
+
+    def welcome(self, subscriptions: list[bytes]) -> None:
         for message in subscriptions:
             if (topic := self.interest.take(message)) is not None:
                 self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
-    def _release(self) -> None:
-        parcels = self.outbox.release(self.journal.released_up_to)
+    @property
+    def released_up_to(self) -> int:
+        """The last command whose events may leave.  Raises JournalError if the disk failed."""
+        return self.journal.released_up_to
+
+    def release(self, up_to: int) -> None:
+        """Sends what waited for the journal to come up to a sequence."""
+        parcels = self.outbox.release(up_to)
         if parcels:
             self.ops.laps.start(time.perf_counter_ns())
         for parcel in parcels:
@@ -313,6 +418,9 @@ class Node:
                 session.allowance.replied(count)
         if parcels:
             self.ops.laps.lap(slots.STAGE_SEND)
+
+    def _note_missing(self, problem: str) -> None:
+        self._log(LaneMissing(problem=problem))
 
     def _note_muted(self, session: Session) -> None:
         self.ops.counters.add(slots.COUNT_MUTINGS)
@@ -330,35 +438,50 @@ class Node:
         self._log(SessionLost(door=session.door.name, peer=session.peer.hex(), accounts=accounts))
 
     @property
-    def _is_overloaded(self) -> bool:
-        """Whether so much waits for the disk that cancels are to come before orders."""
-        return self.outbox.held_bytes > self.config.limits.max_held_bytes // 2
+    def _pressure(self) -> RefuseOrders | None:
+        """Why cancels are to come before orders: the disk is full, or so much waits for it."""
+        if self.journal.tight:
+            return disk_full
+        return overloaded if self.held_bytes > self.config.limits.max_held_bytes // 2 else None
 
-    def _room(self) -> int:
-        held_bytes = self.outbox.held_bytes
+    @property
+    def held_bytes(self) -> int:
+        """What waits for the journal, in both loops' outboxes."""
+        return self.outbox.held_bytes + (self.lane.held_bytes if self.lane is not None else 0)
+
+    def reads(self) -> bool:
+        """Whether there is room for more from clients; it is logged when that changes."""
+        held_bytes = self.held_bytes
         reads = held_bytes < self.config.limits.max_held_bytes
         self.ops.note_reading(
             reads, held_bytes, self.journal.next_sequence - 1 - self.journal.durable_up_to
         )
-        return ROUND_BYTES if reads else 0
+        return reads
 
-    def _patience_ms(self) -> int | None:
+    def patience_ms(self) -> int | None:
         """How long to wait for something to do: not for ever where heartbeats are due, or the end is near."""
-        patience_ms = self.courier.patience_ms()
+        if self._is_moving:
+            return 0
+        waits = [self.courier.patience_ms()]
+        if self.snapshots.busy:
+            waits.append(SNAPSHOT_LOOK_MS)
+        elif self.config.snapshots.every_commands:
+            waits.append(SNAPSHOT_DUE_MS)
+        if self.journal.tight:
+            waits.append(int(ROOM_ASKED_S * 1000))
+        patience_ms = min((wait for wait in waits if wait is not None), default=None)
         if self.ops.drain.begun:
             remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
             return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
         return patience_ms
 
-    def _note_arrivals(self, arrived: Arrivals) -> None:
+    def _note_arrivals(self, frames: list[Frame], since_ns: int) -> None:
         """Counts what came, and begins to time what becomes of it."""
         counters, laps = self.ops.counters, self.ops.laps
-        laps.start(
-            arrived.since_ns
-        )  # also where nothing came: the end of a session may bring commands
-        if arrived.frames:
-            counters.add(slots.COUNT_FRAMES_IN, len(arrived.frames))
-            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in arrived.frames))
+        laps.start(since_ns)  # also where nothing came: the end of a session may bring commands
+        if frames:
+            counters.add(slots.COUNT_FRAMES_IN, len(frames))
+            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in frames))
             laps.lap(slots.STAGE_RECEIVE)
 
     def _note_parcel(self, parcel: Parcel) -> None:
@@ -383,6 +506,7 @@ class Node:
             sync_interval_ms=config.journal.sync_interval_ms,
             durable_sequence=restored.sequence,
             on_sync=lambda took_ns: self.ops.counters.observe(slots.SYNC, took_ns),
+            disk=self._disk,
         )
         try:
             last = self.journal.next_sequence - 1
@@ -391,6 +515,14 @@ class Node:
             frames = self.journal.scan(restored.sequence + 1)
             frames = telling_progress(frames, last, self._tell_progress)
             replay(self.engine, frames, self._remember)
+            self.snapshots = SnapshotDesk(
+                folder / "snapshots",
+                self.journal,
+                self._state,
+                every_commands=config.snapshots.every_commands,
+                keep=config.snapshots.keep,
+                told=self._note_snapshot,
+            )
         except BaseException:
             self.journal.close()
             raise
@@ -434,23 +566,34 @@ class Node:
         self.sessions.node_stops()
         self._cancel_for_the_gone()
         self.journal.flush()
-        self._release()
+        if self.lane is not None:
+            self.lane.release()
+        self.release(self.released_up_to)
         if not self._hasty:
             self.take_snapshot()
+        self.snapshots.close()
         self._log(NodeStopped(sequence=self.engine.sequence, snapshot=not self._hasty))
 
     # ---- what the operator's door asks
 
     def take_snapshot(self) -> str:
-        """Writes the state of now to disk; the journal is durable up to it first."""
-        self.journal.flush()
-        since_ns = time.monotonic_ns()
-        snapshot = take_engine_snapshot(self.engine)
-        folder, streams = self.config.data / "snapshots", self.streams.dump()
-        path = str(write_snapshot(folder, snapshot, streams=streams))
-        took_ms = (time.monotonic_ns() - since_ns) // 10**6
-        self._log(SnapshotWritten(path=path, sequence=snapshot.sequence, took_ms=took_ms))
-        return path
+        """Writes the state of now to disk, in the loop; the journal is durable up to it first."""
+        return str(self.snapshots.write_now().path)
+
+    def _state(self) -> tuple[Snapshot, bytes]:
+        return take_engine_snapshot(self.engine), self.streams.dump()
+
+    def _note_snapshot(self, written: Written) -> None:
+        if written.path is None:
+            self._log(SnapshotFailed(problem=written.problem, sequence=written.sequence))
+            return
+        path, took_ms = str(written.path), written.took_ms
+        self._log(SnapshotWritten(path=path, sequence=written.sequence, took_ms=took_ms))
+
+    @property
+    def loop(self) -> str:
+        """Which loop turns: native or plain."""
+        return "plain" if self.lane is None else "native"
 
     def reload_keys(self) -> dict[str, Any]:
         """Reads the list of keys again.  Who is no longer in it is cut, who may less now may less at once."""
@@ -473,6 +616,7 @@ class Node:
             "data": self.config.data,
             "durability": self.config.journal.durability,
             "engine": self.config.engine,
+            "loop": self.loop,
             "sequence": self.engine.sequence,
             "digest": self.engine.digest(),
         }
@@ -485,6 +629,7 @@ class Node:
             data=str(self.config.data),
             durability=str(self.config.journal.durability),
             engine=self.config.engine,
+            loop=self.loop,
             sequence=self.engine.sequence,
             digest=self.engine.digest(),
         )
@@ -496,7 +641,7 @@ class Node:
             "timestamp_ns": self.engine.timestamp_ns,
             "digest": self.engine.digest(),
             "sessions": len(self.sessions),
-            "held_bytes": self.outbox.held_bytes,
+            "held_bytes": self.held_bytes,
             "phase": str(self.ops.monitor.phase),
             "metrics": self.ops.address,
             "uncovered": self.engine.uncovered(),
@@ -510,6 +655,7 @@ class Node:
             "endpoints": self.server.endpoints,
             "durability": str(self.config.journal.durability),
             "engine": self.config.engine,
+            "loop": self.loop,
             "version": __version__,
             "encrypted": self.keyring is not None,
         }

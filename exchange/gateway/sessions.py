@@ -24,7 +24,7 @@ from itertools import islice
 
 from exchange.gateway.connection import Code, Commands, Door, Query, Refusal, read_frame
 from exchange.gateway.greeting import Hello, Login, read_hello, read_login
-from exchange.gateway.limits import UNBOUNDED, Allowance, SessionLimits, draining, overloaded
+from exchange.gateway.limits import UNBOUNDED, Allowance, RefuseOrders, SessionLimits, draining
 from exchange.gateway.permission import Permission, permission_at
 
 MAX_ACCOUNTS = 10_000  # that one session may be logged in for
@@ -148,7 +148,7 @@ class Session:
         self,
         payload: bytes,
         now_ns: int = 0,
-        refuse_orders: Callable[[list[int]], Refusal] | None = None,
+        refuse_orders: RefuseOrders | None = None,
     ) -> Commands | Query | Refusal:
         """What one frame asks for, or why it is not taken.  ``refuse_orders`` says why no orders are taken now."""
         asked = read_frame(payload, self.door, self._max_commands)
@@ -222,7 +222,7 @@ class Session:
         self,
         commands: Commands,
         now_ns: int,
-        refuse_orders: Callable[[list[int]], Refusal] | None,
+        refuse_orders: RefuseOrders | None,
     ) -> Refusal | None:
         return (
             self._step(Input.COMMANDS, commands.request_ids)
@@ -271,6 +271,9 @@ class Listener:
 
     def joined(self, session: Session, login: Login) -> None:
         """From now on the account's events go to the session as they come, and it may send as the login says."""
+
+    def replaying(self, session: Session) -> None:
+        """Whatever goes to the session goes by the courier, until it has ``joined`` for all its accounts."""
 
     def left(self, session: Session, account: int) -> None:
         """The account's events do not go to the session any more, as they come."""
@@ -376,14 +379,17 @@ class Sessions:
         return Counter((s.door.name, s.state.name.lower()) for s in self)
 
     def receive(
-        self, session: Session, payload: bytes, is_overloaded: bool = False
+        self, session: Session, payload: bytes, pressure: RefuseOrders | None = None
     ) -> Commands | Query | Refusal | None:
-        """What a frame of this session asks for, or why it is not taken; None where nobody looks at it."""
+        """What a frame of this session asks for, or why it is not taken; None where nobody looks at it.
+
+        Under ``pressure`` no orders are placed or amended, and it says why.
+        """
         now_ns = session.heard_ns = self.now_ns()
         if session.allowance.is_muted(now_ns):
             self.on_dropped()
             return None
-        refuse_orders = draining if self.draining else overloaded if is_overloaded else None
+        refuse_orders = draining if self.draining else pressure
         asked = session.receive(payload, now_ns, refuse_orders)
         if not isinstance(asked, Refusal):
             return asked
@@ -422,6 +428,7 @@ class Sessions:
         else:
             session.catching_up[login.account] = next_number
             self._catching_up[session] = None
+            self.listener.replaying(session)
 
     def join(self, session: Session, account: int) -> None:
         """The session has all events of the account up to now, and gets the next ones as they come."""
@@ -473,6 +480,10 @@ class Sessions:
         accounts = list(self._to_cancel)
         self._to_cancel.clear()
         return accounts
+
+    def put_back_cancels(self, accounts: list[int]) -> None:
+        """They could not be carried out now."""
+        self._to_cancel.update(dict.fromkeys(accounts))
 
     def take_last_words(self) -> list[tuple[Session, bytes]]:
         """What sessions that ended are still told, if they are there."""

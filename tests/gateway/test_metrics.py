@@ -18,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exchange.client.core import RequestRefused
 from exchange.config import MetricsConfig
 from exchange.errors import Rejected
+from exchange.gateway.connection import Query
+from exchange.gateway.sessions import Session
 from exchange.ops.http import MAX_CONNECTIONS
 
 BTC = "BTC-PERP"
@@ -50,6 +52,16 @@ def scrape(node: Any) -> Callable[..., float]:
         return samples[name, frozenset(labels.items())]
 
     return value
+
+
+def wait_for(node: Any, name: str, wanted: float) -> Callable[..., float]:
+    """Scrapes until a metric has a value; other threads than the loop may take a moment."""
+    for _ in range(500):
+        value = scrape(node)
+        if value(name) == wanted:
+            return value
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{name} is {value(name)}, wanted {wanted}")
 
 
 @pytest.fixture
@@ -114,9 +126,7 @@ def test_a_muted_session_and_what_it_sent_unread_are_counted(watched) -> None:
     for _ in range(101):
         assert client._socket.poll(5000)
         client._socket.recv()
-    value = scrape(watched)
-    while value("exchange_frames_muted_total") < 19:
-        value = scrape(watched)
+    value = wait_for(watched, "exchange_frames_muted_total", 19)
     assert value("exchange_sessions_muted_total") == 1
     assert value("exchange_refusals_total", code="malformed") == 100
     assert value("exchange_refusals_total", code="rate_limited") == 1
@@ -130,6 +140,15 @@ def test_what_is_remembered_for_who_comes_back_shows(watched) -> None:
     value = scrape(watched)
     assert 0 < value("exchange_remembered_bytes") < value("exchange_remembered_bytes_limit")
     assert value("exchange_sessions_catching_up") == 0
+
+
+def test_connections_are_counted(watched) -> None:
+    before = scrape(watched)("exchange_connections")
+    watched.client(7)
+    value = wait_for(watched, "exchange_connections", before + 1)
+    assert value("exchange_connections_cut_total") == 0
+    assert value("exchange_handshakes_failed_total") == 0
+    assert value("exchange_handshakes_refused_total") == 0
 
 
 def test_a_liquidation_shows(watched) -> None:
@@ -184,6 +203,11 @@ def test_a_disk_without_room_for_the_journal_is_not_ready(watched, monkeypatch) 
 
     monitor.free_bytes = gone
     assert get(watched, "/readyz")[0] == 200
+    watched.node.journal._segments.problem = "No space left on device"
+    assert [p["check"] for p in json.loads(get(watched, "/readyz")[1])["problems"]] == ["disk"]
+    assert scrape(watched)("exchange_journal_tight") == 1
+    watched.node.journal._segments.problem = ""
+    assert scrape(watched)("exchange_journal_tight") == 0
 
 
 def test_a_loop_that_does_not_turn_is_found_out(start_node, config) -> None:
@@ -191,29 +215,23 @@ def test_a_loop_that_does_not_turn_is_found_out(start_node, config) -> None:
     node = start_node(metrics=metrics)
     client = node.client(7, timeout_s=30)
     stuck, go_on = threading.Event(), threading.Event()
-    apply = node.node.engine.apply
+    answer = node.node.queries.answer
 
-    class Slow:
-        """The engine, in a long computation."""
+    def think(session: Session, query: Query) -> bytes:
+        """In a long computation."""
+        stuck.set()
+        assert go_on.wait(30)
+        return answer(session, query)
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(engine, name)
-
-        def apply(self, commands: bytes) -> bytes:
-            stuck.set()
-            assert go_on.wait(30)
-            return apply(commands)
-
-    engine = node.node.engine
-    node.node.engine = Slow()
-    deposit = threading.Thread(target=client.deposit, args=(1,))
-    deposit.start()
+    node.node.queries.answer = think
+    asking = threading.Thread(target=client.funds)
+    asking.start()
     assert stuck.wait(10)
     assert get(node, "/healthz")[0] == 503
     assert [p["check"] for p in json.loads(get(node, "/readyz")[1])["problems"]] == ["loop"]
     assert get(node, "/metrics")[0] == 200  # with the gauges of the last reading, if there is one
     go_on.set()
-    deposit.join()
+    asking.join()
     assert get(node, "/healthz")[0] == 200
 
 
