@@ -11,8 +11,9 @@ A batch is stamped, journaled, applied, and its events are written behind one an
 concerned (native/mail.pxd).  Letters wait, in the order of the journal and in one line with those of Python, until the
 journal has released their sequence, and so does what the public is told, which leaves after them.
 
-The GIL is released for all of it and taken for what is handed up, for the journal once a batch, when something up there
-is due, and when the wake end can be read: that is a signal, a ``stop``, or the journal that has something to release.
+The GIL is released for all of it and taken for what is handed up, when something up there is due, and when the wake end
+can be read: that is a signal, a ``stop``, or the journal that has something to release.  With durability ``interval`` and
+``off`` the frames of the journal are written here as well; ``always`` takes the GIL once a batch, to hand it over.
 """
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -36,6 +37,7 @@ from native.doors cimport (
     APPLIED, CODEC_DOOR, ENGINE_DOOR, MARKET_DATA_DOOR, codec_door_t, engine_door_t, market_data_door_t, publication_t,
 )
 from native.event_log cimport EventLog, log_append
+from native.journal_frame cimport frame_head, frame_head_t, frame_pwrite, frame_tables_make
 from native.mail cimport (
     client_add, client_find, client_join, client_leave, client_remove, client_t, grown, listener_t, listeners_of,
     listeners_t, mail_close, mail_open, mail_reap, mail_t, mail_touch, may_send,
@@ -86,6 +88,13 @@ cdef struct outbox_t:                  # a queue: held[first] .. held[end - 1]
     uint64_t bytes
 
 
+cdef class Tail:
+    """Where the journal goes on (exchange/journal.py); whoever has the GIL or is the lane's thread may look."""
+
+    cdef public int file
+    cdef public uint64_t offset, limit, next_sequence, written_up_to, synced_up_to
+
+
 cdef class Lane:
     """The lane of one node.
 
@@ -110,6 +119,8 @@ cdef class Lane:
     cdef codec_door_t* codec
     cdef market_data_door_t* publisher
     cdef EventLog* streams
+    cdef readonly Tail tail
+    cdef public bint writes_journal    # whether the tail is the journal's, and frames may be written here
     cdef object kept                   # what lives as long as the pointers into it
     cdef object upstairs
     cdef object clock
@@ -139,6 +150,7 @@ cdef class Lane:
     # What the lane and Python both move; it is Python's while the lane looks up.
     cdef uint64_t next_sequence
     cdef int64_t timestamp_ns
+    cdef bint has_stamped              # since Python was told of these two
     cdef uint64_t released_up_to
     cdef uint64_t held_up              # sequence of the oldest that Python's outbox holds; all ones: it is empty
     cdef uint64_t held_up_bytes
@@ -156,6 +168,7 @@ cdef class Lane:
         memset(&self.origins, 0, sizeof(buffer_t))
         self.zmq.msg_close = NULL
         self.slots = NULL
+        self.tail = Tail()
         self.reading = True
 
     def __init__(
@@ -486,6 +499,7 @@ cdef class Lane:
                 client = client_find(&self.mail, <bytes>peer, len(<bytes>peer))
                 if client != NULL:
                     client.is_handed_up = False
+            self.tell_stamps()
             self.upstairs.handle(frames, self.since_ns)
             self.look()
         self.looks = True
@@ -505,18 +519,28 @@ cdef class Lane:
 
     cdef int tend(self) except -1 with gil:
         """Has Python do what sessions need without asking."""
+        self.tell_stamps()
         self.upstairs.tend()
         self.look()
         return 0
 
     cdef int look_up(self) except -1 with gil:
         """Has Python do what can wait until the end of a round."""
+        self.tell_stamps()
         self.upstairs.look_up()
         self.look()
         return 0
 
+    cdef int tell_stamps(self) except -1:
+        """Before Python looks at the time, or stamps commands itself."""
+        if self.has_stamped:
+            self.upstairs.resume(self.next_sequence - 1, self.timestamp_ns)
+            self.has_stamped = False
+        return 0
+
     cdef int look(self) except -1:
         """Reads how things stand up there."""
+        self.tell_stamps()
         standing = self.upstairs.standing()
         self.stopping = standing.stopping
         self.takes_nothing = standing.takes_nothing
@@ -575,6 +599,7 @@ cdef class Lane:
         cdef int64_t now_ns = self.now_ns()
         if now_ns > self.timestamp_ns:
             self.timestamp_ns = now_ns
+        self.has_stamped = True
         while at < end:
             header = <wire_command_header*>at
             header.sequence = self.next_sequence
@@ -601,6 +626,21 @@ cdef class Lane:
         self.since_ns = now_ns
 
     cdef int write_down(self, uint64_t first_sequence) except -1 nogil:
+        """Journals the batch, as one frame; what is not a plain write into the segment is Python's."""
+        cdef uint64_t size = sizeof(frame_head_t) + self.batch.used
+        cdef frame_head_t head
+        if self.writes_journal and self.tail.offset + size <= self.tail.limit:
+            head = frame_head(
+                self.batch.bytes, <uint32_t>self.batch.used, <uint32_t>self.count, first_sequence, self.tail.synced_up_to)
+            # Where it fails Python tries the same at the same place, and says what it was.
+            if frame_pwrite(self.tail.file, &head, sizeof(head), self.batch.bytes, self.batch.used, self.tail.offset) == 0:
+                if (self.tail.offset ^ (self.tail.offset + size)) >> 20:
+                    self.looks = True  # once in a while: is there a segment to go on in?
+                self.tail.offset += size
+                self.tail.written_up_to += self.count
+                self.tail.next_sequence += self.count
+                self.released_up_to = self.tail.written_up_to
+                return 0
         with gil:
             self.released_up_to, self.takes_nothing = self.upstairs.append(
                 first_sequence, self.count, self.timestamp_ns,
@@ -861,3 +901,6 @@ cdef inline int64_t orders_of(const wire_command_header* header) noexcept nogil:
         return 1
     orders = (<const wire_place_orders_head*>header).order_count
     return orders if orders else 1
+
+
+frame_tables_make()

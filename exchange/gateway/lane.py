@@ -122,11 +122,14 @@ class Upstairs:
         house = self._house
         return house.sessions.draining or house.journal.tight or is_limiting(house.sessions.limits)
 
+    def resume(self, last_sequence: int, timestamp_ns: int) -> None:
+        """What the lane has stamped up to."""
+        self._house.sequencer.resume(last_sequence, timestamp_ns)
+
     def append(
         self, first_sequence: int, count: int, timestamp_ns: int, commands: bytes
     ) -> tuple[int, bool]:
         """Journals a stamped batch; returns up to where the journal has released, and whether nothing may be taken."""
-        self._house.sequencer.resume(first_sequence + count - 1, timestamp_ns)
         self._house.write_down(Batch(first_sequence, count, timestamp_ns, commands))
         return self._house.released_up_to, self._takes_nothing()
 
@@ -186,6 +189,7 @@ class Lane(Listener):
             )
         except ImportError as error:
             raise LaneUnavailable(str(error)) from None
+        self._lane.writes_journal = house.journal.lend(self._lane.tail)
         house.sessions.listener = self
 
     def run(self) -> None:
