@@ -73,12 +73,17 @@ cdef struct origin_t:                  # of one command of the batch
 
 cdef struct held_t:                    # a letter that waits for the journal
     uint64_t sequence
+    uint64_t commands                  # whose replies are in it
     client_t* client                   # NULL: it is for the public, one publication_head_t with its bytes after the other
     buffer_t letter
 
 cdef struct publication_head_t:
     uint32_t topic_bytes
     uint32_t payload_bytes
+
+cdef struct rate_t:                    # so many a second (exchange/gateway/limits.py)
+    int64_t interval_ns
+    int64_t room_ns
 
 cdef struct outbox_t:                  # a queue: held[first] .. held[end - 1]
     held_t* held
@@ -108,7 +113,9 @@ cdef class Lane:
         upstairs: the rest of the node (exchange/gateway/lane.py).
         counters: the array of what the node counts (native/counters.pxd).
         commands: numbers of the commands that the traders' door takes.
+        placing: numbers of those that bring or change orders.
         max_clients, max_orders, max_held_bytes, round_bytes: the node's bounds.
+        order_rate, frame_rate, max_in_flight: those of a session; of a rate (interval_ns, room_ns), zeros: none.
         clock: what to ask for the time in Python; None: the system's.
 
     Raises ImportError where libzmq's functions cannot be had, MemoryError.
@@ -129,6 +136,10 @@ cdef class Lane:
     cdef uint64_t since_ns             # when the stage that is being timed began
     cdef zmq_pollitem_t items[ITEMS]
     cdef bint takes[FIRST_EVENT]
+    cdef bint places[FIRST_EVENT]
+    cdef rate_t order_rate, frame_rate
+    cdef uint64_t max_in_flight
+    cdef bint has_limits
     cdef int64_t max_orders
     cdef uint64_t max_held_bytes
     cdef int64_t round_bytes
@@ -173,7 +184,8 @@ cdef class Lane:
 
     def __init__(
         self, *, engine, codec, publisher, streams, orders, admin, market_data, int wake_fileno, upstairs, counters, commands,
-        uint64_t max_clients, int64_t max_orders, uint64_t max_held_bytes, int64_t round_bytes, uint64_t seed, clock=None,
+        placing, uint64_t max_clients, int64_t max_orders, uint64_t max_held_bytes, int64_t round_bytes, uint64_t seed,
+        order_rate, frame_rate, uint64_t max_in_flight, clock=None,
     ):
         zmq_api_load(&self.zmq)
         self.zmq.msg_init(&self.peer)
@@ -198,6 +210,11 @@ cdef class Lane:
         self.round_bytes = round_bytes
         for number in range(FIRST_EVENT):
             self.takes[number] = number in commands
+            self.places[number] = number in placing
+        self.order_rate.interval_ns, self.order_rate.room_ns = order_rate
+        self.frame_rate.interval_ns, self.frame_rate.room_ns = frame_rate
+        self.max_in_flight = max_in_flight
+        self.has_limits = self.order_rate.interval_ns or self.frame_rate.interval_ns or max_in_flight
         memset(self.items, 0, sizeof(self.items))
         self.items[WAKE].fd = wake_fileno
         self.items[MARKET_DATA].socket = zmq_api_socket(market_data)
@@ -428,6 +445,8 @@ cdef class Lane:
         cdef size_t used = self.batch.used
         cdef uint64_t count = self.count
         cdef int64_t orders = 0
+        cdef int64_t placed = 0
+        cdef int64_t work
         cdef origin_t* origin
         cdef wire_command_header* header
         if at == end:
@@ -440,7 +459,9 @@ cdef class Lane:
             at = self.codec.read_command(at, end, <uint8_t*>header, &origin.request_id)
             if rarely(at == NULL):
                 break
-            orders += orders_of(header)
+            work = orders_of(header)
+            orders += work
+            placed += work if self.places[header.type] else 0
             if rarely(orders > self.max_orders or not self.takes[header.type]
                       or not may_send(&self.mail, client, header.account)):
                 at = NULL
@@ -449,7 +470,7 @@ cdef class Lane:
             self.batch.used += header.size
             self.origins.used += sizeof(origin_t)
             self.count += 1
-        if usually(at != NULL):
+        if usually(at != NULL) and (not self.has_limits or self.allow(client, self.count - count, placed)):
             self.slots[<int>COUNT_FRAMES_IN] += 1
             self.slots[<int>COUNT_BYTES_IN] += self.zmq.msg_size(&self.payload)
             return 1
@@ -457,6 +478,23 @@ cdef class Lane:
         self.origins.used = count * sizeof(origin_t)
         self.count = count
         return 0
+
+    cdef bint allow(self, client_t* client, uint64_t count, int64_t placed) noexcept nogil:
+        """Takes a frame out of what its session may send; where that is too much nothing is taken, and Python refuses."""
+        cdef int64_t now_ns = <int64_t>self.since_ns
+        cdef int64_t frames_up_to_ns = taken_up_to(&self.frame_rate, client.frames_up_to_ns, 1, now_ns)
+        cdef int64_t orders_up_to_ns = client.orders_up_to_ns
+        if self.max_in_flight and client.in_flight + client.in_flight_up + count > self.max_in_flight:
+            return False
+        if placed:
+            orders_up_to_ns = taken_up_to(&self.order_rate, orders_up_to_ns, placed, now_ns)
+        if frames_up_to_ns < 0 or orders_up_to_ns < 0:
+            return False
+        client.frames_up_to_ns = frames_up_to_ns
+        client.orders_up_to_ns = orders_up_to_ns
+        client.in_flight += count
+        client.in_batch += count
+        return True
 
     # ------------------------------------------------------------------------------------------------ looking up
 
@@ -500,10 +538,33 @@ cdef class Lane:
                 if client != NULL:
                     client.is_handed_up = False
             self.tell_stamps()
-            self.upstairs.handle(frames, self.since_ns)
+            if self.has_limits:
+                self.note_used(self.upstairs.handle_limited(frames, self.since_ns, self.used_of(frames)))
+            else:
+                self.upstairs.handle(frames, self.since_ns)
             self.look()
         self.looks = True
         return 0
+
+    cdef int note_used(self, list used) except -1:
+        """What clients used of their limits, Python's part included."""
+        cdef client_t* client
+        for peer, orders_up_to_ns, frames_up_to_ns, in_flight in used:
+            client = self.client_of(peer)
+            client.orders_up_to_ns = orders_up_to_ns
+            client.frames_up_to_ns = frames_up_to_ns
+            client.in_flight_up = in_flight
+        return 0
+
+    cdef list used_of(self, list frames):
+        """What the senders of frames used of their limits here."""
+        cdef client_t* client
+        used = {}
+        for by_admin, peer, *_ in frames:
+            client = NULL if by_admin else client_find(&self.mail, <bytes>peer, len(<bytes>peer))
+            if client != NULL:
+                used[peer] = (peer, client.orders_up_to_ns, client.frames_up_to_ns, client.in_flight)
+        return list(used.values())
 
     cdef int come_up(self) except -1 nogil:
         """For signals, a stop, and what the journal has released."""
@@ -773,6 +834,8 @@ cdef class Lane:
             client.is_touched = False
             if client.is_lost:
                 client.letter.used = 0
+                client.in_flight -= client.in_batch
+                client.in_batch = 0
                 continue
             self.hold(client, client.letter)
             memset(&client.letter, 0, sizeof(buffer_t))
@@ -792,9 +855,12 @@ cdef class Lane:
         held.sequence = self.next_sequence - 1
         held.client = client
         held.letter = letter
+        held.commands = 0
         outbox.bytes += letter.used
         if client != NULL:
             client.letters_held += 1
+            held.commands = client.in_batch
+            client.in_batch = 0
         return 0
 
     cdef int let_go(self) except -1 nogil:
@@ -838,6 +904,7 @@ cdef class Lane:
         if client == NULL:
             return self.publish_held(&letter)
         client.letters_held -= 1
+        client.in_flight -= held.commands
         if rarely(client.by_courier):
             self.deliver_by_courier(client, &letter)
         elif not client.is_lost:
@@ -892,6 +959,15 @@ cdef class Lane:
 
     cdef int no_memory(self) except -1 with gil:
         raise MemoryError("the system gives no memory for a batch")
+
+
+cdef inline int64_t taken_up_to(const rate_t* rate, int64_t up_to_ns, int64_t count, int64_t now_ns) noexcept nogil:
+    """Until when all that was taken is worked off, with so much more; -1: that has to wait (Rate.take in limits.py)."""
+    cdef int64_t cost_ns = count * rate.interval_ns
+    cdef int64_t end_ns = (up_to_ns if up_to_ns > now_ns else now_ns) + cost_ns
+    if end_ns - now_ns > (cost_ns if cost_ns > rate.room_ns else rate.room_ns):
+        return -1
+    return end_ns
 
 
 cdef inline int64_t orders_of(const wire_command_header* header) noexcept nogil:
