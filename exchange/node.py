@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 from exchange import __version__
+from exchange.boot_mark import BootMark
 from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.engine import create_engine
@@ -33,7 +34,7 @@ from exchange.gateway.replies import Origins, address_events
 from exchange.gateway.security.binding import check_binding
 from exchange.gateway.server import Arrivals, Server
 from exchange.gateway.sessions import Session, Sessions
-from exchange.journal import Journal
+from exchange.journal import Durability, Journal
 from exchange.keys import KeyFileError, Keyring
 from exchange.ops import counters as slots
 from exchange.ops.desk import OpsDesk, read_node
@@ -65,6 +66,10 @@ from exchange.segments import JournalError
 from exchange.sequencer import Batch, Sequencer
 from exchange.snapshot import SnapshotDamaged, load_streams, write_snapshot
 
+MAY_BE_LOST = (
+    "the machine stopped under a node whose replies left before their commands were on the disk (durability interval "
+    "or off): some of what accounts were told may be lost"
+)
 ROUND_BYTES = 256 << 10  # taken from clients in one round of the loop: what one batch can grow to
 
 
@@ -114,6 +119,7 @@ class Node:
         config = self.config
         try:
             self._configure()
+            self._mark_boot()
             epoch = self.sequencer.now_ns()
             self.interest = Interest()
             self.publisher = create_publisher(epoch, self.statistics, self.interest)
@@ -340,6 +346,8 @@ class Node:
         self.ops.note_reading(
             reads, held_bytes, self.journal.next_sequence - 1 - self.journal.durable_up_to
         )
+        if not reads:
+            self.courier.note_unread()
         return ROUND_BYTES if reads else 0
 
     def _patience_ms(self) -> int | None:
@@ -358,7 +366,10 @@ class Node:
         )  # also where nothing came: the end of a session may bring commands
         if arrived.frames:
             counters.add(slots.COUNT_FRAMES_IN, len(arrived.frames))
-            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in arrived.frames))
+            size = sum(len(f.payload or b"") + len(f.peer) for f in arrived.frames)
+            counters.add(slots.COUNT_BYTES_IN, size)
+            if size >= ROUND_BYTES:
+                self.courier.note_unread()
             laps.lap(slots.STAGE_RECEIVE)
 
     def _note_parcel(self, parcel: Parcel) -> None:
@@ -410,6 +421,18 @@ class Node:
             self._log(StreamsLost(problem=str(error)))
             self.streams.epoch = self.engine.timestamp_ns + sequence
 
+    def _mark_boot(self) -> None:
+        """Counts events anew where those of commands that are lost may have been told."""
+        mark = BootMark(self.config.data)
+        if mark.is_of_another_boot:
+            self._log(StreamsLost(problem=MAY_BE_LOST))
+            self.streams.epoch = self.sequencer.now_ns() + self.engine.sequence
+            self.take_snapshot()
+        if self.config.journal.durability is Durability.ALWAYS:
+            mark.take_away()
+        else:
+            mark.leave()
+
     def _remember(self, commands: bytes, events: bytes) -> None:
         """What a replay tells that is in no snapshot: events of accounts, the trades of the last 24 hours."""
         self.streams.feed(events)
@@ -434,6 +457,7 @@ class Node:
         self.sessions.node_stops()
         self._cancel_for_the_gone()
         self.journal.flush()
+        BootMark(self.config.data).take_away()
         self._release()
         if not self._hasty:
             self.take_snapshot()
