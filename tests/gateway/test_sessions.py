@@ -209,9 +209,9 @@ def test_commands_in_flight_are_bounded_and_pass_again_when_replies_left(
     client.send(*[Deposit(account=7, amount_atoms=1)] * 3, first_id=10)
     while node.node.engine.sequence < 4 + 3:
         assert not client.read(10)
-    held_bytes = node.node.outbox.held_bytes
+    held_bytes = node.node.held_bytes
     client.send(Deposit(account=7, amount_atoms=1), first_id=20)
-    while node.node.outbox.held_bytes == held_bytes:
+    while node.node.held_bytes == held_bytes:
         assert not client.read(10)
     stuck_disk.set()
     refused = client.answer(20)
@@ -233,9 +233,9 @@ def test_an_overloaded_node_refuses_orders_and_takes_cancels(
     client.read_up_to(4)
     stuck_disk.clear()
     client.send(*[Deposit(account=7, amount_atoms=1)] * 1000, first_id=10)
-    while node.node.outbox.held_bytes <= 36_000:
+    while node.node.held_bytes <= 36_000:
         assert not client.read(10)
-    assert node.node.outbox.held_bytes < 72_000
+    assert node.node.held_bytes < 72_000
     client.send(bid(7), first_id=5000)
     client.send(CancelAll(account=7), first_id=5001)
     while node.node.engine.sequence < 4 + 2 + 1000 + 1:
@@ -381,24 +381,34 @@ class Storm:
         self.sockets[number].send(msgspec.msgpack.encode([0, 1, "login", arguments]))
 
     def hear(self, count: int) -> None:
-        """Reads until everybody has so many events."""
-        self.numbers = {tuple(self.hear_one(number, count)) for number in range(self.count)}
+        """Reads until everybody has so many events; whom nobody hears connects once more.
 
-    def hear_one(self, number: int, count: int) -> list[int]:
-        """One client: whom nobody hears, because its old connection is still there, connects once more."""
-        heard: list[int] = []
+        That is who keeps its routing id, while its old connection is still there.
+        """
+        heard: list[list[int]] = [[] for _ in self.sockets]
         for _ in range(50):
-            while len(heard) < count and self.sockets[number].poll(2000):
-                payload = self.sockets[number].recv()
+            self.read(heard)
+            if all(len(numbers) >= count for numbers in heard):
+                self.numbers = {tuple(numbers) for numbers in heard}
+                return
+            for number in [number for number, numbers in enumerate(heard) if not numbers]:
+                self.sockets[number].close(linger=0)
+                self.sockets[number] = self.one(number)
+                self.login_one(number)
+        raise AssertionError("some of these clients hear nothing, or a part of what is theirs")
+
+    def read(self, heard: list[list[int]]) -> None:
+        """Takes in what comes, until nothing came for a second."""
+        poller = zmq.Poller()
+        places = {}
+        for number, socket in enumerate(self.sockets):
+            poller.register(socket, zmq.POLLIN)
+            places[socket] = number
+        while ready := poller.poll(1000):
+            for socket, _ in ready:
+                payload = socket.recv()
                 if payload[1] == 0:
                     (body,) = msgspec.msgpack.decode(payload)[2:]
                     assert body.get("missed") is False, body
                 else:
-                    heard += [at for _, at, _ in decode_numbered_wire(payload)]
-            if len(heard) >= count:
-                return heard
-            assert not heard, "a replay stands still"
-            self.sockets[number].close(linger=0)
-            self.sockets[number] = self.one(number)
-            self.login_one(number)
-        raise AssertionError("nobody hears this client")
+                    heard[places[socket]] += [at for _, at, _ in decode_numbered_wire(payload)]
