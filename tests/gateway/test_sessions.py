@@ -338,8 +338,6 @@ class Storm:
         self.endpoint = endpoint
         self.count = count
         self.keep_ids = keep_ids
-        self.context = zmq.Context()
-        self.context.max_sockets = 2 * count + 100
         self.sockets: list[zmq.Socket[bytes]] = []
         self.numbers: set[tuple[int, ...]] = set()
         self.connect()
@@ -349,9 +347,10 @@ class Storm:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-        self.context.term()
 
     def connect(self) -> None:
+        self.context = zmq.Context()
+        self.context.max_sockets = 2 * self.count + 100
         self.sockets = [self.one(number) for number in range(self.count)]
 
     def one(self, number: int) -> zmq.Socket[bytes]:
@@ -366,6 +365,7 @@ class Storm:
         for socket in self.sockets:
             socket.close(linger=0)
         self.sockets.clear()
+        self.context.term()  # when this returns, all their connections are closed
 
     def come_back(self) -> None:
         self.close()
@@ -391,7 +391,8 @@ class Storm:
             if all(len(numbers) >= count for numbers in heard):
                 self.numbers = {tuple(numbers) for numbers in heard}
                 return
-            for number in [number for number, numbers in enumerate(heard) if not numbers]:
+            unheard = [number for number, numbers in enumerate(heard) if not numbers]
+            for number in unheard if self.keep_ids else []:
                 self.sockets[number].close(linger=0)
                 self.sockets[number] = self.one(number)
                 self.login_one(number)
