@@ -306,8 +306,8 @@ class Guard:
         if connection.is_cut:
             return
         connection.is_cut = True
+        self.cut_connections += 1
+        self._log(ConnectionCut(door=connection.door, address=connection.address, reason=why))
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as same:
             if same.getpeername() == connection.peer:
                 same.shutdown(socket.SHUT_RDWR)
-        self.cut_connections += 1
-        self._log(ConnectionCut(door=connection.door, address=connection.address, reason=why))
