@@ -90,7 +90,7 @@ class BotRunner:
         bot = self.bot
         next_tick = time.monotonic() + bot.timer_s
         joins = self.client.joins
-        while not bot.is_finished:
+        while True:
             self._news.clear()
             if self.client.joins != joins:
                 joins = self.client.joins
@@ -98,7 +98,7 @@ class BotRunner:
             await self._tell_own_events()
             await self._tell_market()
             now = time.monotonic()
-            if bot.timer_s and now >= next_tick:
+            if bot.timer_s and now >= next_tick and not bot.is_finished:
                 next_tick = max(next_tick + bot.timer_s, now)
                 await self._do(bot.tick())
             if seeing.done():
