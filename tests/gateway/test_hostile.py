@@ -246,7 +246,7 @@ def test_half_open_connections_are_closed(hasty, strangers) -> None:
     strangers += [Stranger(hasty.orders) for _ in range(300)]
     honest.trade()
     assert all(stranger.is_cut() for stranger in strangers)
-    assert hasty.node.server.guard.failed_handshakes >= 300
+    assert wait_until(lambda: hasty.node.server.guard.failed_handshakes >= 300)
     honest.trade()
 
 
