@@ -20,6 +20,7 @@ from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.engine import create_engine
 from exchange.gateway.admin import add_admin_queries
+from exchange.gateway.conflation import NEVER_NS
 from exchange.gateway.connection import Door, Query, encode_control
 from exchange.gateway.courier import Courier
 from exchange.gateway.event_log import EventLog
@@ -141,6 +142,7 @@ class Node:
                 for taken in sort_frames(arrived.frames, self.sessions, self._is_overloaded):
                     self._take(taken)
                 self._welcome(arrived.subscriptions)
+                self._tell_due()
                 self.courier.beat(self.engine.sequence)
                 self._cancel_for_the_gone()
                 self._release()
@@ -260,6 +262,12 @@ class Node:
             if (topic := self.interest.take(message)) is not None:
                 self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
+    def _tell_due(self) -> None:
+        """What conflated topics have kept back for long enough."""
+        now_ns = self.sequencer.now_ns()
+        if now_ns >= self.publisher.next_due_ns:
+            self.outbox.hold(self.engine.sequence, [], self.publisher.due(now_ns))
+
     def _release(self) -> None:
         parcels = self.outbox.release(self.journal.released_up_to)
         if parcels:
@@ -303,12 +311,14 @@ class Node:
         return ROUND_BYTES if reads else 0
 
     def _patience_ms(self) -> int | None:
-        """How long to wait for something to do: not for ever where heartbeats are due, or the end is near."""
-        patience_ms = self.courier.patience_ms()
+        """How long to wait for something to do: not for ever where something is due, or the end is near."""
+        bounds_ms = [self.courier.patience_ms()]
+        if self.publisher.next_due_ns < NEVER_NS:
+            due_in_ns = self.publisher.next_due_ns - self.sequencer.now_ns()
+            bounds_ms.append(max(0, due_in_ns // 10**6 + 1))
         if self.ops.drain.begun:
-            remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
-            return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
-        return patience_ms
+            bounds_ms.append(self.ops.drain.remaining_ms(time.monotonic_ns()))
+        return min((bound_ms for bound_ms in bounds_ms if bound_ms is not None), default=None)
 
     def _note_arrivals(self, arrived: Arrivals) -> None:
         """Counts what came, and begins to time what becomes of it."""

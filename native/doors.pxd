@@ -37,3 +37,7 @@ cdef struct market_data_door_t:
     int (*follow)(void* feed, const uint8_t* events, int64_t size, uint64_t last_sequence, int64_t timestamp_ns) noexcept nogil
     # The next publication of that batch, good until the next one; False: there are no more.  `at` begins as 0.
     bint (*next)(void* feed, size_t* at, publication_t* publication) noexcept nogil
+    # What conflated topics have to tell at this time, in the place of what the batch meant; 0, or what broke.
+    int (*due)(void* feed, int64_t now_ns) noexcept nogil
+    # When one of them has something to tell; INT64_MAX: none has.
+    int64_t (*next_due_ns)(void* feed) noexcept nogil

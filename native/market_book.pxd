@@ -22,6 +22,7 @@ cdef enum:
     FIRST_ORDER_BUCKETS = 1 << 12
     MOST_ORDERS = 1 << 28
     FEWEST_ORDERS = 1 << 20            # room for fewer is no use: the system is asked no further
+    MERGED_UNSORTED = 64               # prices that a list may grow by beyond twice its length before it is sorted again
 
 cdef enum:                             # what can go wrong; the feed then tells nothing more
     FAULT_MEMORY = 1
@@ -61,6 +62,7 @@ cdef struct Prices:                    # a list of prices
     int64_t* ticks
     int64_t count
     int64_t room
+    int64_t sorted_count               # what was left of it when it was sorted last
 
 cdef struct PublicSide:
     BookSide side
@@ -121,6 +123,21 @@ cdef inline void prices_sort(Prices* prices) noexcept nogil:
             ticks[place] = ticks[i]
             place += 1
     prices.count = place
+    prices.sorted_count = place
+
+cdef inline bint prices_merge(Prices* prices, const Prices* more) noexcept nogil:
+    """Notes these prices too; False without memory.  Never much longer than the prices in it are."""
+    cdef int64_t i
+    for i in range(more.count):
+        if not prices_add(prices, more.ticks[i]):
+            return False
+    if prices.count > 2 * prices.sorted_count + MERGED_UNSORTED:
+        prices_sort(prices)
+    return True
+
+cdef inline void prices_clear(Prices* prices) noexcept nogil:
+    prices.count = 0
+    prices.sorted_count = 0
 
 # ---------------------------------------------------------------------------------------------- begin and end
 
