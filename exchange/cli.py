@@ -1,5 +1,5 @@
 """The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``funds``,
-``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``top``, ``bench``.
+``verify``, ``digests``, ``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``top``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -47,6 +47,14 @@ PASSED_ON = {
     "replay-l3": (
         "exchange.flow",
         "recorded order flow of a real venue through the engine, compared with what that venue recorded",
+    ),
+    "verify": (
+        "exchange.verify",
+        "whether two builds make the same of a journal, and the first command at which they do not",
+    ),
+    "digests": (
+        "exchange.digests",
+        "digests of a journal at chosen commands: what `verify` asks a build for",
     ),
     "top": ("exchange.ops.top.command_line", "a running node in a terminal: books, rates, funds"),
     "bench": ("exchange.bench", "a workload through the core, timed"),

@@ -29,11 +29,17 @@ been synced: a later frame that says so (its last field), a later segment, or th
 snapshot's).  That last field is also why frames lost out of order under ``interval`` still count as a tail.  The very
 last frame has no witness; a flipped bit in it reads as a torn tail, and the node warns of what it cut.
 
+*A full disk*: room is taken a segment ahead, so it runs out while there is still a segment to write to.  The journal
+is ``tight`` then, which the node tells those who place orders; what has no room at all is refused (``JournalFull``)
+before it gets a sequence.  When the disk has room again, the next segment is made, and all is as before.
+
 A sync that failed once may have lost the pages for good, so it is fatal and never tried again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -42,7 +48,9 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
+from exchange.disk import Disk
 from exchange.segments import (
+    FRAME_HEADER,
     SEGMENT_HEADER,
     SUFFIX,
     Frame,
@@ -51,6 +59,7 @@ from exchange.segments import (
     damage,
     end_of,
     pack_frame,
+    pack_note,
     pack_segment_header,
     scan,
     scan_segment,
@@ -60,8 +69,8 @@ from exchange.segments import (
 
 DEFAULT_SEGMENT_BYTES = 32 << 20
 MIN_SEGMENT_BYTES = 4096
-
-sync_file = getattr(os, "fdatasync", os.fsync)
+RETRY_ROOM_S = 0.2  # between two looks whether a full disk has room again
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Durability(StrEnum):
@@ -70,6 +79,10 @@ class Durability(StrEnum):
     ALWAYS = "always"
     INTERVAL = "interval"
     OFF = "off"
+
+
+class JournalFull(JournalError):
+    """A batch was not taken: the disk has no room for it.  Nothing has changed."""
 
 
 class FolderLock:
@@ -112,8 +125,10 @@ class Journal:
         durable_sequence: int = 0,
         on_release: Callable[[], None] = lambda: None,
         on_sync: Callable[[int], None] = lambda took_ns: None,
+        disk: Disk | None = None,
     ) -> None:
         self.folder = folder
+        self._disk = disk or Disk()
         self.durability = durability
         self.cut_bytes = 0  # of the torn tail that opening cut off
         self._segment_bytes = max(segment_bytes, MIN_SEGMENT_BYTES)
@@ -121,7 +136,7 @@ class Journal:
         self.on_release = on_release
         self.on_sync = on_sync
         self._lock = FolderLock(folder)
-        self._segments = SegmentFiles(folder, self._segment_bytes)
+        self._segments = SegmentFiles(folder, self._segment_bytes, self._disk)
         try:
             self._open_tail(durable_sequence)
         except BaseException:
@@ -129,7 +144,9 @@ class Journal:
             raise
         self._changed = threading.Condition()
         self._pending: list[bytes] = []
-        self._pending_count = 0
+        self._pending_count = self._pending_bytes = 0
+        self._waits_for_room = False
+        self._notes: list[tuple[int, str]] = []
         self._written_up_to = self._synced_up_to = self.next_sequence - 1
         self._failure: str = ""
         self._closing = False
@@ -160,8 +177,9 @@ class Journal:
             witness = f"a snapshot says that {durable_sequence} was durable"
             raise damage(path, self._offset, self.next_sequence, "the journal ends", witness)
         _, self._limit = unpack_segment_header(data, path)
-        self._file = os.open(path, os.O_RDWR)
+        self._file = self._disk.open(path)
         self._cut_tail(data)
+        self._segments.make_spare()
 
     def _cut_tail(self, data: bytes) -> None:
         """Zeros what stands after the last whole frame, so that it can never be taken for something later.
@@ -172,31 +190,72 @@ class Journal:
         missing = self._limit - len(data)
         self.cut_bytes = len(tail) + max(missing, 0)
         if self.cut_bytes:
-            write_all(self._file, bytes(len(tail)), self._offset)
-            write_all(self._file, bytes(max(missing, 0)), len(data))
-            os.fsync(self._file)
+            self._disk.write(self._file, bytes(len(tail)), self._offset)
+            self._disk.write(self._file, bytes(max(missing, 0)), len(data))
+            self._disk.sync(self._file)
 
     # ---- appending
 
     def append(self, commands: bytes, first_sequence: int, count: int) -> None:
-        """Takes one batch of stamped command records; it has left this process when ``released_up_to`` covers it."""
+        """Takes one batch of stamped command records; it has left this process when ``released_up_to`` covers it.
+
+        Raises:
+            JournalFull: the disk has no room for it; it was not taken.
+        """
         self.check()
         if first_sequence != self.next_sequence or count < 1:
             raise JournalError(
                 f"append wants a batch from sequence {self.next_sequence}, got {count} from {first_sequence}"
             )
-        self.next_sequence += count
+        if self.tight:
+            self._check_room(len(commands))
         if self.durability is Durability.ALWAYS:
             with self._changed:
                 self._pending.append(commands)
                 self._pending_count += count
+                self._pending_bytes += len(commands)
                 self._changed.notify_all()
-            return
+        else:
+            self._write_now(commands, count)
+        self.next_sequence += count
+
+    def _write_now(self, commands: bytes, count: int) -> None:
         try:
             self._write(commands, count)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise self._full() from None
             self._fail("writing", error)
             self.check()
+
+    def note(self, sequence: int, digest: str) -> None:
+        """Notes the digest that the state had after an earlier command; nobody waits for it to be durable."""
+        self.check()
+        with self._changed:
+            self._notes.append((sequence, digest))
+            self._changed.notify_all()
+        if self.durability is not Durability.ALWAYS:
+            self._write_notes()
+
+    @property
+    def tight(self) -> bool:
+        """Whether the disk had no room for the next segment; what is left of this one is for what must not wait."""
+        return self._segments.problem != ""
+
+    def look_for_room(self) -> None:
+        """Tries again to make the next segment, in the background; for whoever finds the journal tight."""
+        self._segments.make_spare()
+
+    def _check_room(self, size: int) -> None:
+        with self._changed:
+            wanted = self._offset + self._pending_bytes + size + 2 * FRAME_HEADER.size
+        if wanted > self._limit:
+            raise self._full()
+
+    def _full(self) -> JournalFull:
+        return JournalFull(
+            f"the disk of {self.folder} is full ({self._segments.problem}): nothing more is taken until there is room"
+        )
 
     @property
     def released_up_to(self) -> int:
@@ -218,7 +277,10 @@ class Journal:
         return scan(self.folder, from_sequence)
 
     def flush(self) -> None:
-        """Returns when everything appended is synced, whatever the durability."""
+        """Returns when everything appended is synced, whatever the durability.
+
+        Raises JournalFull where a part of it waits for room on the disk; nobody was told of that part.
+        """
         if self.durability is not Durability.ALWAYS:
             try:
                 self._sync_written()
@@ -228,8 +290,14 @@ class Journal:
             return
         with self._changed:
             self._changed.wait_for(
-                lambda: self._failure or self._synced_up_to + 1 == self.next_sequence
+                lambda: (
+                    self._failure
+                    or self._waits_for_room
+                    or self._synced_up_to + 1 == self.next_sequence
+                )
             )
+            if self._waits_for_room:
+                raise self._full()
         self.check()
 
     def close(self) -> None:
@@ -263,14 +331,34 @@ class Journal:
     def _commit_group(self) -> bool:
         """Writes and syncs all that was appended meanwhile as one frame; False when closing and nothing is left."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closing)
+            self._changed.wait_for(lambda: self._pending or self._notes or self._closing)
             group, count = self._pending, self._pending_count
             self._pending, self._pending_count = [], 0
-        if not group:
-            return False
-        self._write(b"".join(group), count)
+            if not group and not self._notes:
+                return False
+        if group:
+            payload = b"".join(group)
+            self._write_patiently(payload, count)
+            with self._changed:
+                self._pending_bytes -= len(payload)
+        self._write_notes()
         self._sync_written()
         return True
+
+    def _write_patiently(self, payload: bytes, count: int) -> None:
+        """Writes what was taken already.  A full disk only makes it wait: nobody has been told of it."""
+        while True:
+            try:
+                return self._write(payload, count)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+            with self._changed:
+                self._waits_for_room = True
+                self._changed.notify_all()
+                if self._changed.wait_for(lambda: self._closing, timeout=RETRY_ROOM_S):
+                    raise self._full()
+                self._waits_for_room = False
 
     def _wait_interval(self) -> bool:
         with self._changed:
@@ -282,9 +370,19 @@ class Journal:
         if self._offset + len(frame) > self._limit:
             self._roll(first, len(frame))
             frame = pack_frame(payload, count, first, self._synced_up_to)
-        write_all(self._file, frame, self._offset)
+        self._disk.write(self._file, frame, self._offset)
         self._offset += len(frame)
         self._written_up_to += count
+
+    def _write_notes(self) -> None:
+        """Writes the notes that came meanwhile; one that has no room in the segment is left out."""
+        with self._changed:
+            notes, self._notes = self._notes, []
+        for sequence, digest in notes:
+            frame = pack_note(sequence, digest, self._written_up_to + 1, self._synced_up_to)
+            if self._offset + len(frame) <= self._limit:
+                self._disk.write(self._file, frame, self._offset)
+                self._offset += len(frame)
 
     def _roll(self, first_sequence: int, frame_bytes: int) -> None:
         """Goes on in a new segment; the old one is synced first, so only the last segment can have a torn tail."""
@@ -303,7 +401,7 @@ class Journal:
         try:
             if target > self._synced_up_to:
                 since_ns = time.perf_counter_ns()
-                sync_file(file)
+                self._disk.sync_data(file)
                 self.on_sync(time.perf_counter_ns() - since_ns)
         finally:
             os.close(file)
@@ -324,11 +422,14 @@ class Journal:
 class SegmentFiles:
     """Makes segment files full of zeros, one ahead of need in a thread of its own."""
 
-    def __init__(self, folder: Path, segment_bytes: int) -> None:
+    def __init__(self, folder: Path, segment_bytes: int, disk: Disk) -> None:
         self._folder = folder
         self._segment_bytes = segment_bytes
+        self._disk = disk
         self._spare = folder / "spare.tmp"
         self._maker: threading.Thread | None = None
+        self._at_work = threading.Lock()  # on the spare
+        self.problem = ""  # why there is no segment ahead of need
 
     def discard_unfinished(self) -> None:
         self._spare.unlink(missing_ok=True)
@@ -337,52 +438,52 @@ class SegmentFiles:
         """A segment ready to be written to: its file and its size.  It gets its name only when it is whole."""
         self.close()
         path = self._folder / f"{first_sequence:020d}{SUFFIX}"
-        if file_bytes != self._segment_bytes or not self._spare.exists():
-            self._fill_spare(file_bytes)
-        file = os.open(self._spare, os.O_RDWR)
-        write_all(file, pack_segment_header(first_sequence, file_bytes), 0)
-        os.fsync(file)
-        self._spare.rename(path)
-        sync_folder(self._folder)
-        self._maker = threading.Thread(target=self._make_spare, name="journal-spare", daemon=True)
-        self._maker.start()
+        with self._at_work:
+            if file_bytes != self._segment_bytes or not self._spare.exists():
+                self._fill_spare(file_bytes)
+            file = self._disk.open(self._spare)
+            try:
+                self._disk.write(file, pack_segment_header(first_sequence, file_bytes), 0)
+                self._disk.sync(file)
+                self._disk.rename(self._spare, path)
+                self._disk.sync_folder(self._folder)
+            except BaseException:
+                os.close(file)
+                raise
+        self.make_spare()
         return file, file_bytes
 
+    def make_spare(self) -> None:
+        """Begins to make the next segment, if there is none and nobody is at it."""
+        if self._maker is not None and self._maker.is_alive():
+            return
+        self._maker = threading.Thread(target=self._make_spare, name="journal-spare", daemon=True)
+        self._maker.start()
+
     def _make_spare(self) -> None:
-        try:
-            self._fill_spare(self._segment_bytes)
-        except OSError:
-            # Not fatal yet: the next roll makes its own segment, and fails there if the disk is really full.
-            self._spare.unlink(missing_ok=True)
+        with self._at_work, contextlib.suppress(OSError):
+            # A failure is not fatal: there is a segment to write to, and a roll makes its own if there is room by then.
+            if not self._spare.exists():
+                self._fill_spare(self._segment_bytes)
 
     def _fill_spare(self, file_bytes: int) -> None:
-        file = os.open(self._spare, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        """Makes the file of a segment, or leaves none."""
         try:
-            zeros = bytes(1 << 20)
-            for offset in range(0, file_bytes, len(zeros)):
-                write_all(file, zeros[: file_bytes - offset], offset)
-            os.fsync(file)
-        finally:
-            os.close(file)
+            file = self._disk.open(self._spare, create=True)
+            try:
+                zeros = bytes(1 << 20)
+                for offset in range(0, file_bytes, len(zeros)):
+                    self._disk.write(file, zeros[: file_bytes - offset], offset)
+                self._disk.sync(file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            self.problem = str(error)
+            self._spare.unlink(missing_ok=True)
+            raise
+        self.problem = ""
 
     def close(self) -> None:
         if self._maker is not None:
             self._maker.join()
             self._maker = None
-
-
-def write_all(file: int, data: bytes, offset: int) -> None:
-    """``os.pwrite`` until everything is written: a signal or a full disk may leave it half done."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

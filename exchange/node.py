@@ -102,6 +102,7 @@ class Node:
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
             self.sessions = Sessions(config.limits.max_sessions, config.limits.of_sessions())
             self.sessions.on_muted = self._note_muted
+            self.sessions.on_dropped = lambda: self.ops.counters.add(slots.COUNT_MUTED)
             self.outbox = Outbox()
             self.queries = Queries(
                 self.engine,
@@ -284,6 +285,7 @@ class Node:
             self.ops.laps.lap(slots.STAGE_SEND)
 
     def _note_muted(self, session: Session) -> None:
+        self.ops.counters.add(slots.COUNT_MUTINGS)
         self._log(
             SessionMuted(door=session.door.name, peer=session.peer.hex(), seconds=MUTE_NS // 10**9)
         )
@@ -322,13 +324,14 @@ class Node:
 
     def _note_arrivals(self, arrived: Arrivals) -> None:
         """Counts what came, and begins to time what becomes of it."""
-        if not arrived.frames:
-            return
         counters, laps = self.ops.counters, self.ops.laps
-        counters.add(slots.COUNT_FRAMES_IN, len(arrived.frames))
-        counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in arrived.frames))
-        laps.start(arrived.since_ns)
-        laps.lap(slots.STAGE_RECEIVE)
+        laps.start(
+            arrived.since_ns
+        )  # also where nothing came: the end of a session may bring commands
+        if arrived.frames:
+            counters.add(slots.COUNT_FRAMES_IN, len(arrived.frames))
+            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in arrived.frames))
+            laps.lap(slots.STAGE_RECEIVE)
 
     def _note_parcel(self, parcel: Parcel) -> None:
         counters = self.ops.counters

@@ -17,6 +17,9 @@ from exchange.errors import ExchangeError
 SEGMENT_HEADER = struct.Struct("<8sIIQQ")
 FRAME_HEADER = struct.Struct("<IIIIQQ")
 FRAME_TAIL = struct.Struct("<IIQQ")  # the part of the frame header that its checksum covers
+NOTE = struct.Struct(
+    "<Q16s"
+)  # payload of a frame without commands: a sequence and the digest after it
 SEGMENT_MAGIC = b"PERPJRNL"
 FRAME_MAGIC = 0x314D5246
 FRAME_MAGIC_BYTES = FRAME_MAGIC.to_bytes(4, "little")
@@ -34,7 +37,7 @@ class JournalDamaged(JournalError):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One durable group of commands: what it holds and where it stands."""
+    """One durable group of commands: what it holds and where it stands; of no commands: a note (`digest_notes`)."""
 
     first_sequence: int
     count: int
@@ -99,6 +102,11 @@ def pack_frame(payload: bytes, count: int, first_sequence: int, synced_up_to: in
         FRAME_HEADER.pack(FRAME_MAGIC, crc, len(payload), count, first_sequence, synced_up_to)
         + payload
     )
+
+
+def pack_note(sequence: int, digest: str, next_sequence: int, synced_up_to: int) -> bytes:
+    """A frame that says which digest the state had after an earlier command; it holds no commands itself."""
+    return pack_frame(NOTE.pack(sequence, bytes.fromhex(digest)), 0, next_sequence, synced_up_to)
 
 
 def read_frame(data: bytes, offset: int, path: Path) -> Frame | str:
@@ -194,7 +202,9 @@ def last_sequence(folder: Path) -> int:
 
 
 def scan(folder: Path, from_sequence: int = 1) -> Iterator[Frame]:
-    """All frames that hold commands from a sequence on, in order; a torn tail ends the scan, damage raises.
+    """All frames that hold commands from a sequence on, in order, without the notes between them.
+
+    A torn tail ends the scan, damage raises.
 
     The first frame may start before ``from_sequence``.  Reading needs no lock: a node may be appending meanwhile.
     """
@@ -203,10 +213,23 @@ def scan(folder: Path, from_sequence: int = 1) -> Iterator[Frame]:
     for path, ends_before in zip(paths, [*following, None], strict=True):
         if ends_before is not None and ends_before <= from_sequence:
             continue
-        yield from scan_segment(path, ends_before, from_sequence)
+        frames = scan_segment(path, ends_before, from_sequence)
+        yield from (frame for frame in frames if frame.count)
+
+
+def digest_notes(folder: Path) -> Iterator[tuple[int, str]]:
+    """The digests that a node noted in its journal: sequence of a command, and the state's digest after it."""
+    paths = segment_paths(folder)
+    following = [int(path.stem) for path in paths[1:]]
+    for path, ends_before in zip(paths, [*following, None], strict=True):
+        for frame in scan_segment(path, ends_before, 0):
+            if not frame.count:
+                sequence, digest = NOTE.unpack(frame.commands)
+                yield sequence, digest.hex()
 
 
 def scan_segment(path: Path, ends_before: int | None, from_sequence: int) -> Iterator[Frame]:
+    """The frames of one segment, notes included."""
     data = path.read_bytes()
     expected, _ = unpack_segment_header(data, path)
     if expected != int(path.stem):

@@ -34,8 +34,8 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.disk import Disk
 from exchange.errors import ExchangeError
-from exchange.journal import sync_folder
 
 HEADER = struct.Struct("<8sIIQq16sQ")
 CHECKED_FROM = 16
@@ -73,32 +73,43 @@ def snapshot_paths(folder: Path) -> list[Path]:
 
 
 def write_snapshot(
-    folder: Path, snapshot: Snapshot, keep: int = 2, streams: bytes | None = None
+    folder: Path,
+    snapshot: Snapshot,
+    keep: int = 2,
+    streams: bytes | None = None,
+    disk: Disk | None = None,
 ) -> Path:
     """Writes a snapshot so that it is there whole or not at all, and removes all but the newest few.
 
     ``streams`` goes into the file beside it, first: where the snapshot is, that is too.
     """
+    disk = disk or Disk()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{snapshot.sequence:020d}{SUFFIX}"
     if streams is not None:
-        write_whole(path.with_suffix(STREAMS_SUFFIX), pack_streams(snapshot.sequence, streams))
-    write_whole(path, pack_snapshot(snapshot))
-    sync_folder(folder)
+        packed = pack_streams(snapshot.sequence, streams)
+        write_whole(disk, path.with_suffix(STREAMS_SUFFIX), packed)
+    write_whole(disk, path, pack_snapshot(snapshot))
+    disk.sync_folder(folder)
     for old in snapshot_paths(folder)[keep:]:
         old.unlink()
         old.with_suffix(STREAMS_SUFFIX).unlink(missing_ok=True)
     return path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Gives the file its name when all of it is on the disk."""
+def write_whole(disk: Disk, path: Path, data: bytes) -> None:
+    """Gives the file its name when all of it is on the disk; where there is no room nothing is left of it."""
     unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    file = disk.open(unfinished, create=True)
+    try:
+        disk.write(file, data, 0)
+        disk.sync(file)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+    disk.rename(unfinished, path)
 
 
 def pack_streams(sequence: int, streams: bytes) -> bytes:
@@ -140,12 +151,26 @@ def pack_snapshot(snapshot: Snapshot) -> bytes:
     return struct.pack("<8sII", MAGIC, FORMAT_VERSION, crc) + rest + snapshot.state
 
 
-def load_snapshot(path: Path) -> Snapshot:
-    """Reads and verifies one snapshot file: magic, version, length, checksum, and the digest of its state."""
+class SnapshotHeader(msgspec.Struct, frozen=True):
+    """What a snapshot file says of itself, its state not read."""
+
+    checksum: int
+    sequence: int
+    timestamp_ns: int
+    digest: str
+    state_bytes: int
+
+
+def read_header(path: Path) -> SnapshotHeader:
+    """Reads the head of a snapshot file: magic and version are checked, the state is not looked at."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return unpack_header(file.read(HEADER.size), path)
     except OSError as error:
         raise SnapshotDamaged(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def unpack_header(data: bytes, path: Path) -> SnapshotHeader:
     if len(data) < HEADER.size:
         raise SnapshotDamaged(
             f"{path}: {len(data)} bytes are too few for a snapshot header of {HEADER.size}"
@@ -159,13 +184,25 @@ def load_snapshot(path: Path) -> Snapshot:
         raise SnapshotDamaged(
             f"{path}: snapshot format {version}, this program reads format {FORMAT_VERSION}"
         )
+    return SnapshotHeader(crc, sequence, timestamp_ns, digest.hex(), size)
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """Reads and verifies one snapshot file: magic, version, length, checksum, and the digest of its state."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SnapshotDamaged(f"{path}: cannot be read: {error.strerror}") from error
+    header = unpack_header(data, path)
     state = data[HEADER.size :]
-    if size != len(state):
-        raise SnapshotDamaged(f"{path}: {size} bytes of state were written, {len(state)} are there")
-    if zlib.crc32(data[CHECKED_FROM:]) != crc:
-        raise SnapshotDamaged(f"{path}: the checksum fails")
-    if state_digest(state) != digest.hex():
+    if header.state_bytes != len(state):
         raise SnapshotDamaged(
-            f"{path}: the state has digest {state_digest(state)}, {digest.hex()} was written"
+            f"{path}: {header.state_bytes} bytes of state were written, {len(state)} are there"
         )
-    return Snapshot(sequence, timestamp_ns, digest.hex(), state)
+    if zlib.crc32(data[CHECKED_FROM:]) != header.checksum:
+        raise SnapshotDamaged(f"{path}: the checksum fails")
+    if state_digest(state) != header.digest:
+        raise SnapshotDamaged(
+            f"{path}: the state has digest {state_digest(state)}, {header.digest} was written"
+        )
+    return Snapshot(header.sequence, header.timestamp_ns, header.digest, state)

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memmove
 from native.core cimport BRANCH_LEAVES, LEAF_BLOCKS, Block, BookSide, Branch, IndexEntry, Leaf
+from native.memory cimport prefetch
 
 cdef inline int64_t child_for(IndexEntry* entries, int64_t count, int64_t key) noexcept nogil:
     """The last entry from which a key at or before this one is, or 0."""
@@ -40,9 +41,20 @@ cdef inline Leaf* leaf_of(Branch* branch, int64_t at) noexcept nogil:
     return <Leaf*>branch.leaves[at].child
 
 cdef inline Leaf* leaf_for(BookSide* side, int64_t key) noexcept nogil:
-    """The leaf where a key stands, if it does; the side must not be empty."""
+    """The leaf where a key stands, if it does; the side must not be empty.
+
+    All lines of the branch that the search may come to are asked for together, and then all of the leaf: it waits for one.
+    """
     cdef Branch* branch = branch_of(side, child_for(side.branches, side.branch_count, key))
-    return leaf_of(branch, child_for(branch.leaves, branch.count, key))
+    cdef Leaf* leaf
+    cdef int64_t at
+    for at in range(8, branch.count, 8):
+        prefetch(&branch.leaves[at])
+    leaf = leaf_of(branch, child_for(branch.leaves, branch.count, key))
+    prefetch(&leaf.keys[7])
+    prefetch(&leaf.blocks[0])
+    prefetch(&leaf.blocks[8])
+    return leaf
 
 # ------------------------------------------------------------------------------------------- looking up
 

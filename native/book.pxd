@@ -12,26 +12,32 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memset
 from native.block_index cimport index_after, index_find, index_insert, index_nearest, index_remove, index_replace
-from native.core cimport BLOCK_CACHE, Block, BookSide, Core, Level, Order, order_at
+from native.core cimport BLOCK_CACHE, Block, BookSide, CachedBlock, Core, Level, Order, order_at
 from native.memory cimport slab_at, slab_give, slab_take
 from native.units cimport apart, apart_pointer, leading_zeros, lowest_bit, rarely, usually
 
 cdef enum:
+    NO_KEY = -1                        # in a place of the cache; it begins with key 0 and no block, which is as true
     NARROW_BLOCK = 64                  # bytes of a block up to its first level, and no less than a line of the cache
 
 # ---------------------------------------------------------------------------------------------- blocks
+
+cdef inline void cache_block(BookSide* side, Block* block) noexcept nogil:
+    cdef CachedBlock* cached = &side.cache[block.key & (BLOCK_CACHE - 1)]
+    cached.key = block.key
+    cached.block = block
 
 cdef inline apart_pointer block_look_up(BookSide* side, int64_t key) noexcept nogil:
     """The block from the index, put into the cache; NULL if there is none."""
     cdef Block* block = index_find(side, key)
     if block != NULL:
-        side.cache[key & (BLOCK_CACHE - 1)] = block
+        cache_block(side, block)
     return block
 
 cdef inline Block* block_find(BookSide* side, int64_t key) noexcept nogil:
-    cdef Block* block = side.cache[key & (BLOCK_CACHE - 1)]
-    if usually(block != NULL and block.key == key):
-        return block
+    cdef CachedBlock* cached = &side.cache[key & (BLOCK_CACHE - 1)]
+    if usually(cached.key == key):
+        return cached.block
     return <Block*>block_look_up(side, key)
 
 cdef inline void block_give(Core* core, Block* block) noexcept nogil:
@@ -52,7 +58,7 @@ cdef inline Block* block_new(Core* core, BookSide* side, int64_t key) noexcept n
     if not index_insert(side, block):
         block_give(core, block)
         return NULL
-    side.cache[key & (BLOCK_CACHE - 1)] = block
+    cache_block(side, block)
     return block
 
 cdef inline Block* block_widen(Core* core, BookSide* side, Block* narrow) noexcept nogil:
@@ -69,7 +75,7 @@ cdef inline Block* block_widen(Core* core, BookSide* side, Block* narrow) noexce
     block.mask = 63
     block.levels[lowest_bit(narrow.occupied)] = narrow.levels[0]
     index_replace(side, block)
-    side.cache[block.key & (BLOCK_CACHE - 1)] = block
+    cache_block(side, block)
     if side.best_block == narrow:
         side.best_block = block
     memset(narrow, 0, NARROW_BLOCK)
@@ -82,8 +88,8 @@ cdef inline apart_pointer block_fit(Core* core, BookSide* side, Block* block, in
 
 cdef inline apart block_release(Core* core, BookSide* side, Block* block) noexcept nogil:
     index_remove(side, block.key)
-    if side.cache[block.key & (BLOCK_CACHE - 1)] == block:
-        side.cache[block.key & (BLOCK_CACHE - 1)] = NULL
+    if side.cache[block.key & (BLOCK_CACHE - 1)].block == block:
+        side.cache[block.key & (BLOCK_CACHE - 1)].key = NO_KEY
     block_give(core, block)
 
 cdef inline Level* level_of(Block* block, int64_t price_ticks) noexcept nogil:

@@ -104,11 +104,15 @@ cdef struct Branch:                    # a sorted run of leaves
     int64_t count
     IndexEntry leaves[64]
 
+cdef struct CachedBlock:               # with its key, so that a look which fails touches no block
+    int64_t key
+    Block* block
+
 cdef struct BookSide:
     int64_t sign                       # 1: bids, -1: asks; a price is better by sign x price, without a branch
     int64_t best_ticks                 # 0: empty
     Block* best_block
-    Block* cache[64]
+    CachedBlock cache[64]
     IndexEntry* branches               # sorted
     int64_t branch_count
     int64_t branch_capacity

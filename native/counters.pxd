@@ -36,6 +36,7 @@ cdef enum counter_slot:
     COUNT_LOST = 609                   # sessions that read too slowly
     COUNT_GONE = 610                   # replies to peers that are no longer there
     COUNT_MUTED = 611                  # frames dropped unread
+    COUNT_MUTINGS = 612                # times that a session was muted, written by Python alone
     ROUND_COMMANDS = 640               # histograms from here on, of HISTOGRAM_SLOTS each
     STAGE_RECEIVE = 688
     STAGE_DECODE = 736

@@ -74,7 +74,8 @@ MAY_IMPORT = {
     "exchange.reference": {"exchange.errors", "exchange.protocol", "exchange.whatif"},
     "exchange.audit": {"exchange.errors", "exchange.protocol", "exchange.engine"},
     "exchange.sequencer": {"exchange.protocol"},
-    "exchange.journal": {"exchange.segments"},
+    "exchange.journal": {"exchange.disk", "exchange.segments"},
+    "exchange.disk": {"exchange.errors"},
     "exchange.segments": {"exchange.errors"},
     # What the loop counts with, and what it logs, knows no gateway; the desk and the metrics look at the whole node.
     "exchange.ops.counters": {"exchange.peek", "exchange.protocol"},

@@ -61,6 +61,7 @@ class Memory(Protocol):
     """What the node needs of an event log: this one's in Python, or the compiled one's."""
 
     epoch: int
+    used_bytes: int
 
     def number(self, account: int) -> int: ...
     def remembers(self, account: int, number: int) -> bool: ...

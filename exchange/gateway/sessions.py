@@ -300,6 +300,7 @@ class Sessions:
         self.now_ns = now_ns
         self.listener = Listener()
         self.on_muted: Callable[[Session], None] = lambda session: None
+        self.on_dropped: Callable[[], None] = lambda: None  # a frame of a muted session, unread
         self.draining = False  # the node is about to stop: no newcomers, nothing is placed
         self._max_sessions = max_sessions
         self._new_key = new_key
@@ -359,6 +360,7 @@ class Sessions:
         """What a frame of this session asks for, or why it is not taken; None where nobody looks at it."""
         now_ns = session.heard_ns = self.now_ns()
         if session.allowance.is_muted(now_ns):
+            self.on_dropped()
             return None
         refuse_orders = draining if self.draining else overloaded if is_overloaded else None
         asked = session.receive(payload, now_ns, refuse_orders)
@@ -502,6 +504,11 @@ class Sessions:
         for session in sessions:
             self._catching_up[session] = self._catching_up.pop(session)
         return sessions
+
+    @property
+    def count_catching_up(self) -> int:
+        """How many sessions are sent what they missed."""
+        return len(self._catching_up)
 
     @property
     def is_catching_up(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from exchange.node import Node
 
 NS_PER_MS = 10**6
+SEGMENTS_AHEAD = 2  # the spare one that the journal keeps, and the one after it
 
 
 class OpsDesk:
@@ -28,6 +30,8 @@ class OpsDesk:
         self.counters = Counters()
         self.laps = Laps(self.counters)
         self.monitor = Monitor()
+        self.monitor.free_bytes = lambda: shutil.disk_usage(config.data).free
+        self.monitor.wanted_bytes = SEGMENTS_AHEAD * config.journal.segment_bytes
         self.drain = Drain(config.drain_seconds)
         self.log = log
         self._reading_stopped_ns = 0
@@ -92,6 +96,9 @@ def read_node(node: Node) -> Reading:
         max_held_bytes=node.config.limits.max_held_bytes,
         sessions=node.sessions.count_by_state(),
         sessions_untold=len(node.sessions.to_be_told()),
+        sessions_catching_up=node.sessions.count_catching_up,
+        remembered_bytes=node.streams.used_bytes,
+        max_remembered_bytes=node.config.limits.remembered_bytes,
         symbols=symbols,
         mark_times_ns={symbol: time_ns for symbol, time_ns in times.items() if time_ns},
         fund_atoms=engine.funds(),

@@ -21,6 +21,9 @@ from exchange.ops.monitor import Monitor
 MAX_REQUEST_BYTES = 8192
 MAX_CONNECTIONS = 8
 DEADLINE_S = 5.0
+CLOSE_S = (
+    1.0  # for the thread that accepts; it holds nothing that the end of the process would lose
+)
 JSON = "application/json"
 #: Text of the metrics, and its type, for what a scraper accepts.
 Expose = Callable[[str], tuple[bytes, str]]
@@ -72,7 +75,7 @@ class OpsServer:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join()
+        self._thread.join(CLOSE_S)
 
     def _accept(self) -> None:
         while True:

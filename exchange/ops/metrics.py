@@ -44,6 +44,7 @@ PLAIN_COUNTERS = {
     "exchange_publications": (slots.COUNT_PUBLICATIONS, "Messages of market data"),
     "exchange_sessions_lost": (slots.COUNT_LOST, "Sessions that read too slowly"),
     "exchange_sessions_gone": (slots.COUNT_GONE, "Sessions whose client was no longer there"),
+    "exchange_sessions_muted": (slots.COUNT_MUTINGS, "Times that a session was muted"),
     "exchange_frames_muted": (slots.COUNT_MUTED, "Messages dropped unread of muted sessions"),
 }
 #: metric -> (slot, what it adds up).
@@ -81,6 +82,18 @@ GAUGES: dict[str, tuple[Callable[[Reading], float], str]] = {
         lambda r: r.sessions_untold,
         "Lost sessions whose queues have no room to tell them",
     ),
+    "exchange_sessions_catching_up": (
+        lambda r: r.sessions_catching_up,
+        "Sessions that are sent what they missed",
+    ),
+    "exchange_remembered_bytes": (
+        lambda r: r.remembered_bytes,
+        "Bytes of events remembered for clients that come back",
+    ),
+    "exchange_remembered_bytes_limit": (
+        lambda r: r.max_remembered_bytes,
+        "Remembered bytes at which the oldest are forgotten",
+    ),
     "exchange_fees": (lambda r: r.fees_atoms / ATOMS, "Trading fees less rebates"),
     "exchange_uncovered": (
         lambda r: r.uncovered,
@@ -112,6 +125,9 @@ class NodeCollector(Collector):
         yield InfoMetricFamily("exchange", "The node", self._about)
         phases = {phase: float(phase is monitor.phase) for phase in Phase}
         yield gauge("exchange_phase", "1: what the node does now", "phase", phases)
+        if (free := monitor.room()) is not None:
+            prose = "Bytes that are free where the journal is"
+            yield GaugeMetricFamily("exchange_journal_free_bytes", prose, value=free)
         yield from self._counted()
         yield from self._histograms()
         if (reading := monitor.reading) is not None:

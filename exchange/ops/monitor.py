@@ -39,6 +39,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     max_held_bytes: int
     sessions: dict[tuple[str, str], int]  # by door and state
     sessions_untold: int  # lost ones that could not be told yet
+    sessions_catching_up: int  # that are sent what they missed
+    remembered_bytes: int  # of events, for who comes back
+    max_remembered_bytes: int
     symbols: list[SymbolView]
     mark_times_ns: dict[int, int]  # by symbol, of marks set since the start
     fund_atoms: dict[int, int]
@@ -76,6 +79,8 @@ class Monitor:
         self.replayed = self.replay_until = 0  # sequences, while it recovers
         self.wanted = False  # the loop looks at this at the end of each round
         self.wake: Callable[[], None] = lambda: None
+        self.free_bytes: Callable[[], int] | None = None  # where the journal is
+        self.wanted_bytes = 0  # that should be free there: what the journal takes next
         self.reading: Reading | None = None  # the last one
         self.read_at_s = 0.0
         self._changed = threading.Condition()
@@ -116,6 +121,13 @@ class Monitor:
             self._changed.wait_for(lambda: self._done >= wanted or not self.turns, within_s)
             return self.reading if self._done >= wanted else None
 
+    def room(self) -> int | None:
+        """Bytes that are free where the journal is; None where nobody can say."""
+        try:
+            return None if self.free_bytes is None else self.free_bytes()
+        except OSError:
+            return None
+
     def is_alive(self, within_s: float) -> bool:
         """Whether the process does what it should: recover, turn its loop, or end."""
         return not self.turns or self.ask(within_s) is not None
@@ -135,6 +147,9 @@ class Monitor:
         problems = []
         if self.phase is Phase.DRAINING:
             problems.append(Problem("draining", "the node is about to stop and takes no orders"))
+        if (free := self.room()) is not None and free < self.wanted_bytes:
+            wants = f"{free} bytes are free where the journal is, its next segments take"
+            problems.append(Problem("disk", f"{wants} {self.wanted_bytes}"))
         if reading.held_bytes >= reading.max_held_bytes:
             waits = f"{reading.held_bytes} bytes wait for the disk, {reading.max_held_bytes} may"
             problems.append(Problem("held_bytes", f"{waits}: nothing is read from clients"))

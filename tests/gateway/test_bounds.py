@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 import zmq
 
 from exchange.config import SETTINGS
 from exchange.gateway.feed import Trade
 from exchange.ops.counters import COUNT_PUBLICATIONS
+from exchange.ops.metrics import NodeCollector
 from exchange.protocol.messages import Accepted, Deposit
 from exchange.protocol.wire import decode_events_wire, encode_command_wire
 
@@ -36,17 +39,33 @@ def test_every_test_that_the_table_names_is_there() -> None:
     assert not [name for name in named if f"def {name}(" not in tests]
 
 
-def test_every_metric_that_the_page_names_is_there(start_node) -> None:
-    from exchange.config import MetricsConfig
-    from exchange.ops.metrics import NodeCollector
-
-    node = start_node(metrics=MetricsConfig("127.0.0.1:*"))
+def metric_families(node: Any) -> set[str]:
     collector = NodeCollector(node.node.ops.counters, node.node.ops.monitor, {})
-    there = {family.name for family in collector.collect()}
-    there |= {f"{name}_total" for name in there}
-    assert not set(re.findall(r"`(exchange_\w+)`", PAGE)) - there
-    base = {name.removesuffix("_total") for name in there}
-    assert not [name for name in base - {"exchange"} if f"`{name}" not in PAGE]
+    return {family.name for family in collector.collect()}
+
+
+def test_the_page_and_the_node_have_the_same_metrics(node) -> None:
+    families = metric_families(node)
+    named = set(re.findall(r"`(exchange_\w+)`", PAGE))
+    assert not named - families - {f"{name}_total" for name in families}
+    assert not [name for name in families - {"exchange"} if f"`{name}" not in PAGE]
+
+
+@pytest.mark.parametrize("file", ["dashboard.json", "alerts.yaml"])
+def test_what_is_watched_is_there(node, file: str) -> None:
+    text = (ROOT / "docs" / "monitoring" / file).read_text()
+    if file.endswith("json"):
+        panels = json.loads(text)["panels"]
+        expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    else:
+        rules = yaml.safe_load(text)["groups"][0]["rules"]
+        expressions = [rule["expr"] for rule in rules]
+        assert all(rule["annotations"]["summary"] for rule in rules)
+    families = metric_families(node)
+    there = {f"{name}{end}" for name in families for end in ("", "_total", "_bucket")}
+    named = set(re.findall(r"\bexchange_\w+", "\n".join(expressions)))
+    assert len(named) >= 10
+    assert not named - there
 
 
 # ------------------------------------------------------------------------------------- a disk that stalls
@@ -68,7 +87,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     slow = Disk()
-    monkeypatch.setattr("exchange.journal.sync_file", slow.sync)
+    monkeypatch.setattr("exchange.disk.sync_data", slow.sync)
     yield slow
     slow.free.set()
 

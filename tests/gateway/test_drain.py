@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -119,6 +123,41 @@ def test_the_operator_drains_by_a_query(serve, tmp_path: Path) -> None:
         assert admin.status()["phase"] == "draining"
     trader.close()
     assert process.process.wait(10) == 0
+
+
+WITHOUT_EXTRAS = """
+import sys
+for name in ("structlog", "prometheus_client", "rich"):
+    sys.modules[name] = None
+from exchange.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_node_starts_serves_and_ends_without_the_extras(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_EXTRAS, "serve", *settings(tmp_path, 5)]
+    process = subprocess.Popen(
+        [*command, "--data", str(tmp_path / "data")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready.startswith("exchange ready: ")
+        orders = re.search(r"orders=(\S+)", ready)
+        assert orders is not None
+        with Client(orders[1], 7) as client:
+            client.deposit(1)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    names = [json.loads(line)["event"] for line in errors.splitlines()]
+    assert process.returncode == 0
+    assert names == ["node_ready", "drain_began", "snapshot_written", "node_stopped"]
 
 
 def test_a_message_that_places_anything_is_refused_whole() -> None:

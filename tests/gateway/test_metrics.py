@@ -107,6 +107,31 @@ def test_refusals_are_counted_by_code(watched) -> None:
     assert scrape(watched)("exchange_refusals_total", code="malformed") == 2
 
 
+def test_a_muted_session_and_what_it_sent_unread_are_counted(watched) -> None:
+    client = watched.client(7)
+    for _ in range(120):  # 100 refusals, the one that mutes, and 19 that nobody reads
+        client._socket.send(b"\xc1")
+    for _ in range(101):
+        assert client._socket.poll(5000)
+        client._socket.recv()
+    value = scrape(watched)
+    while value("exchange_frames_muted_total") < 19:
+        value = scrape(watched)
+    assert value("exchange_sessions_muted_total") == 1
+    assert value("exchange_refusals_total", code="malformed") == 100
+    assert value("exchange_refusals_total", code="rate_limited") == 1
+    assert [event.name for event in watched.logged if event.name.startswith("session")] == [
+        "session_muted"
+    ]
+
+
+def test_what_is_remembered_for_who_comes_back_shows(watched) -> None:
+    watched.client(7).deposit(1)
+    value = scrape(watched)
+    assert 0 < value("exchange_remembered_bytes") < value("exchange_remembered_bytes_limit")
+    assert value("exchange_sessions_catching_up") == 0
+
+
 def test_a_liquidation_shows(watched) -> None:
     long, short, admin = watched.client(7), watched.client(8), watched.admin_client()
     long.deposit(100)
@@ -144,6 +169,21 @@ def test_a_node_that_drains_is_healthy_and_not_ready(watched) -> None:
     status, text = get(watched, "/readyz")
     (problem,) = json.loads(text)["problems"]
     assert (status, problem["check"]) == (503, "draining")
+
+
+def test_a_disk_without_room_for_the_journal_is_not_ready(watched, monkeypatch) -> None:
+    monitor = watched.node.ops.monitor
+    assert scrape(watched)("exchange_journal_free_bytes") > monitor.wanted_bytes
+    monitor.free_bytes = lambda: 100_000
+    status, text = get(watched, "/readyz")
+    assert (status, [p["check"] for p in json.loads(text)["problems"]]) == (503, ["disk"])
+    assert "100000 bytes are free" in text
+
+    def gone() -> int:
+        raise OSError(2, "No such file or directory")
+
+    monitor.free_bytes = gone
+    assert get(watched, "/readyz")[0] == 200
 
 
 def test_a_loop_that_does_not_turn_is_found_out(start_node, config) -> None:

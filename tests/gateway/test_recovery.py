@@ -240,7 +240,7 @@ def test_a_failing_disk_stops_the_node_and_acknowledges_nothing(start_node, monk
     def broken(file: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("exchange.journal.sync_file", broken)
+    monkeypatch.setattr("exchange.disk.sync_data", broken)
     with pytest.raises(Exception, match="no answer from"):
         client.deposit(1000)
     with pytest.raises(JournalError, match=r"syncing the journal .* failed"):

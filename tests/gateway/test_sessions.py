@@ -193,7 +193,7 @@ def stuck_disk(monkeypatch) -> Iterator[threading.Event]:
     """A disk that syncs nothing while the event is not set."""
     free = threading.Event()
     free.set()
-    monkeypatch.setattr("exchange.journal.sync_file", lambda file: free.wait(20))
+    monkeypatch.setattr("exchange.disk.sync_data", lambda file: free.wait(20))
     yield free
     free.set()
 

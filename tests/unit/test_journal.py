@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from exchange import journal as journal_module
-from exchange.journal import MIN_SEGMENT_BYTES, Durability, Journal
+from exchange.disk import Fault, FaultKind, FaultyDisk
+from exchange.journal import MIN_SEGMENT_BYTES, Durability, Journal, JournalFull
 from exchange.segments import (
     SEGMENT_HEADER,
     Frame,
     JournalDamaged,
     JournalError,
+    digest_notes,
     inspect,
     last_sequence,
     pack_frame,
@@ -101,7 +102,7 @@ def test_always_releases_only_what_was_synced(
         os.fsync(file)
         synced.append(file)
 
-    monkeypatch.setattr(journal_module, "sync_file", slow_sync)
+    monkeypatch.setattr("exchange.disk.sync_data", slow_sync)
     journal = open_journal(tmp_path)
     journal.append(BATCH, 1, 2)
     journal.append(BATCH, 3, 2)
@@ -123,7 +124,7 @@ def test_batches_that_arrive_during_a_sync_share_the_next_one(
         go_on.wait(5)
         os.fsync(file)
 
-    monkeypatch.setattr(journal_module, "sync_file", slow_sync)
+    monkeypatch.setattr("exchange.disk.sync_data", slow_sync)
     journal = open_journal(tmp_path)
     journal.append(BATCH, 1, 2)
     assert started.wait(5)
@@ -172,7 +173,7 @@ def test_a_failed_sync_is_fatal_and_wakes_the_node(
 
     woken = threading.Event()
     journal = open_journal(tmp_path, on_release=woken.set)
-    monkeypatch.setattr(journal_module, "sync_file", broken_sync)
+    monkeypatch.setattr("exchange.disk.sync_data", broken_sync)
     journal.append(BATCH, 1, 2)
     assert woken.wait(5)
     with pytest.raises(JournalError, match=r"syncing the journal .* failed"):
@@ -182,16 +183,139 @@ def test_a_failed_sync_is_fatal_and_wakes_the_node(
     journal.close()
 
 
-def test_a_failed_write_is_fatal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full_disk(file: int, data: bytes, offset: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    journal = open_journal(tmp_path, durability=Durability.OFF)
-    monkeypatch.setattr(journal_module, "write_all", full_disk)
-    with pytest.raises(JournalError, match="No space left"):
+def test_a_failed_write_is_fatal(tmp_path: Path) -> None:
+    # The first segment takes three writes: its zeros, its header, and the spare's zeros.
+    disk = FaultyDisk((Fault(FaultKind.WRITE_FAILS, 4),))
+    journal = open_journal(tmp_path, durability=Durability.OFF, disk=disk)
+    journal._segments.close()
+    with pytest.raises(JournalError, match="Input/output error"):
         journal.append(BATCH, 1, 2)
-    monkeypatch.undo()
     journal.close()
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_short_write_is_gone_on_with(tmp_path: Path, durability: Durability) -> None:
+    disk = FaultyDisk(tuple(Fault(FaultKind.WRITE_IS_SHORT, after) for after in range(1, 12)))
+    batches = write_batches(tmp_path, 5, durability=durability, disk=disk)
+    assert payloads(tmp_path) == batches
+
+
+# ----------------------------------------------------------------------------------------- a full disk
+
+
+def full_journal(folder: Path, durability: Durability) -> tuple[Journal, FaultyDisk]:
+    """A journal of one segment on a disk that has no room for a second one."""
+    disk = FaultyDisk(room_bytes=MIN_SEGMENT_BYTES)
+    journal = open_journal(folder, durability=durability, disk=disk)
+    journal._segments.close()
+    assert journal.tight
+    return journal, disk
+
+
+def append_until_full(journal: Journal) -> int:
+    """Appends batches of two commands, each durable, until one is refused; returns how many were taken."""
+    for taken in range(1000):
+        try:
+            journal.append(BATCH, journal.next_sequence, 2)
+        except JournalFull:
+            return taken
+        journal.flush()
+    raise AssertionError("it is never full")
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_full_disk_refuses_what_has_no_room_and_keeps_what_was_taken(
+    tmp_path: Path, durability: Durability
+) -> None:
+    journal, _ = full_journal(tmp_path, durability)
+    taken = append_until_full(journal)
+    # A frame takes 32 + 48 bytes of the 4096 - 32; the last one may be refused with a frame's head to spare.
+    assert taken in (49, 50)
+    assert journal.next_sequence == 2 * taken + 1
+    assert journal.released_up_to == 2 * taken
+    with pytest.raises(JournalFull, match=r"is full .*No space left on device"):
+        journal.append(BATCH, journal.next_sequence, 2)
+    journal.close()
+    assert payloads(tmp_path) == [BATCH] * taken
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_journal_goes_on_when_the_disk_has_room_again(
+    tmp_path: Path, durability: Durability
+) -> None:
+    journal, disk = full_journal(tmp_path, durability)
+    taken = append_until_full(journal)
+    disk.room_bytes = 10 * MIN_SEGMENT_BYTES
+    journal.look_for_room()
+    journal._segments.close()
+    assert not journal.tight
+    for _ in range(60):
+        journal.append(BATCH, journal.next_sequence, 2)
+        journal.flush()
+    assert journal.released_up_to == 2 * (taken + 60)
+    journal.close()
+    assert payloads(tmp_path) == [BATCH] * (taken + 60)
+
+
+def test_what_was_taken_before_the_disk_was_found_full_waits_and_is_written_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    disk = FaultyDisk(room_bytes=2 * MIN_SEGMENT_BYTES)
+    journal = open_journal(tmp_path, disk=disk)
+    journal._segments.close()
+    assert not journal.tight
+    disk.room_bytes = 0
+    too_large = BATCH * 200  # of 400 commands: it wants a segment of its own
+    journal.append(too_large, 1, 400)
+    with pytest.raises(JournalFull):
+        journal.flush()
+    assert journal.released_up_to == 0
+    disk.room_bytes = 1 << 20
+    while journal.released_up_to < 400:
+        threading.Event().wait(0.01)
+    journal.close()
+    assert payloads(tmp_path) == [too_large]
+
+
+def test_a_full_disk_does_not_keep_a_journal_from_being_closed(tmp_path: Path) -> None:
+    disk = FaultyDisk(room_bytes=2 * MIN_SEGMENT_BYTES)
+    journal = open_journal(tmp_path, disk=disk)
+    journal.append(BATCH, 1, 2)
+    journal.flush()
+    journal._segments.close()
+    disk.room_bytes = 0
+    journal.append(BATCH * 200, 3, 400)
+    with pytest.raises(JournalFull):
+        journal.close()
+    assert payloads(tmp_path) == [BATCH]
+
+
+# ------------------------------------------------------------------------------------------------ notes
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_note_stands_between_the_commands_and_is_none_of_them(
+    tmp_path: Path, durability: Durability
+) -> None:
+    digest = bytes(range(16)).hex()
+    journal = open_journal(tmp_path, durability=durability)
+    journal.append(BATCH, 1, 2)
+    journal.flush()
+    journal.note(1, digest)
+    journal.append(BATCH, 3, 2)
+    journal.flush()
+    journal.note(4, digest[::-1])
+    journal.close()
+    assert list(digest_notes(tmp_path)) == [(1, digest), (4, digest[::-1])]
+    assert payloads(tmp_path) == [BATCH, BATCH]
+    assert last_sequence(tmp_path) == 4
+    assert [segment.next_sequence for segment in inspect(tmp_path)] == [5]
+    again = open_journal(tmp_path)
+    assert (again.next_sequence, again.cut_bytes) == (5, 0)
+    again.append(BATCH, 5, 2)
+    again.close()
+    assert len(list(digest_notes(tmp_path))) == 2
+    assert payloads(tmp_path) == [BATCH] * 3
 
 
 def test_a_gap_in_the_sequence_is_refused(tmp_path: Path) -> None:
