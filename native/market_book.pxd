@@ -12,11 +12,11 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, qsort, realloc
 
 from native.block_index cimport index_close, index_insert, index_remove
-from native.book cimport block_find, book_next_price, side_find_best
+from native.book cimport NO_KEY, block_find, book_next_price, cache_block
 from native.core cimport BLOCK_CACHE, Block, BookSide, Buckets
 from native.memory cimport Slab, slab_at, slab_close, slab_give, slab_open, slab_take
 from native.order_index cimport bucket_added, bucket_of, buckets_close, buckets_open
-from native.units cimport apart, lowest_bit, rarely
+from native.units cimport apart, rarely
 
 cdef enum:
     FIRST_ORDER_BUCKETS = 1 << 12
@@ -249,7 +249,7 @@ cdef inline Block* public_block(PublicBooks* books, PublicSide* public, int64_t 
     if not index_insert(&public.side, <Block*>block):
         slab_give(&books.blocks, slot)
         return NULL
-    public.side.cache[key & (BLOCK_CACHE - 1)] = <Block*>block
+    cache_block(&public.side, <Block*>block)
     return <Block*>block
 
 cdef inline uint32_t level_new(PublicBooks* books, PublicSide* public, Block* block, int64_t price_ticks) noexcept nogil:
@@ -290,8 +290,8 @@ cdef inline apart level_gone(PublicBooks* books, PublicSide* public, uint32_t sl
         side.best_block = block_find(side, side.best_ticks >> 6) if side.best_ticks else NULL
     if block.occupied == 0:
         index_remove(side, block.key)
-        if side.cache[block.key & (BLOCK_CACHE - 1)] == block:
-            side.cache[block.key & (BLOCK_CACHE - 1)] = NULL
+        if side.cache[block.key & (BLOCK_CACHE - 1)].block == block:
+            side.cache[block.key & (BLOCK_CACHE - 1)].key = NO_KEY
         block.key = 0
         slab_give(&books.blocks, <uint32_t>((<char*>block - books.blocks.base) // <int64_t>sizeof(LevelBlock)))
 

@@ -86,9 +86,7 @@ class Methods(ABC):
         self._learn_symbols()
         return dict(self._ask.symbols)
 
-    def book(
-        self, symbol: SymbolLike, depth: int = 0, interval_ms: int = 0
-    ) -> BookSnapshot:
+    def book(self, symbol: SymbolLike, depth: int = 0, interval_ms: int = 0) -> BookSnapshot:
         """The book now, best prices first; with a depth only so many levels of each side.
 
         It joins the topic ``book``, or with ``interval_ms`` (10, 100 or 1000) the conflated one.
