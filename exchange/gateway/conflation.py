@@ -6,7 +6,7 @@ next message tells is more than what came after the snapshot.  A change makes a 
 the batch if its last message is long enough ago, and else when that time has come, whether another batch comes or not:
 the node's loop asks for what is due by the sequencer's clock.  So the first change after a pause is told at once, and
 the last one is never kept.  A conflated topic exists once somebody has subscribed to it, by its kind and interval at
-least; who subscribes to everything gets none.
+least; for who subscribes to everything none is made.
 """
 
 from __future__ import annotations
