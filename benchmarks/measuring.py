@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib.metadata
+import inspect
 import json
 import os
 import platform
@@ -124,7 +125,7 @@ def checksum(*parts: bytes) -> str:
 
 def workload_file(kind: str, messages: int, seed: int = 1, folder: Path = KEPT) -> Path:
     """A workload with its answers beside it; made when it is not there yet."""
-    made_by = checksum((HERE / "workloads.py").read_bytes())
+    made_by = checksum(Path(inspect.getfile(workloads.write)).read_bytes())
     path = folder / f"{kind}-{messages}-{seed}-{made_by}.bin"
     if not answers_file(path).exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -290,7 +290,7 @@ cdef inline apart level_gone(PublicBooks* books, PublicSide* public, uint32_t sl
         side.best_block = block_find(side, side.best_ticks >> 6) if side.best_ticks else NULL
     if block.occupied == 0:
         index_remove(side, block.key)
-        if side.cache[block.key & (BLOCK_CACHE - 1)].block == block:
+        if side.cache[block.key & (BLOCK_CACHE - 1)].key == block.key:
             side.cache[block.key & (BLOCK_CACHE - 1)].key = NO_KEY
         block.key = 0
         slab_give(&books.blocks, <uint32_t>((<char*>block - books.blocks.base) // <int64_t>sizeof(LevelBlock)))

@@ -60,8 +60,10 @@ DOORS = {
     "exchange/_native/__init__.py",
     "exchange/engine.py",
     "exchange/bench/core.py",
+    "exchange/bench/gateway/worker.py",
     "exchange/gateway/publishing.py",
     "exchange/protocol/records.py",
+    "exchange/gateway/event_log.py",
 }
 
 #: Package or module -> what of this project it may import, itself apart.
@@ -98,6 +100,7 @@ MAY_IMPORT = {
         "exchange.units",
         "exchange.gateway.connection",
         "exchange.gateway.feed",
+        "exchange.keys",
     },
     "exchange.gateway": {
         "exchange.errors",
@@ -105,6 +108,7 @@ MAY_IMPORT = {
         "exchange.engine",
         "exchange.peek",
         "exchange.sequencer",
+        "exchange.ops.log_events",
     },
 }
 
@@ -229,7 +233,8 @@ ROOMS = [
     "counters",
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
-    *("zmq_api", "echo"),
+    *("event_log", "streams"),
+    *("zmq_api", "echo", "histogram", "load_answers", "load", "listen"),
 ]
 
 

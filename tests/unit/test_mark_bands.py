@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from exchange._native.engine import Engine
 
+from exchange._native.engine import Engine
 from exchange.bench.core import in_batches, packer
 from exchange.protocol import messages, records, schema
 
