@@ -309,7 +309,6 @@ cdef class Publisher:
         self.c_door.feed = &self.feed
         self.c_door.follow = door_follow
         self.c_door.next = door_next
-        self.c_door.due = door_due
         self.c_door.next_due_ns = door_next_due_ns
         return PyCapsule_New(&self.c_door, MARKET_DATA_DOOR, NULL)
 
@@ -445,10 +444,6 @@ cdef int door_follow(
     void* feed, const uint8_t* events, int64_t size, uint64_t last_sequence, int64_t timestamp_ns
 ) noexcept nogil:
     return feed_follow(<Feed*>feed, events, size, last_sequence, timestamp_ns)
-
-
-cdef int door_due(void* feed, int64_t now_ns) noexcept nogil:
-    return feed_due(<Feed*>feed, now_ns)
 
 
 cdef int64_t door_next_due_ns(void* feed) noexcept nogil:
