@@ -24,6 +24,8 @@ class RawPeer:
         self._socket.recv(64, socket.MSG_WAITALL)
         ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 3) + b"SUB"
         self._socket.sendall(bytes((4, len(ready))) + ready)
+        _, size = self._socket.recv(2, socket.MSG_WAITALL)
+        self._socket.recv(size, socket.MSG_WAITALL)  # only who is told "ready" may send
 
     def send(self, message: bytes) -> None:
         self._socket.sendall(bytes((0, len(message))) + message)
