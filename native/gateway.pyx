@@ -585,6 +585,8 @@ cdef class Lane:
 
     cdef int tend(self) except -1 with gil:
         """Has Python do what sessions need without asking."""
+        if self.more or not self.reading:
+            self.upstairs.note_unread()
         self.tell_stamps()
         self.upstairs.tend()
         self.look()

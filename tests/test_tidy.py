@@ -117,6 +117,9 @@ MAY_IMPORT = {
 #: Modules that turn bytes into meaning do no I/O: they name neither sockets nor files.
 WITHOUT_IO = (
     "exchange/client/core.py",
+    "exchange/client/errors.py",
+    "exchange/client/requests.py",
+    "exchange/client/stream.py",
     "exchange/client/asks.py",
     "exchange/client/mirror.py",
     "exchange/client/book_mirror.py",
