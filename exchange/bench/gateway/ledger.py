@@ -49,11 +49,19 @@ class Trial:
     """Writers with their ledgers over one node's folder."""
 
     def __init__(
-        self, folder: Path, writers: int, durability: str, placement: Placement, seed: int
+        self,
+        folder: Path,
+        writers: int,
+        durability: str,
+        placement: Placement,
+        *,
+        seed: int,
+        loop: str = "",
     ) -> None:
         self.folder = folder
         self.durability = durability
         self.placement = placement
+        self.loop = loop
         self.accounts = list(range(1, writers + 1))
         self.kills = Kills()
         self._draw = random.Random(seed)
@@ -62,7 +70,7 @@ class Trial:
         return self.folder / f"account-{account}.ledger"
 
     def start_node(self) -> Node:
-        return Node(self.folder, self.durability, self.placement)
+        return Node(self.folder, self.durability, self.placement, loop=self.loop)
 
     def start_writer(self, node: Node, account: int, most: int = MOST_NUMBERS) -> Worker:
         settings = {"account": account, "ledger": str(self.ledger_of(account)), "numbers": most}

@@ -108,14 +108,21 @@ def mebibytes(sample: Sample) -> float:
 
 
 def soak(
-    seconds: float, rate: int | None, durability: str, placement: Placement, folder: Path, say: Say
+    seconds: float,
+    rate: int | None,
+    durability: str,
+    placement: Placement,
+    folder: Path,
+    say: Say,
+    *,
+    loop: str = "",
 ) -> Soaked:
     """Raises WrongAnswer for anything lost, doubled or out of its place."""
     bounds = {"remembered_bytes": REMEMBERED_BYTES}
     bounds = {name: value for name, value in bounds.items() if name in SETTINGS["limits"]}
     settings = {"stream": "trades", "batch": 1, "clients": CLIENTS, "deposit": DEPOSIT_ATOMS}
     with ExitStack() as stack:
-        node = Node(folder, durability, placement, **bounds)
+        node = Node(folder, durability, placement, loop=loop, bounds=bounds)
         stack.enter_context(stopping(node))
         load = Load(node, placement, **settings)
         stack.enter_context(stopping(load))
