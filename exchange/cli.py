@@ -1,5 +1,5 @@
 """The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``funds``,
-``verify``, ``digests``, ``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``top``, ``bench``.
+``keys``, ``verify``, ``digests``, ``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``top``, ``bench``.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -40,6 +40,10 @@ PASSED_ON = {
         "what each insurance fund paid and earned for each symbol, from a journal",
     ),
     "fuzz": ("exchange.fuzz", "random commands through both engines until they differ"),
+    "keys": (
+        "exchange.keys_command",
+        "makes, lists and takes out the keys that clients come with",
+    ),
     "margin": (
         "exchange.calculator",
         "what a position needs and where it is liquidated: the calculator, or a running node asked",
@@ -116,12 +120,14 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Runs a node until SIGTERM or SIGINT: it drains, and at a second one ends.  Nothing acknowledged is lost."""
     from exchange.config import default_text, load_config, override
+    from exchange.gateway.security.sockets import raise_file_limit
     from exchange.ops.log import open_log
 
     if options.print_config:
         print(default_text(), end="")
         return OK
     config = override(load_config(options.config), options.data, options.durability, options.engine)
+    raise_file_limit()
     log = open_log(config.logging)
     try:
         return run_node(config, log)
@@ -133,6 +139,7 @@ def run_node(config: Config, log: Log) -> int:
     from exchange.node import Node
 
     node = Node(config, log)
+    signal.signal(signal.SIGHUP, lambda *_: node.ask_to_reload_keys())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: node.interrupt())
     signal.set_wakeup_fd(node.server.wake_fileno, warn_on_full_buffer=False)

@@ -19,6 +19,8 @@ import msgspec
 from exchange.engine import ENGINE_KINDS
 from exchange.errors import ConfigError, PolicyError, UnitsError
 from exchange.gateway.limits import SessionLimits
+from exchange.gateway.security.guard import ConnectionLimits
+from exchange.gateway.security.sockets import SocketLimits
 from exchange.gateway.server import Bounds
 from exchange.journal import MIN_SEGMENT_BYTES, Durability
 from exchange.ops.log import LogConfig
@@ -83,6 +85,28 @@ class Limits(msgspec.Struct, frozen=True):
         )
 
 
+class SecurityConfig(msgspec.Struct, frozen=True):
+    """Who may connect, and how a connection has to behave; the meanings are in ``exchange/data/exchange.toml``."""
+
+    keys: Path | None = None
+    insecure_bind: bool = False
+    max_connections: int = 10_000
+    max_connections_per_address: int = 4_096
+    max_subscriptions: int = 2_000
+    handshake_ms: int = 5_000
+    silence_ms: int = 40_000
+
+    def connection_limits(self) -> ConnectionLimits:
+        return ConnectionLimits(
+            total=self.max_connections,
+            per_address=self.max_connections_per_address,
+            subscriptions=self.max_subscriptions,
+        )
+
+    def socket_limits(self) -> SocketLimits:
+        return SocketLimits(handshake_ms=self.handshake_ms, silence_ms=self.silence_ms)
+
+
 class MetricsConfig(msgspec.Struct, frozen=True):
     """Where metrics and health are told over HTTP."""
 
@@ -102,6 +126,7 @@ class Config(msgspec.Struct, frozen=True):
     fund_atoms: dict[int, int]  # deposited first, by number of the fund
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
     warnings: WarningPolicy = WarningPolicy()
+    security: SecurityConfig = SecurityConfig()
     drain_seconds: int = 2
     logging: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
@@ -134,6 +159,18 @@ def whole(least: int, most: int) -> Check:
         return value
 
     return check
+
+
+def yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def folder_or_none(value: Any) -> Path | None:
+    if not isinstance(value, str):
+        raise ValueError('a folder, or "" for none')
+    return Path(value) if value else None
 
 
 def endpoint(value: Any) -> str:
@@ -191,6 +228,15 @@ SETTINGS: dict[str, dict[str, Check]] = {
         "frames_per_second": whole(0, 1_000_000_000),
         "frames_burst": whole(0, 1_000_000),
         "max_in_flight": whole(0, 1_000_000_000),
+    },
+    "security": {
+        "keys": folder_or_none,
+        "insecure_bind": yes_or_no,
+        "max_connections": whole(0, 1_000_000),
+        "max_connections_per_address": whole(0, 1_000_000),
+        "max_subscriptions": whole(0, 1_000_000),
+        "handshake_ms": whole(100, 600_000),
+        "silence_ms": whole(1000, 3_600_000),
     },
     "logging": {"format": one_of("text", "json"), "level": one_of(*LEVELS), "file": any_text},
     "metrics": {"listen": http_address, "healthy_within_ms": whole(1, 600_000)},
@@ -270,6 +316,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
         journal=msgspec.convert(settings["journal"], JournalConfig),
         endpoints=Endpoints(**settings["endpoints"]),
         limits=Limits(**settings["limits"]),
+        security=SecurityConfig(**settings["security"]),
         symbols=symbols,
         fund_atoms=parse_funds(tables.get("funds", {}), funds, source),
         mark_ticks=parse_marks(tables.get("marks", {}), symbols, source),

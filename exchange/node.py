@@ -30,16 +30,21 @@ from exchange.gateway.publishing import create_desk, create_publisher
 from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import Origins, address_events
+from exchange.gateway.security.binding import check_binding
 from exchange.gateway.server import Arrivals, Server
 from exchange.gateway.sessions import Session, Sessions
 from exchange.journal import Journal
+from exchange.keys import KeyFileError, Keyring
 from exchange.ops import counters as slots
 from exchange.ops.desk import OpsDesk, read_node
 from exchange.ops.log import Log, silent
 from exchange.ops.log_events import (
     DrainBegan,
+    InsecureBind,
     JournalCut,
     JournalFailed,
+    KeysReloaded,
+    KeysUnusable,
     ListingDiffers,
     NodeReady,
     NodeStopped,
@@ -71,14 +76,16 @@ class Node:
 
     Raises:
         JournalError: the folder is in use, damaged, or the disk failed.
-        ConfigError: the engine refuses what the configuration lists.
+        ConfigError: the engine refuses what the configuration lists, or a door stands open to the network.
         BindError: an endpoint is taken.
+        KeyFileError: a key file is missing, broken, or others may read it.
     """
 
     def __init__(self, config: Config, log: Log = silent) -> None:
         self.config = config
         self._log = log
-        self._stopping = self._hasty = False
+        self._stopping = self._hasty = self._reload_wanted = False
+        self._open_keys()
         about = {"version": __version__, "engine": config.engine}
         self.ops = OpsDesk(config, log, {**about, "durability": config.journal.durability})
         self.streams = EventLog(config.limits.remembered_bytes)
@@ -90,6 +97,18 @@ class Node:
             self.ops.close()
             raise
 
+    def _open_keys(self) -> None:
+        """Who may come in, before anything else: a node that stands open by mistake does not start at all."""
+        security = self.config.security
+        self.keyring = None if security.keys is None else Keyring(security.keys)
+        reached = check_binding(
+            self.config.endpoints.as_dict(),
+            has_keys=self.keyring is not None,
+            insecure_bind=security.insecure_bind,
+        )
+        for door, endpoint in reached:
+            self._log(InsecureBind(door=door, endpoint=endpoint))
+
     def _open(self) -> None:
         """What comes after the recovery: the listings, and the doors."""
         config = self.config
@@ -99,7 +118,11 @@ class Node:
             self.interest = Interest()
             self.publisher = create_publisher(epoch, self.statistics, self.interest)
             self.publisher.load(self.engine, self.engine.sequence, self.engine.timestamp_ns)
-            self.sessions = Sessions(config.limits.max_sessions, config.limits.of_sessions())
+            self.sessions = Sessions(
+                config.limits.max_sessions,
+                config.limits.of_sessions(),
+                permission_of=None if self.keyring is None else self.keyring.permission_of,
+            )
             self.sessions.on_muted = self._note_muted
             self.sessions.on_dropped = lambda: self.ops.counters.add(slots.COUNT_MUTED)
             self.outbox = Outbox()
@@ -113,7 +136,14 @@ class Node:
                 config.limits.max_message_bytes,
             )
             add_admin_queries(self.queries, self)
-            self.server = Server(config.endpoints.as_dict(), config.limits.bounds())
+            self.server = Server(
+                config.endpoints.as_dict(),
+                config.limits.bounds(),
+                keys=self.keyring,
+                connections=config.security.connection_limits(),
+                sockets=config.security.socket_limits(),
+                log=self._log,
+            )
             self.courier = Courier(
                 self.server.send,
                 self.sessions,
@@ -145,6 +175,9 @@ class Node:
                 self.courier.beat(self.engine.sequence)
                 self._cancel_for_the_gone()
                 self._release()
+                if self._reload_wanted:
+                    self._reload_wanted = False
+                    self.reload_keys()
                 is_moving = self.courier.catch_up(self.engine.sequence, self.journal.released_up_to)
                 self._look_up()
             self.ops.monitor.move(Phase.STOPPING)
@@ -162,6 +195,11 @@ class Node:
     def stop(self) -> None:
         """Ends ``run`` after what was taken is done, durable and told.  From any thread, and from a signal handler."""
         self._stopping = True
+        self.server.wake()
+
+    def ask_to_reload_keys(self) -> None:
+        """Has the loop read the list of keys again.  From any thread, and from a signal handler."""
+        self._reload_wanted = True
         self.server.wake()
 
     def drain(self, seconds: int | None = None) -> int:
@@ -414,6 +452,20 @@ class Node:
         self._log(SnapshotWritten(path=path, sequence=snapshot.sequence, took_ms=took_ms))
         return path
 
+    def reload_keys(self) -> dict[str, Any]:
+        """Reads the list of keys again.  Who is no longer in it is cut, who may less now may less at once."""
+        if self.keyring is None:
+            return {"problem": "this node has no keys: [security] keys names no folder"}
+        try:
+            revoked = self.keyring.reload()
+        except KeyFileError as error:
+            self._log(KeysUnusable(problem=str(error)))
+            return {"problem": f"{error}; the keys are as before", "authorised": len(self.keyring)}
+        self.sessions.permissions_changed()
+        cut = self.server.guard.cut_revoked()
+        self._log(KeysReloaded(authorised=len(self.keyring), revoked=", ".join(revoked), cut=cut))
+        return {"authorised": len(self.keyring), "revoked": revoked, "cut": cut}
+
     def summary(self) -> str:
         """What a node says of itself when it is ready, on one line."""
         about = {
@@ -449,6 +501,7 @@ class Node:
             "metrics": self.ops.address,
             "uncovered": self.engine.uncovered(),
             "data": str(self.config.data),
+            "security": self.server.guard.counts(),
             **self._about(),
         }
 
@@ -458,4 +511,5 @@ class Node:
             "durability": str(self.config.journal.durability),
             "engine": self.config.engine,
             "version": __version__,
+            "encrypted": self.keyring is not None,
         }

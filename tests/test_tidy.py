@@ -99,6 +99,7 @@ MAY_IMPORT = {
         "exchange.units",
         "exchange.gateway.connection",
         "exchange.gateway.feed",
+        "exchange.keys",
     },
     "exchange.gateway": {
         "exchange.errors",
@@ -106,6 +107,7 @@ MAY_IMPORT = {
         "exchange.engine",
         "exchange.peek",
         "exchange.sequencer",
+        "exchange.ops.log_events",
     },
 }
 

@@ -29,6 +29,7 @@ from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
 from exchange.client.market_data import Topics, topics_of
 from exchange.client.methods_aio import AsyncMethods, AsyncOperatorMethods, AsyncTraderMethods
+from exchange.keys import KeysLike, read_client_keys, secure
 from exchange.protocol.messages import Event
 
 T = TypeVar("T")
@@ -56,7 +57,16 @@ class Waiter:
 class AsyncBaseClient(AsyncMethods):
     """A connection to one door of a node.  Open it with ``async with`` or ``await client.open()``."""
 
-    def __init__(self, endpoint: str, *, account: int = 0, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        account: int = 0,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self.about: dict[str, Any] = {}
@@ -72,6 +82,7 @@ class AsyncBaseClient(AsyncMethods):
         self._socket: Sender = self._context.socket(zmq.DEALER)
         self._socket.linger = 500
         self._socket.sndhwm = self._socket.rcvhwm = 100_000
+        secure(self._socket, self.keys)
         self._socket.connect(self.endpoint)
         self._reader = asyncio.create_task(self._read())
         try:
@@ -171,8 +182,12 @@ class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
         *,
         market_data: str | None = None,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
     ) -> None:
-        super().__init__(endpoint, account=account, timeout_s=timeout_s)
+        super().__init__(
+            endpoint, account=account, timeout_s=timeout_s, keys=keys, server_key=server_key
+        )
         self.market_data_endpoint = market_data or ""
 
     async def _opened(self) -> None:
@@ -204,7 +219,9 @@ class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
 
     def subscribe(self, **topics: Unpack[Topics]) -> AsyncMarketData:
         """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
-        return AsyncMarketData(self._context, self.market_data_endpoint, topics_of(**topics))
+        return AsyncMarketData(
+            self._context, self.market_data_endpoint, topics_of(**topics), self.keys
+        )
 
     async def book_mirror(self, symbol: SymbolLike) -> AsyncLiveBook:
         """A copy of a symbol's book that follows it; await its ``update`` to let it."""
@@ -220,5 +237,12 @@ class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
 class AsyncAdminClient(AsyncOperatorMethods, AsyncBaseClient):
     """The operator's client: listings, marks, states of symbols, funding, funds."""
 
-    def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s)
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ADMIN,
+        *,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key)

@@ -17,6 +17,7 @@ from exchange.client.market_data import Reception, Update
 from exchange.client.mirror import Mirror
 from exchange.client.order_mirror import OrderMirror
 from exchange.gateway.feed import BookDelta, OrdersDelta, topic_of
+from exchange.keys import ClientKeys, secure
 
 if TYPE_CHECKING:
     from exchange.client.aio import AsyncClient
@@ -28,11 +29,18 @@ M = TypeVar("M", bound=Mirror[Any, Any])
 class AsyncMarketData:
     """A subscription: an async iterator of updates.  Close it, or use it in a ``with``."""
 
-    def __init__(self, context: zmq.asyncio.Context, endpoint: str, topics: list[bytes]) -> None:
+    def __init__(
+        self,
+        context: zmq.asyncio.Context,
+        endpoint: str,
+        topics: list[bytes],
+        keys: ClientKeys | None = None,
+    ) -> None:
         self._reception = Reception(topics)
         self._socket: Sender = context.socket(zmq.SUB)
         self._socket.rcvhwm = 100_000
         self._socket.linger = 0
+        secure(self._socket, keys)
         self._socket.connect(endpoint)
         for topic in topics:
             self._socket.subscribe(topic)
@@ -80,7 +88,9 @@ class AsyncLive(Generic[M]):
     ) -> None:
         self._client = client
         self._snapshot = snapshot
-        self._feed = AsyncMarketData(client._context, client.market_data_endpoint, [topic.encode()])
+        self._feed = AsyncMarketData(
+            client._context, client.market_data_endpoint, [topic.encode()], client.keys
+        )
         self.mirror = mirror
 
     async def open(self) -> Self:

@@ -15,6 +15,7 @@ from exchange.client.market_data import Reception, Update
 from exchange.client.mirror import Mirror
 from exchange.client.order_mirror import OrderMirror
 from exchange.gateway.feed import BookDelta, OrdersDelta, topic_of
+from exchange.keys import ClientKeys, secure
 
 if TYPE_CHECKING:
     from exchange.client.sync import Client
@@ -27,12 +28,17 @@ class MarketData:
     """A subscription: an iterator of updates.  Close it, or use it in a ``with``."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, topics: list[bytes]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        topics: list[bytes],
+        keys: ClientKeys | None = None,
     ) -> None:
         self._reception = Reception(topics)
         self._socket = context.socket(zmq.SUB)
         self._socket.rcvhwm = 100_000
         self._socket.linger = 0
+        secure(self._socket, keys)
         self._socket.connect(endpoint)
         for topic in topics:
             self._socket.subscribe(topic)
@@ -81,7 +87,9 @@ class Live(Generic[M]):
         self, client: Client, mirror: M, topic: str, snapshot: Callable[[int], Any]
     ) -> None:
         self._snapshot = snapshot
-        self._feed = MarketData(client._context, client.market_data_endpoint, [topic.encode()])
+        self._feed = MarketData(
+            client._context, client.market_data_endpoint, [topic.encode()], client.keys
+        )
         self.mirror = mirror
         if not self._take(self._feed.poll(client.timeout_s)):
             self.close()

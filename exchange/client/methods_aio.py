@@ -456,6 +456,10 @@ class AsyncOperatorMethods(AsyncMethods):
         """Sequence, what of it is durable, digest, sessions, endpoints."""
         return await self._do(self._ask.question, "get_status")
 
+    async def reload_keys(self) -> dict[str, Any]:
+        """Has the node read its list of keys again: how many are authorised, which are gone, how many it cut."""
+        return await self._do(self._ask.question, "reload_keys")
+
     async def take_snapshot(self) -> str:
         """Writes a snapshot now and returns its path."""
         return str((await self._do(self._ask.question, "take_snapshot"))["path"])

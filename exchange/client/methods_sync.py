@@ -454,6 +454,10 @@ class OperatorMethods(Methods):
         """Sequence, what of it is durable, digest, sessions, endpoints."""
         return self._do(self._ask.question, "get_status")
 
+    def reload_keys(self) -> dict[str, Any]:
+        """Has the node read its list of keys again: how many are authorised, which are gone, how many it cut."""
+        return self._do(self._ask.question, "reload_keys")
+
     def take_snapshot(self) -> str:
         """Writes a snapshot now and returns its path."""
         return str((self._do(self._ask.question, "take_snapshot"))["path"])

@@ -27,6 +27,7 @@ from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data
 from exchange.client.live import FOREVER_S, LiveBook, LiveOrders, MarketData
 from exchange.client.market_data import Topics, topics_of
 from exchange.client.methods_sync import Methods, OperatorMethods, TraderMethods
+from exchange.keys import KeysLike, read_client_keys, secure
 from exchange.protocol.messages import Event
 
 T = TypeVar("T")
@@ -35,7 +36,16 @@ T = TypeVar("T")
 class BaseClient(Methods):
     """A connection to one door of a node: what traders' and operator's clients share."""
 
-    def __init__(self, endpoint: str, *, account: int = 0, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        account: int = 0,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self._core = Core()
@@ -44,6 +54,7 @@ class BaseClient(Methods):
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 500
         self._socket.sndhwm = self._socket.rcvhwm = 100_000
+        secure(self._socket, self.keys)
         try:
             self._socket.connect(endpoint)
             self.about = self._run(self._ask.ping())
@@ -137,8 +148,12 @@ class Client(TraderMethods, BaseClient):
         *,
         market_data: str | None = None,
         timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
     ) -> None:
-        super().__init__(endpoint, account=account, timeout_s=timeout_s)
+        super().__init__(
+            endpoint, account=account, timeout_s=timeout_s, keys=keys, server_key=server_key
+        )
         self.market_data_endpoint = market_data or market_data_endpoint(endpoint, self.about)
         if account:
             self.login(account)
@@ -167,7 +182,7 @@ class Client(TraderMethods, BaseClient):
 
     def subscribe(self, **topics: Unpack[Topics]) -> MarketData:
         """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
-        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics))
+        return MarketData(self._context, self.market_data_endpoint, topics_of(**topics), self.keys)
 
     def book_mirror(self, symbol: SymbolLike) -> LiveBook:
         """A copy of a symbol's book that follows it; call its ``update`` to let it."""
@@ -183,5 +198,12 @@ class Client(TraderMethods, BaseClient):
 class AdminClient(OperatorMethods, BaseClient):
     """The operator's client: listings, marks, states of symbols, funding, funds."""
 
-    def __init__(self, endpoint: str = DEFAULT_ADMIN, *, timeout_s: float = 5.0) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s)
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ADMIN,
+        *,
+        timeout_s: float = 5.0,
+        keys: KeysLike = None,
+        server_key: str | None = None,
+    ) -> None:
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key)

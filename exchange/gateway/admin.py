@@ -1,7 +1,8 @@
 """The operator's door: listings, marks, funding, fund deposits, and a look at the node itself.
 
 It is a socket of its own, so that it can be bound where only the operator gets to.  It takes the operator's commands
-and no trader's, answers every query for every account, and three more: ``get_status``, ``take_snapshot`` and ``drain``.
+and no trader's, answers every query for every account, and four more: ``get_status``, ``take_snapshot``, ``drain``,
+and ``reload_keys`` on a node with keys.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from exchange.gateway.connection import ACCOUNT_QUERIES, PUBLIC_QUERIES, Code, D
 from exchange.gateway.queries import Answer, NoArguments, Queries, QueryError, read_arguments
 from exchange.gateway.sessions import Session
 
-ADMIN_QUERIES = frozenset({"get_status", "take_snapshot", "drain"})
+ADMIN_QUERIES = frozenset({"get_status", "take_snapshot", "drain", "reload_keys"})
 MAX_DRAIN_S = 3600
 ADMIN_DOOR = Door("admin", "admin", False, PUBLIC_QUERIES | ADMIN_QUERIES, ACCOUNT_QUERIES)
 
@@ -28,6 +29,7 @@ class Operated(Protocol):
 
     def status(self) -> dict[str, Any]: ...
     def take_snapshot(self) -> str: ...
+    def reload_keys(self) -> dict[str, Any]: ...
     def drain(self, seconds: int | None = None) -> int: ...
 
 
@@ -41,6 +43,12 @@ def add_admin_queries(queries: Queries, node: Operated) -> None:
     def take_snapshot(session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
         return {"path": node.take_snapshot()}
+
+    def reload_keys(session: Session, arguments: dict[str, Any]) -> Answer:
+        read_arguments(NoArguments, arguments)
+        return node.reload_keys()
+
+    queries.add("reload_keys", reload_keys)
 
     def drain(session: Session, arguments: dict[str, Any]) -> Answer:
         seconds = read_arguments(OfDrain, arguments).seconds

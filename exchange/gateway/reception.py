@@ -22,6 +22,8 @@ class Incoming(Protocol):
     def peer(self) -> bytes: ...
     @property
     def payload(self) -> bytes | None: ...
+    @property
+    def user(self) -> str: ...
 
 
 class Taken(msgspec.Struct):
@@ -47,6 +49,20 @@ PARTS = Refusal(
 FULL = Refusal(
     [], Code.TOO_MANY_SESSIONS, "this node has as many sessions as it may: try again later"
 )
+CHOSEN_ROUTING_ID = Refusal(
+    [],
+    Code.FORBIDDEN,
+    "wanted a routing id of the node's making: do not set one on your socket, another client could take it over",
+)
+
+
+def is_made_here(peer: bytes) -> bool:
+    """Whether a routing id is one that libzmq makes up: nobody gets one of these twice, and nobody can guess it.
+
+    >>> is_made_here(bytes([0, 1, 2, 3, 4])), is_made_here(b"desk7")
+    (True, False)
+    """
+    return len(peer) == 5 and peer[0] == 0
 
 
 #: While the node drains, to who comes anew.
@@ -63,7 +79,10 @@ def sort_frames(
     """
     taken = Taken()
     for frame in frames:
-        session = sessions.find(frame.door, frame.peer)
+        if frame.user and not is_made_here(frame.peer):
+            taken.refusals.append((frame.door, frame.peer, CHOSEN_ROUTING_ID))
+            continue
+        session = sessions.find(frame.door, frame.peer, frame.user)
         if session is None or frame.payload is None:
             missing = CLOSED if sessions.draining else FULL
             taken.refusals.append((frame.door, frame.peer, missing if session is None else PARTS))

@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 import zmq
@@ -20,6 +22,11 @@ from exchange.errors import ExchangeError
 from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import TRADERS_DOOR, Door
 from exchange.gateway.courier import Sent
+from exchange.gateway.interest import SUBSCRIBED
+from exchange.gateway.permission import Permission
+from exchange.gateway.security.guard import ConnectionLimits, Guard
+from exchange.gateway.security.sockets import SocketLimits, allowed_connections, bound_stranger
+from exchange.ops.log_events import LogEvent
 
 
 class BindError(ExchangeError):
@@ -38,12 +45,20 @@ class Bounds(msgspec.Struct, frozen=True):
 MAX_SUBSCRIPTIONS = 256  # taken in one round
 
 
+class Keys(Protocol):
+    """The keys of a node, where it has some."""
+
+    def serve(self, bound: zmq.Socket[bytes]) -> None: ...
+    def permission_of(self, public_key: str) -> Permission: ...
+
+
 class Frame(msgspec.Struct, frozen=True):
     """One message that came in: by which door, from whom, and its bytes (None if it had not one part)."""
 
     door: Door
     peer: bytes
     payload: bytes | None
+    user: str = ""  # the public key that it came with; "" without encryption
 
 
 class Arrivals(msgspec.Struct):
@@ -57,8 +72,25 @@ class Arrivals(msgspec.Struct):
 class Server:
     """Binds at once; ``endpoints`` then says where, also for a port that the system chose (``tcp://127.0.0.1:*``)."""
 
-    def __init__(self, endpoints: dict[str, str], bounds: Bounds) -> None:
+    def __init__(
+        self,
+        endpoints: dict[str, str],
+        bounds: Bounds,
+        *,
+        keys: Keys | None = None,
+        connections: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
+        sockets: SocketLimits = SocketLimits(),  # noqa: B008
+        log: Callable[[LogEvent], None] = lambda event: None,
+    ) -> None:
+        self._keys = keys
+        self._socket_limits = sockets
         self._context = zmq.Context()
+        self.guard = Guard(
+            self._context,
+            keys.permission_of if keys is not None else None,
+            allowed_connections(connections, log),
+            log,
+        )
         self.endpoints: dict[str, str] = {}
         self._wake_end, self._wake_handle = socket.socketpair()
         for end in (self._wake_end, self._wake_handle):
@@ -71,8 +103,10 @@ class Server:
             }
         except BaseException:
             self._context.destroy(linger=0)
+            self.guard.stop()
             self._close_wakes()
             raise
+        self.guard.start()
         always = (self._wake_end, self._market_data)
         routers = tuple(router for _, router in self._routers.values())
         self._pollers = {True: poller_of(*always, *routers), False: poller_of(*always)}
@@ -82,17 +116,21 @@ class Server:
     ) -> zmq.Socket[bytes]:
         bound = self._context.socket(kind)
         bound.linger = 1000
-        bound.maxmsgsize = bounds.max_message_bytes
+        bound_stranger(
+            bound, bounds.max_message_bytes, self._socket_limits, encrypted=self._keys is not None
+        )
+        bound.zap_domain = name.encode()
+        if self._keys is not None:
+            self._keys.serve(bound)
         if kind == zmq.XPUB:
             bound.sndhwm = bounds.market_data_high_water
             # Every subscription is told us, also of a topic that others have already.
-            bound.set(zmq.XPUB_VERBOSE, 1)
+            bound.set(zmq.XPUB_VERBOSER, 1)
         else:
             bound.rcvhwm, bound.sndhwm = bounds.receive_high_water, bounds.send_high_water
             # Tell us of a peer that is gone or full instead of dropping what it should get.
             bound.router_mandatory = 1
-            bound.set(zmq.HEARTBEAT_IVL, 10_000)
-            bound.set(zmq.HEARTBEAT_TIMEOUT, 60_000)
+        self.guard.watch(name, bound)
         try:
             bound.bind(endpoints[name])
         except zmq.ZMQError as error:
@@ -115,10 +153,25 @@ class Server:
         arrivals = Arrivals(since_ns=time.perf_counter_ns())
         for door, router in self._routers.values():
             if router in ready:
-                drain_router(door, router, max_bytes, arrivals.frames)
+                drain = drain_router if self._keys is None else self._drain_encrypted
+                drain(door, router, max_bytes, arrivals.frames)
         if self._market_data in ready:
-            drain_subscriptions(self._market_data, arrivals.subscriptions)
+            drain_subscriptions(self._market_data, self.guard, arrivals.subscriptions)
         return arrivals
+
+    def _drain_encrypted(
+        self, door: Door, router: zmq.Socket[bytes], max_bytes: int, frames: list[Frame]
+    ) -> None:
+        """The same as ``drain_router`` with the user of every message, which libzmq keeps beside it."""
+        while max_bytes > 0:
+            try:
+                peer, *parts = router.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            user = user_of(peer, self.guard)
+            payload = parts[0].bytes if len(parts) == 1 else None
+            frames.append(Frame(door, peer.bytes, payload, user))
+            max_bytes -= sum(map(len, parts)) + len(peer)
 
     def wake(self) -> None:
         """Ends a wait.  From any thread, and from a signal handler."""
@@ -147,7 +200,11 @@ class Server:
 
     def close(self) -> None:
         """Closes the doors; what was sent may still leave for a second."""
-        for bound in (*(router for _, router in self._routers.values()), self._market_data):
+        doors = (*(router for _, router in self._routers.values()), self._market_data)
+        for bound in doors:
+            bound.disable_monitor()  # libzmq would wait for somebody to take its events
+        self.guard.stop()
+        for bound in doors:
             bound.close()
         self._context.term()
         self._close_wakes()
@@ -177,9 +234,37 @@ def drain_router(
         max_bytes -= sum(map(len, parts)) + len(peer)
 
 
-def drain_subscriptions(market_data: zmq.Socket[bytes], messages: list[bytes]) -> None:
+def user_of(frame: zmq.Frame, guard: Guard) -> str:
+    """Whose message this is: what ZAP answered for its connection.  A client cannot change it.
+
+    The native loop does the same with ``zmq_msg_gets(message, "User-Id")`` and ``"__fd"``.
+    """
+    user = str(frame.get("User-Id"))
+    guard.saw(int(frame.get("__fd")), user)
+    return user
+
+
+def drain_subscriptions(
+    market_data: zmq.Socket[bytes], guard: Guard, messages: list[bytes]
+) -> None:
+    """Takes who subscribed to what.  Whoever has too many is cut, and what it asked for is not answered."""
     for _ in range(MAX_SUBSCRIPTIONS):
         try:
-            messages.append(market_data.recv(zmq.DONTWAIT))
+            frame = market_data.recv(zmq.DONTWAIT, copy=False)
         except zmq.Again:
             return
+        try:
+            fd = int(frame.get("__fd"))
+        except zmq.ZMQError:
+            continue  # of one who is gone: libzmq takes its subscriptions back
+        if frame.bytes[:1] != SUBSCRIBED:
+            guard.unsubscribed(fd)
+        elif guard.subscribed(fd, topic_user(frame), len(frame) - 1):
+            messages.append(frame.bytes)
+
+
+def topic_user(frame: zmq.Frame) -> str:
+    try:
+        return str(frame.get("User-Id"))
+    except zmq.ZMQError:
+        return ""  # without encryption

@@ -119,10 +119,13 @@ class Session:
         limits: SessionLimits = UNBOUNDED,
         *,
         key: int = 0,
+        user: str = "",
         permission: Permission | None = None,
         now_ns: int = 0,
     ) -> None:
         self.peer = peer
+        #: The public key that its messages come with; "" without encryption.
+        self.user = user
         self.door = door
         self.state = State.NEW if door.needs_login else State.ACTIVE
         self.permission = permission or permission_at(door)
@@ -293,11 +296,13 @@ class Sessions:
         max_sessions: int,
         limits: SessionLimits = UNBOUNDED,
         *,
+        permission_of: Callable[[str], Permission] | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
         new_key: Callable[[], int] = lambda: secrets.randbits(64) or 1,
     ) -> None:
         self.limits = limits
         self.now_ns = now_ns
+        self._permission_of = permission_of  # of a public key; None: nobody has one
         self.listener = Listener()
         self.on_muted: Callable[[Session], None] = lambda session: None
         self.on_dropped: Callable[[], None] = lambda: None  # a frame of a muted session, unread
@@ -324,12 +329,17 @@ class Sessions:
     def is_full(self) -> bool:
         return len(self._by_peer) >= self._max_sessions
 
-    def find(self, door: Door, peer: bytes, permission: Permission | None = None) -> Session | None:
+    def find(self, door: Door, peer: bytes, user: str = "") -> Session | None:
         """The session of a peer, made at its first frame; None when there are as many as may be.
 
+        A session is bound to the user that it began with.  A frame of another user under the same routing id can only
+        come by another connection, made after the first one ended: the old session is over, and a new one begins.
         While the node drains, only its operator may come anew.
         """
         session = self._by_peer.get((door.name, peer))
+        if session is not None and session.user != user:
+            self.end(session)
+            session = None
         is_closed = self.is_full or (self.draining and door.needs_login)
         if session is None and not is_closed:
             session = self._by_peer[door.name, peer] = Session(
@@ -337,11 +347,22 @@ class Sessions:
                 door,
                 self.limits,
                 key=self._new_key(),
-                permission=permission,
+                user=user,
+                permission=None if self._permission_of is None else self._permission_of(user),
                 now_ns=self.now_ns(),
             )
             self.listener.opened(session)
         return session
+
+    def permissions_changed(self) -> None:
+        """Ends every session whose key may something else now; it logs in again for what it may.
+
+        It is not told: it hears at its next request that it is not logged in, after all replies that it is owed.
+        """
+        permission_of = self._permission_of
+        for session in self:
+            if permission_of is not None and permission_of(session.user) != session.permission:
+                self.end(session)
 
     def known(self, door: Door, peer: bytes) -> Session | None:
         return self._by_peer.get((door.name, peer))

@@ -190,3 +190,65 @@ class ReadingResumed(LogEvent, frozen=True, kw_only=True):
 
     held_bytes: int
     stopped_ms: int
+
+
+# ---------------------------------------------------------------------------------------------- security
+
+
+class InsecureBind(LogEvent, frozen=True, kw_only=True):
+    """INSECURE: a door is open to the network without encryption and keys, as the configuration insists."""
+
+    level: ClassVar[Level] = Level.WARNING
+    door: str
+    endpoint: str
+
+
+class FewerConnections(LogEvent, frozen=True, kw_only=True):
+    """The system allows fewer open files than the configuration wants connections (ulimit -n)."""
+
+    level: ClassVar[Level] = Level.WARNING
+    files: int
+    wanted: int
+    allowed: int
+
+
+class KeyRefused(LogEvent, frozen=True, kw_only=True):
+    """Somebody came with a key that may not use the door."""
+
+    level: ClassVar[Level] = Level.WARNING
+    door: str
+    address: str
+    key: str  # the public one
+    role: str
+
+
+class ConnectionCut(LogEvent, frozen=True, kw_only=True):
+    """A connection was closed by the node: too many, or what it does may not be."""
+
+    level: ClassVar[Level] = Level.WARNING
+    door: str
+    address: str
+    reason: str
+
+
+class AcceptFailed(LogEvent, frozen=True, kw_only=True):
+    """A connection could not be taken."""
+
+    level: ClassVar[Level] = Level.ERROR
+    door: str
+    problem: str
+
+
+class KeysReloaded(LogEvent, frozen=True, kw_only=True):
+    """The list of keys was read again."""
+
+    authorised: int
+    revoked: str  # names that are no longer in it
+    cut: int  # connections of theirs
+
+
+class KeysUnusable(LogEvent, frozen=True, kw_only=True):
+    """The list of keys could not be read, and the one before stays in force."""
+
+    level: ClassVar[Level] = Level.WARNING
+    problem: str

@@ -9,6 +9,8 @@ import time
 import msgspec
 from market_desk import BTC
 
+from exchange.config import SecurityConfig
+
 MARK = b"mark.BTC-PERP"
 
 
@@ -74,8 +76,9 @@ def test_a_peer_that_ends_a_subscription_it_never_had_silences_nobody(node) -> N
         liar.close()
 
 
-def test_a_storm_of_subscriptions_holds_nobody_up(node) -> None:
-    """Ten thousand prefixes of one peer, all but one of no topic."""
+def test_a_storm_of_subscriptions_holds_nobody_up(start_node) -> None:
+    """Ten thousand prefixes of one peer, all but one of no topic, where a node lets it."""
+    node = start_node(security=SecurityConfig(max_subscriptions=0))
     admin, client = node.admin_client(), node.client(7)
     peer = RawPeer(node.market_data)
     for number in range(10_000):

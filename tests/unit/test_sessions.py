@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -42,10 +43,21 @@ def code_of(asked: Commands | Query | Refusal | None) -> Code:
 class Registry(Sessions):
     """Sessions with a clock that is set by hand."""
 
-    def __init__(self, limits: SessionLimits = UNBOUNDED, max_sessions: int = 100) -> None:
+    def __init__(
+        self,
+        limits: SessionLimits = UNBOUNDED,
+        max_sessions: int = 100,
+        permission_of: Callable[[str], Permission] | None = None,
+    ) -> None:
         self.time_ns = 0
         self.keys = 0
-        super().__init__(max_sessions, limits, now_ns=lambda: self.time_ns, new_key=self.next_key)
+        super().__init__(
+            max_sessions,
+            limits,
+            permission_of=permission_of,
+            now_ns=lambda: self.time_ns,
+            new_key=self.next_key,
+        )
 
     def next_key(self) -> int:
         self.keys += 1
@@ -182,10 +194,15 @@ def test_who_is_muted_is_not_read_but_heard() -> None:
 
 
 def test_a_key_says_what_a_peer_may_do_at_all() -> None:
-    sessions = Registry()
-    trader = sessions.find(TRADERS_DOOR, b"t", Permission(Role.TRADER, frozenset({7})))
-    viewer = sessions.find(TRADERS_DOOR, b"v", Permission(Role.READ_ONLY, frozenset({7})))
-    feed = sessions.find(ADMIN_DOOR, b"f", Permission(Role.FEED))
+    permissions = {
+        "trader": Permission(Role.TRADER, frozenset({7})),
+        "viewer": Permission(Role.READ_ONLY, frozenset({7})),
+        "feed": Permission(Role.FEED),
+    }
+    sessions = Registry(permission_of=permissions.__getitem__)
+    trader = sessions.find(TRADERS_DOOR, b"t", "trader")
+    viewer = sessions.find(TRADERS_DOOR, b"v", "viewer")
+    feed = sessions.find(ADMIN_DOOR, b"f", "feed")
     assert trader is not None and viewer is not None and feed is not None
     assert code_of(trader.receive(control("login", account=8))) is Code.FORBIDDEN
     for session in (trader, viewer):
