@@ -70,7 +70,10 @@ def extension(name: str) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension(name) for name in ("engine", "codec", "market_data", "echo", "load", "listen")],
+        [
+            extension(name)
+            for name in ("engine", "codec", "market_data", "streams", "echo", "load", "listen")
+        ],
         language_level=3,
         build_dir="build/cython",
         emit_linenums=kind == "debug",  # so that a debugger speaks of lines of the .pxd

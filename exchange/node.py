@@ -22,7 +22,7 @@ from exchange.engine import create_engine
 from exchange.gateway.admin import add_admin_queries
 from exchange.gateway.connection import Door, Query, encode_control
 from exchange.gateway.courier import Courier
-from exchange.gateway.event_log import EventLog
+from exchange.gateway.event_log import open_log
 from exchange.gateway.interest import Interest
 from exchange.gateway.limits import MUTE_NS
 from exchange.gateway.outbox import Outbox, Parcel
@@ -88,7 +88,7 @@ class Node:
         self._open_keys()
         about = {"version": __version__, "engine": config.engine}
         self.ops = OpsDesk(config, log, {**about, "durability": config.journal.durability})
-        self.streams = EventLog(config.limits.remembered_bytes)
+        self.streams = open_log(config.limits.remembered_bytes)
         self.statistics = create_desk()
         try:
             self._recover()
@@ -406,7 +406,7 @@ class Node:
             return
         try:
             self.streams.load(load_streams(self.config.data / "snapshots", sequence))
-        except SnapshotDamaged as error:
+        except (SnapshotDamaged, ValueError) as error:
             self._log(StreamsLost(problem=str(error)))
             self.streams.epoch = self.engine.timestamp_ns + sequence
 

@@ -63,6 +63,7 @@ DOORS = {
     "exchange/bench/gateway/worker.py",
     "exchange/gateway/publishing.py",
     "exchange/protocol/records.py",
+    "exchange/gateway/event_log.py",
 }
 
 #: Package or module -> what of this project it may import, itself apart.
@@ -231,6 +232,7 @@ ROOMS = [
     "counters",
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
+    *("event_log", "streams"),
     *("zmq_api", "echo", "histogram", "load_answers", "load", "listen"),
 ]
 

@@ -12,6 +12,8 @@ Numbers are worth what the journal is: an *epoch* says since when they were coun
 the first command, or that of the snapshot from which the count had to start anew, plus that snapshot's sequence: so no
 two counts share one, and a node that starts from the same files gives the same again.
 
+``native/event_log.pxd`` is the same in C, for a loop without Python objects; ``open_log`` chooses.
+
 >>> from exchange.protocol.messages import MarkChanged, BalanceChanged
 >>> from exchange.protocol.records import encode_events
 >>> log = EventLog(most_bytes=1 << 20)
@@ -23,11 +25,12 @@ two counts share one, and a node that starts from the same files gives the same 
 
 from __future__ import annotations
 
+import importlib
 import struct
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from exchange.peek import EVENT_START, event_number, field_reader
 
@@ -79,6 +82,15 @@ class Memory(Protocol):
     def fills(self, account: int, limit: int) -> list[bytes]: ...
     def dump(self) -> bytes: ...
     def load(self, kept: bytes) -> None: ...
+
+
+def open_log(most_bytes: int) -> Memory:
+    """An event log: the compiled one where it is built and the system gives its address space; else this one."""
+    try:
+        native = importlib.import_module("exchange._native.streams")
+        return cast(Memory, native.StreamLog(most_bytes, Entry, Forgotten))
+    except (ModuleNotFoundError, MemoryError):
+        return EventLog(most_bytes)
 
 
 class Stream:
