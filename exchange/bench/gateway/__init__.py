@@ -148,7 +148,7 @@ def run_kills(options: argparse.Namespace) -> int:
     from exchange.bench.gateway import ledger
     from exchange.bench.gateway.processes import place
 
-    seconds = 2.0 if options.seconds is None else options.seconds
+    seconds = 1.0 if options.seconds is None else options.seconds
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         trial = ledger.Trial(
             Path(folder),

@@ -27,6 +27,7 @@ from exchange.bench.gateway.processes import (
 from exchange.bench.gateway.processes import Load as LoadProcess
 
 Say = Callable[[str], None]
+KEEPS_UP = 0.98  # of the rate that was offered
 W = TypeVar("W", bound=Worker)
 DEPOSIT_ATOMS = core.BALANCE_ATOMS
 #: Shorter waits of the generator yield its core; between equals of real time that is the quicker way.
@@ -66,6 +67,11 @@ class Measured(msgspec.Struct):
         pairs = zip(self.exchange.percentiles, self.echo.percentiles, strict=True)
         ratios = [getattr(one, field) / max(getattr(other, field), 1e-3) for one, other in pairs]
         return float(statistics.median(ratios))
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the exchange did what was offered; else a latency is that of a queue, as long as the run was."""
+        return self.exchange.rate >= KEEPS_UP * self.load.orders_per_second
 
     @property
     def throughput_ratio(self) -> float:
