@@ -72,7 +72,10 @@ setup(
     ext_modules=cythonize(
         [
             extension(name)
-            for name in ("engine", "codec", "market_data", "streams", "echo", "load", "listen")
+            for name in (
+                *("engine", "codec", "market_data", "streams", "gateway"),
+                *("echo", "load", "listen"),
+            )
         ],
         language_level=3,
         build_dir="build/cython",

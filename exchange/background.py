@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 MAX_WORDS_BYTES = 4096
+LESS_URGENT = 10  # by how much: where cores are few, those who trade come first
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -81,6 +82,7 @@ class BackgroundSnapshot:
         code = 1
         try:
             keep_only(writing)
+            os.nice(LESS_URGENT)
             try:
                 words, code = str(self._write()), 0
             except BaseException as error:

@@ -1,5 +1,4 @@
-"""The command line: ``exchange serve``, ``margin``, ``demo``, ``replay``, ``audit``, ``explain``, ``funds``,
-``keys``, ``verify``, ``digests``, ``replay-l3``, ``inspect``, ``scenario run``, ``fuzz``, ``top``, ``bench``.
+"""The command line: ``exchange COMMAND``; ``exchange --help`` lists them.
 
 What a command needs is imported when it is called, so that ``exchange --help`` answers at once.  An error of the
 exchange is one line on standard error and exit code 2; a check that failed (a replay that differs, a scenario, damage
@@ -55,6 +54,10 @@ PASSED_ON = {
     "verify": (
         "exchange.verify",
         "whether two builds make the same of a journal, and the first command at which they do not",
+    ),
+    "compact": (
+        "exchange.compact",
+        "move what no recovery needs any more out of a journal",
     ),
     "digests": (
         "exchange.digests",

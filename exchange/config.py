@@ -126,6 +126,7 @@ class Config(msgspec.Struct, frozen=True):
     fund_atoms: dict[int, int]  # deposited first, by number of the fund
     mark_ticks: dict[int, int]  # set at the listing, by number of the symbol
     warnings: WarningPolicy = WarningPolicy()
+    loop: str = "auto"  # of the node: native where it can be had, or plain
     security: SecurityConfig = SecurityConfig()
     drain_seconds: int = 2
     logging: LogConfig = LogConfig()
@@ -205,9 +206,15 @@ def http_address(value: Any) -> str:
 
 
 GIB = 1 << 30
+LOOPS = ("auto", "plain", "native")
 LEVELS = tuple(level.name.lower() for level in Level)
 SETTINGS: dict[str, dict[str, Check]] = {
-    "node": {"data": text, "engine": one_of(*ENGINE_KINDS), "drain_seconds": whole(0, 3600)},
+    "node": {
+        "data": text,
+        "engine": one_of(*ENGINE_KINDS),
+        "loop": one_of(*LOOPS),
+        "drain_seconds": whole(0, 3600),
+    },
     "journal": {
         "durability": one_of(*Durability),
         "sync_interval_ms": whole(1, 60_000),
@@ -313,6 +320,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
     return Config(
         data=Path(settings["node"]["data"]),
         engine=settings["node"]["engine"],
+        loop=settings["node"]["loop"],
         journal=msgspec.convert(settings["journal"], JournalConfig),
         endpoints=Endpoints(**settings["endpoints"]),
         limits=Limits(**settings["limits"]),

@@ -24,6 +24,7 @@ from exchange.gateway.connection import Door, Query, encode_control
 from exchange.gateway.courier import Courier
 from exchange.gateway.event_log import open_log
 from exchange.gateway.interest import Interest
+from exchange.gateway.lane import ROUND_BYTES, Lane, open_lane
 from exchange.gateway.limits import MUTE_NS
 from exchange.gateway.outbox import Outbox, Parcel
 from exchange.gateway.publishing import create_desk, create_publisher
@@ -31,7 +32,7 @@ from exchange.gateway.queries import Queries
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import Origins, address_events
 from exchange.gateway.security.binding import check_binding
-from exchange.gateway.server import Arrivals, Server
+from exchange.gateway.server import Frame, Server
 from exchange.gateway.sessions import Session, Sessions
 from exchange.journal import Journal
 from exchange.keys import KeyFileError, Keyring
@@ -45,6 +46,7 @@ from exchange.ops.log_events import (
     JournalFailed,
     KeysReloaded,
     KeysUnusable,
+    LaneMissing,
     ListingDiffers,
     NodeReady,
     NodeStopped,
@@ -65,8 +67,6 @@ from exchange.segments import JournalError
 from exchange.sequencer import Batch, Sequencer
 from exchange.snapshot import SnapshotDamaged, load_streams, write_snapshot
 
-ROUND_BYTES = 256 << 10  # taken from clients in one round of the loop: what one batch can grow to
-
 
 class Node:
     """One running exchange over one data folder.
@@ -85,6 +85,7 @@ class Node:
         self.config = config
         self._log = log
         self._stopping = self._hasty = self._reload_wanted = False
+        self._is_moving = False  # whether a replay goes on at once
         self._open_keys()
         about = {"version": __version__, "engine": config.engine}
         self.ops = OpsDesk(config, log, {**about, "durability": config.journal.durability})
@@ -155,6 +156,13 @@ class Node:
         except BaseException:
             self.journal.close()
             raise
+        try:
+            self.lane: Lane | None = None
+            self.lane = open_lane(self, config.loop, self._note_missing)
+        except BaseException:
+            self.server.close()
+            self.journal.close()
+            raise
         self.journal.on_release = self.ops.monitor.wake = self.server.wake
         self.ops.monitor.move(Phase.SERVING)
         self._log(self._readiness())
@@ -164,22 +172,17 @@ class Node:
     def run(self) -> None:
         """Take, order, write down, apply, tell - until told to stop."""
         try:
-            is_moving = False  # whether a replay goes on at once
+            if self.lane is not None:
+                self.lane.run()
             while not self._stopping:
-                patience_ms = 0 if is_moving else self._patience_ms()
-                arrived = self.server.receive(self._room(), patience_ms)
-                self._note_arrivals(arrived)
-                for taken in sort_frames(arrived.frames, self.sessions, self._is_overloaded):
-                    self._take(taken)
-                self._welcome(arrived.subscriptions)
-                self.courier.beat(self.engine.sequence)
-                self._cancel_for_the_gone()
-                self._release()
-                if self._reload_wanted:
-                    self._reload_wanted = False
-                    self.reload_keys()
-                is_moving = self.courier.catch_up(self.engine.sequence, self.journal.released_up_to)
-                self._look_up()
+                arrived = self.server.receive(
+                    ROUND_BYTES if self.reads() else 0, self.patience_ms()
+                )
+                self.handle(arrived.frames, arrived.since_ns)
+                self.welcome(arrived.subscriptions)
+                self.tend()
+                self.release(self.released_up_to)
+                self.look_up()
             self.ops.monitor.move(Phase.STOPPING)
             self._finish()
         except JournalError as error:
@@ -219,8 +222,27 @@ class Node:
             self._hasty = True
             self.stop()
 
-    def _look_up(self) -> None:
-        """What others want of the loop, between two rounds."""
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    def handle(self, frames: list[Frame], since_ns: int) -> None:
+        """Everything that frames of clients ask for, in their order; they came at ``since_ns``."""
+        self._note_arrivals(frames, since_ns)
+        for taken in sort_frames(frames, self.sessions, self._is_overloaded):
+            self._take(taken)
+
+    def tend(self) -> None:
+        """What sessions need without asking: heartbeats, an end, and what ends bring with them."""
+        self.courier.beat(self.engine.sequence)
+        self._cancel_for_the_gone()
+
+    def look_up(self) -> None:
+        """What can wait until the end of a round: replays, and what others want of the loop."""
+        if self._reload_wanted:
+            self._reload_wanted = False
+            self.reload_keys()
+        self._is_moving = self.courier.catch_up(self.engine.sequence, self.released_up_to)
         if self.ops.monitor.wanted:
             self.ops.monitor.take(lambda: read_node(self))
         drain = self.ops.drain
@@ -260,13 +282,16 @@ class Node:
         laps = self.ops.laps
         batch = self.sequencer.stamp(records, len(origins.request_ids))
         laps.lap(slots.STAGE_DECODE)
-        self.journal.append(batch.commands, batch.first_sequence, batch.count)
+        self.write_down(batch)
         laps.lap(slots.STAGE_JOURNAL)
         events = self.engine.apply(batch.commands)
         laps.lap(slots.STAGE_APPLY)
         self._tell(batch, events, origins)
         self.ops.counters.count_batch(batch.commands, events, batch.timestamp_ns)
         laps.lap(slots.STAGE_TELL)
+
+    def write_down(self, batch: Batch) -> None:
+        self.journal.append(batch.commands, batch.first_sequence, batch.count)
 
     def _tell(self, batch: Batch, events: bytes, origins: Origins) -> None:
         """Makes ready what clients and the public hear of a batch; it leaves when the journal releases it."""
@@ -294,13 +319,19 @@ class Node:
     def _answer_one(self, session: Session, query: Query) -> tuple[Door, bytes, bytes]:
         return session.door, session.peer, self.queries.answer(session, query)
 
-    def _welcome(self, subscriptions: list[bytes]) -> None:
+    def welcome(self, subscriptions: list[bytes]) -> None:
         for message in subscriptions:
             if (topic := self.interest.take(message)) is not None:
                 self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
-    def _release(self) -> None:
-        parcels = self.outbox.release(self.journal.released_up_to)
+    @property
+    def released_up_to(self) -> int:
+        """The last command whose events may leave.  Raises JournalError if the disk failed."""
+        return self.journal.released_up_to
+
+    def release(self, up_to: int) -> None:
+        """Sends what waited for the journal to come up to a sequence."""
+        parcels = self.outbox.release(up_to)
         if parcels:
             self.ops.laps.start(time.perf_counter_ns())
         for parcel in parcels:
@@ -313,6 +344,9 @@ class Node:
                 session.allowance.replied(count)
         if parcels:
             self.ops.laps.lap(slots.STAGE_SEND)
+
+    def _note_missing(self, problem: str) -> None:
+        self._log(LaneMissing(problem=problem))
 
     def _note_muted(self, session: Session) -> None:
         self.ops.counters.add(slots.COUNT_MUTINGS)
@@ -332,33 +366,39 @@ class Node:
     @property
     def _is_overloaded(self) -> bool:
         """Whether so much waits for the disk that cancels are to come before orders."""
-        return self.outbox.held_bytes > self.config.limits.max_held_bytes // 2
+        return self.held_bytes > self.config.limits.max_held_bytes // 2
 
-    def _room(self) -> int:
-        held_bytes = self.outbox.held_bytes
+    @property
+    def held_bytes(self) -> int:
+        """What waits for the journal, in both loops' outboxes."""
+        return self.outbox.held_bytes + (self.lane.held_bytes if self.lane is not None else 0)
+
+    def reads(self) -> bool:
+        """Whether there is room for more from clients; it is logged when that changes."""
+        held_bytes = self.held_bytes
         reads = held_bytes < self.config.limits.max_held_bytes
         self.ops.note_reading(
             reads, held_bytes, self.journal.next_sequence - 1 - self.journal.durable_up_to
         )
-        return ROUND_BYTES if reads else 0
+        return reads
 
-    def _patience_ms(self) -> int | None:
+    def patience_ms(self) -> int | None:
         """How long to wait for something to do: not for ever where heartbeats are due, or the end is near."""
+        if self._is_moving:
+            return 0
         patience_ms = self.courier.patience_ms()
         if self.ops.drain.begun:
             remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
             return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
         return patience_ms
 
-    def _note_arrivals(self, arrived: Arrivals) -> None:
+    def _note_arrivals(self, frames: list[Frame], since_ns: int) -> None:
         """Counts what came, and begins to time what becomes of it."""
         counters, laps = self.ops.counters, self.ops.laps
-        laps.start(
-            arrived.since_ns
-        )  # also where nothing came: the end of a session may bring commands
-        if arrived.frames:
-            counters.add(slots.COUNT_FRAMES_IN, len(arrived.frames))
-            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in arrived.frames))
+        laps.start(since_ns)  # also where nothing came: the end of a session may bring commands
+        if frames:
+            counters.add(slots.COUNT_FRAMES_IN, len(frames))
+            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in frames))
             laps.lap(slots.STAGE_RECEIVE)
 
     def _note_parcel(self, parcel: Parcel) -> None:
@@ -434,7 +474,9 @@ class Node:
         self.sessions.node_stops()
         self._cancel_for_the_gone()
         self.journal.flush()
-        self._release()
+        if self.lane is not None:
+            self.lane.release()
+        self.release(self.released_up_to)
         if not self._hasty:
             self.take_snapshot()
         self._log(NodeStopped(sequence=self.engine.sequence, snapshot=not self._hasty))
@@ -451,6 +493,11 @@ class Node:
         took_ms = (time.monotonic_ns() - since_ns) // 10**6
         self._log(SnapshotWritten(path=path, sequence=snapshot.sequence, took_ms=took_ms))
         return path
+
+    @property
+    def loop(self) -> str:
+        """Which loop turns: native or plain."""
+        return "plain" if self.lane is None else "native"
 
     def reload_keys(self) -> dict[str, Any]:
         """Reads the list of keys again.  Who is no longer in it is cut, who may less now may less at once."""
@@ -473,6 +520,7 @@ class Node:
             "data": self.config.data,
             "durability": self.config.journal.durability,
             "engine": self.config.engine,
+            "loop": self.loop,
             "sequence": self.engine.sequence,
             "digest": self.engine.digest(),
         }
@@ -485,6 +533,7 @@ class Node:
             data=str(self.config.data),
             durability=str(self.config.journal.durability),
             engine=self.config.engine,
+            loop=self.loop,
             sequence=self.engine.sequence,
             digest=self.engine.digest(),
         )
@@ -496,7 +545,7 @@ class Node:
             "timestamp_ns": self.engine.timestamp_ns,
             "digest": self.engine.digest(),
             "sessions": len(self.sessions),
-            "held_bytes": self.outbox.held_bytes,
+            "held_bytes": self.held_bytes,
             "phase": str(self.ops.monitor.phase),
             "metrics": self.ops.address,
             "uncovered": self.engine.uncovered(),
@@ -510,6 +559,7 @@ class Node:
             "endpoints": self.server.endpoints,
             "durability": str(self.config.journal.durability),
             "engine": self.config.engine,
+            "loop": self.loop,
             "version": __version__,
             "encrypted": self.keyring is not None,
         }

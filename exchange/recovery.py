@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.engine import Engine
 from exchange.protocol.records import iter_starts
-from exchange.segments import Frame, segment_paths
+from exchange.segments import Frame, JournalDamaged, segment_paths
 from exchange.snapshot import Snapshot, SnapshotDamaged, load_snapshot, snapshot_paths
 
 Say = Callable[[str], None]
@@ -61,6 +61,12 @@ def replay(
     """Applies journal frames to an engine and says how many commands that were; the engine may know the first ones."""
     before = engine.sequence
     for frame in frames:
+        if frame.first_sequence > engine.sequence + 1:
+            raise JournalDamaged(
+                f"{frame.path}: begins with command {frame.first_sequence}, and what there is before it ends with "
+                f"{engine.sequence}. Put back the segments before it, or a snapshot of command "
+                f"{frame.first_sequence - 1} or later"
+            )
         commands = skip_commands(frame.commands, engine.sequence + 1 - frame.first_sequence)
         if commands:
             on_batch(commands, engine.apply(commands))

@@ -42,23 +42,27 @@ class Sequencer:
     def __init__(
         self, last_sequence: int = 0, timestamp_ns: int = 0, clock: Callable[[], int] = time.time_ns
     ) -> None:
-        self._next_sequence = last_sequence + 1
-        self._timestamp_ns = timestamp_ns
-        self._clock = clock
+        self.last_sequence = last_sequence
+        self.timestamp_ns = timestamp_ns
+        self.clock = clock
+
+    def resume(self, last_sequence: int, timestamp_ns: int) -> None:
+        """Goes on after commands that were stamped elsewhere, by the same rules."""
+        self.last_sequence, self.timestamp_ns = last_sequence, timestamp_ns
 
     def now_ns(self) -> int:
         """The exchange's time: the clock's, but never before a time that was given already."""
-        self._timestamp_ns = max(self._timestamp_ns, self._clock())
-        return self._timestamp_ns
+        self.timestamp_ns = max(self.timestamp_ns, self.clock())
+        return self.timestamp_ns
 
     def stamp(self, commands: bytes, count: int) -> Batch:
         """The next batch: these commands, one after the other, all at the present time."""
         timestamp_ns = self.now_ns()
         batch = Batch(
-            first_sequence=self._next_sequence,
+            first_sequence=self.last_sequence + 1,
             count=count,
             timestamp_ns=timestamp_ns,
-            commands=stamp(commands, self._next_sequence, timestamp_ns),
+            commands=stamp(commands, self.last_sequence + 1, timestamp_ns),
         )
-        self._next_sequence += count
+        self.last_sequence = batch.last_sequence
         return batch

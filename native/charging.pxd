@@ -48,20 +48,23 @@ cdef inline int64_t all_charged(Core* core, Account* owner) noexcept nogil:
         slot = position_at(core, slot).next
     return total
 
-cdef inline uint32_t closed_first(Core* core, Account* owner) noexcept nogil:
-    """The symbol of the cross position with the largest maintenance (LIQ-03)."""
+cdef inline Position* largest_position(Core* core, Account* owner, bint unvisited) noexcept nogil:
+    """LIQ-03: the cross position with the largest maintenance, ties to the smaller symbol, then leg; NULL: none.
+
+    With `unvisited`, of those that this round of the liquidation has not closed yet.
+    """
     cdef uint32_t slot = owner.first_position
-    cdef uint32_t found = 0
+    cdef Position* found = NULL
     cdef int64_t most = -1
     cdef int64_t need
     cdef Position* entry
     while slot:
         entry = position_at(core, slot)
         slot = entry.next
-        if entry.position_lots != 0 and not entry.isolated:
+        if entry.position_lots != 0 and not entry.isolated and not (unvisited and entry.visited):
             need = position_maintenance(symbol_of(core, entry), entry)
             if need > most:
-                found, most = entry.symbol, need
+                found, most = entry, need
     return found
 
 cdef inline int64_t recover(Position* entry, int64_t atoms) noexcept nogil:
@@ -87,7 +90,7 @@ cdef inline apart note_deficit(Core* core, uint32_t account, uint32_t mover) noe
     entry = charged_entry(core, owner, mover) if mover else NULL
     if less < 0:
         if entry == NULL:
-            entry = charged_entry(core, owner, closed_first(core, owner))
+            entry = charged_entry(core, owner, largest_position(core, owner, False).symbol)
         entry.caused_atoms -= less
     elif less > 0:
         if entry != NULL:

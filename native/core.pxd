@@ -383,6 +383,7 @@ cdef struct Core:
     bint prevent_self_trade
     bint scan_marks                    # every mark measures every pool, for measuring
     bint prove_marks                   # and beside the bands, for testing
+    bint others_bear                   # a pocket venue: whoever stands on the other side can bear a deficit
     uint64_t sequence
     int64_t timestamp_ns
     uint64_t next_order_id

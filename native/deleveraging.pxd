@@ -20,6 +20,12 @@ from native.queue cimport pool_check, position_check
 from native.units cimport clamp64, compare_products, div_ceil, div_floor, i128, iabs, imax, imin, wide
 from native.wire cimport *
 
+cdef extern from *:
+    """
+    #define ADL_STAND_IN_ATOMS ((int64_t)1 << 61)
+    """
+    const int64_t STAND_IN_ATOMS "ADL_STAND_IN_ATOMS"    # the profit of a stand-in (pocket.pxd)
+
 # A position on the other side: what ranks it, and what it is to give.
 cdef struct Counterparty:
     Position* position
@@ -69,7 +75,7 @@ cdef inline void measure(Core* core, Symbol* symbol, Position* position, int64_t
     """All that a position is ranked by, if so many lots are asked of it."""
     cdef int64_t given
     entry.position = position
-    entry.profit_atoms = unrealised(symbol, position)
+    entry.profit_atoms = STAND_IN_ATOMS if core.others_bear else unrealised(symbol, position)
     entry.notional_atoms = notional(symbol, position.position_lots)
     entry.entry_atoms = iabs(position.entry_value_atoms)
     entry.equity_atoms = position.margin_atoms + entry.profit_atoms if position.isolated \
@@ -188,17 +194,17 @@ cdef inline void give_in_turn(Stage* stage, Counterparty* entries, int64_t count
             entry.lots = entry.value_atoms = entry.haircut_atoms = 0
         done += entry.lots
 
-cdef inline int64_t share_next(int64_t* total, int64_t* weights, Counterparty* entry) noexcept nogil:
+cdef inline int64_t share_next(int64_t* total, i128* weights, Counterparty* entry) noexcept nogil:
     """ADL-05: what the next in the order of `by_share` gets of a total; whoever is held back by its most came before."""
     cdef int64_t part = imin(entry.most, <int64_t>div_ceil(wide(total[0], entry.weight), weights[0]))
     total[0] -= part
     weights[0] -= entry.weight
     return part
 
-cdef inline int64_t weights_of(Counterparty* entries, int64_t count) noexcept nogil:
+cdef inline i128 weights_of(Counterparty* entries, int64_t count) noexcept nogil:
     """The sum of the weights of those that may give."""
     cdef int64_t i
-    cdef int64_t weights = 0
+    cdef i128 weights = 0
     for i in range(count):
         if entries[i].most:
             weights += entries[i].weight
@@ -207,7 +213,8 @@ cdef inline int64_t weights_of(Counterparty* entries, int64_t count) noexcept no
 cdef inline void give_by_equity(Stage* stage, Counterparty* entries, int64_t count) noexcept nogil:
     """ADL-05: lots in proportion to equity, nobody more than it has or surely bears (the parts of V are rounded)."""
     cdef int64_t left = stage.size
-    cdef int64_t i, weights, lots
+    cdef i128 weights
+    cdef int64_t i, lots
     cdef Counterparty* entry
     for i in range(count):
         entry = &entries[i]
@@ -245,7 +252,8 @@ cdef inline void give_at_mark(Stage* stage, Counterparty* entries, int64_t count
     """ADL-05: lots at the mark, in turn; what is missing is taken from everybody's profit, pro rata to it."""
     cdef int64_t lots = lots_at_mark(stage, entries, count)
     cdef int64_t missing = <int64_t>div_ceil(wide(stage.cost_atoms, lots), stage.size)
-    cdef int64_t i, weights
+    cdef i128 weights
+    cdef int64_t i
     cdef Counterparty* entry
     qsort(entries, count, sizeof(Counterparty), &by_share)
     weights = weights_of(entries, count)

@@ -10,9 +10,11 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 cdef extern from *:
     """
     #define CODEC_DOOR "exchange._native.codec.door"
+    #define ENGINE_DOOR "exchange._native.engine.door"
     #define MARKET_DATA_DOOR "exchange._native.market_data.door"
     """
     const char* CODEC_DOOR
+    const char* ENGINE_DOOR
     const char* MARKET_DATA_DOOR
 
 cdef struct codec_door_t:
@@ -23,6 +25,18 @@ cdef struct codec_door_t:
         const uint8_t* at, const uint8_t* end, uint8_t* record, uint64_t* request_id) noexcept nogil
     # Writes the msgpack array of an event that an engine gave; returns its end.
     uint8_t* (*write_event)(uint8_t* to, const uint8_t* record, uint64_t request_id) noexcept nogil
+
+cdef enum:
+    APPLIED = 0
+    OUT_OF_SEQUENCE = -1               # the batch is not whole records that follow the last command: nothing was applied
+    BROKEN = -2                        # an invariant broke, now or before: ask the engine in Python, it raises what it was
+
+cdef struct engine_door_t:
+    void* core
+    # Applies stamped command records; the events are the core's own and good until its next batch.
+    int (*apply)(void* core, const char* commands, int64_t size, const char** events, int64_t* event_bytes) noexcept nogil
+    # The events of the last batch are no longer needed: much memory is given back.
+    void (*forget_events)(void* core) noexcept nogil
 
 cdef struct publication_t:
     const uint8_t* topic

@@ -13,6 +13,7 @@ events are handed out.  The rooms behind are cimported downwards only:
 import hashlib
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
@@ -29,6 +30,7 @@ from native.core cimport (
     pool_of, position_at, symbol_at,
 )
 from native.deleveraging cimport adl_place, set_adl_policy
+from native.doors cimport APPLIED, BROKEN, ENGINE_DOOR, OUT_OF_SEQUENCE, engine_door_t
 from native.events cimport event_rejected
 from native.funds cimport set_fund_policy
 from native.funding cimport average_premium, rate_of, set_funding_policy
@@ -248,6 +250,25 @@ cdef apart apply_batch(Core* core, const char* data, int64_t size) noexcept nogi
         apply_one(core, command)
         command = <wire_command_header*>(<char*>command + command.size)
 
+cdef int door_apply(
+    void* core_address, const char* commands, int64_t size, const char** events, int64_t* event_bytes
+) noexcept nogil:
+    cdef Core* core = <Core*>core_address
+    if core.fault:
+        return BROKEN
+    if first_misfit(commands, size, core.sequence) >= 0:
+        return OUT_OF_SEQUENCE
+    core.events_at = core.events
+    apply_batch(core, commands, size)
+    events[0] = core.events
+    event_bytes[0] = core.events_at - core.events
+    return BROKEN if core.fault else APPLIED
+
+cdef void door_forget_events(void* core_address) noexcept nogil:
+    cdef Core* core = <Core*>core_address
+    if core.events_at - core.events > EVENTS_KEPT:
+        memory_forget(core.events, core.events_at - core.events)
+
 
 cdef class Engine:
     """The native engine.
@@ -262,6 +283,7 @@ cdef class Engine:
 
     cdef Core core
     cdef bint stopped
+    cdef engine_door_t c_door
 
     def __cinit__(
         self, *, bint risk=True, bint prevent_self_trade=True, bint scan_marks=False, bint prove_marks=False,
@@ -317,6 +339,16 @@ cdef class Engine:
         if written > EVENTS_KEPT:
             memory_forget(core.events, written)
         return events
+
+    def door(self):
+        """The function in C, for compiled modules (native/doors.pxd), while this engine lives.
+
+        A batch that breaks an invariant there makes the next call here raise CorruptionError.
+        """
+        self.c_door.core = &self.core
+        self.c_door.apply = door_apply
+        self.c_door.forget_events = door_forget_events
+        return PyCapsule_New(&self.c_door, ENGINE_DOOR, NULL)
 
     # ------------------------------------------------------------------------------------- one at a time
 

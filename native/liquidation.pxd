@@ -11,13 +11,13 @@ from native.bands cimport bands_stale, bands_stale_isolated
 from native.bankruptcy cimport (
     ClosingOrder, bankruptcy_value, limit_closing, pool_share, size_closing, value_of,
 )
-from native.charging cimport Claim, claim_of, forget_charges, note_deficit, settle_charge
+from native.charging cimport Claim, claim_of, forget_charges, largest_position, note_deficit, settle_charge
 from native.core cimport Core, PoolState, Position, QueuedPool, Symbol, pool_of, position_at, symbol_of
 from native.deleveraging cimport deleverage
 from native.events cimport event_balance_changed, event_new, event_pool
 from native.funds cimport funds_pay
 from native.ledger cimport move_to_pool
-from native.margin cimport PoolValue, below_maintenance, pool_value, position_maintenance
+from native.margin cimport PoolValue, below_maintenance, pool_value
 from native.matching cimport match
 from native.order_life cimport LIQUIDATION, Taker, UNFOLLOWED, cancel_own
 from native.queue cimport pool_state, queue_pop
@@ -49,19 +49,11 @@ cdef inline void forget_visits(Core* core, QueuedPool* pool) noexcept nogil:
         entry.visited = False
         entry = next_entry(core, pool, entry)
 
-cdef inline Position* largest_position(Core* core, QueuedPool* pool) noexcept nogil:
-    """LIQ-03: the position not yet visited with the largest maintenance, ties to the smaller symbol, then leg; NULL: none."""
-    cdef Position* entry = first_entry(core, pool)
-    cdef Position* best = NULL
-    cdef int64_t most = -1
-    cdef int64_t need
-    while entry != NULL:
-        if entry.position_lots != 0 and not entry.visited and in_pool(pool, entry):
-            need = position_maintenance(symbol_of(core, entry), entry)
-            if need > most:
-                best, most = entry, need
-        entry = next_entry(core, pool, entry)
-    return best
+cdef inline Position* next_position(Core* core, QueuedPool* pool) noexcept nogil:
+    """LIQ-03: the position that is closed next: the largest not yet visited; NULL: none."""
+    if pool.position == NULL:
+        return largest_position(core, pool.account, True)
+    return pool.position if pool.position.position_lots != 0 and not pool.position.visited else NULL
 
 cdef inline void tell_positions(Core* core, QueuedPool* pool) noexcept nogil:
     """LIQ-10: the positions of a pool whose liquidation is taken up, by symbol."""
@@ -133,7 +125,7 @@ cdef inline void book_stage(Core* core, QueuedPool* pool) noexcept nogil:
         value = pool_value(core, pool.account_number, pool.position)
         if not below_maintenance(&value):
             return
-        position = largest_position(core, pool)
+        position = next_position(core, pool)
         if position == NULL:
             return
         position.visited = not close_through_book(core, position)
@@ -192,7 +184,7 @@ cdef inline void deficit_stage(Core* core, QueuedPool* pool) noexcept nogil:
         value = pool_value(core, pool.account_number, pool.position)
         if value.position_count == 0 or value.equity_atoms >= 0:
             return
-        position = largest_position(core, pool)
+        position = next_position(core, pool)
         if position == NULL:
             return
         position.visited = True

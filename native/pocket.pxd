@@ -3,8 +3,9 @@
 Theory of operation.  Asking "what if" must cost as much as the account and not as much as the venue.  So the symbols that
 are touched, the funds, and the account whole are written as they are; of everybody else only what the account could meet:
 the orders at the front of the books.  Each of their owners becomes a *stand-in* that is good for whatever it has offered:
-its position there (so that reduce-only orders are what they are), its self-trade group, cross margin, and a wallet that
-nothing empties.  One more stand-in, the *world*, holds what is missing so that every symbol's positions sum to zero.
+its position there (so that reduce-only orders are what they are), its self-trade group, cross margin, a wallet that
+nothing empties and, should a deficit be borne, a profit that is never used up.  One more stand-in, the *world*, in hedge
+mode, holds what is missing of the long and of the short side of every symbol.
 The result is an ordinary canonical state: an ordinary engine restores it, and applies ordinary commands.
 """
 
@@ -21,7 +22,7 @@ from native.core cimport (
 )
 from native.own_orders cimport own_sort
 from native.units cimport iabs
-from native.wire cimport MAX_ASSETS, MAX_SYMBOL, ORDER_FLAG_REDUCE_ONLY
+from native.wire cimport LEG_LONG, LEG_SHORT, MAX_ASSETS, MAX_SYMBOL, ORDER_FLAG_REDUCE_ONLY
 
 cdef enum:
     LEAST_ORDERS = 24                  # of others that are copied from each side, be there ever so little to fill
@@ -275,22 +276,24 @@ cdef inline uint32_t put_held(
     return 1
 
 cdef inline uint32_t put_stand_ins(Core* core, Writer* writer, Pocket* pocket, Wanted* wanted) noexcept nogil:
-    """What the stand-ins of a symbol hold; with what the world holds the positions sum to zero."""
+    """What the stand-ins of a symbol hold; the world has the rest of both sides, so that each of them is whole."""
     cdef Symbol* symbol = symbol_at(core, wanted.symbol)
+    cdef uint32_t world = stand_in(pocket, pocket.maker_count)
     cdef Position* entry = own_entry(core, pocket, wanted.symbol, NULL)
-    cdef int64_t left = 0
+    cdef int64_t[2] left                # long, short
     cdef uint32_t count = 0
     cdef int64_t i
+    left[0] = left[1] = symbol.gross_lots // 2
     while entry != NULL:
-        left -= entry.position_lots
+        left[entry.position_lots < 0] -= iabs(entry.position_lots)
         entry = own_entry(core, pocket, wanted.symbol, entry)
     for i in range(wanted.first_maker, wanted.end_maker):
         entry = pocket.makers[i]
-        left -= entry.position_lots
+        left[entry.position_lots < 0] -= iabs(entry.position_lots)
         count += put_held(
             writer, stand_in(pocket, i), symbol.symbol, entry.leg, entry.position_lots, entry.entry_value_atoms)
-    return count + put_held(
-        writer, stand_in(pocket, pocket.maker_count), symbol.symbol, 0, left, left * symbol.mark_ticks * symbol.m)
+    count += put_held(writer, world, symbol.symbol, LEG_LONG, left[0], left[0] * symbol.mark_ticks * symbol.m)
+    return count + put_held(writer, world, symbol.symbol, LEG_SHORT, -left[1], -left[1] * symbol.mark_ticks * symbol.m)
 
 cdef inline void write_pocket_positions(Core* core, Writer* writer, Pocket* pocket) noexcept nogil:
     cdef int64_t place = leave_count(writer)
@@ -328,7 +331,7 @@ cdef inline void write_pocket(Core* core, Writer* writer, Pocket* pocket) noexce
 cdef inline void carry_totals(Core* core, Core* into, Pocket* pocket) noexcept nogil:
     """UNITS-01, MARGIN-11 and COLL-01 ask about all that is held and open: the sums are those of the whole venue.
 
-    And a stand-in is in the position mode of whom it stands for.
+    And a stand-in is in the position mode of whom it stands for, the world in hedge mode, and all can bear a deficit.
     """
     cdef int64_t i
     cdef uint32_t number
@@ -345,5 +348,7 @@ cdef inline void carry_totals(Core* core, Core* into, Pocket* pocket) noexcept n
             copy.resting_value_tick_lots = symbol.resting_value_tick_lots
     for i in range(pocket.maker_count):
         account_at(into, stand_in(pocket, i)).hedge = account_at(core, pocket.makers[i].account).hedge
+    account_at(into, stand_in(pocket, pocket.maker_count)).hedge = True
+    into.others_bear = True
     for number in range(1, MAX_ASSETS + 1):
         into.assets[number].held_parts = core.assets[number].held_parts

@@ -72,6 +72,36 @@ cdef inline void look_at(Core* core, uint32_t account, Position* isolated) noexc
         state.stale = STALE
         ensure(core, ids_add(&core.stale, isolated_id(core, isolated) if isolated != NULL else account), FAULT_NO_MEMORY)
 
+# ------------------------------------------------------------------------------------- all that have a position
+
+# How far a walk over the open positions of all symbols has come.
+cdef struct OpenWalk:
+    uint32_t symbol
+    int64_t place
+
+cdef inline OpenWalk all_open() noexcept nogil:
+    cdef OpenWalk walk
+    walk.symbol, walk.place = 1, 0
+    return walk
+
+cdef inline Position* next_open(Core* core, OpenWalk* walk) noexcept nogil:
+    """The next open position; NULL: that were all.  A cross pool comes once for each of its positions."""
+    cdef Symbol* symbol
+    while walk.symbol <= core.highest_symbol:
+        symbol = symbol_at(core, walk.symbol)
+        if symbol != NULL and walk.place < symbol.open_count:
+            walk.place += 1
+            return open_position_at(core, symbol, walk.place - 1)
+        walk.symbol += 1
+        walk.place = 0
+    return NULL
+
+cdef inline int holder_due(Core* core, Position* position) noexcept nogil:
+    """How many levels the pool of an open position has to have been told of."""
+    cdef Position* isolated = position if position.isolated else NULL
+    cdef PoolValue value = pool_value(core, position.account, isolated)
+    return levels_due(core, pool_of(core, position), isolated, &value)
+
 # ------------------------------------------------------------------------------------- when a command is done
 
 cdef inline uint64_t turn_of(Core* core, uint64_t pool) noexcept nogil:
@@ -89,20 +119,11 @@ cdef inline int by_turn(const void* left, const void* right) noexcept nogil:
 
 cdef inline apart prove_told(Core* core) noexcept nogil:
     """Stops the engine if a pool with a position was not told what it should have been, or more."""
-    cdef uint32_t number
-    cdef int64_t i
-    cdef Symbol* symbol
-    cdef Position* position
-    cdef Position* isolated
-    cdef PoolValue value
-    for number in range(1, core.highest_symbol + 1):
-        symbol = symbol_at(core, number)
-        for i in range(symbol.open_count if symbol != NULL else 0):
-            position = open_position_at(core, symbol, i)
-            isolated = position if position.isolated else NULL
-            value = pool_value(core, position.account, isolated)
-            ensure(core, levels_due(core, pool_of(core, position), isolated, &value) == pool_of(core, position).warned,
-                   FAULT_UNTOLD)
+    cdef OpenWalk walk = all_open()
+    cdef Position* position = next_open(core, &walk)
+    while position != NULL:
+        ensure(core, holder_due(core, position) == pool_of(core, position).warned, FAULT_UNTOLD)
+        position = next_open(core, &walk)
 
 cdef inline apart warn_noted(Core* core) noexcept nogil:
     """Looks at the pools that the command has changed."""
@@ -173,27 +194,21 @@ cdef inline void carry_over(Core* core, PoolState* state, int64_t* before_ppm) n
 
 cdef inline void carry_over_all(Core* core, int64_t* before_ppm) noexcept nogil:
     """Every pool with a position is looked at under the new levels when the command is done."""
-    cdef uint32_t number
-    cdef int64_t i
-    cdef Symbol* symbol
-    cdef Position* position
-    for number in range(1, core.highest_symbol + 1):
-        symbol = symbol_at(core, number)
-        for i in range(symbol.open_count if symbol != NULL else 0):
-            position = open_position_at(core, symbol, i)
-            if not pool_of(core, position).stale & NOTED:      # a cross pool comes once for each of its positions
-                carry_over(core, pool_of(core, position), before_ppm)
-                bands_stale_pool(core, position)
+    cdef OpenWalk walk = all_open()
+    cdef Position* position = next_open(core, &walk)
+    while position != NULL:
+        if not pool_of(core, position).stale & NOTED:          # it did not come before
+            carry_over(core, pool_of(core, position), before_ppm)
+            bands_stale_pool(core, position)
+        position = next_open(core, &walk)
 
 cdef inline void drop_all(Core* core) noexcept nogil:
     """Nobody is warned any more."""
-    cdef uint32_t number
-    cdef int64_t i
-    cdef Symbol* symbol
-    for number in range(1, core.highest_symbol + 1):
-        symbol = symbol_at(core, number)
-        for i in range(symbol.open_count if symbol != NULL else 0):
-            pool_of(core, open_position_at(core, symbol, i)).warned = 0
+    cdef OpenWalk walk = all_open()
+    cdef Position* position = next_open(core, &walk)
+    while position != NULL:
+        pool_of(core, position).warned = 0
+        position = next_open(core, &walk)
 
 cdef inline int set_margin_warnings(Core* core, wire_set_margin_warnings* c) noexcept nogil:
     """MARGIN-10: other levels for all pools; returns 0, or the reject reason."""
@@ -223,17 +238,9 @@ cdef inline int set_margin_warnings(Core* core, wire_set_margin_warnings* c) noe
 
 cdef inline void warnings_restored(Core* core) noexcept nogil:
     """What pools were told of follows from the state: nothing is told."""
-    cdef uint32_t number
-    cdef int64_t i
-    cdef Symbol* symbol
-    cdef Position* position
-    cdef Position* isolated
-    cdef PoolValue value
+    cdef OpenWalk walk = all_open()
+    cdef Position* position = next_open(core, &walk)
     note_none(core)
-    for number in range(1, core.highest_symbol + 1):
-        symbol = symbol_at(core, number)
-        for i in range(symbol.open_count if symbol != NULL else 0):
-            position = open_position_at(core, symbol, i)
-            isolated = position if position.isolated else NULL
-            value = pool_value(core, position.account, isolated)
-            pool_of(core, position).warned = <uint8_t>levels_due(core, pool_of(core, position), isolated, &value)
+    while position != NULL:
+        pool_of(core, position).warned = <uint8_t>holder_due(core, position)
+        position = next_open(core, &walk)

@@ -48,6 +48,8 @@ ctypedef int (*zmq_msg_pass_f)(zmq_msg_t* message, void* socket, int flags) noex
 ctypedef void* (*zmq_msg_data_f)(zmq_msg_t* message) noexcept nogil
 ctypedef size_t (*zmq_msg_size_f)(const zmq_msg_t* message) noexcept nogil
 ctypedef int (*zmq_msg_more_f)(const zmq_msg_t* message) noexcept nogil
+ctypedef const char* (*zmq_msg_gets_f)(const zmq_msg_t* message, const char* property) noexcept nogil
+ctypedef int (*zmq_msg_get_f)(const zmq_msg_t* message, int property) noexcept nogil
 ctypedef int (*zmq_send_f)(void* socket, const void* data, size_t size, int flags) noexcept nogil
 ctypedef int (*zmq_getsockopt_f)(void* socket, int option, void* value, size_t* size) noexcept nogil
 ctypedef int (*zmq_poll_f)(zmq_pollitem_t* items, int count, long timeout_ms) noexcept nogil
@@ -66,6 +68,8 @@ cdef struct ZmqApi:
     zmq_msg_data_f msg_data
     zmq_msg_size_f msg_size
     zmq_msg_more_f msg_more
+    zmq_msg_gets_f msg_gets      # what libzmq says of the message's connection, NULL: nothing
+    zmq_msg_get_f msg_get
     zmq_send_f send              # copies the bytes
     zmq_getsockopt_f getsockopt
     zmq_poll_f poll
@@ -99,6 +103,8 @@ cdef inline int zmq_api_load(ZmqApi* api) except -1:
     api.msg_data = <zmq_msg_data_f>zmq_api_find(library, b"zmq_msg_data")
     api.msg_size = <zmq_msg_size_f>zmq_api_find(library, b"zmq_msg_size")
     api.msg_more = <zmq_msg_more_f>zmq_api_find(library, b"zmq_msg_more")
+    api.msg_gets = <zmq_msg_gets_f>zmq_api_find(library, b"zmq_msg_gets")
+    api.msg_get = <zmq_msg_get_f>zmq_api_find(library, b"zmq_msg_get")
     api.send = <zmq_send_f>zmq_api_find(library, b"zmq_send")
     api.getsockopt = <zmq_getsockopt_f>zmq_api_find(library, b"zmq_getsockopt")
     api.poll = <zmq_poll_f>zmq_api_find(library, b"zmq_poll")

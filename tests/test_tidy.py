@@ -61,9 +61,10 @@ DOORS = {
     "exchange/engine.py",
     "exchange/bench/core.py",
     "exchange/bench/gateway/worker.py",
+    "exchange/gateway/event_log.py",
+    "exchange/gateway/lane.py",
     "exchange/gateway/publishing.py",
     "exchange/protocol/records.py",
-    "exchange/gateway/event_log.py",
 }
 
 #: Package or module -> what of this project it may import, itself apart.
@@ -233,7 +234,8 @@ ROOMS = [
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
     *("event_log", "streams"),
-    *("zmq_api", "echo", "histogram", "load_answers", "load", "listen"),
+    *("zmq_api", "mail", "gateway"),
+    *("echo", "histogram", "load_answers", "load", "listen"),
 ]
 
 

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,16 +34,15 @@ from trial import CUT_SHORT, SECONDS, Outcome
 BUILD = ROOT / "build" / "mutants"
 #: The modules where a wrong sign costs somebody money.
 REFERENCE = (
-    *("accounts", "adl", "admission", "arithmetic", "assets", "bankruptcy", "caps", "collateral"),
-    *("composite", "context", "deleveraging", "drawing", "funding", "funds", "ledger", "legs"),
-    *("liquidation", "margin", "operations", "policies", "prices", "state", "states"),
-    "warnings",
-    "warnings",
+    *("accounts", "adl", "admission", "arithmetic", "assets", "bankruptcy", "caps", "charging"),
+    *("collateral", "composite", "context", "deleveraging", "drawing", "funding", "funds"),
+    *("ledger", "legs", "liquidation", "margin", "operations", "policies", "prices", "state"),
+    *("states", "telling", "warnings"),
 )
 NATIVE = (
-    *("bands", "bankruptcy", "caps", "collateral", "credit", "deleveraging", "funding", "funds"),
-    *("ledger", "legs", "liquidation", "margin", "marks", "operations", "policies", "pricing"),
-    *("queue", "states", "units", "warnings"),
+    *("auto_margin", "bands", "bankruptcy", "caps", "charging", "collateral", "credit"),
+    *("deleveraging", "funding", "funds", "ledger", "legs", "liquidation", "margin", "marks"),
+    *("operations", "policies", "pricing", "queue", "states", "telling", "units", "warnings"),
 )
 
 
@@ -60,7 +59,8 @@ class Subject(NamedTuple):
 
     engine: str
     places: list[Place]
-    attempt: Callable[[int, str, float], Outcome]  # a change, who is asked first, for how long
+    #: A change, who is asked first, for how long, who need not be asked again.
+    attempt: Callable[[int, str, float, Collection[str]], Outcome]
     close: Callable[[], None]
 
 
@@ -70,13 +70,19 @@ class Subject(NamedTuple):
 def open_reference(modules: Sequence[str], entries: list[corpus.Entry]) -> Subject:
     rooms = reference.Rooms(modules)
     counting = reference.Counting(rooms)
-    places = trial.reached("reference", entries, counting.take)
+    places = trial.reached(
+        "reference",
+        entries,
+        counting.take,
+        BUILD / "reference.reached.pickle",
+        f"{corpus.of_engines()} {' '.join(modules)}",
+    )
     counting.end()
     switch = reference.switcher(rooms)
     kin = trial.kin_of([f"{name}.{change.function}" for name, change in rooms.changes])
 
-    def attempt(number: int, hint: str, seconds: float) -> Outcome:
-        asked = trial.order_of(entries, places, number, hint, kin[number])
+    def attempt(number: int, hint: str, seconds: float, passed: Collection[str]) -> Outcome:
+        asked = trial.order_of(entries, places, number, hint, kin[number], passed)
         return trial.attempt("reference", entries, asked, number, switch, seconds)
 
     found = [
@@ -129,8 +135,9 @@ def open_native(rooms: Sequence[str], entries: list[corpus.Entry]) -> Subject:
     if worker.stdout.readline().strip() != '"ready"':
         raise SystemExit("The core with no change on does not answer as it should.")
 
-    def attempt(number: int, hint: str, seconds: float) -> Outcome:
-        worker.stdin.write(f"{json.dumps([number, hint, seconds])}\n")  # type: ignore[union-attr]
+    def attempt(number: int, hint: str, seconds: float, passed: Collection[str]) -> Outcome:
+        asked = json.dumps([number, hint, seconds, list(passed)])
+        worker.stdin.write(f"{asked}\n")  # type: ignore[union-attr]
         worker.stdin.flush()  # type: ignore[union-attr]
         return Outcome(*json.loads(worker.stdout.readline()))  # type: ignore[union-attr]
 
@@ -156,16 +163,35 @@ def open_native(rooms: Sequence[str], entries: list[corpus.Entry]) -> Subject:
 # ------------------------------------------------------------------------------------------------ a whole run
 
 
-def known_outcomes(path: Path) -> dict[str, Outcome]:
-    """What earlier calls found: what was noticed stays so, what was not only with the same stories."""
+class Known(NamedTuple):
+    """What earlier calls found with these engines."""
+
+    #: What was noticed stays so; what was not, only with the same entries.
+    outcomes: dict[str, Outcome]
+    passed: dict[str, list[str]]  # of what was not noticed: the entries that did not
+
+
+def known_of(path: Path, corpora: dict[str, list[str]], now: str) -> Known:
     first, *lines = path.read_text("utf-8").splitlines() if path.exists() else [""]
+    known = Known({}, {})
     if first != corpus.of_engines():
-        return {}
-    stories, known = corpus.of_corpus(), {}
-    for name, outcome, with_stories in map(json.loads, lines):
-        if outcome[1] or (with_stories == stories and outcome[2] != CUT_SHORT):
-            known[name] = Outcome(*outcome)
+        return known
+    for name, outcome, entries in map(json.loads, lines):
+        if outcome[1] or (entries == now and outcome[2] != CUT_SHORT):
+            known.outcomes[name] = Outcome(*outcome)
+        elif outcome[2] != CUT_SHORT and entries in corpora:
+            known.passed[name] = corpora[entries]
     return known
+
+
+def kept_corpora(entries: Sequence[corpus.Entry]) -> tuple[dict[str, list[str]], str]:
+    """The entries of every corpus that was tried, by its name, and the name of this one."""
+    kept = BUILD / "corpora.json"
+    corpora: dict[str, list[str]] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    now = corpus.name_of(entries)
+    corpora[now] = [entry.digest for entry in entries]
+    kept.write_text(json.dumps(corpora), encoding="utf-8")
+    return corpora, now
 
 
 def hints_of(path: Path) -> dict[str, str]:
@@ -179,12 +205,15 @@ def hints_of(path: Path) -> dict[str, str]:
     return hints
 
 
-def run(subject: Subject, seconds: float, each: float) -> dict[str, Outcome]:
+def run(
+    subject: Subject, entries: Sequence[corpus.Entry], seconds: float, each: float
+) -> dict[str, Outcome]:
     """Tries every change that has no outcome yet, until time is up."""
     path = BUILD / f"{subject.engine}.jsonl"
-    outcomes, hints = known_outcomes(path), hints_of(path)
-    stories = corpus.of_corpus()
-    if not outcomes:
+    corpora, now = kept_corpora(entries)
+    outcomes, passed = known_of(path, corpora, now)
+    hints = hints_of(path)
+    if not outcomes and not passed:
         path.write_text(f"{corpus.of_engines()}\n", encoding="utf-8")
     end = time.monotonic() + seconds
     left = [n for n, place in enumerate(subject.places) if place.name not in outcomes]
@@ -196,8 +225,9 @@ def run(subject: Subject, seconds: float, each: float) -> dict[str, Outcome]:
                 print(f"\ntime is up: {len(left) - done:,} changes are left for the next call")
                 break
             name = subject.places[number].name
-            outcomes[name] = subject.attempt(number, hints.get(name, ""), each)
-            file.write(json.dumps([name, outcomes[name], stories]) + "\n")
+            hint, but = hints.get(name, ""), passed.get(name, ())
+            outcomes[name] = subject.attempt(number, hint, each, but)
+            file.write(json.dumps([name, outcomes[name], now]) + "\n")
             file.flush()
     return outcomes
 
@@ -218,7 +248,7 @@ def progress(left: list[int], subject: Subject, outcomes: dict[str, Outcome]) ->
         yield number
 
 
-def report(subject: Subject, outcomes: dict[str, Outcome]) -> bool:
+def report(subject: Subject, outcomes: dict[str, Outcome], offered: set[str]) -> bool:
     """Prints what came of it; whether nothing is left to do."""
     tried = [place for place in subject.places if place.name in outcomes]
     unnoticed = [place for place in tried if not outcomes[place.name].noticed_by]
@@ -233,13 +263,8 @@ def report(subject: Subject, outcomes: dict[str, Outcome]) -> bool:
         print(f"{place.where}: {place.what}  [{outcomes[place.name].how}]")
     names = {place.name for place in tried}
     alive = {place.name for place in unnoticed}
-    modules = {place.name.split(".")[0] for place in subject.places}
-    complete = len(tried) == len(subject.places)
     stale = [
-        name
-        for name in arguments
-        if (name in names and name not in alive)
-        or (complete and name not in names and name.split(".")[0] in modules)
+        name for name in arguments if (name in names and name not in alive) or name not in offered
     ]
     for name in stale:
         print(f"tests/mutants/{subject.engine}.toml: no longer unnoticed, or gone: {name}")
@@ -258,13 +283,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--engine", choices=("reference", "native"), help="only this one")
     parser.add_argument("--module", action="append", help="only this module (may be repeated)")
     parser.add_argument(
+        "--left", action="store_true", help="do not try again what is argued to change nothing"
+    )
+    parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after so long; per engine"
     )
     parser.add_argument(
         "--each",
         type=float,
         default=SECONDS,
-        help="seconds for one change; what that cuts short is tried again by the next call",
+        help="seconds of processor time for one change; what that cuts short is tried again by the next call",
     )
     return parser.parse_args()
 
@@ -281,15 +309,15 @@ def main() -> int:
     ):
         if options.engine not in (None, engine):
             continue
-        if options.module and engine == "native":
-            subject = open_native(NATIVE, entries)
-            places = {p.name for p in subject.places if p.name.split(".")[0] in options.module}
-        else:
-            subject = opened(options.module or default, entries)
-            places = {place.name for place in subject.places}
-        outcomes = run(chosen(subject, places), options.seconds, options.each)
-        is_well = report(chosen(subject, places), outcomes) and is_well
-        subject.close()
+        whole = opened(default, entries)
+        modules = options.module or default
+        subject = chosen(whole, {p.name for p in whole.places if p.name.split(".")[0] in modules})
+        if options.left:
+            arguments = survivors.argued(engine)
+            subject = chosen(subject, {p.name for p in subject.places if p.name not in arguments})
+        outcomes = run(subject, entries, options.seconds, options.each)
+        is_well = report(subject, outcomes, {place.name for place in whole.places}) and is_well
+        whole.close()
     return 0 if is_well else 1
 
 
@@ -298,7 +326,7 @@ def chosen(subject: Subject, names: set[str]) -> Subject:
     numbers = [n for n, place in enumerate(subject.places) if place.name in names]
     return subject._replace(
         places=[subject.places[n] for n in numbers],
-        attempt=lambda at, hint, each: subject.attempt(numbers[at], hint, each),
+        attempt=lambda at, *how: subject.attempt(numbers[at], *how),
     )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ CACHE = ROOT / "build" / "mutants" / "corpus.pickle"
 TINY = range(7_001, 7_081)
 STREAMS = range(7_001, 7_061)
 LENGTH = 300
+#: Modules of exchange.protocol that say what a command, an event or a view is.
+PROTOCOL = ("codes", "layout", "messages", "preview", "records", "schema", "views")
 LOOK_EVERY = 40  # commands of a stream between two looks at all views
 
 
@@ -32,7 +36,17 @@ class Entry(NamedTuple):
     commands: list[bytes]
     answers: list[bytes]  # events of each command
     views: dict[int, bytes]  # command -> hash of all that is shown after it
-    digest: str
+    state: str  # digest of the engine at the end
+
+    @property
+    def digest(self) -> str:
+        """Of the commands and their answers."""
+        return _digest_of(self.name, self.state, len(self.commands), b"".join(self.commands))
+
+
+@cache
+def _digest_of(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def shown(engine: Any) -> bytes:
@@ -80,31 +94,44 @@ def streams() -> Iterator[Entry]:
             yield answer(f"{kind} {seed}", commands, LOOK_EVERY)
 
 
-def fingerprint(folders: tuple[tuple[str, str], ...]) -> str:
-    """Of the files of some folders."""
+def fingerprint(*paths: Path) -> str:
+    """Of some files."""
     found = hashlib.sha256()
-    for folder, pattern in folders:
-        for path in sorted((ROOT / folder).rglob(pattern)):
-            found.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    for path in sorted(paths):
+        found.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     return found.hexdigest()
 
 
+def of_core() -> list[Path]:
+    """engine.pyx and the rooms behind it; the gateway's are no part of it."""
+    found = [ROOT / "native" / "engine.pyx"]
+    for path in found:
+        for name in re.findall(r"(?m)^from native\.(\w+) cimport", path.read_text("utf-8")):
+            room = ROOT / "native" / f"{name}.pxd"
+            if room not in found:
+                found.append(room)
+    return found
+
+
 def of_engines() -> str:
-    """Of what is changed, and of what changes it."""
+    """Of what is changed, and of what changes it; of the protocol its table is what the engines know."""
     return fingerprint(
-        (
-            ("exchange/reference", "*.py"),
-            ("exchange/protocol", "*.py"),
-            ("native", "*.p*"),
-            (".ci/mutants", "*_changes.py"),
-        )
+        *((ROOT / "exchange" / "reference").glob("*.py")),
+        *(ROOT / "exchange" / "protocol" / f"{name}.py" for name in PROTOCOL),
+        *of_core(),
+        *Path(__file__).parent.glob("*_changes.py"),
     )
 
 
 def of_corpus() -> str:
     """Of everything that the answers depend on; a fuzzer that has learned more makes no answer wrong."""
     streams = f"{TINY} {STREAMS} {LENGTH} {LOOK_EVERY}"
-    return f"{of_engines()} {fingerprint((('tests/scenarios', '*.yaml'),))} {streams}"
+    return f"{of_engines()} {fingerprint(*SCENARIOS.glob('*.yaml'))} {streams}"
+
+
+def name_of(entries: Sequence[Entry]) -> str:
+    """Short, and another for every other corpus."""
+    return _digest_of(*(entry.digest for entry in entries))
 
 
 def load(*, fresh: bool = False) -> list[Entry]:
@@ -133,6 +160,6 @@ def differs(kind: str, entry: Entry) -> bool:
             wanted = entry.views.get(index)
             if wanted is not None and shown(engine) != wanted:
                 return True
-        return engine.digest() != entry.digest
+        return engine.digest() != entry.state
     except Exception:
         return True

@@ -1,6 +1,6 @@
 """Runs changes of the native engine; called by the runner, in the copy of the tree that holds them.
 
-python native_worker.py CORPUS          reads [number, hint, seconds] a line, writes an outcome a line
+python native_worker.py CORPUS          reads [number, hint, seconds, passed] a line, writes an outcome a line
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ def main() -> None:
     entries = [Entry(*entry) for entry in packed]
     from exchange._native import engine
 
-    places = trial.reached("native", entries, engine.take_changes)
+    kept, stamp = Path("reached.pickle"), Path("stamp").read_text("utf-8")
+    places = trial.reached("native", entries, engine.take_changes, kept, stamp)
     changes = json.loads(Path("changes.json").read_text("utf-8"))
     kin = trial.kin_of([f"{room}.{function}" for _, room, _, _, function, *_ in changes])
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
-        number, hint, seconds = json.loads(line)
-        asked = trial.order_of(entries, places, number, hint, kin[number])
+        number, hint, seconds, passed = json.loads(line)
+        asked = trial.order_of(entries, places, number, hint, kin[number], set(passed))
         outcome = trial.attempt("native", entries, asked, number, engine.switch_change, seconds)
         print(json.dumps(outcome), flush=True)
 

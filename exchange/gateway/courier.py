@@ -99,6 +99,14 @@ class Courier:
             self._sessions.end(session)
         return sent
 
+    def undelivered(self, session: Session, sent: Sent) -> None:
+        """A letter that somebody else sent was not taken."""
+        if sent is Sent.GONE:
+            self._on_gone(session)
+            self._sessions.end(session)
+        elif sent is Sent.TOO_SLOW and session.state is not State.LOST:
+            self._lose(session)
+
     def _lose(self, session: Session) -> None:
         self._on_lost(session)
         self._sessions.lose(session)

@@ -53,6 +53,11 @@ class Outbox:
         self._parcels.append(Parcel(sequence, letters, publications, settled, size))
         self.held_bytes += size
 
+    @property
+    def oldest_sequence(self) -> int | None:
+        """What the journal has to reach before the next parcel may leave."""
+        return self._parcels[0].sequence if self._parcels else None
+
     def release(self, up_to: int) -> list[Parcel]:
         """Takes out what may leave now, oldest first."""
         released = []

@@ -13,7 +13,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import zmq
@@ -178,6 +178,28 @@ class Server:
         # Where the pipe is full it is awake: nobody took the wakes before this one yet.  Where it is closed, so are we.
         with contextlib.suppress(OSError):
             self._wake_handle.send(b"\0")
+
+    def subscriptions(self) -> list[bytes]:
+        """What came of subscriptions, for a loop that waits by other means."""
+        messages: list[bytes] = []
+        drain_subscriptions(self._market_data, self.guard, messages)
+        return messages
+
+    def user_at(self, fd: int, user: str) -> str:
+        """Notes by which connection a user's message came, for such a loop; "" on a node without keys."""
+        if self._keys is None:
+            return ""
+        self.guard.saw(fd, user)
+        return user
+
+    def handles(self) -> dict[str, Any]:
+        """The sockets themselves, for a loop that reads and writes them by other means."""
+        return {
+            "orders": self._routers[TRADERS_DOOR.name][1],
+            "admin": self._routers[ADMIN_DOOR.name][1],
+            "market_data": self._market_data,
+            "wake_fileno": self._wake_end.fileno(),
+        }
 
     @property
     def wake_fileno(self) -> int:

@@ -272,6 +272,9 @@ class Listener:
     def joined(self, session: Session, login: Login) -> None:
         """From now on the account's events go to the session as they come, and it may send as the login says."""
 
+    def replaying(self, session: Session) -> None:
+        """Whatever goes to the session goes by the courier, until it has ``joined`` for all its accounts."""
+
     def left(self, session: Session, account: int) -> None:
         """The account's events do not go to the session any more, as they come."""
 
@@ -422,6 +425,7 @@ class Sessions:
         else:
             session.catching_up[login.account] = next_number
             self._catching_up[session] = None
+            self.listener.replaying(session)
 
     def join(self, session: Session, account: int) -> None:
         """The session has all events of the account up to now, and gets the next ones as they come."""

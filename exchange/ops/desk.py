@@ -92,7 +92,7 @@ def read_node(node: Node) -> Reading:
         appended_sequence=journal.next_sequence - 1,
         released_sequence=journal.released_up_to,
         durable_sequence=journal.durable_up_to,
-        held_bytes=node.outbox.held_bytes,
+        held_bytes=node.held_bytes,
         max_held_bytes=node.config.limits.max_held_bytes,
         sessions=node.sessions.count_by_state(),
         sessions_untold=len(node.sessions.to_be_told()),

@@ -100,8 +100,16 @@ class NodeReady(LogEvent, frozen=True, kw_only=True):
     data: str
     durability: str
     engine: str
+    loop: str
     sequence: int
     digest: str
+
+
+class LaneMissing(LogEvent, frozen=True, kw_only=True):
+    """The compiled loop cannot be had here, and the plain one serves, which is slower."""
+
+    level: ClassVar[Level] = Level.WARNING
+    problem: str
 
 
 class MetricsUnavailable(LogEvent, frozen=True, kw_only=True):

@@ -16,6 +16,9 @@ from exchange.reference.bankruptcy import part_of_value
 from exchange.reference.margin import equity_atoms, positions_of, unrealised_atoms
 from exchange.reference.state import Pool, Position, State
 
+#: The wallet of a stand-in of a pocket venue, and its profit: more than all exposure limits together (UNITS-01).
+STAND_IN_ATOMS = 1 << 61
+
 #: Ranks are compared by these, the smallest first; the account decides between equals.
 RankKey: TypeAlias = tuple[bool, bool, Fraction, int]
 
@@ -96,7 +99,7 @@ def measure(state: State, position: Position) -> Counterparty:
     looks_at_net = position.symbol.adl_policy == AdlPolicy.NET_EXPOSURE_AWARE
     return Counterparty(
         position,
-        unrealised_atoms(position),
+        STAND_IN_ATOMS if position.owner.stands_in else unrealised_atoms(position),
         position.symbol.notional_atoms(position.lots),
         abs(position.entry_value_atoms),
         equity_atoms(state, position.pool),

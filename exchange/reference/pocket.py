@@ -1,17 +1,15 @@
 """A pocket venue: a copy of the exchange in which one account can act and nobody else can fail (WHAT-IF).
 
-Everybody else becomes a *stand-in* that is good for what it has offered: cross margin, a wallet that nothing empties,
-no orders that wait, and no liquidation.  The native engine copies only what the account could meet and comes to the
-same answers; here the whole venue is copied, which is slow and plain.
+Everybody else becomes a *stand-in* that is good for what it has offered: cross margin, a wallet that nothing empties, a
+profit that deleveraging never uses up, no orders that wait, and no liquidation.  The native engine copies only what the
+account could meet and comes to the same answers; here the whole venue is copied, which is slow and plain.
 """
 
 from __future__ import annotations
 
 from exchange.reference import canonical
+from exchange.reference.adl import STAND_IN_ATOMS
 from exchange.reference.state import CROSS, Account, State
-
-#: More than all exposure limits together (UNITS-01).
-STAND_IN_WALLET_ATOMS = 1 << 61
 
 
 def pocket_state(state: State, account: int, *, liquidity: bool) -> State:
@@ -29,7 +27,8 @@ def pocket_state(state: State, account: int, *, liquidity: bool) -> State:
 
 def make_stand_in(state: State, account: Account) -> None:
     """Good for everything: what rests stays, what waits goes."""
-    account.cross.balance_atoms = STAND_IN_WALLET_ATOMS
+    account.stands_in = True
+    account.cross.balance_atoms = STAND_IN_ATOMS
     account.cross.liquidating = False
     for position in account.positions.values():
         position.mode, position.own_rate_ppm = CROSS, 0

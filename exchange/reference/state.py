@@ -235,6 +235,7 @@ class Account:
     holdings: SortedDict[int, Holding] = field(
         default_factory=SortedDict
     )  # by asset; none is empty
+    stands_in: bool = False  # in a pocket venue, for somebody who is good for everything
 
     @property
     def counted_atoms(self) -> int:

@@ -74,11 +74,18 @@ class RunningNode:
 NodeStarter = Callable[..., RunningNode]
 
 
+@pytest.fixture(params=["native", "plain"])
+def loop(request: pytest.FixtureRequest) -> str:
+    """Whatever a node does, it does with both loops."""
+    return str(request.param)
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
+def config(tmp_path: Path, loop: str) -> Config:
     """The default configuration on free ports, in a folder of the test, with small segments."""
     return msgspec.structs.replace(
         load_config(),
+        loop=loop,
         data=tmp_path / "data",
         endpoints=ANY_PORT,
         journal=JournalConfig(Durability.ALWAYS, sync_interval_ms=5, segment_bytes=1 << 16),
@@ -91,6 +98,8 @@ def start_node(config: Config) -> Iterator[NodeStarter]:
     running: list[RunningNode] = []
 
     def start(**changes: object) -> RunningNode:
+        if changes.get("engine") == "reference":
+            changes.setdefault("loop", "plain")
         running.append(RunningNode(msgspec.structs.replace(config, **changes)))
         return running[-1]
 

@@ -141,21 +141,21 @@ def test_a_stalled_disk_stops_the_reading_and_nothing_is_lost(
         if number % 10 == 9:
             threading.Event().wait(0.005)  # so that it takes more than one round
     wait_for(lambda: events_named(node, "reading_stopped"))
-    outbox = node.node.outbox
-    assert outbox.held_bytes >= limit
+    exchange = node.node
+    assert exchange.held_bytes >= limit
     # One round may go over the bound by what it took; after that nothing comes in.
     assert socket.poll(200) == 0
-    held, sequence = outbox.held_bytes, node.node.engine.sequence
+    held, sequence = exchange.held_bytes, node.node.engine.sequence
     socket.send(deposits(10_001, 1))
     threading.Event().wait(0.2)
-    assert (outbox.held_bytes, node.node.engine.sequence) == (held, sequence)
+    assert (exchange.held_bytes, node.node.engine.sequence) == (held, sequence)
     disk.free.set()
     assert answered(socket, 10_001) == list(range(1, 10_002))
     wait_for(lambda: events_named(node, "reading_resumed"))
     (resumed,) = events_named(node, "reading_resumed")[:1]
     assert resumed.held_bytes < limit
     assert resumed.stopped_ms >= 200
-    assert outbox.held_bytes == 0
+    assert exchange.held_bytes == 0
     socket.close()
 
 

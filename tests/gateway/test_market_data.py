@@ -240,8 +240,9 @@ def test_a_lost_delta_is_mended_without_being_asked(node, monkeypatch: pytest.Mo
         monkeypatch.setattr(live.mirror, "apply", lossy)
         trader.limit(BTC, "buy", "0.001", "59000")
         trader.limit(BTC, "buy", "0.002", "59001")
-        while live.mirror.sequence < 2:
-            assert live.update(5)
+        for _ in range(2):  # the one that is dropped may come alone
+            if live.mirror.sequence < 2:
+                live.update(5)
         assert [bid.price_ticks for bid in live.mirror.bids] == [590_010, 590_000]
         assert (live.mirror.gaps, len(dropped)) == (1, 1)
 

@@ -18,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exchange.client.core import RequestRefused
 from exchange.config import MetricsConfig
 from exchange.errors import Rejected
+from exchange.gateway.connection import Query
+from exchange.gateway.sessions import Session
 from exchange.ops.http import MAX_CONNECTIONS
 
 BTC = "BTC-PERP"
@@ -191,29 +193,23 @@ def test_a_loop_that_does_not_turn_is_found_out(start_node, config) -> None:
     node = start_node(metrics=metrics)
     client = node.client(7, timeout_s=30)
     stuck, go_on = threading.Event(), threading.Event()
-    apply = node.node.engine.apply
+    answer = node.node.queries.answer
 
-    class Slow:
-        """The engine, in a long computation."""
+    def think(session: Session, query: Query) -> bytes:
+        """In a long computation."""
+        stuck.set()
+        assert go_on.wait(30)
+        return answer(session, query)
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(engine, name)
-
-        def apply(self, commands: bytes) -> bytes:
-            stuck.set()
-            assert go_on.wait(30)
-            return apply(commands)
-
-    engine = node.node.engine
-    node.node.engine = Slow()
-    deposit = threading.Thread(target=client.deposit, args=(1,))
-    deposit.start()
+    node.node.queries.answer = think
+    asking = threading.Thread(target=client.funds)
+    asking.start()
     assert stuck.wait(10)
     assert get(node, "/healthz")[0] == 503
     assert [p["check"] for p in json.loads(get(node, "/readyz")[1])["problems"]] == ["loop"]
     assert get(node, "/metrics")[0] == 200  # with the gauges of the last reading, if there is one
     go_on.set()
-    deposit.join()
+    asking.join()
     assert get(node, "/healthz")[0] == 200
 
 

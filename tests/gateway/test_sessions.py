@@ -208,9 +208,9 @@ def test_commands_in_flight_are_bounded_and_pass_again_when_replies_left(
     client.send(*[Deposit(account=7, amount_atoms=1)] * 3, first_id=10)
     while node.node.engine.sequence < 4 + 3:
         assert not client.read(10)
-    held_bytes = node.node.outbox.held_bytes
+    held_bytes = node.node.held_bytes
     client.send(Deposit(account=7, amount_atoms=1), first_id=20)
-    while node.node.outbox.held_bytes == held_bytes:
+    while node.node.held_bytes == held_bytes:
         assert not client.read(10)
     stuck_disk.set()
     refused = client.answer(20)
@@ -232,9 +232,9 @@ def test_an_overloaded_node_refuses_orders_and_takes_cancels(
     client.read_up_to(4)
     stuck_disk.clear()
     client.send(*[Deposit(account=7, amount_atoms=1)] * 1000, first_id=10)
-    while node.node.outbox.held_bytes <= 36_000:
+    while node.node.held_bytes <= 36_000:
         assert not client.read(10)
-    assert node.node.outbox.held_bytes < 72_000
+    assert node.node.held_bytes < 72_000
     client.send(bid(7), first_id=5000)
     client.send(CancelAll(account=7), first_id=5001)
     while node.node.engine.sequence < 4 + 2 + 1000 + 1:
