@@ -10,6 +10,7 @@ wrong.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -76,6 +77,12 @@ class BackgroundSnapshot:
         if code == 0:
             return Finished(Path(words))
         return Finished(None, words or f"the process that wrote it was ended by signal {-code}")
+
+    def abandon(self) -> None:
+        """Ends a child that still writes, and waits for its end."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            self.poll(wait=True)
 
     def _run_child(self, writing: int) -> None:
         """The child's whole life; it never returns, whatever happens."""

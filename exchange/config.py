@@ -38,6 +38,11 @@ class JournalConfig(msgspec.Struct, frozen=True):
     segment_bytes: int
 
 
+class SnapshotConfig(msgspec.Struct, frozen=True):
+    every_commands: int = 1_000_000  # 0: only when the node stops, or the operator asks
+    keep: int = 2
+
+
 class Endpoints(msgspec.Struct, frozen=True):
     """Where the doors of the node are."""
 
@@ -131,6 +136,7 @@ class Config(msgspec.Struct, frozen=True):
     drain_seconds: int = 2
     logging: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
+    snapshots: SnapshotConfig = SnapshotConfig()
 
 
 # ---------------------------------------------------------------------------------- what a setting may be
@@ -220,6 +226,7 @@ SETTINGS: dict[str, dict[str, Check]] = {
         "sync_interval_ms": whole(1, 60_000),
         "segment_bytes": whole(MIN_SEGMENT_BYTES, GIB),
     },
+    "snapshots": {"every_commands": whole(0, 1 << 40), "keep": whole(1, 1000)},
     "endpoints": {"orders": endpoint, "market_data": endpoint, "admin": endpoint},
     "limits": {
         "max_message_bytes": whole(1024, GIB),
@@ -332,6 +339,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> Config:
         drain_seconds=settings["node"]["drain_seconds"],
         logging=LogConfig(**settings["logging"]),
         metrics=MetricsConfig(**settings["metrics"]),
+        snapshots=SnapshotConfig(**settings["snapshots"]),
     )
 
 

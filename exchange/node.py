@@ -18,23 +18,24 @@ from typing import Any
 from exchange import __version__
 from exchange.bootstrap import missing_commands
 from exchange.config import Config
+from exchange.disk import Disk
 from exchange.engine import create_engine
 from exchange.gateway.admin import add_admin_queries
-from exchange.gateway.connection import Door, Query, encode_control
+from exchange.gateway.connection import Code, Door, Query, Refusal, encode_control
 from exchange.gateway.courier import Courier
 from exchange.gateway.event_log import open_log
 from exchange.gateway.interest import Interest
 from exchange.gateway.lane import ROUND_BYTES, Lane, open_lane
-from exchange.gateway.limits import MUTE_NS
+from exchange.gateway.limits import MUTE_NS, RefuseOrders, disk_full, overloaded
 from exchange.gateway.outbox import Outbox, Parcel
 from exchange.gateway.publishing import create_desk, create_publisher
-from exchange.gateway.queries import Queries
+from exchange.gateway.queries import NoArguments, Queries, QueryError, read_arguments
 from exchange.gateway.reception import FULL, Taken, sort_frames
 from exchange.gateway.replies import Origins, address_events
 from exchange.gateway.security.binding import check_binding
 from exchange.gateway.server import Frame, Server
 from exchange.gateway.sessions import Session, Sessions
-from exchange.journal import Journal
+from exchange.journal import Journal, JournalFull
 from exchange.keys import KeyFileError, Keyring
 from exchange.ops import counters as slots
 from exchange.ops.desk import OpsDesk, read_node
@@ -55,6 +56,7 @@ from exchange.ops.log_events import (
     SessionLost,
     SessionMuted,
     SessionsFull,
+    SnapshotFailed,
     SnapshotPassedOver,
     SnapshotWritten,
     StreamsLost,
@@ -65,7 +67,13 @@ from exchange.protocol.records import decode_events, encode_commands
 from exchange.recovery import replay, restore_newest, take_engine_snapshot, telling_progress
 from exchange.segments import JournalError
 from exchange.sequencer import Batch, Sequencer
-from exchange.snapshot import SnapshotDamaged, load_streams, write_snapshot
+from exchange.snapshot import Snapshot, SnapshotDamaged, load_streams
+from exchange.snapshot_desk import SnapshotDesk, Written
+
+FULL_WAIT_S = 0.1
+ROOM_ASKED_S = 1.0  # between two looks whether a full disk has room again
+SNAPSHOT_LOOK_MS = 20  # between two looks whether a snapshot is written
+SNAPSHOT_DUE_MS = 1000  # between two looks whether one is due
 
 
 class Node:
@@ -81,8 +89,10 @@ class Node:
         KeyFileError: a key file is missing, broken, or others may read it.
     """
 
-    def __init__(self, config: Config, log: Log = silent) -> None:
+    def __init__(self, config: Config, log: Log = silent, disk: Disk | None = None) -> None:
         self.config = config
+        self._disk = disk or Disk()
+        self._room_asked_at = 0.0
         self._log = log
         self._stopping = self._hasty = self._reload_wanted = False
         self._is_moving = False  # whether a replay goes on at once
@@ -229,7 +239,7 @@ class Node:
     def handle(self, frames: list[Frame], since_ns: int) -> None:
         """Everything that frames of clients ask for, in their order; they came at ``since_ns``."""
         self._note_arrivals(frames, since_ns)
-        for taken in sort_frames(frames, self.sessions, self._is_overloaded):
+        for taken in sort_frames(frames, self.sessions, self._pressure):
             self._take(taken)
 
     def tend(self) -> None:
@@ -243,6 +253,8 @@ class Node:
             self._reload_wanted = False
             self.reload_keys()
         self._is_moving = self.courier.catch_up(self.engine.sequence, self.released_up_to)
+        self.snapshots.look(self.engine.sequence)
+        self._look_for_room()
         if self.ops.monitor.wanted:
             self.ops.monitor.take(lambda: read_node(self))
         drain = self.ops.drain
@@ -250,6 +262,12 @@ class Node:
             self._begin_drain()
         if drain.begun and drain.is_over(time.monotonic_ns(), len(self.sessions.logged_in())):
             self._stopping = True
+
+    def _look_for_room(self) -> None:
+        """Tries once a second to make the journal's next segment, where the disk was full."""
+        if self.journal.tight and time.monotonic() - self._room_asked_at >= ROOM_ASKED_S:
+            self._room_asked_at = time.monotonic()
+            self.journal.look_for_room()
 
     def _begin_drain(self) -> None:
         traders = self.sessions.logged_in()
@@ -264,7 +282,10 @@ class Node:
     def _take(self, taken: Taken) -> None:
         """One round: commands, then what the ends of sessions bring with them, then questions."""
         if taken.count:
-            self._carry_out(b"".join(taken.records), taken.origins)
+            try:
+                self._carry_out(b"".join(taken.records), taken.origins)
+            except JournalFull:
+                self._refuse(taken.origins)
         self._cancel_for_the_gone()
         self._answer(taken)
 
@@ -275,14 +296,24 @@ class Node:
             origins = Origins()
             origins.add_own(len(accounts))
             commands = [CancelAll(account=account) for account in accounts]
-            self._carry_out(encode_commands(commands), origins)
+            try:
+                self._carry_out(encode_commands(commands), origins)
+            except JournalFull:
+                self.sessions.put_back_cancels(accounts)  # they go when there is room
 
     def _carry_out(self, records: bytes, origins: Origins) -> None:
-        """From commands to events: the way of every batch."""
+        """From commands to events: the way of every batch.
+
+        Raises JournalFull where the disk has no room for it; nothing has changed then.
+        """
         laps = self.ops.laps
         batch = self.sequencer.stamp(records, len(origins.request_ids))
         laps.lap(slots.STAGE_DECODE)
-        self.write_down(batch)
+        try:
+            self.journal.append(batch.commands, batch.first_sequence, batch.count)
+        except JournalFull:
+            self.sequencer.resume(batch.first_sequence - 1, batch.timestamp_ns)
+            raise
         laps.lap(slots.STAGE_JOURNAL)
         events = self.engine.apply(batch.commands)
         laps.lap(slots.STAGE_APPLY)
@@ -290,8 +321,27 @@ class Node:
         self.ops.counters.count_batch(batch.commands, events, batch.timestamp_ns)
         laps.lap(slots.STAGE_TELL)
 
+    def _refuse(self, origins: Origins) -> None:
+        """Answers a round that had no room on the disk: one refusal for each request."""
+        for session, request_id in zip(origins.sessions, origins.request_ids, strict=True):
+            if session is not None:
+                refusal = disk_full([request_id])
+                self.ops.counters.refuse(refusal.code)
+                letters = [(session.door, session.peer, text) for text in refusal.encode()]
+                self.outbox.hold(self.engine.sequence, letters)
+        for session, count in origins.per_session():
+            session.allowance.replied(count)
+
     def write_down(self, batch: Batch) -> None:
-        self.journal.append(batch.commands, batch.first_sequence, batch.count)
+        """Journals what has been taken already; where the disk has become full since, it waits for room."""
+        while True:
+            try:
+                return self.journal.append(batch.commands, batch.first_sequence, batch.count)
+            except JournalFull:
+                if self._stopping:
+                    raise
+            self.journal.look_for_room()
+            time.sleep(FULL_WAIT_S)
 
     def _tell(self, batch: Batch, events: bytes, origins: Origins) -> None:
         """Makes ready what clients and the public hear of a batch; it leaves when the journal releases it."""
@@ -314,10 +364,34 @@ class Node:
                 self._log(SessionsFull(door=door.name, sessions=len(self.sessions)))
                 self.courier.probe(self.engine.sequence)
         for session, query in taken.queries:
-            self.outbox.hold(self.engine.sequence, [self._answer_one(session, query)])
+            if query.name == "take_snapshot":
+                self._have_snapshot(session, query)
+            else:
+                self.outbox.hold(self.engine.sequence, [self._answer_one(session, query)])
 
     def _answer_one(self, session: Session, query: Query) -> tuple[Door, bytes, bytes]:
         return session.door, session.peer, self.queries.answer(session, query)
+
+    def _have_snapshot(self, session: Session, query: Query) -> None:
+        """Answers when the snapshot is there; trading goes on until then."""
+
+        def answer(written: Written) -> None:
+            if written.path is None:
+                ids, code = [query.request_id], Code.SNAPSHOT_FAILED
+                (payload,) = Refusal(ids, code, f"no snapshot: {written.problem}").encode()
+            else:
+                payload = encode_control(query.request_id, {"path": str(written.path)})
+            self.outbox.hold(self.engine.sequence, [(session.door, session.peer, payload)])
+            self.server.wake()
+
+        try:
+            read_arguments(NoArguments, query.arguments)
+        except QueryError as error:
+            refusal = Refusal([query.request_id], error.code, error.message)
+            letters = [(session.door, session.peer, payload) for payload in refusal.encode()]
+            self.outbox.hold(self.engine.sequence, letters)
+            return
+        self.snapshots.ask(answer)
 
     def welcome(self, subscriptions: list[bytes]) -> None:
         for message in subscriptions:
@@ -364,9 +438,11 @@ class Node:
         self._log(SessionLost(door=session.door.name, peer=session.peer.hex(), accounts=accounts))
 
     @property
-    def _is_overloaded(self) -> bool:
-        """Whether so much waits for the disk that cancels are to come before orders."""
-        return self.held_bytes > self.config.limits.max_held_bytes // 2
+    def _pressure(self) -> RefuseOrders | None:
+        """Why cancels are to come before orders: the disk is full, or so much waits for it."""
+        if self.journal.tight:
+            return disk_full
+        return overloaded if self.held_bytes > self.config.limits.max_held_bytes // 2 else None
 
     @property
     def held_bytes(self) -> int:
@@ -386,7 +462,14 @@ class Node:
         """How long to wait for something to do: not for ever where heartbeats are due, or the end is near."""
         if self._is_moving:
             return 0
-        patience_ms = self.courier.patience_ms()
+        waits = [self.courier.patience_ms()]
+        if self.snapshots.busy:
+            waits.append(SNAPSHOT_LOOK_MS)
+        elif self.config.snapshots.every_commands:
+            waits.append(SNAPSHOT_DUE_MS)
+        if self.journal.tight:
+            waits.append(int(ROOM_ASKED_S * 1000))
+        patience_ms = min((wait for wait in waits if wait is not None), default=None)
         if self.ops.drain.begun:
             remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
             return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
@@ -423,6 +506,7 @@ class Node:
             sync_interval_ms=config.journal.sync_interval_ms,
             durable_sequence=restored.sequence,
             on_sync=lambda took_ns: self.ops.counters.observe(slots.SYNC, took_ns),
+            disk=self._disk,
         )
         try:
             last = self.journal.next_sequence - 1
@@ -431,6 +515,14 @@ class Node:
             frames = self.journal.scan(restored.sequence + 1)
             frames = telling_progress(frames, last, self._tell_progress)
             replay(self.engine, frames, self._remember)
+            self.snapshots = SnapshotDesk(
+                folder / "snapshots",
+                self.journal,
+                self._state,
+                every_commands=config.snapshots.every_commands,
+                keep=config.snapshots.keep,
+                told=self._note_snapshot,
+            )
         except BaseException:
             self.journal.close()
             raise
@@ -479,20 +571,24 @@ class Node:
         self.release(self.released_up_to)
         if not self._hasty:
             self.take_snapshot()
+        self.snapshots.close()
         self._log(NodeStopped(sequence=self.engine.sequence, snapshot=not self._hasty))
 
     # ---- what the operator's door asks
 
     def take_snapshot(self) -> str:
-        """Writes the state of now to disk; the journal is durable up to it first."""
-        self.journal.flush()
-        since_ns = time.monotonic_ns()
-        snapshot = take_engine_snapshot(self.engine)
-        folder, streams = self.config.data / "snapshots", self.streams.dump()
-        path = str(write_snapshot(folder, snapshot, streams=streams))
-        took_ms = (time.monotonic_ns() - since_ns) // 10**6
-        self._log(SnapshotWritten(path=path, sequence=snapshot.sequence, took_ms=took_ms))
-        return path
+        """Writes the state of now to disk, in the loop; the journal is durable up to it first."""
+        return str(self.snapshots.write_now().path)
+
+    def _state(self) -> tuple[Snapshot, bytes]:
+        return take_engine_snapshot(self.engine), self.streams.dump()
+
+    def _note_snapshot(self, written: Written) -> None:
+        if written.path is None:
+            self._log(SnapshotFailed(problem=written.problem, sequence=written.sequence))
+            return
+        path, took_ms = str(written.path), written.took_ms
+        self._log(SnapshotWritten(path=path, sequence=written.sequence, took_ms=took_ms))
 
     @property
     def loop(self) -> str:

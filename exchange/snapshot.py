@@ -91,10 +91,15 @@ def write_snapshot(
         write_whole(disk, path.with_suffix(STREAMS_SUFFIX), packed)
     write_whole(disk, path, pack_snapshot(snapshot))
     disk.sync_folder(folder)
+    prune_snapshots(folder, keep)
+    return path
+
+
+def prune_snapshots(folder: Path, keep: int) -> None:
+    """Removes all but the newest few, with what stands beside them."""
     for old in snapshot_paths(folder)[keep:]:
         old.unlink()
         old.with_suffix(STREAMS_SUFFIX).unlink(missing_ok=True)
-    return path
 
 
 def write_whole(disk: Disk, path: Path, data: bytes) -> None:

@@ -92,6 +92,7 @@ MAY_IMPORT = {
         "exchange.errors",
         "exchange.gateway.connection",
         "exchange.gateway.feed",
+        "exchange.keys",
         "exchange.protocol",
         "exchange.units",
     },

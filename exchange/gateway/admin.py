@@ -28,7 +28,6 @@ class Operated(Protocol):
     """What the operator's door needs of the node."""
 
     def status(self) -> dict[str, Any]: ...
-    def take_snapshot(self) -> str: ...
     def reload_keys(self) -> dict[str, Any]: ...
     def drain(self, seconds: int | None = None) -> int: ...
 
@@ -39,10 +38,6 @@ def add_admin_queries(queries: Queries, node: Operated) -> None:
     def get_status(session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
         return node.status()
-
-    def take_snapshot(session: Session, arguments: dict[str, Any]) -> Answer:
-        read_arguments(NoArguments, arguments)
-        return {"path": node.take_snapshot()}
 
     def reload_keys(session: Session, arguments: dict[str, Any]) -> Answer:
         read_arguments(NoArguments, arguments)
@@ -59,5 +54,4 @@ def add_admin_queries(queries: Queries, node: Operated) -> None:
         return {"seconds": node.drain(seconds)}
 
     queries.add("get_status", get_status)
-    queries.add("take_snapshot", take_snapshot)
     queries.add("drain", drain)

@@ -54,6 +54,8 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     TOO_MANY_IN_FLIGHT = "too_many_in_flight"
     OVERLOADED = "overloaded"
+    DISK_FULL = "disk_full"
+    SNAPSHOT_FAILED = "snapshot_failed"
     TOO_MANY_SESSIONS = "too_many_sessions"
     SESSION_LOST = "session_lost"
     SESSION_CLOSED = "session_closed"

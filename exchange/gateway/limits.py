@@ -11,6 +11,8 @@ second is told so once, and for the second after that its frames are dropped unr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from exchange.gateway.connection import Code, Refusal
@@ -22,6 +24,10 @@ MUTE_NS = SECOND_NS
 #: When to come back where nobody can know it: replies leave with the disk, an overload ends when it ends.
 IN_FLIGHT_RETRY_MS = 10
 OVERLOAD_RETRY_MS = 100
+DISK_RETRY_MS = 1000
+
+#: Makes of the request ids of a message that has orders in it why they are not taken now.
+RefuseOrders = Callable[[list[int]], Refusal]
 
 
 class SessionLimits(msgspec.Struct, frozen=True):
@@ -134,6 +140,13 @@ def too_fast(request_ids: list[int], what: str, wait_ns: int) -> Refusal | None:
 def draining(request_ids: list[int]) -> Refusal:
     text = "this node is about to stop: cancels pass, orders are neither placed nor amended"
     return Refusal(request_ids, Code.DRAINING, text)
+
+
+def disk_full(request_ids: list[int]) -> Refusal:
+    text = (
+        "the disk of the node is full: it takes cancels while there is room for them, and no orders"
+    )
+    return Refusal(request_ids, Code.DISK_FULL, text, {"retry_after_ms": DISK_RETRY_MS})
 
 
 def overloaded(request_ids: list[int]) -> Refusal:

@@ -9,6 +9,7 @@ import msgspec
 
 from exchange.gateway.connection import Code, Commands, Door, Query, Refusal
 from exchange.gateway.greeting import Login
+from exchange.gateway.limits import RefuseOrders
 from exchange.gateway.replies import Origins
 from exchange.gateway.sessions import Session, Sessions
 
@@ -70,7 +71,7 @@ CLOSED = Refusal([], Code.DRAINING, "this node is about to stop and takes no new
 
 
 def sort_frames(
-    frames: Iterable[Incoming], sessions: Sessions, is_overloaded: bool = False
+    frames: Iterable[Incoming], sessions: Sessions, pressure: RefuseOrders | None = None
 ) -> Iterator[Taken]:
     """Hands every frame to its session and collects what it means.
 
@@ -87,7 +88,7 @@ def sort_frames(
             missing = CLOSED if sessions.draining else FULL
             taken.refusals.append((frame.door, frame.peer, missing if session is None else PARTS))
             continue
-        match sessions.receive(session, frame.payload, is_overloaded):
+        match sessions.receive(session, frame.payload, pressure):
             case Commands() as commands:
                 taken.records.append(commands.records)
                 taken.origins.add(session, commands)

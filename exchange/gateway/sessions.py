@@ -24,7 +24,7 @@ from itertools import islice
 
 from exchange.gateway.connection import Code, Commands, Door, Query, Refusal, read_frame
 from exchange.gateway.greeting import Hello, Login, read_hello, read_login
-from exchange.gateway.limits import UNBOUNDED, Allowance, SessionLimits, draining, overloaded
+from exchange.gateway.limits import UNBOUNDED, Allowance, RefuseOrders, SessionLimits, draining
 from exchange.gateway.permission import Permission, permission_at
 
 MAX_ACCOUNTS = 10_000  # that one session may be logged in for
@@ -148,7 +148,7 @@ class Session:
         self,
         payload: bytes,
         now_ns: int = 0,
-        refuse_orders: Callable[[list[int]], Refusal] | None = None,
+        refuse_orders: RefuseOrders | None = None,
     ) -> Commands | Query | Refusal:
         """What one frame asks for, or why it is not taken.  ``refuse_orders`` says why no orders are taken now."""
         asked = read_frame(payload, self.door, self._max_commands)
@@ -222,7 +222,7 @@ class Session:
         self,
         commands: Commands,
         now_ns: int,
-        refuse_orders: Callable[[list[int]], Refusal] | None,
+        refuse_orders: RefuseOrders | None,
     ) -> Refusal | None:
         return (
             self._step(Input.COMMANDS, commands.request_ids)
@@ -379,14 +379,17 @@ class Sessions:
         return Counter((s.door.name, s.state.name.lower()) for s in self)
 
     def receive(
-        self, session: Session, payload: bytes, is_overloaded: bool = False
+        self, session: Session, payload: bytes, pressure: RefuseOrders | None = None
     ) -> Commands | Query | Refusal | None:
-        """What a frame of this session asks for, or why it is not taken; None where nobody looks at it."""
+        """What a frame of this session asks for, or why it is not taken; None where nobody looks at it.
+
+        Under ``pressure`` no orders are placed or amended, and it says why.
+        """
         now_ns = session.heard_ns = self.now_ns()
         if session.allowance.is_muted(now_ns):
             self.on_dropped()
             return None
-        refuse_orders = draining if self.draining else overloaded if is_overloaded else None
+        refuse_orders = draining if self.draining else pressure
         asked = session.receive(payload, now_ns, refuse_orders)
         if not isinstance(asked, Refusal):
             return asked
@@ -477,6 +480,10 @@ class Sessions:
         accounts = list(self._to_cancel)
         self._to_cancel.clear()
         return accounts
+
+    def put_back_cancels(self, accounts: list[int]) -> None:
+        """They could not be carried out now."""
+        self._to_cancel.update(dict.fromkeys(accounts))
 
     def take_last_words(self) -> list[tuple[Session, bytes]]:
         """What sessions that ended are still told, if they are there."""

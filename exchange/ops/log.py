@@ -12,6 +12,7 @@ here, without colours.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,6 +42,43 @@ class LogConfig(msgspec.Struct, frozen=True):
     file: str = ""  # empty: standard error
 
 
+class Sink(Protocol):
+    """Where lines are written to."""
+
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class LogFile:
+    """A file that may be moved away while it is written to: what comes then goes into a new one of its name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def write(self, text: str, /) -> None:
+        if self._file.closed or not self._is_there():
+            self._file.close()
+            self._open()
+        self._file.write(text)
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
 def silent(event: LogEvent) -> None:
     """The log of a node that nobody listens to."""
 
@@ -57,7 +95,7 @@ def timestamp(time_s: float) -> str:
 class LogWriter:
     """Takes events from any thread and writes them in a thread of its own."""
 
-    def __init__(self, level: Level, render: Callable[[Entry], str], to: TextIO) -> None:
+    def __init__(self, level: Level, render: Callable[[Entry], str], to: Sink) -> None:
         self._level = level
         self._render = render
         self._to = to
@@ -178,7 +216,9 @@ def open_log(config: LogConfig) -> LogWriter:
     Raises:
         OSError: the file cannot be written.
     """
-    to = sys.stderr
+    level = Level[config.level.upper()]
     if config.file:
-        to = Path(config.file).open("a", encoding="utf-8")  # noqa: SIM115 - LogWriter closes it
-    return LogWriter(Level[config.level.upper()], renderer_of(config.format, to.isatty()), to)
+        return LogWriter(
+            level, renderer_of(config.format, colours=False), LogFile(Path(config.file))
+        )
+    return LogWriter(level, renderer_of(config.format, sys.stderr.isatty()), sys.stderr)

@@ -134,6 +134,15 @@ class SnapshotWritten(LogEvent, frozen=True, kw_only=True):
     took_ms: int
 
 
+class SnapshotFailed(LogEvent, frozen=True, kw_only=True):
+    """A snapshot could not be written; trading goes on, and the journal has everything."""
+
+    level: ClassVar[Level] = Level.ERROR
+
+    problem: str
+    sequence: int
+
+
 class NodeStopped(LogEvent, frozen=True, kw_only=True):
     """The node ended as it should: all that was taken is durable and told."""
 

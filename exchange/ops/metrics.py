@@ -58,6 +58,15 @@ AMOUNT_COUNTERS = {
         "What auto-deleveraging cost counterparties against the mark",
     ),
 }
+#: metric -> (its name among the guard's counts, what it counts).
+CONNECTION_COUNTERS = {
+    "exchange_handshakes_failed": (
+        "failed_handshakes",
+        "Connections whose greeting was none, too slow or refused",
+    ),
+    "exchange_handshakes_refused": ("refused_handshakes", "Keys that may not use the door"),
+    "exchange_connections_cut": ("cut_connections", "Connections closed by the node"),
+}
 #: metric -> (its value in a reading, what it is).
 GAUGES: dict[str, tuple[Callable[[Reading], float], str]] = {
     "exchange_sequence": (lambda r: r.sequence, "Last command applied"),
@@ -69,6 +78,10 @@ GAUGES: dict[str, tuple[Callable[[Reading], float], str]] = {
         lambda r: r.journal_lag,
         "Commands appended to the journal and not durable yet",
     ),
+    "exchange_journal_tight": (
+        lambda r: r.journal_tight,
+        "1 while the disk has no room for the journal's next segment",
+    ),
     "exchange_in_flight_commands": (
         lambda r: r.in_flight,
         "Commands whose replies wait for the journal",
@@ -77,6 +90,10 @@ GAUGES: dict[str, tuple[Callable[[Reading], float], str]] = {
     "exchange_held_bytes_limit": (
         lambda r: r.max_held_bytes,
         "Held bytes at which nothing is read from clients",
+    ),
+    "exchange_connections": (
+        lambda r: r.connections["connections"],
+        "Connections of all doors together",
     ),
     "exchange_sessions_untold": (
         lambda r: r.sessions_untold,
@@ -231,6 +248,8 @@ def readings(reading: Reading) -> Iterator[Metric]:
     """What the loop said of the node."""
     for metric, (value_of, prose) in GAUGES.items():
         yield GaugeMetricFamily(metric, prose, value=float(value_of(reading)))
+    for metric, (name, prose) in CONNECTION_COUNTERS.items():
+        yield CounterMetricFamily(metric, prose, value=reading.connections[name])
     sessions = GaugeMetricFamily("exchange_sessions", "Sessions", labels=["door", "state"])
     for (door, state), count in reading.sessions.items():
         sessions.add_metric([door, state], count)

@@ -35,6 +35,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     appended_sequence: int
     released_sequence: int  # replies up to here may leave
     durable_sequence: int
+    journal_tight: bool  # the disk has no room for its next segment
     held_bytes: int
     max_held_bytes: int
     sessions: dict[tuple[str, str], int]  # by door and state
@@ -42,6 +43,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     sessions_catching_up: int  # that are sent what they missed
     remembered_bytes: int  # of events, for who comes back
     max_remembered_bytes: int
+    connections: dict[
+        str, int
+    ]  # how many there are, and how many could not be, by what became of them
     symbols: list[SymbolView]
     mark_times_ns: dict[int, int]  # by symbol, of marks set since the start
     fund_atoms: dict[int, int]
@@ -147,7 +151,8 @@ class Monitor:
         problems = []
         if self.phase is Phase.DRAINING:
             problems.append(Problem("draining", "the node is about to stop and takes no orders"))
-        if (free := self.room()) is not None and free < self.wanted_bytes:
+        free = self.room()
+        if reading.journal_tight or (free is not None and free < self.wanted_bytes):
             wants = f"{free} bytes are free where the journal is, its next segments take"
             problems.append(Problem("disk", f"{wants} {self.wanted_bytes}"))
         if reading.held_bytes >= reading.max_held_bytes:

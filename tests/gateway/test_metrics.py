@@ -54,6 +54,16 @@ def scrape(node: Any) -> Callable[..., float]:
     return value
 
 
+def wait_for(node: Any, name: str, wanted: float) -> Callable[..., float]:
+    """Scrapes until a metric has a value; other threads than the loop may take a moment."""
+    for _ in range(500):
+        value = scrape(node)
+        if value(name) == wanted:
+            return value
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{name} is {value(name)}, wanted {wanted}")
+
+
 @pytest.fixture
 def watched(start_node) -> Any:
     return start_node(metrics=LISTEN)
@@ -116,9 +126,7 @@ def test_a_muted_session_and_what_it_sent_unread_are_counted(watched) -> None:
     for _ in range(101):
         assert client._socket.poll(5000)
         client._socket.recv()
-    value = scrape(watched)
-    while value("exchange_frames_muted_total") < 19:
-        value = scrape(watched)
+    value = wait_for(watched, "exchange_frames_muted_total", 19)
     assert value("exchange_sessions_muted_total") == 1
     assert value("exchange_refusals_total", code="malformed") == 100
     assert value("exchange_refusals_total", code="rate_limited") == 1
@@ -132,6 +140,15 @@ def test_what_is_remembered_for_who_comes_back_shows(watched) -> None:
     value = scrape(watched)
     assert 0 < value("exchange_remembered_bytes") < value("exchange_remembered_bytes_limit")
     assert value("exchange_sessions_catching_up") == 0
+
+
+def test_connections_are_counted(watched) -> None:
+    before = scrape(watched)("exchange_connections")
+    watched.client(7)
+    value = wait_for(watched, "exchange_connections", before + 1)
+    assert value("exchange_connections_cut_total") == 0
+    assert value("exchange_handshakes_failed_total") == 0
+    assert value("exchange_handshakes_refused_total") == 0
 
 
 def test_a_liquidation_shows(watched) -> None:
@@ -186,6 +203,11 @@ def test_a_disk_without_room_for_the_journal_is_not_ready(watched, monkeypatch) 
 
     monitor.free_bytes = gone
     assert get(watched, "/readyz")[0] == 200
+    watched.node.journal._segments.problem = "No space left on device"
+    assert [p["check"] for p in json.loads(get(watched, "/readyz")[1])["problems"]] == ["disk"]
+    assert scrape(watched)("exchange_journal_tight") == 1
+    watched.node.journal._segments.problem = ""
+    assert scrape(watched)("exchange_journal_tight") == 0
 
 
 def test_a_loop_that_does_not_turn_is_found_out(start_node, config) -> None:

@@ -19,7 +19,9 @@ import msgspec
 import pytest
 
 from exchange.cli import main
-from exchange.config import Endpoints
+from exchange.config import Endpoints, SecurityConfig
+from exchange.gateway.permission import Role
+from exchange.keys import AuthorisedKey, authorise, new_pair, write_server_keys
 from exchange.ops.top.frame import frame
 from exchange.ops.top.picture import Picture
 from exchange.ops.top.watch import Watch
@@ -126,6 +128,28 @@ def test_liquidations_and_funds_are_shown(node, watch_of) -> None:
             break
     assert re.search(r"\d\d:\d\d:\d\d BTC-PERP sell 0\.100 to ", text_of(watch))
     assert "sessions" not in text_of(watch)  # the operator's door is not asked
+
+
+def test_a_node_with_keys_is_looked_at_with_keys(start_node, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "keys"
+    server_key = write_server_keys(folder).public_key
+    files = []
+    for name, role, accounts in (("desk", Role.TRADER, (7,)), ("ops", Role.ADMIN, ())):
+        pair = new_pair()
+        authorise(folder, AuthorisedKey(name, pair[0], role, accounts))
+        files.append(tmp_path / f"{name}.toml")
+        fields = ("public_key", "secret_key", "server_public_key")
+        lines = (f"{f} = '{value}'\n" for f, value in zip(fields, (*pair, server_key), strict=True))
+        files[-1].write_text("".join(lines))
+        files[-1].chmod(0o600)
+    node = start_node(security=SecurityConfig(keys=folder))
+    command = ["top", "--once", "--endpoint", node.orders]
+    assert main([*command, "--keys", str(files[0])]) == 0
+    assert "sessions" not in capsys.readouterr().out
+    assert main([*command, "--keys", str(files[0]), "--admin-keys", str(files[1])]) == 0
+    assert "sessions 2" in capsys.readouterr().out
+    assert main(command) == 1
+    assert f"no answer from {node.orders}" in capsys.readouterr().out
 
 
 def test_it_says_that_the_node_is_away_and_comes_back(start_node, config, watch_of) -> None:

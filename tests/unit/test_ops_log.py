@@ -16,6 +16,7 @@ from exchange.ops.log import (
     EVENTS_PER_SECOND,
     MAX_WAITING,
     LogConfig,
+    LogFile,
     LogWriter,
     open_log,
     render_json,
@@ -80,6 +81,17 @@ def test_what_is_below_the_level_is_left_out(tmp_path: Path) -> None:
     log(LOST)
     log.close()
     assert path.read_text().count("\n") == 1
+
+
+def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "node.log"
+    log = LogFile(path)
+    log.write("first\n")
+    log.flush()
+    path.rename(tmp_path / "node.log.1")
+    log.write("second\n")
+    log.close()
+    assert (path.read_text(), (tmp_path / "node.log.1").read_text()) == ("second\n", "first\n")
 
 
 class Stuck(io.StringIO):

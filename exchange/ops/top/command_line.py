@@ -9,10 +9,12 @@ import select
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from exchange.client.endpoints import DEFAULT_ORDERS
 from exchange.errors import ExchangeError
+from exchange.keys import read_client_keys
 from exchange.ops.top.watch import Watch
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="operator's door, for sessions and journal lag; without it the one that the node names, if that is "
         'on this machine; "none": not asked',
     )
+    parser.add_argument("--keys", type=Path, help="key file, where the node has keys")
+    parser.add_argument("--admin-keys", type=Path, help="key file of an operator, for its door")
     parser.add_argument(
         "--symbol", action="append", default=[], metavar="NAME", help="only this one; several times"
     )
@@ -57,7 +61,15 @@ def main(argv: Sequence[str]) -> int:
         raise TopError(f"--interval is {options.interval:g}; wanted 0.1 .. 3600 seconds")
     console = Console(highlight=False)
     admin = "" if options.admin == "none" else options.admin
-    watch = Watch(options.endpoint, admin, only=options.symbol, shown=8, depth=60)
+    watch = Watch(
+        options.endpoint,
+        admin,
+        only=options.symbol,
+        shown=8,
+        depth=60,
+        keys=read_client_keys(options.keys),
+        admin_keys=read_client_keys(options.admin_keys),
+    )
     try:
         return (
             print_once(watch, console) if options.once else follow(watch, console, options.interval)

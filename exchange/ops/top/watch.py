@@ -13,6 +13,7 @@ from exchange.client.endpoints import market_data_endpoint
 from exchange.client.market_data import decode_published, update_of
 from exchange.gateway.connection import CONTROL
 from exchange.gateway.feed import LIQUIDATIONS_TOPIC, BookSnapshot, Statistics
+from exchange.keys import ClientKeys, secure
 from exchange.ops.top.picture import Look, Picture
 from exchange.protocol.views import SymbolView
 
@@ -31,9 +32,12 @@ class Away(Exception):
 class Line:
     """A connection to one door, for questions alone."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, keys: ClientKeys | None
+    ) -> None:
         self._context = context
         self._endpoint = endpoint
+        self._keys = keys
         self._socket: zmq.Socket[bytes] | None = None
 
     def ask(self, questions: Sequence[Question], within_s: float = ANSWER_S) -> list[Answer]:
@@ -76,6 +80,7 @@ class Line:
         if self._socket is None:
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.linger = 0
+            secure(self._socket, self._keys)
             self._socket.connect(self._endpoint)
         return self._socket
 
@@ -92,7 +97,9 @@ class Watch:
     """Looks at one node, again and again.
 
     ``admin`` is the operator's door: None for the one that the node names, where that is on this machine; empty for
-    none.  Of ``shown`` symbols, those of ``only`` or the first ones, books and statistics are asked for.
+    none.  Where the node has keys, each door wants those of a role of its own.
+
+    Of ``shown`` symbols, those of ``only`` or the first ones, books and statistics are asked for.
     """
 
     def __init__(
@@ -103,10 +110,13 @@ class Watch:
         only: Sequence[str] = (),
         shown: int = 4,
         depth: int = 20,
+        keys: ClientKeys | None = None,
+        admin_keys: ClientKeys | None = None,
     ) -> None:
         self.picture = Picture(endpoint)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._orders = Line(self._context, endpoint)
+        self._keys, self._admin_keys = keys, admin_keys
+        self._orders = Line(self._context, endpoint, keys)
         self._admin_endpoint = admin
         self._admin: Line | None = None
         self._admin_not_before_s = 0.0
@@ -173,11 +183,13 @@ class Watch:
         """What the operator's door says, if it lets us in."""
         endpoint = self._admin_endpoint
         if endpoint is None:
-            endpoint = local_admin(ping)
+            # Without keys for it there is no use in knocking at a door that wants some.
+            closed = self._keys is not None and self._admin_keys is None
+            endpoint = "" if closed else local_admin(ping)
         if not endpoint:
             return None
         if self._admin is None:
-            self._admin = Line(self._context, endpoint)
+            self._admin = Line(self._context, endpoint, self._admin_keys)
         if time.monotonic() < self._admin_not_before_s:
             return None
         try:
@@ -193,6 +205,7 @@ class Watch:
             if self._feed is not None:
                 self._feed.close(linger=0)
             self._feed, self._feed_endpoint = self._context.socket(zmq.SUB), endpoint
+            secure(self._feed, self._keys)
             self._feed.connect(endpoint)
             self._feed.subscribe(LIQUIDATIONS_TOPIC)
         while self._feed.poll(0):
