@@ -19,7 +19,7 @@ N ?= 1000000
 export PYTHON CC
 
 .PHONY: help build test demo bench bench-compare bench-builds fuzz mutants lint typecheck docs
-.PHONY: debug-test trace sanitize native wheel clean
+.PHONY: clients-test debug-test trace sanitize native wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,8 +55,15 @@ lint: .venv/dev ## ruff (rules and format) and cython-lint
 typecheck: .venv/dev ## mypy --strict on exchange/
 	$(BIN)/mypy
 
+clients-test: .venv/test .venv/built ## the clients in Node.js and C against a node (npm puts their modules into build/clients)
+	mkdir -p build/clients && cp examples/clients/node/package.json build/clients
+	npm install --prefix build/clients --no-audit --no-fund
+	$(BIN)/python -m pytest tests/gateway/test_foreign_clients.py
+
 docs: .venv/built ## write what comes from the tables, and what the engine answers on pages with stories
 	$(BIN)/python -m exchange.protocol.generate
+	$(BIN)/python -m exchange.client.generate
+	$(BIN)/python -m exchange.gateway.session_page
 	$(BIN)/python -m exchange.sim.pages docs/order-types.md docs/how-the-book-works.md
 
 # Other builds: each in a copy of the tree, so that the one in place stays what it is.

@@ -47,6 +47,7 @@ import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from exchange.disk import Disk
 from exchange.segments import (
@@ -107,6 +108,29 @@ class FolderLock:
         os.close(self._file)
 
 
+class Tail(Protocol):
+    """Where writing goes on: the segment, and how far the journal has come."""
+
+    file: int
+    offset: int
+    limit: int  # of the segment
+    next_sequence: int
+    written_up_to: int
+    synced_up_to: int
+
+
+class PlainTail:
+    """The same, for a journal that nobody else writes."""
+
+    __slots__ = ("file", "limit", "next_sequence", "offset", "synced_up_to", "written_up_to")
+
+    def __init__(self) -> None:
+        self.file = -1
+        self.offset = self.limit = 0
+        self.next_sequence = 1
+        self.written_up_to = self.synced_up_to = 0
+
+
 class Journal:
     """The journal of one node, open for appending.
 
@@ -137,6 +161,7 @@ class Journal:
         self.on_sync = on_sync
         self._lock = FolderLock(folder)
         self._segments = SegmentFiles(folder, self._segment_bytes, self._disk)
+        self._tail: Tail = PlainTail()
         try:
             self._open_tail(durable_sequence)
         except BaseException:
@@ -147,7 +172,7 @@ class Journal:
         self._pending_count = self._pending_bytes = 0
         self._waits_for_room = False
         self._notes: list[tuple[int, str]] = []
-        self._written_up_to = self._synced_up_to = self.next_sequence - 1
+        self._tail.written_up_to = self._tail.synced_up_to = self._tail.next_sequence - 1
         self._failure: str = ""
         self._closing = False
         self._thread = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
@@ -164,20 +189,22 @@ class Journal:
                 raise JournalDamaged(
                     f"{self.folder}: no journal, but a snapshot says that it reached {durable_sequence}"
                 )
-            self.next_sequence = 1
-            self._file, self._limit = self._segments.create(1, self._segment_bytes)
-            self._offset = SEGMENT_HEADER.size
+            self._tail.next_sequence = 1
+            self._tail.file, self._tail.limit = self._segments.create(1, self._segment_bytes)
+            self._tail.offset = SEGMENT_HEADER.size
             return
         path = paths[-1]
         data = path.read_bytes()
         frames = list(scan_segment(path, None, 0))
-        self._offset = end_of(frames[-1] if frames else None)
-        self.next_sequence = frames[-1].last_sequence + 1 if frames else int(path.stem)
-        if durable_sequence >= self.next_sequence:
+        self._tail.offset = end_of(frames[-1] if frames else None)
+        self._tail.next_sequence = frames[-1].last_sequence + 1 if frames else int(path.stem)
+        if durable_sequence >= self._tail.next_sequence:
             witness = f"a snapshot says that {durable_sequence} was durable"
-            raise damage(path, self._offset, self.next_sequence, "the journal ends", witness)
-        _, self._limit = unpack_segment_header(data, path)
-        self._file = self._disk.open(path)
+            raise damage(
+                path, self._tail.offset, self._tail.next_sequence, "the journal ends", witness
+            )
+        _, self._tail.limit = unpack_segment_header(data, path)
+        self._tail.file = self._disk.open(path)
         self._cut_tail(data)
         self._segments.make_spare()
 
@@ -186,15 +213,34 @@ class Journal:
 
         A file that was cut short is filled up again; of the missing bytes we know no more than that they are missing.
         """
-        tail = data[self._offset :].rstrip(b"\0")
-        missing = self._limit - len(data)
+        tail = data[self._tail.offset :].rstrip(b"\0")
+        missing = self._tail.limit - len(data)
         self.cut_bytes = len(tail) + max(missing, 0)
         if self.cut_bytes:
-            self._disk.write(self._file, bytes(len(tail)), self._offset)
-            self._disk.write(self._file, bytes(max(missing, 0)), len(data))
-            self._disk.sync(self._file)
+            self._disk.write(self._tail.file, bytes(len(tail)), self._tail.offset)
+            self._disk.write(self._tail.file, bytes(max(missing, 0)), len(data))
+            self._disk.sync(self._tail.file)
 
     # ---- appending
+
+    @property
+    def next_sequence(self) -> int:
+        """What the next command appended will have."""
+        return self._tail.next_sequence
+
+    def lend(self, tail: Tail) -> bool:
+        """Keeps where writing goes on in ``tail`` from now on, for a loop in C that writes frames of its own.
+
+        It does so in the thread that appends, and only what has room in the segment.  False where nobody else may
+        write: with durability ``always`` that is a thread's, and a disk with faults wants to see every write.
+        """
+        if self.durability is Durability.ALWAYS or type(self._disk) is not Disk:
+            return False
+        with self._changed:
+            for name in PlainTail.__slots__:
+                setattr(tail, name, getattr(self._tail, name))
+            self._tail = tail
+        return True
 
     def append(self, commands: bytes, first_sequence: int, count: int) -> None:
         """Takes one batch of stamped command records; it has left this process when ``released_up_to`` covers it.
@@ -203,9 +249,9 @@ class Journal:
             JournalFull: the disk has no room for it; it was not taken.
         """
         self.check()
-        if first_sequence != self.next_sequence or count < 1:
+        if first_sequence != self._tail.next_sequence or count < 1:
             raise JournalError(
-                f"append wants a batch from sequence {self.next_sequence}, got {count} from {first_sequence}"
+                f"append wants a batch from sequence {self._tail.next_sequence}, got {count} from {first_sequence}"
             )
         if self.tight:
             self._check_room(len(commands))
@@ -217,7 +263,7 @@ class Journal:
                 self._changed.notify_all()
         else:
             self._write_now(commands, count)
-        self.next_sequence += count
+        self._tail.next_sequence += count
 
     def _write_now(self, commands: bytes, count: int) -> None:
         try:
@@ -248,8 +294,8 @@ class Journal:
 
     def _check_room(self, size: int) -> None:
         with self._changed:
-            wanted = self._offset + self._pending_bytes + size + 2 * FRAME_HEADER.size
-        if wanted > self._limit:
+            wanted = self._tail.offset + self._pending_bytes + size + 2 * FRAME_HEADER.size
+        if wanted > self._tail.limit:
             raise self._full()
 
     def _full(self) -> JournalFull:
@@ -261,12 +307,16 @@ class Journal:
     def released_up_to(self) -> int:
         """The sequence up to which replies and events may leave, by the durability chosen."""
         self.check()
-        return self._synced_up_to if self.durability is Durability.ALWAYS else self._written_up_to
+        return (
+            self._tail.synced_up_to
+            if self.durability is Durability.ALWAYS
+            else self._tail.written_up_to
+        )
 
     @property
     def durable_up_to(self) -> int:
         """The sequence up to which commands survive a crash of the machine."""
-        return self._synced_up_to
+        return self._tail.synced_up_to
 
     def check(self) -> None:
         """Raises if a write or sync failed: from then on nothing may be acknowledged any more."""
@@ -293,7 +343,7 @@ class Journal:
                 lambda: (
                     self._failure
                     or self._waits_for_room
-                    or self._synced_up_to + 1 == self.next_sequence
+                    or self._tail.synced_up_to + 1 == self._tail.next_sequence
                 )
             )
             if self._waits_for_room:
@@ -312,7 +362,7 @@ class Journal:
             self._thread.join()
             self._segments.close()
             self._segments.discard_unfinished()
-            os.close(self._file)
+            os.close(self._tail.file)
             self._lock.release()
 
     # ---- the thread
@@ -365,24 +415,26 @@ class Journal:
             return self._changed.wait_for(lambda: self._closing, timeout=self._interval_s)
 
     def _write(self, payload: bytes, count: int) -> None:
-        first = self._written_up_to + 1
-        frame = pack_frame(payload, count, first, self._synced_up_to)
-        if self._offset + len(frame) > self._limit:
+        first = self._tail.written_up_to + 1
+        frame = pack_frame(payload, count, first, self._tail.synced_up_to)
+        if self._tail.offset + len(frame) > self._tail.limit:
             self._roll(first, len(frame))
-            frame = pack_frame(payload, count, first, self._synced_up_to)
-        self._disk.write(self._file, frame, self._offset)
-        self._offset += len(frame)
-        self._written_up_to += count
+            frame = pack_frame(payload, count, first, self._tail.synced_up_to)
+        self._disk.write(self._tail.file, frame, self._tail.offset)
+        self._tail.offset += len(frame)
+        self._tail.written_up_to += count
 
     def _write_notes(self) -> None:
         """Writes the notes that came meanwhile; one that has no room in the segment is left out."""
         with self._changed:
             notes, self._notes = self._notes, []
         for sequence, digest in notes:
-            frame = pack_note(sequence, digest, self._written_up_to + 1, self._synced_up_to)
-            if self._offset + len(frame) <= self._limit:
-                self._disk.write(self._file, frame, self._offset)
-                self._offset += len(frame)
+            frame = pack_note(
+                sequence, digest, self._tail.written_up_to + 1, self._tail.synced_up_to
+            )
+            if self._tail.offset + len(frame) <= self._tail.limit:
+                self._disk.write(self._tail.file, frame, self._tail.offset)
+                self._tail.offset += len(frame)
 
     def _roll(self, first_sequence: int, frame_bytes: int) -> None:
         """Goes on in a new segment; the old one is synced first, so only the last segment can have a torn tail."""
@@ -390,23 +442,23 @@ class Journal:
         wanted = max(self._segment_bytes, SEGMENT_HEADER.size + frame_bytes)
         file, limit = self._segments.create(first_sequence, wanted)
         with self._changed:
-            previous, self._file, self._limit = self._file, file, limit
-        self._offset = SEGMENT_HEADER.size
+            previous, self._tail.file, self._tail.limit = self._tail.file, file, limit
+        self._tail.offset = SEGMENT_HEADER.size
         os.close(previous)
 
     def _sync_written(self) -> None:
         """Syncs what is written; the file is held by a number of its own, since another thread may roll meanwhile."""
         with self._changed:
-            target, file = self._written_up_to, os.dup(self._file)
+            target, file = self._tail.written_up_to, os.dup(self._tail.file)
         try:
-            if target > self._synced_up_to:
+            if target > self._tail.synced_up_to:
                 since_ns = time.perf_counter_ns()
                 self._disk.sync_data(file)
                 self.on_sync(time.perf_counter_ns() - since_ns)
         finally:
             os.close(file)
         with self._changed:
-            self._synced_up_to = max(self._synced_up_to, target)
+            self._tail.synced_up_to = max(self._tail.synced_up_to, target)
             self._changed.notify_all()
 
     def _fail(self, doing: str, error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -71,6 +72,27 @@ def replay(
         if commands:
             on_batch(commands, engine.apply(commands))
     return engine.sequence - before
+
+
+def cut_at(frames: Iterable[Frame], sequences: Iterable[int]) -> Iterator[Frame]:
+    """The same frames, cut behind each of these sequences that stands inside one."""
+    cuts = sorted(sequences)
+    for frame in frames:
+        inside = cuts[
+            bisect_left(cuts, frame.first_sequence) : bisect_left(cuts, frame.last_sequence)
+        ]
+        starts = [offset for _, offset, _ in iter_starts(frame.commands)] if inside else []
+        first = frame.first_sequence
+        for last in [*inside, frame.last_sequence]:
+            begin = first - frame.first_sequence
+            end = last + 1 - frame.first_sequence
+            commands = frame.commands
+            if inside:
+                commands = commands[starts[begin] : starts[end] if end < len(starts) else None]
+            yield msgspec.structs.replace(
+                frame, first_sequence=first, count=last + 1 - first, commands=commands
+            )
+            first = last + 1
 
 
 def skip_commands(commands: bytes, count: int) -> bytes:

@@ -19,8 +19,8 @@ from exchange.errors import ExchangeError
 from exchange.peek import EVENT_START, event_number, field_reader
 from exchange.protocol.records import decode_events
 from exchange.protocol.schema import FillRole, FundCause, RejectReason
-from exchange.recovery import Say, journal_folder, replay, with_progress
-from exchange.segments import Frame, last_sequence, scan, segment_paths
+from exchange.recovery import Say, cut_at, journal_folder, replay, with_progress
+from exchange.segments import Frame, digest_notes, last_sequence, scan, segment_paths
 from exchange.units import from_atoms
 
 ACCEPTED, REJECTED, FILL = (event_number(name) for name in ("accepted", "rejected", "fill"))
@@ -151,7 +151,7 @@ def replay_journal(
 
     Raises:
         JournalDamaged: something in it cannot be read.
-        ReplayDiffers: ``verify`` found a difference.
+        ReplayDiffers: ``verify`` found a difference, or a digest noted in the journal is not reached.
     """
     folder = journal_folder(path)
     first = int(segment_paths(folder)[0].stem)
@@ -165,13 +165,20 @@ def replay_journal(
         Summary(),
     )
 
+    noted = dict(digest_notes(folder))
+
     def on_batch(commands: bytes, events: bytes) -> None:
         summary.feed(events)
         if verifier is not None:
             verifier.check(commands, events)
+        if engine.sequence in noted and engine.digest() != noted[engine.sequence]:
+            raise ReplayDiffers(
+                f"after command {engine.sequence} the digest is {engine.digest()}; when the journal was made it was "
+                f"{noted[engine.sequence]}. `exchange verify` finds the first command at which two builds differ"
+            )
 
     frames: Iterable[Frame] = with_progress(scan(folder), last_sequence(folder), say)
-    replay(engine, frames, on_batch)
+    replay(engine, cut_at(frames, noted), on_batch)
     if verifier is not None:
         verifier.check_end(engine)
     summary.verified = verify

@@ -11,8 +11,9 @@ A batch is stamped, journaled, applied, and its events are written behind one an
 concerned (native/mail.pxd).  Letters wait, in the order of the journal and in one line with those of Python, until the
 journal has released their sequence, and so does what the public is told, which leaves after them.
 
-The GIL is released for all of it and taken for what is handed up, for the journal once a batch, when something up there
-is due, and when the wake end can be read: that is a signal, a ``stop``, or the journal that has something to release.
+The GIL is released for all of it and taken for what is handed up, when something up there is due, and when the wake end
+can be read: that is a signal, a ``stop``, or the journal that has something to release.  With durability ``interval`` and
+``off`` the frames of the journal are written here as well; ``always`` takes the GIL once a batch, to hand it over.
 """
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -36,6 +37,7 @@ from native.doors cimport (
     APPLIED, CODEC_DOOR, ENGINE_DOOR, MARKET_DATA_DOOR, codec_door_t, engine_door_t, market_data_door_t, publication_t,
 )
 from native.event_log cimport EventLog, log_append
+from native.journal_frame cimport frame_head, frame_head_t, frame_pwrite, frame_tables_make
 from native.mail cimport (
     client_add, client_find, client_join, client_leave, client_remove, client_t, grown, listener_t, listeners_of,
     listeners_t, mail_close, mail_open, mail_reap, mail_t, mail_touch, may_send,
@@ -71,6 +73,7 @@ cdef struct origin_t:                  # of one command of the batch
 
 cdef struct held_t:                    # a letter that waits for the journal
     uint64_t sequence
+    uint64_t commands                  # whose replies are in it
     client_t* client                   # NULL: it is for the public, one publication_head_t with its bytes after the other
     buffer_t letter
 
@@ -78,12 +81,23 @@ cdef struct publication_head_t:
     uint32_t topic_bytes
     uint32_t payload_bytes
 
+cdef struct rate_t:                    # so many a second (exchange/gateway/limits.py)
+    int64_t interval_ns
+    int64_t room_ns
+
 cdef struct outbox_t:                  # a queue: held[first] .. held[end - 1]
     held_t* held
     uint32_t first
     uint32_t end
     uint32_t room
     uint64_t bytes
+
+
+cdef class Tail:
+    """Where the journal goes on (exchange/journal.py); whoever has the GIL or is the lane's thread may look."""
+
+    cdef public int file
+    cdef public uint64_t offset, limit, next_sequence, written_up_to, synced_up_to
 
 
 cdef class Lane:
@@ -99,7 +113,9 @@ cdef class Lane:
         upstairs: the rest of the node (exchange/gateway/lane.py).
         counters: the array of what the node counts (native/counters.pxd).
         commands: numbers of the commands that the traders' door takes.
+        placing: numbers of those that bring or change orders.
         max_clients, max_orders, max_held_bytes, round_bytes: the node's bounds.
+        order_rate, frame_rate, max_in_flight: those of a session; of a rate (interval_ns, room_ns), zeros: none.
         clock: what to ask for the time in Python; None: the system's.
 
     Raises ImportError where libzmq's functions cannot be had, MemoryError.
@@ -110,6 +126,8 @@ cdef class Lane:
     cdef codec_door_t* codec
     cdef market_data_door_t* publisher
     cdef EventLog* streams
+    cdef readonly Tail tail
+    cdef public bint writes_journal    # whether the tail is the journal's, and frames may be written here
     cdef object kept                   # what lives as long as the pointers into it
     cdef object upstairs
     cdef object clock
@@ -118,6 +136,10 @@ cdef class Lane:
     cdef uint64_t since_ns             # when the stage that is being timed began
     cdef zmq_pollitem_t items[ITEMS]
     cdef bint takes[FIRST_EVENT]
+    cdef bint places[FIRST_EVENT]
+    cdef rate_t order_rate, frame_rate
+    cdef uint64_t max_in_flight
+    cdef bint has_limits
     cdef int64_t max_orders
     cdef uint64_t max_held_bytes
     cdef int64_t round_bytes
@@ -139,6 +161,7 @@ cdef class Lane:
     # What the lane and Python both move; it is Python's while the lane looks up.
     cdef uint64_t next_sequence
     cdef int64_t timestamp_ns
+    cdef bint has_stamped              # since Python was told of these two
     cdef uint64_t released_up_to
     cdef uint64_t held_up              # sequence of the oldest that Python's outbox holds; all ones: it is empty
     cdef uint64_t held_up_bytes
@@ -156,11 +179,13 @@ cdef class Lane:
         memset(&self.origins, 0, sizeof(buffer_t))
         self.zmq.msg_close = NULL
         self.slots = NULL
+        self.tail = Tail()
         self.reading = True
 
     def __init__(
         self, *, engine, codec, publisher, streams, orders, admin, market_data, int wake_fileno, upstairs, counters, commands,
-        uint64_t max_clients, int64_t max_orders, uint64_t max_held_bytes, int64_t round_bytes, uint64_t seed, clock=None,
+        placing, uint64_t max_clients, int64_t max_orders, uint64_t max_held_bytes, int64_t round_bytes, uint64_t seed,
+        order_rate, frame_rate, uint64_t max_in_flight, clock=None,
     ):
         zmq_api_load(&self.zmq)
         self.zmq.msg_init(&self.peer)
@@ -185,6 +210,11 @@ cdef class Lane:
         self.round_bytes = round_bytes
         for number in range(FIRST_EVENT):
             self.takes[number] = number in commands
+            self.places[number] = number in placing
+        self.order_rate.interval_ns, self.order_rate.room_ns = order_rate
+        self.frame_rate.interval_ns, self.frame_rate.room_ns = frame_rate
+        self.max_in_flight = max_in_flight
+        self.has_limits = self.order_rate.interval_ns or self.frame_rate.interval_ns or max_in_flight
         memset(self.items, 0, sizeof(self.items))
         self.items[WAKE].fd = wake_fileno
         self.items[MARKET_DATA].socket = zmq_api_socket(market_data)
@@ -415,6 +445,8 @@ cdef class Lane:
         cdef size_t used = self.batch.used
         cdef uint64_t count = self.count
         cdef int64_t orders = 0
+        cdef int64_t placed = 0
+        cdef int64_t work
         cdef origin_t* origin
         cdef wire_command_header* header
         if at == end:
@@ -427,7 +459,9 @@ cdef class Lane:
             at = self.codec.read_command(at, end, <uint8_t*>header, &origin.request_id)
             if rarely(at == NULL):
                 break
-            orders += orders_of(header)
+            work = orders_of(header)
+            orders += work
+            placed += work if self.places[header.type] else 0
             if rarely(orders > self.max_orders or not self.takes[header.type]
                       or not may_send(&self.mail, client, header.account)):
                 at = NULL
@@ -436,7 +470,7 @@ cdef class Lane:
             self.batch.used += header.size
             self.origins.used += sizeof(origin_t)
             self.count += 1
-        if usually(at != NULL):
+        if usually(at != NULL) and (not self.has_limits or self.allow(client, self.count - count, placed)):
             self.slots[<int>COUNT_FRAMES_IN] += 1
             self.slots[<int>COUNT_BYTES_IN] += self.zmq.msg_size(&self.payload)
             return 1
@@ -444,6 +478,23 @@ cdef class Lane:
         self.origins.used = count * sizeof(origin_t)
         self.count = count
         return 0
+
+    cdef bint allow(self, client_t* client, uint64_t count, int64_t placed) noexcept nogil:
+        """Takes a frame out of what its session may send; where that is too much nothing is taken, and Python refuses."""
+        cdef int64_t now_ns = <int64_t>self.since_ns
+        cdef int64_t frames_up_to_ns = taken_up_to(&self.frame_rate, client.frames_up_to_ns, 1, now_ns)
+        cdef int64_t orders_up_to_ns = client.orders_up_to_ns
+        if self.max_in_flight and client.in_flight + client.in_flight_up + count > self.max_in_flight:
+            return False
+        if placed:
+            orders_up_to_ns = taken_up_to(&self.order_rate, orders_up_to_ns, placed, now_ns)
+        if frames_up_to_ns < 0 or orders_up_to_ns < 0:
+            return False
+        client.frames_up_to_ns = frames_up_to_ns
+        client.orders_up_to_ns = orders_up_to_ns
+        client.in_flight += count
+        client.in_batch += count
+        return True
 
     # ------------------------------------------------------------------------------------------------ looking up
 
@@ -486,10 +537,34 @@ cdef class Lane:
                 client = client_find(&self.mail, <bytes>peer, len(<bytes>peer))
                 if client != NULL:
                     client.is_handed_up = False
-            self.upstairs.handle(frames, self.since_ns)
+            self.tell_stamps()
+            if self.has_limits:
+                self.note_used(self.upstairs.handle_limited(frames, self.since_ns, self.used_of(frames)))
+            else:
+                self.upstairs.handle(frames, self.since_ns)
             self.look()
         self.looks = True
         return 0
+
+    cdef int note_used(self, list used) except -1:
+        """What clients used of their limits, Python's part included."""
+        cdef client_t* client
+        for peer, orders_up_to_ns, frames_up_to_ns, in_flight in used:
+            client = self.client_of(peer)
+            client.orders_up_to_ns = orders_up_to_ns
+            client.frames_up_to_ns = frames_up_to_ns
+            client.in_flight_up = in_flight
+        return 0
+
+    cdef list used_of(self, list frames):
+        """What the senders of frames used of their limits here."""
+        cdef client_t* client
+        used = {}
+        for by_admin, peer, *_ in frames:
+            client = NULL if by_admin else client_find(&self.mail, <bytes>peer, len(<bytes>peer))
+            if client != NULL:
+                used[peer] = (peer, client.orders_up_to_ns, client.frames_up_to_ns, client.in_flight)
+        return list(used.values())
 
     cdef int come_up(self) except -1 nogil:
         """For signals, a stop, and what the journal has released."""
@@ -505,18 +580,28 @@ cdef class Lane:
 
     cdef int tend(self) except -1 with gil:
         """Has Python do what sessions need without asking."""
+        self.tell_stamps()
         self.upstairs.tend()
         self.look()
         return 0
 
     cdef int look_up(self) except -1 with gil:
         """Has Python do what can wait until the end of a round."""
+        self.tell_stamps()
         self.upstairs.look_up()
         self.look()
         return 0
 
+    cdef int tell_stamps(self) except -1:
+        """Before Python looks at the time, or stamps commands itself."""
+        if self.has_stamped:
+            self.upstairs.resume(self.next_sequence - 1, self.timestamp_ns)
+            self.has_stamped = False
+        return 0
+
     cdef int look(self) except -1:
         """Reads how things stand up there."""
+        self.tell_stamps()
         standing = self.upstairs.standing()
         self.stopping = standing.stopping
         self.takes_nothing = standing.takes_nothing
@@ -575,6 +660,7 @@ cdef class Lane:
         cdef int64_t now_ns = self.now_ns()
         if now_ns > self.timestamp_ns:
             self.timestamp_ns = now_ns
+        self.has_stamped = True
         while at < end:
             header = <wire_command_header*>at
             header.sequence = self.next_sequence
@@ -601,6 +687,21 @@ cdef class Lane:
         self.since_ns = now_ns
 
     cdef int write_down(self, uint64_t first_sequence) except -1 nogil:
+        """Journals the batch, as one frame; what is not a plain write into the segment is Python's."""
+        cdef uint64_t size = sizeof(frame_head_t) + self.batch.used
+        cdef frame_head_t head
+        if self.writes_journal and self.tail.offset + size <= self.tail.limit:
+            head = frame_head(
+                self.batch.bytes, <uint32_t>self.batch.used, <uint32_t>self.count, first_sequence, self.tail.synced_up_to)
+            # Where it fails Python tries the same at the same place, and says what it was.
+            if frame_pwrite(self.tail.file, &head, sizeof(head), self.batch.bytes, self.batch.used, self.tail.offset) == 0:
+                if (self.tail.offset ^ (self.tail.offset + size)) >> 20:
+                    self.looks = True  # once in a while: is there a segment to go on in?
+                self.tail.offset += size
+                self.tail.written_up_to += self.count
+                self.tail.next_sequence += self.count
+                self.released_up_to = self.tail.written_up_to
+                return 0
         with gil:
             self.released_up_to, self.takes_nothing = self.upstairs.append(
                 first_sequence, self.count, self.timestamp_ns,
@@ -733,6 +834,8 @@ cdef class Lane:
             client.is_touched = False
             if client.is_lost:
                 client.letter.used = 0
+                client.in_flight -= client.in_batch
+                client.in_batch = 0
                 continue
             self.hold(client, client.letter)
             memset(&client.letter, 0, sizeof(buffer_t))
@@ -752,9 +855,12 @@ cdef class Lane:
         held.sequence = self.next_sequence - 1
         held.client = client
         held.letter = letter
+        held.commands = 0
         outbox.bytes += letter.used
         if client != NULL:
             client.letters_held += 1
+            held.commands = client.in_batch
+            client.in_batch = 0
         return 0
 
     cdef int let_go(self) except -1 nogil:
@@ -798,6 +904,7 @@ cdef class Lane:
         if client == NULL:
             return self.publish_held(&letter)
         client.letters_held -= 1
+        client.in_flight -= held.commands
         if rarely(client.by_courier):
             self.deliver_by_courier(client, &letter)
         elif not client.is_lost:
@@ -854,6 +961,15 @@ cdef class Lane:
         raise MemoryError("the system gives no memory for a batch")
 
 
+cdef inline int64_t taken_up_to(const rate_t* rate, int64_t up_to_ns, int64_t count, int64_t now_ns) noexcept nogil:
+    """Until when all that was taken is worked off, with so much more; -1: that has to wait (Rate.take in limits.py)."""
+    cdef int64_t cost_ns = count * rate.interval_ns
+    cdef int64_t end_ns = (up_to_ns if up_to_ns > now_ns else now_ns) + cost_ns
+    if end_ns - now_ns > (cost_ns if cost_ns > rate.room_ns else rate.room_ns):
+        return -1
+    return end_ns
+
+
 cdef inline int64_t orders_of(const wire_command_header* header) noexcept nogil:
     """The work in a command: one, or one for each order of a list."""
     cdef int64_t orders
@@ -861,3 +977,6 @@ cdef inline int64_t orders_of(const wire_command_header* header) noexcept nogil:
         return 1
     orders = (<const wire_place_orders_head*>header).order_count
     return orders if orders else 1
+
+
+frame_tables_make()

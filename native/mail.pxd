@@ -31,6 +31,11 @@ cdef struct client_t:
     int64_t heard_ns                   # when the last frame came,
     int64_t sent_ns                    # and the last letter left
     int64_t muted_until_ns             # its frames are dropped unread
+    int64_t orders_up_to_ns            # what it used of its limits, as in exchange/gateway/limits.py
+    int64_t frames_up_to_ns
+    uint64_t in_flight                 # commands taken here whose replies have not left,
+    uint64_t in_flight_up              # and those that Python took
+    uint64_t in_batch                  # of those here, the ones of this batch
     buffer_t letter
     uint32_t* accounts                 # that it is logged in for
     uint32_t account_count

@@ -117,6 +117,9 @@ MAY_IMPORT = {
 #: Modules that turn bytes into meaning do no I/O: they name neither sockets nor files.
 WITHOUT_IO = (
     "exchange/client/core.py",
+    "exchange/client/errors.py",
+    "exchange/client/requests.py",
+    "exchange/client/stream.py",
     "exchange/client/asks.py",
     "exchange/client/mirror.py",
     "exchange/client/book_mirror.py",
@@ -235,7 +238,7 @@ ROOMS = [
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
     *("event_log", "streams"),
-    *("zmq_api", "mail", "gateway"),
+    *("zmq_api", "mail", "journal_frame", "gateway"),
     *("echo", "histogram", "load_answers", "load", "listen"),
 ]
 

@@ -7,7 +7,17 @@ methods return, ``book_mirror`` a book that follows the market, ``market_data`` 
 from exchange.client.aio import AsyncAdminClient, AsyncClient
 from exchange.client.asks import Funds, Listed, SymbolNotListed
 from exchange.client.book_mirror import BookMirror
-from exchange.client.core import ClientTimeout, NotLoggedIn, RequestRefused, SessionLost
+from exchange.client.errors import (
+    ClientTimeout,
+    EventsMissed,
+    NotLoggedIn,
+    NotSent,
+    OutcomeUnknown,
+    RequestRefused,
+    RetryLater,
+    SessionLost,
+)
+from exchange.client.options import SessionOptions
 from exchange.client.order_mirror import OrderMirror
 from exchange.client.results import (
     CancelResult,
@@ -16,6 +26,7 @@ from exchange.client.results import (
     OrderResult,
     OrderStatus,
 )
+from exchange.client.stream import Bookmark
 from exchange.client.sync import AdminClient, Client
 from exchange.gateway.feed import (
     BookDelta,
@@ -37,14 +48,17 @@ __all__ = [
     "BookDelta",
     "BookMirror",
     "BookSnapshot",
+    "Bookmark",
     "CancelResult",
     "Client",
     "ClientTimeout",
     "CommandResult",
+    "EventsMissed",
     "Funds",
     "ListResult",
     "Listed",
     "NotLoggedIn",
+    "NotSent",
     "OrderAction",
     "OrderChange",
     "OrderMirror",
@@ -52,9 +66,12 @@ __all__ = [
     "OrderStatus",
     "OrdersDelta",
     "OrdersSnapshot",
+    "OutcomeUnknown",
     "QueuedOrder",
     "RequestRefused",
+    "RetryLater",
     "SessionLost",
+    "SessionOptions",
     "Statistics",
     "SymbolNotListed",
     "TopOfBook",

@@ -9,14 +9,16 @@
             async for event in client.events():
                 print(event)
 
-Their methods stand in ``methods_aio``; here is how an ask gets to the node and back.
+Their methods stand in ``methods_aio``; here is how an ask gets to the node and back, and in ``core`` everything about
+the session.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -25,33 +27,20 @@ import zmq.asyncio
 
 from exchange.client.aio_live import AsyncLiveBook, AsyncLiveOrders, AsyncMarketData, Sender
 from exchange.client.asks import Asks, SymbolLike
-from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
+from exchange.client.core import Core
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
+from exchange.client.link import LINGER_MS, prepare
 from exchange.client.market_data import Topics, topics_of
 from exchange.client.methods_aio import AsyncMethods, AsyncOperatorMethods, AsyncTraderMethods
+from exchange.client.options import SessionArguments, SessionOptions, first_request_id
+from exchange.client.requests import Ask, Call
+from exchange.client.stream import Bookmark
 from exchange.keys import KeysLike, read_client_keys, secure
 from exchange.protocol.messages import Event
 
 T = TypeVar("T")
-
-
-class Waiter:
-    """Who waits for the replies of one ask: done when none is missing."""
-
-    def __init__(self, ids: Iterable[int]) -> None:
-        self.missing = set(ids)
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self.missing:
-            self.done.set_result(None)
-
-    def arrived(self, request_id: int) -> None:
-        self.missing.discard(request_id)
-        if not self.missing and not self.done.done():
-            self.done.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
+S_NS = 1_000_000_000
+FULL_S = 0.01  # after which a queue of requests that was full is tried again
 
 
 class AsyncBaseClient(AsyncMethods):
@@ -65,37 +54,35 @@ class AsyncBaseClient(AsyncMethods):
         timeout_s: float = 5.0,
         keys: KeysLike = None,
         server_key: str | None = None,
+        **session: Unpack[SessionArguments],
     ) -> None:
         self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self.about: dict[str, Any] = {}
-        self._core = Core()
-        self._core.on_reply = self._reply_arrived
+        options = SessionOptions(**session)
+        self._core = Core(options, account=account, first_request_id=first_request_id(options))
         self._ask = Asks(account)
-        self._waiters: dict[int, Waiter] = {}
+        self._wake = asyncio.Event()
         self._own_event = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []  # of the present connection
+        self._keeper: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        #: Called whenever there is something for ``poll`` to give.
+        self.on_news: Callable[[], None] = lambda: None
 
     async def open(self) -> Self:
         """Connects; raises ClientTimeout when nobody answers."""
         self._context = zmq.asyncio.Context.instance()
-        self._socket: Sender = self._context.socket(zmq.DEALER)
-        self._socket.linger = 500
-        self._socket.sndhwm = self._socket.rcvhwm = 100_000
-        secure(self._socket, self.keys)
-        self._socket.connect(self.endpoint)
-        self._reader = asyncio.create_task(self._read())
+        self._connect()
+        self._keeper = self._guard(self._keep())
         try:
             self.about = await self._run(self._ask.ping())
             await self._learn_symbols()
-            await self._opened()
         except BaseException:
-            await self._stop(linger=0)
+            await self._stop(linger_ms=0)
             raise
         return self
-
-    async def _opened(self) -> None:
-        """What else a kind of client does when it is connected."""
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -109,67 +96,136 @@ class AsyncBaseClient(AsyncMethods):
         await self.close()
 
     async def close(self) -> None:
-        """Says goodbye and closes the connection.  Orders stay in the book."""
-        if self._socket.closed:
+        """Says goodbye and closes the connection.  Orders stay in the book, unless they were to be cancelled."""
+        if self._keeper is None:
             return
-        _, payloads = self._core.send(Ask((Question("logout", {}),), list))
-        await self._send(payloads)
-        await self._stop(linger=500)
+        with contextlib.suppress(zmq.Again):
+            for payload in self._core.goodbye():
+                await self._socket.send(payload, zmq.DONTWAIT)
+        await self._stop(LINGER_MS)
 
-    async def _stop(self, linger: int) -> None:
-        self._reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reader
-        self._socket.close(linger=linger)
+    async def _stop(self, linger_ms: int) -> None:
+        keeper, self._keeper = self._keeper, None
+        for task in [*self._tasks, *([keeper] if keeper else [])]:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._disconnect(linger_ms)
 
     # ---- the way of every request
 
-    async def _read(self) -> None:
-        try:
-            while True:
-                self._core.receive(await self._socket.recv())
-                if self._core.has_news:
-                    self._own_event.set()
-        except Exception as error:
-            # Whoever waits must hear of it: nobody reads for them any more.
-            for waiter in set(self._waiters.values()):
-                waiter.fail(error)
-            raise
-
-    def _reply_arrived(self, request_id: int) -> None:
-        waiter = self._waiters.pop(request_id, None)
-        if waiter is not None:
-            waiter.arrived(request_id)
-
     async def _run(self, ask: Ask[T]) -> T:
+        if self._error is not None:
+            raise self._error
+        now_ns = time.monotonic_ns()
+        call = self._core.submit(ask, now_ns, now_ns + int(self.timeout_s * S_NS))
+        await self._flush()
         try:
-            return await self._exchange(ask)
-        except NotLoggedIn:
-            if not self._ask.account:
-                raise
-            # The node was started anew and refused the request, so it can be sent again.
-            await self._exchange(self._ask.login(self._ask.account))
-            return await self._exchange(ask)
+            await self._await_call(call)
+            return call.result()
+        finally:
+            self._core.abandon(call)
 
-    async def _exchange(self, ask: Ask[T]) -> T:
-        ids, payloads = self._core.send(ask)
-        waiter = Waiter(ids)
-        self._waiters.update(dict.fromkeys(ids, waiter))
+    async def _await_call(self, call: Call[Any]) -> None:
+        if call.done:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def finish() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        call.on_done = finish
         try:
-            await self._send(payloads)
-            await asyncio.wait_for(waiter.done, self.timeout_s)
-        except BaseException as error:
-            self._core.abandon(ids)
-            for request_id in ids:
-                self._waiters.pop(request_id, None)
-            if isinstance(error, TimeoutError):
-                raise ClientTimeout(no_answer(self.endpoint, self.timeout_s)) from None
-            raise
-        return ask.read(self._core.take_replies(ids))
+            async with asyncio.timeout(self.timeout_s):
+                await done
+        except TimeoutError:
+            self._core.expire(call, no_answer(self.endpoint, self.timeout_s))
 
-    async def _send(self, payloads: Iterable[bytes]) -> None:
-        for payload in payloads:
-            await self._socket.send(payload)
+    async def _flush(self) -> bool:
+        """Sends what is to be sent; False if not all of it went, because the queue is full."""
+        outgoing = self._core.take_outgoing(time.monotonic_ns())
+        for sent, payload in enumerate(outgoing):
+            try:
+                # It goes at once or not at all, so that two who flush never mix their messages.
+                await self._socket.send(payload, zmq.DONTWAIT)
+            except zmq.Again:
+                self._core.put_back(outgoing[sent:])
+                self._wake.set()
+                return False
+        return True
+
+    def _connect(self) -> None:
+        self._socket: Sender = self._context.socket(zmq.DEALER)
+        prepare(self._socket)
+        secure(self._socket, self.keys)
+        self._monitor: Sender = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._socket.connect(self.endpoint)
+        self._core.connected(time.monotonic_ns())
+        self._tasks = [
+            self._guard(self._read(self._socket)),
+            self._guard(self._watch(self._monitor)),
+        ]
+
+    def _disconnect(self, linger_ms: int) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self._socket.close(linger=linger_ms)
+
+    async def _read(self, socket: Sender) -> None:
+        core = self._core
+        while True:
+            core.receive(await socket.recv(), time.monotonic_ns())
+            if core.has_news:
+                self._own_event.set()
+                self.on_news()
+            if core.needs_care:
+                self._wake.set()
+
+    async def _watch(self, monitor: Sender) -> None:
+        await monitor.recv_multipart()
+        self._core.disconnected(time.monotonic_ns())
+        self._wake.set()
+
+    async def _keep(self) -> None:
+        """Looks after the session: connections, heartbeats, and what could not be sent at once."""
+        while True:
+            self._wake.clear()
+            now_ns = time.monotonic_ns()
+            self._core.tick(now_ns)
+            if self._core.wants_connection:
+                for task in self._tasks:
+                    task.cancel()
+                self._disconnect(linger_ms=0)
+                self._connect()
+            if not await self._flush():
+                await asyncio.sleep(FULL_S)
+                continue
+            wake_ns = self._core.next_wake_ns()
+            timeout_s = None if wake_ns is None else max(0.0, (wake_ns - now_ns) / S_NS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout_s)
+
+    def _guard(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whoever waits must hear of a failure here: nobody reads for them any more."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._error = error
+        for call in list(self._core.calls()):
+            self._core.fail(
+                call, error if isinstance(error, Exception) else RuntimeError(repr(error))
+            )
+        self._own_event.set()
+
+    @property
+    def joins(self) -> int:
+        """How often this client has joined its node: more than once where a connection was lost."""
+        return self._core.joins
 
 
 class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
@@ -184,36 +240,57 @@ class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
         timeout_s: float = 5.0,
         keys: KeysLike = None,
         server_key: str | None = None,
+        **session: Unpack[SessionArguments],
     ) -> None:
         super().__init__(
-            endpoint, account=account, timeout_s=timeout_s, keys=keys, server_key=server_key
+            endpoint,
+            account=account,
+            timeout_s=timeout_s,
+            keys=keys,
+            server_key=server_key,
+            **session,
         )
         self.market_data_endpoint = market_data or ""
 
-    async def _opened(self) -> None:
+    async def open(self) -> Self:
+        """Connects; raises ClientTimeout when nobody answers."""
+        await super().open()
         self.market_data_endpoint = self.market_data_endpoint or market_data_endpoint(
             self.endpoint, self.about
         )
-        if self.account_number:
-            await self.login(self.account_number)
+        return self
 
     # ---- own events
 
     async def poll(self, timeout_s: float = 0.0) -> list[Event]:
-        """The account's events since the last time, own commands' included; waits for one if there is none."""
-        if not self._core.has_news:
-            self._own_event.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._own_event.wait(), timeout_s)
-        return self._core.take_own_events()
+        """The account's events since the last time, own commands' included; waits for one if there is none.
+
+        Raises EventsMissed in the place of events that were missed and that the node does not remember any more.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._await_news(), timeout_s)
+        events = self._core.take_own_events()
+        await self._flush()
+        return events
 
     async def events(self) -> AsyncIterator[Event]:
         """The account's events one by one, without an end."""
         while True:
+            await self._await_news()
+            event = self._core.next_own_event()
+            await self._flush()
+            yield event
+
+    async def _await_news(self) -> None:
+        while not self._core.has_news:
+            if self._error is not None:
+                raise self._error
             self._own_event.clear()
-            for event in self._core.take_own_events():
-                yield event
             await self._own_event.wait()
+
+    def bookmark(self) -> Bookmark:
+        """How far the events were read: give it to a later client as ``resume``, and that one goes on from there."""
+        return self._core.bookmark()
 
     # ---- market data
 
@@ -244,5 +321,6 @@ class AsyncAdminClient(AsyncOperatorMethods, AsyncBaseClient):
         timeout_s: float = 5.0,
         keys: KeysLike = None,
         server_key: str | None = None,
+        **session: Unpack[SessionArguments],
     ) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key)
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key, **session)

@@ -11,8 +11,8 @@ import zmq
 import zmq.asyncio
 
 from exchange.client.book_mirror import BookMirror
-from exchange.client.core import ClientTimeout
 from exchange.client.endpoints import no_answer
+from exchange.client.errors import ClientTimeout
 from exchange.client.market_data import Reception, Update
 from exchange.client.mirror import Mirror
 from exchange.client.order_mirror import OrderMirror

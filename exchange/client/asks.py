@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from exchange.client.core import Ask, Question, Reply, ask_one
 from exchange.client.order_asks import OrderAsks
 from exchange.client.order_options import (
     Changes,
@@ -23,6 +22,7 @@ from exchange.client.order_options import (
     to_code,
 )
 from exchange.client.reading import body_of, views_of
+from exchange.client.requests import Ask, Question, Reply, ask_one
 from exchange.client.results import CommandResult
 from exchange.errors import UnitsError
 from exchange.gateway.feed import BookSnapshot, OrdersSnapshot, Statistics

@@ -31,7 +31,5 @@ def no_answer(endpoint: str, timeout_s: float, why: str = "") -> str:
     return (
         f"no answer from {endpoint} within {timeout_s:g} s{': ' + why if why else ''}. "
         f"Is `exchange serve` running there, and is this its endpoint for this kind of client? "
-        f"Where it wants keys, are yours in its list, for this door, and is its public key the one you have? "
-        f"A command that was sent may have been carried out: look at open_orders() and fills() before "
-        f"sending it again"
+        f"Where it wants keys, are yours in its list, for this door, and is its public key the one you have?"
     )

@@ -20,8 +20,8 @@ from exchange.client.asks import (
     SymbolLike,
     SymbolNotListed,
 )
-from exchange.client.core import Ask
 from exchange.client.order_options import to_code
+from exchange.client.requests import Ask
 from exchange.client.results import CancelResult, CommandResult, ListResult, OrderResult
 from exchange.client.step_builders import StepBuilders
 from exchange.errors import Rejected

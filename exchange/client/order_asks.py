@@ -8,7 +8,6 @@ from typing import TypeVar, Unpack
 
 import msgspec
 
-from exchange.client.core import Ask, ask_one
 from exchange.client.order_options import (
     FLAGS,
     Changes,
@@ -22,6 +21,7 @@ from exchange.client.order_options import (
     to_code,
 )
 from exchange.client.reading import ask_many, events_of
+from exchange.client.requests import Ask, ask_one
 from exchange.client.results import (
     CancelResult,
     CommandResult,

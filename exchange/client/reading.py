@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from exchange.client.core import Ask, Reply, RequestRefused
+from exchange.client.errors import RequestRefused
+from exchange.client.requests import Ask, Reply
 from exchange.errors import Rejected
 
 V = TypeVar("V")

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from exchange.client.core import Events
+from exchange.client.requests import Events
 from exchange.errors import Rejected
 from exchange.protocol.messages import (
     Accepted,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from exchange.client.asks import Changes, SymbolLike
-from exchange.client.core import Ask, Question
 from exchange.client.order_builders import OrderBuilders
+from exchange.client.requests import Ask, Question
 from exchange.protocol.messages import Command, PlaceOrder
 from exchange.protocol.schema import ListMode, MarginMode, Side
 from exchange.units import Number, to_decimal

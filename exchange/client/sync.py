@@ -7,30 +7,37 @@
         result = client.limit("BTC-PERP", "buy", quantity="0.01", price="60000")
         print(result.status, result.fills)
 
-A client belongs to one thread.  Methods raise ``Rejected`` (the engine refused, with its reason), ``RequestRefused``
-(the node did not take the request), ``UnitsError`` (a number that is not a whole tick, lot or atom) or
-``ClientTimeout``.  They stand in ``methods_sync``; here is how an ask gets to the node and back.
+A client belongs to one thread, and needs no other: it looks after its session whenever it is called.  Methods raise
+``Rejected`` (the engine refused, with its reason), ``UnitsError`` (a number that is not a whole tick, lot or atom), or
+what ``exchange.client.errors`` draws.  They stand in ``methods_sync``; here is how an ask gets to the node and back,
+and in ``core`` everything about the session.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import zmq
 
 from exchange.client.asks import Asks, SymbolLike
-from exchange.client.core import Ask, ClientTimeout, Core, NotLoggedIn, Question
+from exchange.client.core import Core
 from exchange.client.endpoints import DEFAULT_ADMIN, DEFAULT_ORDERS, market_data_endpoint, no_answer
+from exchange.client.link import LINGER_MS, Link
 from exchange.client.live import FOREVER_S, LiveBook, LiveOrders, MarketData
 from exchange.client.market_data import Topics, topics_of
 from exchange.client.methods_sync import Methods, OperatorMethods, TraderMethods
-from exchange.keys import KeysLike, read_client_keys, secure
+from exchange.client.options import SessionArguments, SessionOptions, first_request_id
+from exchange.client.requests import Ask
+from exchange.client.stream import Bookmark
+from exchange.keys import KeysLike, read_client_keys
 from exchange.protocol.messages import Event
 
 T = TypeVar("T")
+S_NS = 1_000_000_000
+FULL_MS = 10  # after which a queue of requests that was full is tried again
 
 
 class BaseClient(Methods):
@@ -44,23 +51,22 @@ class BaseClient(Methods):
         timeout_s: float = 5.0,
         keys: KeysLike = None,
         server_key: str | None = None,
+        **session: Unpack[SessionArguments],
     ) -> None:
         self.keys = read_client_keys(keys, server_key)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
-        self._core = Core()
+        options = SessionOptions(**session)
+        self._core = Core(options, account=account, first_request_id=first_request_id(options))
         self._ask = Asks(account)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.linger = 500
-        self._socket.sndhwm = self._socket.rcvhwm = 100_000
-        secure(self._socket, self.keys)
+        self._link = self._connect()
+        self._is_closed = False
         try:
-            self._socket.connect(endpoint)
             self.about = self._run(self._ask.ping())
             self._learn_symbols()
         except BaseException:
-            self._socket.close(linger=0)
+            self._close(linger_ms=0)
             raise
 
     def __enter__(self) -> Self:
@@ -75,64 +81,69 @@ class BaseClient(Methods):
         self.close()
 
     def close(self) -> None:
-        """Says goodbye and closes the connection.  Orders stay in the book."""
-        if self._socket.closed:
-            return
-        _, payloads = self._core.send(Ask((Question("logout", {}),), list))
-        self._send(payloads)
-        self._socket.close()
+        """Says goodbye and closes the connection.  Orders stay in the book, unless they were to be cancelled."""
+        if not self._is_closed:
+            self._link.send(list(self._core.goodbye()))
+            self._close(LINGER_MS)
+
+    def _close(self, linger_ms: int) -> None:
+        self._is_closed = True
+        self._link.close(linger_ms)
 
     # ---- the way of every request
 
     def _run(self, ask: Ask[T]) -> T:
+        self._drain()  # what came since the last call, so that we know how the session stands
+        now_ns = time.monotonic_ns()
+        deadline_ns = now_ns + int(self.timeout_s * S_NS)
+        call = self._core.submit(ask, now_ns, deadline_ns)
         try:
-            return self._exchange(ask)
-        except NotLoggedIn:
-            if not self._ask.account:
-                raise
-            # The node was started anew and refused the request, so it can be sent again.
-            self._exchange(self._ask.login(self._ask.account))
-            return self._exchange(ask)
+            if not self._turn_until(lambda: call.done, deadline_ns):
+                self._core.expire(call, no_answer(self.endpoint, self.timeout_s))
+            return call.result()
+        finally:
+            self._core.abandon(call)
 
-    def _exchange(self, ask: Ask[T]) -> T:
-        ids, payloads = self._core.send(ask)
-        try:
-            self._send(payloads)
-            self._await_replies(ids)
-        except BaseException:
-            self._core.abandon(ids)
-            raise
-        return ask.read(self._core.take_replies(ids))
+    def _turn_until(self, is_done: Callable[[], bool], deadline_ns: int) -> bool:
+        """Turns the handle until something is done, or the time is up."""
+        while True:
+            now_ns = time.monotonic_ns()
+            has_sent_all = self._look_after(now_ns)
+            if is_done():
+                return True
+            if now_ns >= deadline_ns:
+                return False
+            wake_ns = min(self._core.next_wake_ns() or deadline_ns, deadline_ns)
+            wait_ms = max(0, -(-(wake_ns - now_ns) // 1_000_000))
+            self._link.wait(wait_ms if has_sent_all else min(wait_ms, FULL_MS))
+            self._drain()
 
-    def _send(self, payloads: Iterable[bytes]) -> None:
-        try:
-            for payload in payloads:
-                self._socket.send(payload, zmq.DONTWAIT)
-        except zmq.Again:
-            raise ClientTimeout(
-                no_answer(self.endpoint, 0.0, "its queue of requests is full")
-            ) from None
+    def _look_after(self, now_ns: int) -> bool:
+        """Everything but waiting: a new connection where one is wanted, heartbeats, and what is to be sent."""
+        self._core.tick(now_ns)
+        if self._core.wants_connection:
+            self._link.close(linger_ms=0)
+            self._link = self._connect()
+        unsent = self._link.send(self._core.take_outgoing(now_ns))
+        self._core.put_back(unsent)
+        return not unsent
 
-    def _await_replies(self, ids: list[int]) -> None:
-        deadline = time.monotonic() + self.timeout_s
-        while not self._core.has_replies(ids):
-            if not self._receive(deadline - time.monotonic()):
-                raise ClientTimeout(no_answer(self.endpoint, self.timeout_s))
+    def _connect(self) -> Link:
+        link = Link(self._context, self.endpoint, self.keys)
+        self._core.connected(time.monotonic_ns())
+        return link
 
-    def _receive(self, timeout_s: float) -> bool:
-        """Takes in everything that is there, waiting for the first message; False if none came."""
-        if self._drain():
-            return True
-        return bool(self._socket.poll(max(0, int(timeout_s * 1000)))) and self._drain()
+    def _drain(self) -> None:
+        """Takes in everything that is there."""
+        while (payload := self._link.receive()) is not None:
+            self._core.receive(payload, time.monotonic_ns())
+        if self._link.has_ended():
+            self._core.disconnected(time.monotonic_ns())
 
-    def _drain(self) -> bool:
-        taken = False
-        try:
-            while True:
-                self._core.receive(self._socket.recv(zmq.DONTWAIT))
-                taken = True
-        except zmq.Again:
-            return taken
+    @property
+    def joins(self) -> int:
+        """How often this client has joined its node: more than once where a connection was lost."""
+        return self._core.joins
 
 
 class Client(TraderMethods, BaseClient):
@@ -150,33 +161,42 @@ class Client(TraderMethods, BaseClient):
         timeout_s: float = 5.0,
         keys: KeysLike = None,
         server_key: str | None = None,
+        **session: Unpack[SessionArguments],
     ) -> None:
         super().__init__(
-            endpoint, account=account, timeout_s=timeout_s, keys=keys, server_key=server_key
+            endpoint,
+            account=account,
+            timeout_s=timeout_s,
+            keys=keys,
+            server_key=server_key,
+            **session,
         )
         self.market_data_endpoint = market_data or market_data_endpoint(endpoint, self.about)
-        if account:
-            self.login(account)
 
     # ---- own events
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
-        """The account's events since the last time, own commands' included; waits for one if there is none."""
-        if not self._core.has_news:
-            deadline = time.monotonic() + timeout_s
-            while self._receive(deadline - time.monotonic()) and not self._core.has_news:
-                pass
-        else:
-            self._receive(0)
+        """The account's events since the last time, own commands' included; waits for one if there is none.
+
+        Raises EventsMissed in the place of events that were missed and that the node does not remember any more.
+        """
+        self._await_news(timeout_s)
         return self._core.take_own_events()
 
     def events(self, timeout_s: float | None = None) -> Iterator[Event]:
         """The account's events one by one; ends when none came for ``timeout_s``, never without it."""
-        while True:
-            batch = self.poll(FOREVER_S if timeout_s is None else timeout_s)
-            if not batch and timeout_s is not None:
-                return
-            yield from batch
+        while self._await_news(FOREVER_S if timeout_s is None else timeout_s) or timeout_s is None:
+            while self._core.has_news:
+                yield self._core.next_own_event()
+
+    def _await_news(self, timeout_s: float) -> bool:
+        self._drain()
+        deadline_ns = time.monotonic_ns() + int(timeout_s * S_NS)
+        return self._turn_until(lambda: self._core.has_news, deadline_ns)
+
+    def bookmark(self) -> Bookmark:
+        """How far the events were read: give it to a later client as ``resume``, and that one goes on from there."""
+        return self._core.bookmark()
 
     # ---- market data
 
@@ -205,5 +225,6 @@ class AdminClient(OperatorMethods, BaseClient):
         timeout_s: float = 5.0,
         keys: KeysLike = None,
         server_key: str | None = None,
+        **session: Unpack[SessionArguments],
     ) -> None:
-        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key)
+        super().__init__(endpoint, timeout_s=timeout_s, keys=keys, server_key=server_key, **session)

@@ -16,10 +16,10 @@ import msgspec
 
 from exchange.errors import ConfigError
 from exchange.gateway.admin import ADMIN_DOOR
-from exchange.gateway.connection import TRADERS_DOOR
+from exchange.gateway.connection import PLACING, TRADERS_DOOR
 from exchange.gateway.courier import Courier, Sent
 from exchange.gateway.greeting import Login
-from exchange.gateway.limits import SessionLimits
+from exchange.gateway.limits import Rate
 from exchange.gateway.outbox import Outbox
 from exchange.gateway.permission import Role
 from exchange.gateway.server import Frame, Server
@@ -32,6 +32,10 @@ ROUND_BYTES = 256 << 10  # taken from clients in one round of a loop: what one b
 
 #: A frame that is handed up: by the admin door?, peer, payload, number of its connection, and its user.
 Above = tuple[bool, bytes, bytes | None, int, str]
+
+
+#: A peer, until when its orders and its frames are worked off, and its commands whose replies have not left.
+Used = tuple[bytes, int, int, int]
 
 
 class LaneUnavailable(Exception):
@@ -103,6 +107,30 @@ class Upstairs:
             stopping=house.is_stopping,
         )
 
+    def handle_limited(self, frames: list[Above], since_ns: int, used: list[Used]) -> list[Used]:
+        """The same where sessions have limits: what senders used of them in the lane, and what they did after this."""
+        sessions = self._house.sessions
+        lent = [(sessions.known(TRADERS_DOOR, peer), in_flight) for peer, _, _, in_flight in used]
+        for (session, in_flight), (_, orders_ns, frames_ns, _) in zip(lent, used, strict=True):
+            if session is not None:
+                session.allowance.orders.taken_up_to_ns = orders_ns
+                session.allowance.frames.taken_up_to_ns = frames_ns
+                session.allowance.in_flight += in_flight
+        self.handle(frames, since_ns)
+        for session, in_flight in lent:
+            if session is not None:
+                session.allowance.in_flight -= in_flight
+        return [
+            (
+                session.peer,
+                session.allowance.orders.taken_up_to_ns,
+                session.allowance.frames.taken_up_to_ns,
+                session.allowance.in_flight,
+            )
+            for peer in {peer for by_admin, peer, *_ in frames if not by_admin}
+            if (session := sessions.known(TRADERS_DOOR, peer)) is not None
+        ]
+
     def handle(self, frames: list[Above], since_ns: int) -> None:
         """Frames that are not the lane's."""
         doors, user_at = (TRADERS_DOOR, ADMIN_DOOR), self._house.server.user_at
@@ -120,13 +148,16 @@ class Upstairs:
     def _takes_nothing(self) -> bool:
         """Whether what may be taken depends on more than the lane knows: then every frame is judged here."""
         house = self._house
-        return house.sessions.draining or house.journal.tight or is_limiting(house.sessions.limits)
+        return house.sessions.draining or house.journal.tight
+
+    def resume(self, last_sequence: int, timestamp_ns: int) -> None:
+        """What the lane has stamped up to."""
+        self._house.sequencer.resume(last_sequence, timestamp_ns)
 
     def append(
         self, first_sequence: int, count: int, timestamp_ns: int, commands: bytes
     ) -> tuple[int, bool]:
         """Journals a stamped batch; returns up to where the journal has released, and whether nothing may be taken."""
-        self._house.sequencer.resume(first_sequence + count - 1, timestamp_ns)
         self._house.write_down(Batch(first_sequence, count, timestamp_ns, commands))
         return self._house.released_up_to, self._takes_nothing()
 
@@ -144,11 +175,6 @@ class Upstairs:
         """Raises what the engine or the publisher has to say of itself, if there is something."""
         self._house.engine.apply(b"")
         self._house.publisher.publications(Batch(last_sequence, 1, timestamp_ns, b""), events)
-
-
-def is_limiting(limits: SessionLimits) -> bool:
-    """Whether sessions have a bound that only Python knows."""
-    return bool(limits.orders_per_second or limits.frames_per_second or limits.max_in_flight)
 
 
 class Lane(Listener):
@@ -177,6 +203,10 @@ class Lane(Listener):
                 upstairs=Upstairs(house),
                 counters=house.ops.counters.slots,
                 commands=frozenset(m.number for m in COMMANDS if TRADERS_DOOR.may_send(m.number)),
+                placing=PLACING,
+                order_rate=shape_of(limits.orders_per_second, limits.orders_burst),
+                frame_rate=shape_of(limits.frames_per_second, limits.frames_burst),
+                max_in_flight=limits.max_in_flight,
                 max_clients=limits.max_sessions,
                 max_orders=limits.max_commands_per_message,
                 max_held_bytes=limits.max_held_bytes,
@@ -186,6 +216,7 @@ class Lane(Listener):
             )
         except ImportError as error:
             raise LaneUnavailable(str(error)) from None
+        self._lane.writes_journal = house.journal.lend(self._lane.tail)
         house.sessions.listener = self
 
     def run(self) -> None:
@@ -248,6 +279,12 @@ class Lane(Listener):
                 key=session.key,
                 muted_until_ns=session.allowance.muted_until_ns,
             )
+
+
+def shape_of(per_second: int, burst: int) -> tuple[int, int]:
+    """A rate as the lane counts it: what one takes, and how far ahead may be taken."""
+    rate = Rate(per_second, burst)
+    return rate.interval_ns, rate.room_ns
 
 
 def open_lane(house: House, loop: str, on_missing: Callable[[str], None]) -> Lane | None:

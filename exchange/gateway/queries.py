@@ -83,6 +83,7 @@ class Queries:
         max_message_bytes: int = 1 << 20,
     ) -> None:
         self._now_ns = now_ns
+        self._run = now_ns()  # another number each time that the node is started
         self._engine = engine
         self._publisher = publisher
         self._log = log
@@ -129,6 +130,7 @@ class Queries:
         return {
             "version": max(set(hello.versions) & set(VERSIONS)),
             "node": f"exchange/{self._about()['version']}",
+            "run": self._run,
             "heartbeat_ms": hello.heartbeat_ms,
             "limits": {"max_message_bytes": self._max_message_bytes, **limits},
         }

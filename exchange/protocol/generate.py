@@ -20,6 +20,7 @@ from exchange.protocol.layout import COUNTED
 from exchange.protocol.life_page import render_order_life_md, render_order_life_svg
 from exchange.protocol.pool_page import render_pool_life_md, render_pool_life_svg
 from exchange.protocol.schema import Field, Message
+from exchange.protocol.views_page import render_views_md
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = (
@@ -458,6 +459,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/codes.md": render_codes_md,
     "docs/reference/order-life.md": render_order_life_md,
     "docs/reference/order-life.svg": render_order_life_svg,
+    "docs/reference/views.md": render_views_md,
     "docs/reference/pool-life.md": render_pool_life_md,
     "docs/reference/pool-life.svg": render_pool_life_svg,
 }

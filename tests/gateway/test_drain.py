@@ -16,7 +16,7 @@ import pytest
 import zmq
 
 from exchange.client import AdminClient, Client
-from exchange.client.core import RequestRefused
+from exchange.client.errors import RequestRefused
 from exchange.gateway.connection import TRADERS_DOOR
 from exchange.gateway.greeting import Login
 from exchange.gateway.reception import sort_frames
@@ -31,8 +31,8 @@ BTC = "BTC-PERP"
 
 def told_draining(client: Client) -> dict[str, int]:
     """The message that says how long the node still waits, as any client can read it."""
-    assert client._socket.poll(5000)
-    number, request_id, body = msgspec.msgpack.decode(client._socket.recv())
+    assert client._link.socket.poll(5000)
+    number, request_id, body = msgspec.msgpack.decode(client._link.socket.recv())
     assert (number, request_id) == (0, 0)
     return dict(body)
 
@@ -89,7 +89,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_acknowledged_is_lost(
     assert code == 0
     assert json.loads(errors.splitlines()[-1])["snapshot"] is False
     assert snapshot_paths(tmp_path / "data" / "snapshots") == []
-    client._socket.close(linger=0)
+    client._close(linger_ms=0)
     with Client(serve().ready["orders"], 7) as client:
         assert len(client.open_orders()) == 1
 
@@ -100,7 +100,7 @@ def test_the_time_is_bounded_where_a_client_stays(serve, tmp_path: Path) -> None
     begun = time.monotonic()
     assert process.stop(signal.SIGTERM)[0] == 0
     assert time.monotonic() - begun >= 1
-    client._socket.close(linger=0)
+    client._close(linger_ms=0)
 
 
 def test_the_operator_drains_by_a_query(serve, tmp_path: Path) -> None:

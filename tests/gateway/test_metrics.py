@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exchange.client.core import RequestRefused
+from exchange.client.errors import RequestRefused
 from exchange.config import MetricsConfig
 from exchange.errors import Rejected
 from exchange.gateway.connection import Query
@@ -111,21 +111,21 @@ def test_metrics_are_what_was_sent(watched) -> None:
 
 def test_refusals_are_counted_by_code(watched) -> None:
     client = watched.client(7)
-    client._socket.send(b"\xc1")
-    client._socket.send(b"hello")
+    client._link.socket.send(b"\xc1")
+    client._link.socket.send(b"hello")
     for _ in range(2):
-        assert client._socket.poll(5000)
-        client._socket.recv()
+        assert client._link.socket.poll(5000)
+        client._link.socket.recv()
     assert scrape(watched)("exchange_refusals_total", code="malformed") == 2
 
 
 def test_a_muted_session_and_what_it_sent_unread_are_counted(watched) -> None:
     client = watched.client(7)
     for _ in range(120):  # 100 refusals, the one that mutes, and 19 that nobody reads
-        client._socket.send(b"\xc1")
+        client._link.socket.send(b"\xc1")
     for _ in range(101):
-        assert client._socket.poll(5000)
-        client._socket.recv()
+        assert client._link.socket.poll(5000)
+        client._link.socket.recv()
     value = wait_for(watched, "exchange_frames_muted_total", 19)
     assert value("exchange_sessions_muted_total") == 1
     assert value("exchange_refusals_total", code="malformed") == 100

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from exchange.cli import main
-from exchange.client import AdminClient, Client
-from exchange.client.core import RequestRefused
+from exchange.client import AdminClient, Client, RequestRefused
+from exchange.client.requests import Ask, Call
 from exchange.engine import create_engine
 from exchange.journal import Durability, Journal
 from exchange.node import Node
@@ -32,6 +34,13 @@ def trade(endpoint: str, account: int, count: int, price: int = 50_000) -> set[i
         return {client.limit(BTC, "buy", "0.001", price + step).order_id for step in range(count)}
 
 
+def send_only(client: Client, ask: Ask[Any]) -> Call[Any]:
+    """Sends, and waits for nothing."""
+    call = client._core.submit(ask, time.monotonic_ns(), deadline_ns=1 << 62)
+    assert client._look_after(time.monotonic_ns())
+    return call
+
+
 def test_kill_9_loses_nothing_that_was_acknowledged(serve) -> None:
     first = serve("--durability", "always")
     client = Client(first.ready["orders"], 7)
@@ -42,13 +51,11 @@ def test_kill_9_loses_nothing_that_was_acknowledged(serve) -> None:
     with AdminClient(first.ready["admin"]) as admin:
         digest = admin.status()["digest"]
     # A batch is under way when the node dies: it may be there afterwards or not, but never in part.
-    client._send(
-        client._core.send(
-            client._ask.place_many([client.limit_order(BTC, "buy", "0.001", "49000")] * 50)
-        )[1]
+    send_only(
+        client, client._ask.place_many([client.limit_order(BTC, "buy", "0.001", "49000")] * 50)
     )
     first.stop(signal.SIGKILL)
-    client._socket.close(linger=0)
+    client._close(linger_ms=0)
     second = serve()
     with Client(second.ready["orders"], 7) as again:
         alive = {order.order_id for order in again.open_orders()}
@@ -93,14 +100,13 @@ def test_replies_that_were_under_way_at_sigterm_are_told_or_not_carried_out(serv
     client = Client(first.ready["orders"], 7)
     client.deposit(100_000)
     orders = [client.limit_order(BTC, "buy", "0.001", "50000")] * 200
-    ids, payloads = client._core.send(client._ask.place_many(orders))
-    client._send(payloads)
+    call = send_only(client, client._ask.place_many(orders))
     assert first.stop(signal.SIGTERM)[0] == 0
-    while client._receive(0.3):
-        pass
-    replies = client._core.take_replies(ids)
+    while client._link.socket.poll(300):
+        client._drain()
+    replies = [request.reply for request in call.requests if request.reply is not None]
     replied = sum(not isinstance(reply, RequestRefused) for reply in replies)  # refused: it drains
-    client._socket.close(linger=0)
+    client._close(linger_ms=0)
     second = serve()
     with Client(second.ready["orders"], 7) as again:
         assert len(again.open_orders()) == replied

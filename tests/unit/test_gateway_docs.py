@@ -12,7 +12,7 @@ from exchange.gateway.admin import ADMIN_DOOR
 from exchange.gateway.connection import SESSION_QUERIES, TRADERS_DOOR, Code
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-GATEWAY = (REFERENCE / "gateway.md").read_text()
+GATEWAY = (REFERENCE / "protocol.md").read_text()
 MARKET_DATA = (REFERENCE / "market-data.md").read_text()
 QUERIES = SESSION_QUERIES.union(
     *(door.public_queries | door.account_queries for door in (TRADERS_DOOR, ADMIN_DOOR))

@@ -16,7 +16,7 @@ from exchange.engine import create_engine
 from exchange.journal import Durability, Journal
 from exchange.protocol.messages import Command, Deposit, DepositFund, PlaceOrder, SetMark
 from exchange.protocol.records import encode_commands, stamp
-from exchange.recovery import take_engine_snapshot
+from exchange.recovery import cut_at, take_engine_snapshot
 from exchange.segments import scan
 from exchange.snapshot import write_snapshot
 from exchange.verify import spread
@@ -176,3 +176,47 @@ def test_points_are_spread_to_the_last_one() -> None:
 def test_digests_want_sequences(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["digests", str(journal), "--at", "3,x"]) == 2
     assert "wanted sequences like 100,200,300" in capsys.readouterr().err
+
+
+def noted(data: Path, digest_at_50: str) -> None:
+    """Notes a digest of command 50 and the right one of command 93, which stands inside a frame."""
+    at_93 = next(digests(create_engine("native"), scan(data / "journal"), [93])).state
+    journal = Journal(data / "journal", segment_bytes=1 << 16)
+    journal.note(50, digest_at_50)
+    journal.note(93, at_93)
+    journal.close()
+
+
+def test_a_replay_compares_what_was_noted_while_the_journal_was_made(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_50 = next(digests(create_engine("native"), scan(journal / "journal"), [50])).state
+    noted(journal, at_50)
+    assert main(["replay", str(journal), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    whole = next(digests(create_engine("native"), scan(journal / "journal"), [100]))
+    assert (summary["sequence"], summary["digest"]) == (100, whole.state)
+
+
+def test_a_replay_that_does_not_come_to_what_was_noted_says_where(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted(journal, "ab" * 16)
+    assert main(["replay", str(journal)]) == 1
+    assert "after command 50 the digest is" in capsys.readouterr().err
+
+
+def test_frames_are_cut_where_it_is_asked(journal: Path) -> None:
+    frames = list(scan(journal / "journal"))
+    cut = list(cut_at(frames, [7, 9, 10, 100, 500]))
+    assert [(f.first_sequence, f.count) for f in cut][:5] == [
+        (1, 7),
+        (8, 2),
+        (10, 1),
+        (11, 4),
+        (15, 7),
+    ]
+    assert b"".join(f.commands for f in cut) == b"".join(f.commands for f in frames)
+    assert [number for f in cut for number in range(f.first_sequence, f.last_sequence + 1)] == list(
+        range(1, 101)
+    )
