@@ -3,6 +3,7 @@
 Everything a user needs is here, by name::
 
     Client, AsyncClient         trade: place, cancel, amend, margin, account, own events, market data, book mirror
+    Bot, run_bot                a trader with a mind of its own, on a node or in a simulation
     AdminClient, AsyncAdminClient   operate: list symbols, set marks, settle funding, feed insurance funds
     Rejected, ExchangeError ... what goes wrong; the tree is drawn in ``exchange.errors``
     SymbolUnits, to_atoms ...   human decimals to the engine's integers and back (``exchange.units``)
@@ -35,12 +36,17 @@ if TYPE_CHECKING:
         AsyncAdminClient,
         AsyncClient,
         BookDelta,
+        Bookmark,
         BookMirror,
         BookSnapshot,
+        Bot,
+        BotRunner,
         Client,
         ClientTimeout,
+        EventsMissed,
         ListResult,
         NotLoggedIn,
+        NotSent,
         OrderAction,
         OrderChange,
         OrderMirror,
@@ -48,11 +54,16 @@ if TYPE_CHECKING:
         OrdersDelta,
         OrdersSnapshot,
         OrderStatus,
+        OutcomeUnknown,
         QueuedOrder,
         RequestRefused,
+        RetryLater,
+        SessionLost,
+        SessionOptions,
         Statistics,
         TopOfBook,
         Trade,
+        run_bot,
     )
     from exchange.config import Config, load_config
     from exchange.engine import Engine, create_engine
@@ -132,9 +143,11 @@ if TYPE_CHECKING:
 #: node, nor a node for a client.
 _NAMES: dict[str, str] = {
     "exchange.audit": "Auditor",
-    "exchange.client": "AdminClient AsyncAdminClient AsyncClient BookDelta BookMirror BookSnapshot Client ClientTimeout"
-    " ListResult NotLoggedIn OrderAction OrderChange OrderMirror OrderResult OrderStatus OrdersDelta"
-    " OrdersSnapshot QueuedOrder RequestRefused Statistics TopOfBook Trade",
+    "exchange.client": "AdminClient AsyncAdminClient AsyncClient BookDelta BookMirror BookSnapshot Bookmark Bot"
+    " BotRunner Client ClientTimeout EventsMissed ListResult NotLoggedIn NotSent OrderAction"
+    " OrderChange OrderMirror OrderResult OrderStatus OrdersDelta OrdersSnapshot OutcomeUnknown"
+    " QueuedOrder RequestRefused RetryLater SessionLost SessionOptions Statistics TopOfBook Trade"
+    " run_bot",
     "exchange.config": "Config load_config",
     "exchange.engine": "Engine create_engine",
     "exchange.errors": "ConfigError DuplicateClientOrderId ExchangeError InsufficientMargin LeverageTooHigh PolicyError"
@@ -167,6 +180,9 @@ __all__ = [
     "BookDelta",
     "BookMirror",
     "BookSnapshot",
+    "Bookmark",
+    "Bot",
+    "BotRunner",
     "BracketsChanged",
     "CancelReason",
     "Client",
@@ -179,6 +195,7 @@ __all__ = [
     "Engine",
     "EntryAccepted",
     "EntryRejected",
+    "EventsMissed",
     "ExchangeError",
     "Fill",
     "FillRole",
@@ -201,6 +218,7 @@ __all__ = [
     "MarkChanged",
     "Node",
     "NotLoggedIn",
+    "NotSent",
     "OrderAction",
     "OrderAmended",
     "OrderCancelled",
@@ -219,6 +237,7 @@ __all__ = [
     "OrderWaiting",
     "OrdersDelta",
     "OrdersSnapshot",
+    "OutcomeUnknown",
     "PlaceOrder",
     "PlaceOrders",
     "PolicyError",
@@ -229,8 +248,11 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "RequestRefused",
+    "RetryLater",
     "RiskLimitsChanged",
     "SelfTradePrevention",
+    "SessionLost",
+    "SessionOptions",
     "Side",
     "Statistics",
     "StpGroupSet",
@@ -254,6 +276,7 @@ __all__ = [
     "from_ppm",
     "load_config",
     "load_policy",
+    "run_bot",
     "to_atoms",
     "to_ppm",
 ]

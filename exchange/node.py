@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 from exchange import __version__
+from exchange.boot_mark import BootMark
 from exchange.bootstrap import missing_commands
 from exchange.config import Config
 from exchange.disk import Disk
@@ -35,7 +36,7 @@ from exchange.gateway.replies import Origins, address_events
 from exchange.gateway.security.binding import check_binding
 from exchange.gateway.server import Frame, Server
 from exchange.gateway.sessions import Session, Sessions
-from exchange.journal import Journal, JournalFull
+from exchange.journal import Durability, Journal, JournalFull
 from exchange.keys import KeyFileError, Keyring
 from exchange.ops import counters as slots
 from exchange.ops.desk import OpsDesk, read_node
@@ -74,6 +75,11 @@ FULL_WAIT_S = 0.1
 ROOM_ASKED_S = 1.0  # between two looks whether a full disk has room again
 SNAPSHOT_LOOK_MS = 20  # between two looks whether a snapshot is written
 SNAPSHOT_DUE_MS = 1000  # between two looks whether one is due
+
+MAY_BE_LOST = (
+    "the machine stopped under a node whose replies left before their commands were on the disk (durability interval "
+    "or off): some of what accounts were told may be lost"
+)
 
 
 class Node:
@@ -125,6 +131,7 @@ class Node:
         config = self.config
         try:
             self._configure()
+            self._mark_boot()
             epoch = self.sequencer.now_ns()
             self.interest = Interest()
             self.publisher = create_publisher(epoch, self.statistics, self.interest)
@@ -265,6 +272,7 @@ class Node:
 
     def _look_for_room(self) -> None:
         """Tries once a second to make the journal's next segment, where the disk was full."""
+        self.ops.note_disk(self.journal.room_problem)
         if self.journal.tight and time.monotonic() - self._room_asked_at >= ROOM_ASKED_S:
             self._room_asked_at = time.monotonic()
             self.journal.look_for_room()
@@ -456,6 +464,8 @@ class Node:
         self.ops.note_reading(
             reads, held_bytes, self.journal.next_sequence - 1 - self.journal.durable_up_to
         )
+        if not reads:
+            self.courier.note_unread()
         return reads
 
     def patience_ms(self) -> int | None:
@@ -481,7 +491,10 @@ class Node:
         laps.start(since_ns)  # also where nothing came: the end of a session may bring commands
         if frames:
             counters.add(slots.COUNT_FRAMES_IN, len(frames))
-            counters.add(slots.COUNT_BYTES_IN, sum(len(f.payload or b"") for f in frames))
+            size = sum(len(f.payload or b"") for f in frames)
+            counters.add(slots.COUNT_BYTES_IN, size)
+            if size + sum(len(f.peer) for f in frames) >= ROUND_BYTES:
+                self.courier.note_unread()
             laps.lap(slots.STAGE_RECEIVE)
 
     def _note_parcel(self, parcel: Parcel) -> None:
@@ -542,6 +555,19 @@ class Node:
             self._log(StreamsLost(problem=str(error)))
             self.streams.epoch = self.engine.timestamp_ns + sequence
 
+    def _mark_boot(self) -> None:
+        """Counts events anew where those of commands that are lost may have been told."""
+        mark = BootMark(self.config.data)
+        if mark.is_of_another_boot:
+            self._log(StreamsLost(problem=MAY_BE_LOST))
+            self.streams.epoch = self.sequencer.now_ns() + self.engine.sequence
+            if self.snapshots.write_now().path is None:
+                return  # the mark has to stay until the new count is on the disk
+        if self.config.journal.durability is Durability.ALWAYS:
+            mark.take_away()
+        else:
+            mark.leave()
+
     def _remember(self, commands: bytes, events: bytes) -> None:
         """What a replay tells that is in no snapshot: events of accounts, the trades of the last 24 hours."""
         self.streams.feed(events)
@@ -566,6 +592,7 @@ class Node:
         self.sessions.node_stops()
         self._cancel_for_the_gone()
         self.journal.flush()
+        BootMark(self.config.data).take_away()
         if self.lane is not None:
             self.lane.release()
         self.release(self.released_up_to)
@@ -585,8 +612,10 @@ class Node:
 
     def _note_snapshot(self, written: Written) -> None:
         if written.path is None:
+            self.ops.counters.add(slots.COUNT_SNAPSHOTS_FAILED)
             self._log(SnapshotFailed(problem=written.problem, sequence=written.sequence))
             return
+        self.ops.counters.add(slots.COUNT_SNAPSHOTS)
         path, took_ms = str(written.path), written.took_ms
         self._log(SnapshotWritten(path=path, sequence=written.sequence, took_ms=took_ms))
 

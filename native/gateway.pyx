@@ -21,7 +21,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.errno cimport EAGAIN, EINTR
+from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, clockid_t, timespec
@@ -46,8 +46,16 @@ from native.packing cimport write_array, write_unsigned
 from native.units cimport rarely, usually
 from native.wire cimport COMMAND_PLACE_ORDERS, FIRST_EVENT, wire_command_header, wire_event_header, wire_place_orders_head
 from native.zmq_api cimport (
-    EHOSTUNREACH, ZMQ_DONTWAIT, ZMQ_POLLIN, ZMQ_SNDMORE, ZmqApi, zmq_api_load, zmq_api_socket, zmq_msg_t, zmq_pollitem_t,
+    EHOSTUNREACH, ZMQ_DONTWAIT, ZMQ_EVENTS, ZMQ_POLLIN, ZMQ_SNDMORE, ZmqApi, zmq_api_load, zmq_api_socket, zmq_msg_t,
 )
+
+cdef extern from "poll.h" nogil:
+    int POLLIN
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd* items, unsigned long count, int timeout_ms)
 
 cdef enum:
     POSITION = 127                     # in front of an account's first event in a letter: [127, account, number]
@@ -134,7 +142,10 @@ cdef class Lane:
     cdef Py_buffer counters
     cdef uint64_t* slots
     cdef uint64_t since_ns             # when the stage that is being timed began
-    cdef zmq_pollitem_t items[ITEMS]
+    cdef void* sockets[ITEMS]
+    cdef pollfd items[ITEMS]           # what is waited for; of a socket the number that libzmq gave it
+    cdef bint was_used[ITEMS]          # so that its number may say nothing of what came
+    cdef bint ready[ITEMS]
     cdef bint takes[FIRST_EVENT]
     cdef bint places[FIRST_EVENT]
     cdef rate_t order_rate, frame_rate
@@ -217,11 +228,12 @@ cdef class Lane:
         self.has_limits = self.order_rate.interval_ns or self.frame_rate.interval_ns or max_in_flight
         memset(self.items, 0, sizeof(self.items))
         self.items[WAKE].fd = wake_fileno
-        self.items[MARKET_DATA].socket = zmq_api_socket(market_data)
-        self.items[ADMIN].socket = zmq_api_socket(admin)
-        self.items[ORDERS].socket = zmq_api_socket(orders)
+        for place, socket in ((MARKET_DATA, market_data), (ADMIN, admin), (ORDERS, orders)):
+            self.sockets[place] = zmq_api_socket(socket)
+            self.items[place].fd = socket.fd
+            self.was_used[place] = True
         for place in range(ITEMS):
-            self.items[place].events = <short>ZMQ_POLLIN
+            self.items[place].events = POLLIN
         self.handed = []
 
     def __dealloc__(self):
@@ -313,15 +325,15 @@ cdef class Lane:
             return 0
         self.is_overloaded = held_bytes > self.max_held_bytes // 2
         self.more = False
-        if with_clients and self.items[ORDERS].revents:
+        if with_clients and self.ready[ORDERS]:
             self.drain_orders()
-        if with_clients and self.items[ADMIN].revents:
+        if with_clients and self.ready[ADMIN]:
             self.drain_admin()
         if self.count:
             self.carry_out()
         if self.has_handed:
             self.hand_up()
-        if self.items[MARKET_DATA].revents:
+        if self.ready[MARKET_DATA]:
             self.welcome()
         if self.since_ns >= self.due_ns:
             self.looks = True
@@ -335,17 +347,39 @@ cdef class Lane:
         return 0
 
     cdef int wait(self, bint with_clients) except -1 nogil:
-        """Returns when there is something to do, and looks up where somebody there wants that."""
-        cdef int place, ready
-        for place in range(ITEMS):
-            self.items[place].revents = 0
-        ready = self.zmq.poll(self.items, ITEMS if with_clients else ADMIN, self.timeout_ms())
-        if ready < 0 and self.zmq.error() != EINTR:
-            self.fail(b"waiting for")
+        """Returns when there is something to do, and looks up where somebody there wants that.
+
+        The number of a socket can be read when something came since libzmq looked last, and libzmq looks whenever the
+        socket is used.  So a socket that was used is asked before the wait, and one that was not need not be.
+        """
+        cdef int place, outcome
+        cdef int last = ITEMS if with_clients else ADMIN
+        cdef bint is_ready = False
+        for place in range(MARKET_DATA, last):
+            self.ready[place] = self.was_used[place] and self.has_input(place)
+            is_ready = is_ready or self.ready[place]
+        outcome = poll(self.items, last, 0 if is_ready else self.timeout_ms())
         self.since_ns = self.ns_of(CLOCK_MONOTONIC)
-        if ready < 0 or self.items[WAKE].revents:
+        if outcome < 0 and errno != EINTR:
+            self.fail(b"waiting for")
+        for place in range(MARKET_DATA, last):
+            if outcome > 0 and self.items[place].revents and not self.ready[place]:
+                # Where it is not orders that come it is looked at twice: Python would be asked for nothing.
+                self.was_used[place] = True
+                self.ready[place] = place == ORDERS or self.has_input(place)
+        if outcome < 0 or (outcome > 0 and self.items[WAKE].revents):
             self.come_up()
         return 0
+
+    cdef int has_input(self, int place) except -1 nogil:
+        """Whether a message can be taken from a socket.  Where not, its number can be read once that changes."""
+        cdef int events = 0
+        cdef size_t size = sizeof(int)
+        while self.zmq.getsockopt(self.sockets[place], ZMQ_EVENTS, &events, &size) < 0:
+            if self.zmq.error() != EINTR:
+                self.fail(b"asking for what came from")
+        self.was_used[place] = events & ZMQ_POLLIN
+        return events & ZMQ_POLLIN
 
     cdef long timeout_ms(self) noexcept nogil:
         """How long to wait: until something up there is due, and not at all where frames were left."""
@@ -389,8 +423,9 @@ cdef class Lane:
     cdef int drain_orders(self) except -1 nogil:
         """Takes what traders sent until nothing is left or the bound is reached."""
         cdef int64_t left = self.round_bytes
+        self.was_used[ORDERS] = True
         while left > 0:
-            if not self.receive(self.items[ORDERS].socket):
+            if not self.receive(self.sockets[ORDERS]):
                 return 0
             left -= self.message_bytes
             if not self.take():
@@ -400,8 +435,9 @@ cdef class Lane:
 
     cdef int drain_admin(self) except -1 nogil:
         cdef int64_t left = self.round_bytes
+        self.was_used[ADMIN] = True
         while left > 0:
-            if not self.receive(self.items[ADMIN].socket):
+            if not self.receive(self.sockets[ADMIN]):
                 return 0
             left -= self.message_bytes
             self.keep_for_python(ADMIN)
@@ -580,6 +616,8 @@ cdef class Lane:
 
     cdef int tend(self) except -1 with gil:
         """Has Python do what sessions need without asking."""
+        if self.more or not self.reading:
+            self.upstairs.note_unread()
         self.tell_stamps()
         self.upstairs.tend()
         self.look()
@@ -600,7 +638,10 @@ cdef class Lane:
         return 0
 
     cdef int look(self) except -1:
-        """Reads how things stand up there."""
+        """Reads how things stand up there; whatever was done, it may have used the sockets."""
+        cdef int place
+        for place in range(ITEMS):
+            self.was_used[place] = True
         self.tell_stamps()
         standing = self.upstairs.standing()
         self.stopping = standing.stopping
@@ -763,7 +804,8 @@ cdef class Lane:
 
     cdef int publish(self, publication_t publication) except -1 nogil:
         """To all subscribers; who is too slow misses it, and sees that in the sequence."""
-        cdef void* socket = self.items[MARKET_DATA].socket
+        cdef void* socket = self.sockets[MARKET_DATA]
+        self.was_used[MARKET_DATA] = True
         while self.zmq.send(socket, publication.topic, publication.topic_bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0:
             if self.zmq.error() != EINTR:
                 self.fail(b"publishing to")
@@ -935,7 +977,8 @@ cdef class Lane:
         return 0
 
     cdef int send(self, client_t* client, const uint8_t* payload, size_t size) except -1 nogil:
-        cdef void* socket = self.items[ORDERS].socket
+        cdef void* socket = self.sockets[ORDERS]
+        self.was_used[ORDERS] = True
         cdef zmq_msg_t message
         while self.zmq.send(socket, client.id, client.id_bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0:
             if self.zmq.error() == EAGAIN:

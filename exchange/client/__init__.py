@@ -7,6 +7,8 @@ methods return, ``book_mirror`` a book that follows the market, ``market_data`` 
 from exchange.client.aio import AsyncAdminClient, AsyncClient
 from exchange.client.asks import Funds, Listed, SymbolNotListed
 from exchange.client.book_mirror import BookMirror
+from exchange.client.bot import Bot
+from exchange.client.bot_runner import BotRunner, run_bot
 from exchange.client.errors import (
     ClientTimeout,
     EventsMissed,
@@ -49,6 +51,8 @@ __all__ = [
     "BookMirror",
     "BookSnapshot",
     "Bookmark",
+    "Bot",
+    "BotRunner",
     "CancelResult",
     "Client",
     "ClientTimeout",
@@ -76,4 +80,5 @@ __all__ = [
     "SymbolNotListed",
     "TopOfBook",
     "Trade",
+    "run_bot",
 ]

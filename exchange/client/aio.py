@@ -162,6 +162,7 @@ class AsyncBaseClient(AsyncMethods):
         self._monitor: Sender = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._socket.connect(self.endpoint)
         self._core.connected(time.monotonic_ns())
+        self.on_news()
         self._tasks = [
             self._guard(self._read(self._socket)),
             self._guard(self._watch(self._monitor)),

@@ -64,6 +64,7 @@ class Courier:
         self._on_gone = on_gone
         self._on_lost = on_lost
         self._due: list[tuple[int, int, Session]] = []  # a heap: when to look at a session again
+        self._unread_ns = 0  # until when frames may have waited that nobody looked at
         self._looks = 0  # made so far: orders those that are due at the same time
 
     # ---- letters
@@ -133,9 +134,17 @@ class Courier:
                 self._look_at(session, now_ns, sequence)
         self._tell_ends()
 
+    def note_unread(self) -> None:
+        """Not everything that came was read: until now nobody's silence counts."""
+        self._unread_ns = self._sessions.now_ns()
+
+    def _silent_since_ns(self, session: Session) -> int:
+        return max(session.heard_ns, self._unread_ns)
+
     def _look_at(self, session: Session, now_ns: int, sequence: int) -> None:
         self._sessions.listener.refresh(session)
-        if session.patience_ns and now_ns - session.heard_ns >= session.patience_ns:
+        silent_ns = now_ns - self._silent_since_ns(session)
+        if session.patience_ns and silent_ns >= session.patience_ns:
             self._on_gone(session)
             self._sessions.end(session, SESSION_SILENT)
             return
@@ -153,7 +162,7 @@ class Courier:
             since_ns + after_ns
             for since_ns, after_ns in (
                 (session.sent_ns, session.send_interval_ns),
-                (session.heard_ns, session.patience_ns),
+                (self._silent_since_ns(session), session.patience_ns),
             )
             if after_ns
         ]

@@ -93,6 +93,7 @@ class Upstairs:
         self.look_up = house.look_up
         self.release = house.release
         self.note_reading = house.reads
+        self.note_unread = house.courier.note_unread
 
     def standing(self) -> Standing:
         house = self._house

@@ -1,24 +1,24 @@
 """The traders of a simulated market: makers, noise traders, trend followers, and people with leverage.
 
-An agent sees a `View` of the market once a step and answers with commands for its own account; it hears of its own
-events and of nobody else's, as a client would.  What it thinks in is floats; what it sends is ticks and lots.  Every
-agent draws from a generator of its own, seeded by the run's seed and the agent's account, so that adding one agent
-does not change what the others do.
+An agent is a `Bot` (exchange/client/bot.py) whose timer is the market's step: it sees a `View` of the market once a
+step and answers with commands for its own account; it hears of its own events and of nobody else's, as on a node.  What
+it thinks in is floats; what it sends is ticks and lots.  Every agent draws from a generator of its own, seeded by the
+run's seed and the agent's account, so that adding one agent does not change what the others do.
 """
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from random import Random
-from typing import Protocol
 
 import msgspec
 
+from exchange.client.bot import Bot
 from exchange.protocol.messages import (
     CancelAll,
     Command,
     Event,
-    Fill,
     LiquidationStarted,
     PlaceOrder,
 )
@@ -59,31 +59,32 @@ class Terms(msgspec.Struct, frozen=True):
         return lots * price_ticks * self.atoms_per_tick_lot / 1e8
 
 
-class Agent(Protocol):
-    """One account with a mind of its own."""
+class Trader(Bot):
+    """What all agents have: an account, a generator, a position, and a mind that is asked once a step."""
 
-    account: int
+    def __init__(self, account: int, terms: Terms, random: Random) -> None:
+        super().__init__(account)
+        self.terms = terms
+        self.random = random
+        self.view: View | None = None  # of the present step
 
+    @abstractmethod
     def act(self, view: View) -> list[Command]:
         """What the agent does at this step."""
 
-    def hear(self, event: Event) -> None:
-        """Something happened to the agent's account."""
+    def step(self, view: View) -> list[Command]:
+        """The market's next step."""
+        self.view = view
+        return self.tick()
 
+    def on_timer(self) -> None:
+        assert self.view is not None, "an agent is asked at a step of the market"
+        self.do(*self.act(self.view))
 
-class Trader:
-    """What all agents have: an account, a generator, and a position as the exchange tells it."""
-
-    def __init__(self, account: int, terms: Terms, random: Random) -> None:
-        self.account = account
-        self.terms = terms
-        self.random = random
-        self.position_lots = 0
-
-    def hear(self, event: Event) -> None:
-        """Fills tell the position that they leave behind."""
-        if isinstance(event, Fill):
-            self.position_lots = event.position_lots
+    @property
+    def position_lots(self) -> int:
+        """Its position as the exchange told it, + long."""
+        return self.held_lots(self.terms.symbol)
 
     def take(
         self,
@@ -125,14 +126,14 @@ class MakerStyle(msgspec.Struct, frozen=True, kw_only=True):
 class Maker(Trader):
     """Quotes both sides of the index, less when the world's book is thin, the price jumps, or it holds too much.
 
-    Each step it cancels what is left and quotes anew: `cancel` first, so that no maker trades with another's old quote.
+    Each step it cancels what is left (`withdraw`) and then quotes anew: no maker trades with another's old quote.
     """
 
     def __init__(self, account: int, terms: Terms, random: Random, style: MakerStyle) -> None:
         super().__init__(account, terms, random)
         self.style = style
 
-    def cancel(self) -> list[Command]:
+    def withdraw(self) -> list[Command]:
         return [CancelAll(account=self.account, symbol=self.terms.symbol)]
 
     def act(self, view: View) -> list[Command]:
@@ -244,8 +245,7 @@ class LeveragedTrader(Trader):
         self.entered_at_ticks = 0
         self.out = False  # liquidated, or has taken the profit
 
-    def hear(self, event: Event) -> None:
-        super().hear(event)
+    def on_event(self, event: Event) -> None:
         self.out = self.out or isinstance(event, LiquidationStarted)
 
     def act(self, view: View) -> list[Command]:

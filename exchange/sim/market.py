@@ -8,7 +8,7 @@ liquidations meet quotes that know of the fall.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from random import Random
 
@@ -18,13 +18,13 @@ from exchange.protocol.messages import Command, Deposit, DepositFund, SetMarginM
 from exchange.protocol.schema import MarginMode, Side
 from exchange.risk import LiquidationPolicy, SymbolPolicy
 from exchange.sim.agents import (
-    Agent,
     Bet,
     LeveragedTrader,
     Maker,
     MakerStyle,
     NoiseTrader,
     Terms,
+    Trader,
     TrendFollower,
     View,
 )
@@ -96,7 +96,7 @@ class Population(msgspec.Struct, frozen=True):
     leveraged: list[LeveragedTrader]
 
     @property
-    def desks(self) -> dict[str, Sequence[Agent]]:
+    def desks(self) -> dict[str, Sequence[Trader]]:
         """Who shares a connection."""
         return {
             "makers": self.makers,
@@ -105,7 +105,7 @@ class Population(msgspec.Struct, frozen=True):
             "leveraged": self.leveraged,
         }
 
-    def everybody(self) -> Iterator[Agent]:
+    def everybody(self) -> Iterator[Trader]:
         for agents in self.desks.values():
             yield from agents
 
@@ -183,7 +183,7 @@ def open_market(
     venue.hear()
 
 
-def opening(agent: Agent, setup: Setup, symbol: int) -> list[Command]:
+def opening(agent: Trader, setup: Setup, symbol: int) -> list[Command]:
     """What an account starts with: its money, and for a leveraged one its mode and leverage."""
     if not isinstance(agent, LeveragedTrader):
         amount = {
@@ -223,10 +223,19 @@ def run_market(
         # What moves now frightens at once; what has moved is forgotten over some minutes.
         volatility = max(move * 0.5, volatility * 0.93 + move * 0.07)
         play_step(venue, population, step, point, policy.symbol, volatility)
-        for event in venue.hear():
-            everybody[event.account].hear(event)
+        hear(venue, population, everybody)
         progress(step)
     return population
+
+
+def hear(venue: Venue, population: Population, everybody: Mapping[int, Trader]) -> None:
+    """Tells everybody what happened to them; what they do about it is carried out before the next step."""
+    wishes: dict[int, list[Command]] = {}
+    for event in venue.hear():
+        wishes.setdefault(event.account, []).extend(everybody[event.account].hear(event))
+    for desk, agents in population.desks.items():
+        commands = [c for agent in agents for c in wishes.get(agent.account, ())]
+        venue.trade(desk, commands)
 
 
 def play_step(
@@ -244,7 +253,7 @@ def play_step(
         depth=point.depth_ppm / 1e6,
         volatility=volatility,
     )
-    venue.trade("makers", [command for maker in population.makers for command in maker.cancel()])
+    venue.trade("makers", [command for maker in population.makers for command in maker.withdraw()])
     for desk, agents in population.desks.items():
-        venue.trade(desk, [command for agent in agents for command in agent.act(view)])
+        venue.trade(desk, [command for agent in agents for command in agent.step(view)])
     venue.operate(SetMark(symbol=symbol, price_ticks=point.price_ticks))

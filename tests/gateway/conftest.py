@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -51,8 +52,8 @@ class RunningNode:
         except BaseException as error:
             self.error = error
 
-    def client(self, account: int, **options: float) -> Client:
-        client = Client(self.orders, account, timeout_s=options.get("timeout_s", 5.0))
+    def client(self, account: int, **options: Any) -> Client:
+        client = Client(self.orders, account, **options)
         self._clients.append(client)
         return client
 

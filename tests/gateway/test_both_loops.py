@@ -19,6 +19,7 @@ import zmq
 from exchange.config import Config, load_config
 from exchange.errors import ConfigError
 from exchange.gateway.connection import is_control
+from exchange.gateway.lane import Upstairs
 from exchange.journal import Durability
 from exchange.node import Node
 from exchange.protocol import messages as m
@@ -322,6 +323,77 @@ def test_nothing_is_taken_after_a_logout(run_both) -> None:
     assert_alike(native, plain)
     wallets = [c.amount_atoms for c in decode_commands(native.commands) if isinstance(c, m.Deposit)]
     assert wallets == [5, 5]
+
+
+# ------------------------------------------------------------------------------------------- what stays below
+
+
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the lane asked of Python since."""
+    calls: list[str] = []
+
+    def watch(name: str) -> None:
+        method = getattr(Upstairs, name)
+
+        def called(self: Upstairs, *arguments: Any) -> Any:
+            calls.append(name)
+            return method(self, *arguments)
+
+        monkeypatch.setattr(Upstairs, name, called)
+
+    for name in ("append", "handle", "handle_limited", "deliver", "undelivered"):
+        watch(name)
+    return calls
+
+
+def deposits(running: Any, count: int) -> list[Any]:
+    """Sends so many deposits one by one, and takes their replies."""
+    replies = []
+    with zmq.Context() as context:
+        client = Talker(context, running.orders, b"")
+        client.socket.send(control(1, "login", account=7))
+        client.socket.recv()
+        for request_id in range(2, 2 + count):
+            deposit = m.Deposit(account=7, amount_atoms=request_id)
+            client.socket.send(encode_command_wire(deposit, request_id))
+            replies.append(client.socket.recv())
+        client.socket.close()
+    return replies
+
+
+@pytest.mark.parametrize(
+    ("durability", "asked"),
+    [(Durability.OFF, []), (Durability.INTERVAL, []), (Durability.ALWAYS, ["append"] * 50)],
+)
+def test_a_round_of_common_frames_needs_no_python(
+    start_node, config: Config, looked_up: list[str], durability: Durability, asked: list[str]
+) -> None:
+    journal = msgspec.structs.replace(config.journal, durability=durability, segment_bytes=1 << 20)
+    running = start_node(journal=journal)
+    assert len(deposits(running, 50)) == 50
+    assert looked_up == ["handle", *asked]  # the login's, and what the journal is handed
+    running.stop()
+    assert sum(frame.count for frame in scan(config.data / "journal")) == 4 + 50
+
+
+def test_what_sessions_may_send_is_counted_without_python(
+    start_node, config: Config, looked_up: list[str]
+) -> None:
+    limits = msgspec.structs.replace(
+        config.limits,
+        frames_per_second=1,
+        frames_burst=31,
+        orders_per_second=1,
+        max_in_flight=10,
+    )
+    journal = msgspec.structs.replace(config.journal, durability=Durability.OFF)
+    replies = deposits(start_node(limits=limits, journal=journal), 100)
+    # A login and 30 deposits are the burst; of what comes after it most is refused, and that is Python's.
+    refused = [place for place, reply in enumerate(replies) if is_control(reply)]
+    assert min(refused) >= 30
+    assert looked_up.count("handle_limited") == 1 + len(refused)
+    assert msgspec.msgpack.decode(replies[refused[0]])[2]["error"] == "rate_limited"
 
 
 # ------------------------------------------------------------------------------------------- which loop

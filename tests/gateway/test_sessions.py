@@ -15,6 +15,7 @@ from stream_client import StreamClient, is_unbroken
 from exchange.protocol.messages import CancelAll, Command, Deposit, OrderCancelled, PlaceOrder
 from exchange.protocol.records import decode_commands
 from exchange.protocol.schema import Side
+from exchange.protocol.wire import decode_numbered_wire
 
 RICH = 10**15
 
@@ -300,22 +301,23 @@ def test_a_replay_to_a_slow_reader_waits_for_it_and_costs_no_session(
     assert node.said == []
 
 
+@pytest.mark.parametrize("keep_ids", [False, True])
 def test_two_thousand_clients_that_come_back_at_once_all_get_what_they_missed(
-    start_node, config
+    start_node, config, keep_ids: bool
 ) -> None:
     """A hundred accounts, twenty sessions each, all gone and back: each gets its account's 40 events once."""
     limits = msgspec.structs.replace(config.limits, max_sessions=3000)
     node = start_node(limits=limits)
-    with Storm(node.orders, as_many_as_may_be(2000)) as storm:
+    with Storm(node.orders, as_many_as_may_be(2000), keep_ids) as storm:
         for number in range(1, 101):
             client = node.client(number)
             client.send_many([Deposit(account=number, amount_atoms=1)] * 20)
             client.close()
         storm.login(after=0)
-        assert storm.hear(40)
+        storm.hear(40)
         storm.come_back()
         storm.login(after=15)
-        assert storm.hear(25)
+        storm.hear(25)
         assert storm.numbers == {tuple(range(16, 41))}
         assert len(node.node.sessions) <= 3000
         trader = node.client(101)
@@ -332,11 +334,10 @@ def as_many_as_may_be(count: int) -> int:
 class Storm:
     """Thousands of DEALERs that do all the same."""
 
-    def __init__(self, endpoint: str, count: int) -> None:
+    def __init__(self, endpoint: str, count: int, keep_ids: bool) -> None:
         self.endpoint = endpoint
         self.count = count
-        self.context = zmq.Context()
-        self.context.max_sockets = 2 * count + 100
+        self.keep_ids = keep_ids
         self.sockets: list[zmq.Socket[bytes]] = []
         self.numbers: set[tuple[int, ...]] = set()
         self.connect()
@@ -346,44 +347,69 @@ class Storm:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-        self.context.term()
 
     def connect(self) -> None:
-        for _ in range(self.count):
-            socket = self.context.socket(zmq.DEALER)
-            socket.linger = 0
-            socket.connect(self.endpoint)
-            self.sockets.append(socket)
+        self.context = zmq.Context()
+        self.context.max_sockets = 2 * self.count + 100
+        self.sockets = [self.one(number) for number in range(self.count)]
+
+    def one(self, number: int) -> zmq.Socket[bytes]:
+        socket = self.context.socket(zmq.DEALER)
+        socket.linger = 0
+        if self.keep_ids:
+            socket.setsockopt(zmq.IDENTITY, b"desk%d" % number)
+        socket.connect(self.endpoint)
+        return socket
 
     def close(self) -> None:
         for socket in self.sockets:
             socket.close(linger=0)
         self.sockets.clear()
+        self.context.term()  # when this returns, all their connections are closed
 
     def come_back(self) -> None:
         self.close()
         self.connect()
 
     def login(self, after: int) -> None:
+        self.after = after
+        for number in range(self.count):
+            self.login_one(number)
+
+    def login_one(self, number: int) -> None:
+        arguments = {"account": 1 + number % 100, "after": self.after, "client": 1 + number}
+        self.sockets[number].send(msgspec.msgpack.encode([0, 1, "login", arguments]))
+
+    def hear(self, count: int) -> None:
+        """Reads until everybody has so many events; whom nobody hears connects once more.
+
+        That is who keeps its routing id, while its old connection is still there.
+        """
+        heard: list[list[int]] = [[] for _ in self.sockets]
+        for _ in range(50):
+            self.read(heard)
+            if all(len(numbers) >= count for numbers in heard):
+                self.numbers = {tuple(numbers) for numbers in heard}
+                return
+            unheard = [number for number, numbers in enumerate(heard) if not numbers]
+            for number in unheard if self.keep_ids else []:
+                self.sockets[number].close(linger=0)
+                self.sockets[number] = self.one(number)
+                self.login_one(number)
+        raise AssertionError("some of these clients hear nothing, or a part of what is theirs")
+
+    def read(self, heard: list[list[int]]) -> None:
+        """Takes in what comes, until nothing came for a second."""
+        poller = zmq.Poller()
+        places = {}
         for number, socket in enumerate(self.sockets):
-            arguments = {"account": 1 + number % 100, "after": after, "client": 1 + number}
-            socket.send(msgspec.msgpack.encode([0, 1, "login", arguments]))
-
-    def hear(self, count: int) -> bool:
-        """Reads until everybody has so many events; False where somebody does not get them."""
-        from exchange.protocol.wire import decode_numbered_wire
-
-        self.numbers.clear()
-        for socket in self.sockets:
-            heard: list[int] = []
-            while len(heard) < count:
-                if not socket.poll(20_000):
-                    return False
+            poller.register(socket, zmq.POLLIN)
+            places[socket] = number
+        while ready := poller.poll(1000):
+            for socket, _ in ready:
                 payload = socket.recv()
                 if payload[1] == 0:
                     (body,) = msgspec.msgpack.decode(payload)[2:]
                     assert body.get("missed") is False, body
                 else:
-                    heard += [number for _, number, _ in decode_numbered_wire(payload)]
-            self.numbers.add(tuple(heard))
-        return True
+                    heard[places[socket]] += [at for _, at, _ in decode_numbered_wire(payload)]

@@ -13,7 +13,7 @@ import exchange
 
 DOCS = Path(__file__).parents[2] / "docs"
 #: page -> how many lines of each of its blocks are compared with their comments.
-COMPARED = {"start.md": (0, 5), "what-if.md": (8, 4)}
+COMPARED = {"start.md": (0, 5), "what-if.md": (8, 4), "clients.md": (3, 3, 2, 3)}
 
 
 def blocks(page: str) -> list[str]:
@@ -55,7 +55,9 @@ def statements(block: str) -> list[str]:
 def test_the_code_of_the_page_does_what_it_says(
     node, block: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "Client", lambda account: node.client(account))
+    monkeypatch.setattr(
+        exchange, "Client", lambda account, **session: node.client(account, **session)
+    )
     monkeypatch.setattr(exchange, "AdminClient", node.admin_client)
     names: dict[str, object] = {}
     compared = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -164,6 +165,36 @@ def test_numbers_and_events_survive_the_node(serve, stream_client, number: int) 
     assert is_unbroken(told[:50] + maker.told)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_node_that_ends_in_the_middle_of_fills_goes_on_where_it_was(
+    serve, stream_client, number: int
+) -> None:
+    """Whatever of the fills was done is told once, in order: before the end, or after it in the replay."""
+    first = serve("--durability", "always")
+    maker, taker = stream_client(first.ready["orders"]), stream_client(first.ready["orders"])
+    trade_at(first.ready["orders"], maker, taker)
+    for at in range(60):
+        take(taker, 5, first_id=10 + 5 * at)
+    for _ in range(3):
+        maker.read()
+    first.stop(number)
+    while maker.read(100):
+        pass
+    told, maker.told = maker.told, []
+    second = serve()
+    maker.break_off(second.ready["orders"])
+    answer = maker.ask(9, "login", account=7, after=told[-1].number)
+    assert answer["missed"] is False
+    if answer["number"] > told[-1].number:
+        maker.read_up_to(answer["number"])
+    assert is_unbroken(told + maker.told)
+    left = [one.event.open_lots for one in told + maker.told if isinstance(one.event, Fill)]
+    assert left == list(range(399, 399 - len(left), -1))
+    assert left
+    (resting,) = maker.ask(10, "get_open_orders", account=7)["open_orders"]
+    assert resting["open_lots"] == left[-1]
+
+
 def test_after_a_crash_and_a_clean_stop_the_epoch_is_the_same(serve, stream_client) -> None:
     epochs = []
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
@@ -198,6 +229,66 @@ def test_without_what_was_remembered_the_epoch_is_another_and_the_client_is_told
     third = start_node()
     client.break_off(third.orders)
     assert client.ask(3, "login", account=7)["epoch"] == answer["epoch"]
+
+
+def told_before_durable(data: Path) -> Path:
+    return data / "told-before-durable"
+
+
+@pytest.mark.parametrize("has_crashed", [False, True])
+def test_who_tells_before_the_disk_has_it_counts_anew_after_a_crash_of_the_machine(
+    serve, stream_client, tmp_path: Path, has_crashed: bool
+) -> None:
+    """A node that is killed loses nothing; a machine that stops may, and its next boot has another name."""
+    first = serve("--durability", "interval")
+    client = stream_client(first.ready["orders"])
+    client.ask(1, "login", account=7)
+    client.send(*[Deposit(account=7, amount_atoms=1)] * 5)
+    client.read_up_to(10)
+    epoch = client.ask(2, "login", account=7)["epoch"]
+    first.stop(signal.SIGKILL)
+    mark = told_before_durable(tmp_path / "data")
+    assert mark.exists()
+    if has_crashed:
+        mark.write_text("the boot before this one")
+    second = serve("--durability", "always")
+    assert not mark.exists()
+    client.break_off(second.ready["orders"])
+    client.told = []
+    answer = client.ask(3, "login", account=7, after=4, epoch=epoch)
+    assert (answer["missed"], answer["epoch"] != epoch) == (has_crashed, has_crashed)
+    second.stop(signal.SIGKILL)
+    third = serve("--durability", "always")
+    client.break_off(third.ready["orders"])
+    assert client.ask(4, "login", account=7, after=4, epoch=answer["epoch"])["missed"] is False
+
+
+def test_a_clean_end_leaves_no_mark(serve, stream_client, tmp_path: Path) -> None:
+    node = serve("--durability", "off")
+    assert told_before_durable(tmp_path / "data").exists()
+    node.stop(signal.SIGTERM)
+    assert not told_before_durable(tmp_path / "data").exists()
+
+
+def test_a_client_that_keeps_its_routing_id_comes_back_too(node, stream_client) -> None:
+    """While the old connection is not taken down yet, nobody hears the new one: it tries again."""
+    client = stream_client(node.orders, identity=b"desk7")
+    client.ask(1, "login", account=7)
+    client.send(*[Deposit(account=7, amount_atoms=1)] * 20)
+    client.read_up_to(40)
+    for _ in range(100):
+        client.socket.close(linger=0)
+        client.connect(b"desk7")
+        client.told = []
+        client.control(2, "login", account=7, after=15)
+        if client.read(200):
+            break
+    client.read_up_to(40)
+    assert client.answer(2)["missed"] is False
+    assert [one.number for one in client.told] == list(range(16, 41))
+    client.send(Deposit(account=7, amount_atoms=1), first_id=50)
+    client.read_up_to(42)
+    assert client.told[-1].request_id == 50
 
 
 def test_a_replay_tells_the_same_client_which_requests_were_done(node, stream_client) -> None:

@@ -19,7 +19,7 @@ from exchange.sim.agents import (
     TrendFollower,
     View,
 )
-from exchange.sim.market import LEVERAGED, LEVERAGES, Setup, populate
+from exchange.sim.market import LEVERAGED, LEVERAGES, Population, Setup, hear, populate
 
 TERMS = Terms(symbol=1, atoms_per_tick_lot=10_000)  # tick 0.1, lot 0.001
 CALM = View(step=0, index_ticks=1_000_000, depth=1.0, volatility=0.0)
@@ -87,7 +87,7 @@ def test_maker_that_holds_too_much_quotes_only_the_other_side(maker: Maker) -> N
 
 
 def test_maker_cancels_before_it_quotes(maker: Maker) -> None:
-    assert maker.cancel() == [CancelAll(account=1, symbol=1)]
+    assert maker.withdraw() == [CancelAll(account=1, symbol=1)]
 
 
 def test_noise_trader_drifts_back_to_nothing() -> None:
@@ -165,3 +165,33 @@ def test_one_more_account_does_not_change_the_others() -> None:
     more = populate(Setup(leveraged=12, noise=50), TERMS, steps=100, calm_steps=30)
     assert [t.bet for t in few.leveraged] == [t.bet for t in more.leveraged][:10]
     assert few.noise[0].eagerness == more.noise[0].eagerness
+
+
+class Recorder:
+    """A venue that has one event to tell, and writes down what is traded."""
+
+    def __init__(self, event: Fill) -> None:
+        self.events, self.traded = [event], []
+
+    def hear(self) -> list[Fill]:
+        events, self.events = self.events, []
+        return events
+
+    def trade(self, desk: str, commands: list[object]) -> None:
+        self.traded += [(desk, command) for command in commands]
+
+
+class Hedger(Maker):
+    """Cancels everything as soon as it is filled."""
+
+    def on_fill(self, fill: Fill) -> None:
+        self.do(CancelAll(symbol=fill.symbol))
+
+
+def test_what_an_agent_wants_when_it_hears_something_is_carried_out_by_its_desk() -> None:
+    hedger = Hedger(1, TERMS, Random(1), MakerStyle(usual_depth=1_000_000))
+    population = Population(makers=[hedger], noise=[], trend=[], leveraged=[])
+    venue = Recorder(filled(1, 5))
+    hear(venue, population, {1: hedger})
+    assert venue.traded == [("makers", CancelAll(account=1, symbol=1))]
+    assert hedger.position_lots == 5

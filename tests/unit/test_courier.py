@@ -114,6 +114,20 @@ def test_a_session_that_is_silent_for_three_heartbeats_is_over_and_told_so() -> 
     assert post.beat_at(9000) == []
 
 
+def test_nobodys_silence_counts_while_nobody_reads() -> None:
+    """The node stopped reading until 5.0 s: three heartbeats of a second are over at 8.0 s, and not before."""
+    post = Post()
+    session = post.session(b"p", heartbeat_ms=1000, account=7)
+    for ms in range(1000, 5001, 500):
+        post.beat_at(ms)
+        post.courier.note_unread()
+    for ms in range(5500, 8000, 500):
+        post.beat_at(ms)
+    assert session.state is State.ACTIVE
+    post.beat_at(8000)
+    assert session.state is State.CLOSED
+
+
 def test_who_wants_no_heartbeats_gets_none_and_may_be_silent_for_ever() -> None:
     post = Post()
     session = post.session(b"p", account=7)
