@@ -288,6 +288,11 @@ class Journal:
         """Whether the disk had no room for the next segment; what is left of this one is for what must not wait."""
         return self._segments.problem != ""
 
+    @property
+    def room_problem(self) -> str:
+        """Why the journal is tight; empty while it is not."""
+        return self._segments.problem
+
     def look_for_room(self) -> None:
         """Tries again to make the next segment, in the background; for whoever finds the journal tight."""
         self._segments.make_spare()

@@ -272,6 +272,7 @@ class Node:
 
     def _look_for_room(self) -> None:
         """Tries once a second to make the journal's next segment, where the disk was full."""
+        self.ops.note_disk(self.journal.room_problem)
         if self.journal.tight and time.monotonic() - self._room_asked_at >= ROOM_ASKED_S:
             self._room_asked_at = time.monotonic()
             self.journal.look_for_room()
@@ -611,8 +612,10 @@ class Node:
 
     def _note_snapshot(self, written: Written) -> None:
         if written.path is None:
+            self.ops.counters.add(slots.COUNT_SNAPSHOTS_FAILED)
             self._log(SnapshotFailed(problem=written.problem, sequence=written.sequence))
             return
+        self.ops.counters.add(slots.COUNT_SNAPSHOTS)
         path, took_ms = str(written.path), written.took_ms
         self._log(SnapshotWritten(path=path, sequence=written.sequence, took_ms=took_ms))
 

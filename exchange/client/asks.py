@@ -353,5 +353,5 @@ class Asks(OrderAsks):
     def advance_time(self) -> Ask[CommandResult]:
         return self.command(messages.AdvanceTime())
 
-    def question(self, name: str) -> Ask[dict[str, Any]]:
-        return ask_one(Question(name, {}), body_of)
+    def question(self, name: str, **arguments: int) -> Ask[dict[str, Any]]:
+        return ask_one(Question(name, arguments), body_of)

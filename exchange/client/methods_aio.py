@@ -456,6 +456,11 @@ class AsyncOperatorMethods(AsyncMethods):
         """Sequence, what of it is durable, digest, sessions, endpoints."""
         return await self._do(self._ask.question, "get_status")
 
+    async def drain(self, seconds: int | None = None) -> int:
+        """Ends the node gently: for so many seconds, which it returns, cancels pass and nothing is placed."""
+        arguments = {} if seconds is None else {"seconds": seconds}
+        return int((await self._do(self._ask.question, "drain", **arguments))["seconds"])
+
     async def reload_keys(self) -> dict[str, Any]:
         """Has the node read its list of keys again: how many are authorised, which are gone, how many it cut."""
         return await self._do(self._ask.question, "reload_keys")

@@ -454,6 +454,11 @@ class OperatorMethods(Methods):
         """Sequence, what of it is durable, digest, sessions, endpoints."""
         return self._do(self._ask.question, "get_status")
 
+    def drain(self, seconds: int | None = None) -> int:
+        """Ends the node gently: for so many seconds, which it returns, cancels pass and nothing is placed."""
+        arguments = {} if seconds is None else {"seconds": seconds}
+        return int((self._do(self._ask.question, "drain", **arguments))["seconds"])
+
     def reload_keys(self) -> dict[str, Any]:
         """Has the node read its list of keys again: how many are authorised, which are gone, how many it cut."""
         return self._do(self._ask.question, "reload_keys")

@@ -13,7 +13,13 @@ from exchange.ops.counters import MARK_TIMES, SYMBOLS_COUNTED, Counters, Laps
 from exchange.ops.drain import Drain
 from exchange.ops.http import Expose, OpsServer
 from exchange.ops.log import Log
-from exchange.ops.log_events import MetricsUnavailable, ReadingResumed, ReadingStopped
+from exchange.ops.log_events import (
+    DiskFull,
+    DiskHasRoom,
+    MetricsUnavailable,
+    ReadingResumed,
+    ReadingStopped,
+)
 from exchange.ops.monitor import Monitor, Reading
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ class OpsDesk:
         self.drain = Drain(config.drain_seconds)
         self.log = log
         self._reading_stopped_ns = 0
+        self._disk_full_ns = 0
         self._server: OpsServer | None = None
         if config.metrics.listen:
             within_s = config.metrics.healthy_within_ms / 1000
@@ -75,6 +82,19 @@ class OpsDesk:
         else:
             self.log(ReadingStopped(held_bytes=held_bytes, journal_lag=journal_lag))
         self._reading_stopped_ns = 0 if reads else now_ns
+
+    def note_disk(self, problem: str) -> None:
+        """Logs when the journal finds no room for its next segment, and when it does again (no ``problem``)."""
+        if bool(problem) == (self._disk_full_ns != 0):
+            return
+        now_ns = time.monotonic_ns()
+        free_bytes = self.monitor.room() or 0
+        if problem:
+            self.log(DiskFull(free_bytes=free_bytes, problem=problem))
+        else:
+            full_ms = (now_ns - self._disk_full_ns) // NS_PER_MS
+            self.log(DiskHasRoom(free_bytes=free_bytes, full_ms=full_ms))
+        self._disk_full_ns = now_ns if problem else 0
 
 
 def read_node(node: Node) -> Reading:

@@ -134,11 +134,25 @@ class SnapshotWritten(LogEvent, frozen=True, kw_only=True):
     took_ms: int
 
 
+class DiskFull(LogEvent, frozen=True, kw_only=True):
+    """The disk has no room for the journal's next segment: orders are refused, cancels pass while there is room."""
+
+    level: ClassVar[Level] = Level.ERROR
+    free_bytes: int
+    problem: str
+
+
+class DiskHasRoom(LogEvent, frozen=True, kw_only=True):
+    """The disk has room for the journal again, and orders are taken."""
+
+    free_bytes: int
+    full_ms: int
+
+
 class SnapshotFailed(LogEvent, frozen=True, kw_only=True):
     """A snapshot could not be written; trading goes on, and the journal has everything."""
 
     level: ClassVar[Level] = Level.ERROR
-
     problem: str
     sequence: int
 

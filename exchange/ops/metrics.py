@@ -44,6 +44,8 @@ PLAIN_COUNTERS = {
     "exchange_publications": (slots.COUNT_PUBLICATIONS, "Messages of market data"),
     "exchange_sessions_lost": (slots.COUNT_LOST, "Sessions that read too slowly"),
     "exchange_sessions_gone": (slots.COUNT_GONE, "Sessions whose client was no longer there"),
+    "exchange_snapshots": (slots.COUNT_SNAPSHOTS, "Snapshots written"),
+    "exchange_snapshots_failed": (slots.COUNT_SNAPSHOTS_FAILED, "Snapshots that could not be"),
     "exchange_sessions_muted": (slots.COUNT_MUTINGS, "Times that a session was muted"),
     "exchange_frames_muted": (slots.COUNT_MUTED, "Messages dropped unread of muted sessions"),
 }

@@ -121,6 +121,7 @@ def test_the_operator_drains_by_a_query(serve, tmp_path: Path) -> None:
     assert told_draining(trader) == {"draining": 30}
     with AdminClient(process.ready["admin"]) as admin:  # the operator may come anew
         assert admin.status()["phase"] == "draining"
+        assert (admin.drain(), admin.drain(3)) == (30, 30)
     trader.close()
     assert process.process.wait(10) == 0
 

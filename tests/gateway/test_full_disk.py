@@ -76,6 +76,8 @@ def test_orders_are_refused_while_cancels_and_questions_pass(full) -> None:
     disk.room_bytes = 10 * SEGMENT
     wait_until(lambda: not running.node.journal.tight)
     assert client.limit(BTC, "buy", "0.001", "58000").order_id > order.order_id
+    names = [event.name for event in running.logged]
+    assert names.index("disk_has_room") > names.index("disk_full")
 
 
 def fill_up(running: RunningNode, disk: FaultyDisk, client: Client) -> None:

@@ -142,6 +142,14 @@ def test_what_is_remembered_for_who_comes_back_shows(watched) -> None:
     assert value("exchange_sessions_catching_up") == 0
 
 
+def test_snapshots_are_counted(watched) -> None:
+    assert scrape(watched)("exchange_snapshots_total") == 0
+    watched.admin_client().take_snapshot()
+    value = scrape(watched)
+    assert value("exchange_snapshots_total") == 1
+    assert value("exchange_snapshots_failed_total") == 0
+
+
 def test_connections_are_counted(watched) -> None:
     before = scrape(watched)("exchange_connections")
     watched.client(7)
