@@ -169,6 +169,7 @@ class Changer:
         self.rooms = rooms
         self.changes: list[Change] = []
         self.count = 0
+        self.is_engine = False
         self.room = self.function = ""
         self.lines: list[str] = []
         self.seen: dict[tuple[str, str, str, str], int] = {}
@@ -176,13 +177,19 @@ class Changer:
     # --------------------------------------------------------------------------------- getting hold of them
 
     def install(self) -> None:
-        """From now on Cython's parser gives rooms with all changes in them."""
+        """From now on Cython's parser gives rooms with all changes in them, where it is the engine that cimports them.
+
+        Every extension parses its rooms anew: those of the others stay as they are, and so do the numbers.
+        """
         parse = Main.Context.parse
 
         def parse_changed(context: Any, source: Any, *arguments: Any, **named: Any) -> Any:
             tree = parse(context, source, *arguments, **named)
             path = Path(source.filename)
-            if path.suffix == ".pxd" and path.stem in self.rooms and path.parent.name == "native":
+            if path.suffix == ".pyx":
+                self.is_engine = path.stem == "engine"
+            is_room = path.stem in self.rooms and path.parent.name == "native"
+            if path.suffix == ".pxd" and is_room and self.is_engine:
                 self.begin(path)
                 self.walk_functions(tree)
             return tree

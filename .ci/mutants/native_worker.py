@@ -23,6 +23,8 @@ def main() -> None:
     kept, stamp = Path("reached.pickle"), Path("stamp").read_text("utf-8")
     places = trial.reached("native", entries, engine.take_changes, kept, stamp)
     changes = json.loads(Path("changes.json").read_text("utf-8"))
+    if not set().union(*places) <= {number for number, *_ in changes}:
+        raise SystemExit("The core asks for changes that are not in the list of them.")
     kin = trial.kin_of([f"{room}.{function}" for _, room, _, _, function, *_ in changes])
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
