@@ -22,7 +22,15 @@ import measuring
 HERE = Path(__file__).parent
 BENCHMARKS = ("ratio", "batches", "latency", "scale", "prices", "growth")
 #: Only when named by --only: they need valgrind, other builds or packages, or gigabytes.
-OTHERS = ("instructions", "builds", "peers", "mark_ticks", "market_data", "snapshots")
+OTHERS = (
+    "instructions",
+    "builds",
+    "peers",
+    "mark_ticks",
+    "market_data",
+    "slow_readers",
+    "snapshots",
+)
 
 
 def run(

@@ -22,6 +22,7 @@ from exchange.config import Config
 from exchange.disk import Disk
 from exchange.engine import create_engine
 from exchange.gateway.admin import add_admin_queries
+from exchange.gateway.conflation import NEVER_NS
 from exchange.gateway.connection import Code, Door, Query, Refusal, encode_control
 from exchange.gateway.courier import Courier
 from exchange.gateway.event_log import open_log
@@ -192,11 +193,10 @@ class Node:
             if self.lane is not None:
                 self.lane.run()
             while not self._stopping:
-                arrived = self.server.receive(
-                    ROUND_BYTES if self.reads() else 0, self.patience_ms()
-                )
+                arrived = self.server.receive(ROUND_BYTES if self.reads() else 0, self._wait_ms())
                 self.handle(arrived.frames, arrived.since_ns)
                 self.welcome(arrived.subscriptions)
+                self.tell_due()
                 self.tend()
                 self.release(self.released_up_to)
                 self.look_up()
@@ -406,6 +406,12 @@ class Node:
             if (topic := self.interest.take(message)) is not None:
                 self.outbox.hold(self.engine.sequence, [], self.publisher.join_marker(topic))
 
+    def tell_due(self) -> None:
+        """What conflated topics have kept back for long enough."""
+        now_ns = self.sequencer.now_ns()
+        if now_ns >= self.publisher.next_due_ns:
+            self.outbox.hold(self.engine.sequence, [], self.publisher.due(now_ns))
+
     @property
     def released_up_to(self) -> int:
         """The last command whose events may leave.  Raises JournalError if the disk failed."""
@@ -484,6 +490,15 @@ class Node:
             remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
             return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
         return patience_ms
+
+    def _wait_ms(self) -> int | None:
+        """How long the plain loop waits: not for longer than a conflated topic keeps something back."""
+        patience_ms = self.patience_ms()
+        if self.publisher.next_due_ns == NEVER_NS:
+            return patience_ms
+        due_in_ns = self.publisher.next_due_ns - self.sequencer.now_ns()
+        due_in_ms = max(0, due_in_ns // 10**6 + 1)
+        return due_in_ms if patience_ms is None else min(patience_ms, due_in_ms)
 
     def _note_arrivals(self, frames: list[Frame], since_ns: int) -> None:
         """Counts what came, and begins to time what becomes of it."""

@@ -51,3 +51,5 @@ cdef struct market_data_door_t:
     int (*follow)(void* feed, const uint8_t* events, int64_t size, uint64_t last_sequence, int64_t timestamp_ns) noexcept nogil
     # The next publication of that batch, good until the next one; False: there are no more.  `at` begins as 0.
     bint (*next)(void* feed, size_t* at, publication_t* publication) noexcept nogil
+    # When a conflated topic has something to tell beside a batch, which Python then does; INT64_MAX: none has.
+    int64_t (*next_due_ns)(void* feed) noexcept nogil

@@ -22,7 +22,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, clockid_t, timespec
 from posix.unistd cimport read
@@ -43,7 +43,7 @@ from native.mail cimport (
     listeners_t, mail_close, mail_open, mail_reap, mail_t, mail_touch, may_send,
 )
 from native.packing cimport write_array, write_unsigned
-from native.units cimport rarely, usually
+from native.units cimport imin, rarely, usually
 from native.wire cimport COMMAND_PLACE_ORDERS, FIRST_EVENT, wire_command_header, wire_event_header, wire_place_orders_head
 from native.zmq_api cimport (
     EHOSTUNREACH, ZMQ_DONTWAIT, ZMQ_EVENTS, ZMQ_POLLIN, ZMQ_SNDMORE, ZmqApi, zmq_api_load, zmq_api_socket, zmq_msg_t,
@@ -339,6 +339,7 @@ cdef class Lane:
             self.looks = True
         if self.looks:
             self.tend()
+        self.tell_due()
         self.let_go()
         if self.looks:
             self.look_up()
@@ -381,14 +382,18 @@ cdef class Lane:
         self.was_used[place] = events & ZMQ_POLLIN
         return events & ZMQ_POLLIN
 
-    cdef long timeout_ms(self) noexcept nogil:
-        """How long to wait: until something up there is due, and not at all where frames were left."""
-        cdef int64_t left_ns
+    cdef long timeout_ms(self) except? -2 nogil:
+        """How long to wait: until something up there or for the public is due, and not at all where frames were left."""
+        cdef int64_t public_due_ns = self.publisher.next_due_ns(self.publisher.feed)
+        cdef int64_t left_ns = INT64_MAX
         if self.more:
             return 0
-        if self.due_ns == NEVER_NS:
+        if self.due_ns == NEVER_NS and public_due_ns == INT64_MAX:
             return -1
-        left_ns = self.due_ns - self.ns_of(CLOCK_MONOTONIC)
+        if self.due_ns != NEVER_NS:
+            left_ns = self.due_ns - self.ns_of(CLOCK_MONOTONIC)
+        if public_due_ns != INT64_MAX:
+            left_ns = imin(left_ns, public_due_ns - self.now_ns())
         return (left_ns + 999999) // 1000000 if left_ns > 0 else 0
 
     # ------------------------------------------------------------------------------------------------ receiving
@@ -773,6 +778,15 @@ cdef class Lane:
                 self.hold_publication(&held, publication)
         if held.used:
             self.hold(NULL, held)
+        return 0
+
+    cdef int tell_due(self) except -1 nogil:
+        """What conflated topics have kept back for long enough.  Python tells it, behind all that waits by now."""
+        cdef int64_t due_ns = self.publisher.next_due_ns(self.publisher.feed)
+        if rarely(due_ns != INT64_MAX) and self.now_ns() >= due_ns:
+            with gil:
+                self.upstairs.tell_due()
+                self.look()
         return 0
 
     cdef int hold_publication(self, buffer_t* held, publication_t publication) except -1 nogil:

@@ -12,16 +12,17 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, qsort, realloc
 
 from native.block_index cimport index_close, index_insert, index_remove
-from native.book cimport NO_KEY, block_find, book_next_price, cache_block, side_find_best
+from native.book cimport NO_KEY, block_find, book_next_price, cache_block
 from native.core cimport BLOCK_CACHE, Block, BookSide, Buckets
 from native.memory cimport Slab, slab_at, slab_close, slab_give, slab_open, slab_take
 from native.order_index cimport bucket_added, bucket_of, buckets_close, buckets_open
-from native.units cimport apart, lowest_bit, rarely
+from native.units cimport apart, rarely
 
 cdef enum:
     FIRST_ORDER_BUCKETS = 1 << 12
     MOST_ORDERS = 1 << 28
     FEWEST_ORDERS = 1 << 20            # room for fewer is no use: the system is asked no further
+    MERGED_UNSORTED = 64               # prices that a list may grow by beyond twice its length before it is sorted again
 
 cdef enum:                             # what can go wrong; the feed then tells nothing more
     FAULT_MEMORY = 1
@@ -61,6 +62,7 @@ cdef struct Prices:                    # a list of prices
     int64_t* ticks
     int64_t count
     int64_t room
+    int64_t sorted_count               # what was left of it when it was sorted last
 
 cdef struct PublicSide:
     BookSide side
@@ -121,6 +123,21 @@ cdef inline void prices_sort(Prices* prices) noexcept nogil:
             ticks[place] = ticks[i]
             place += 1
     prices.count = place
+    prices.sorted_count = place
+
+cdef inline bint prices_merge(Prices* prices, const Prices* more) noexcept nogil:
+    """Notes these prices too; False without memory.  Never much longer than the prices in it are."""
+    cdef int64_t i
+    for i in range(more.count):
+        if not prices_add(prices, more.ticks[i]):
+            return False
+    if prices.count > 2 * prices.sorted_count + MERGED_UNSORTED:
+        prices_sort(prices)
+    return True
+
+cdef inline void prices_clear(Prices* prices) noexcept nogil:
+    prices.count = 0
+    prices.sorted_count = 0
 
 # ---------------------------------------------------------------------------------------------- begin and end
 

@@ -20,14 +20,15 @@ from native.book cimport book_next_price
 from native.canonical cimport state_order
 from native.doors cimport CODEC_DOOR, MARKET_DATA_DOOR, codec_door_t, market_data_door_t, publication_t
 from native.market_book cimport (
-    FAULT_LOTS, FAULT_MEMORY, FAULT_ORDER, FAULT_RECORD, FAULT_SYMBOL, PublicLevel, PublicOrder, PublicSide, level_at,
-    public_level, public_order,
+    FAULT_LOTS, FAULT_MEMORY, FAULT_ORDER, FAULT_RECORD, FAULT_SYMBOL, Prices, PublicLevel, PublicOrder, PublicSide,
+    level_at, prices_clear, public_level, public_order,
 )
 from native.market_feed cimport (
-    SYMBOL_TOPICS, TOPIC_AUCTION, TOPIC_BOOK, TOPIC_ORDERS, TOPIC_STATE, TOPIC_STATISTICS, TOPIC_TOP, Feed, Market,
-    Publication, Repeated, Topic, best_level, feed_close, feed_follow, feed_open, join, market_new, market_of, message_begin,
-    message_end, note_levels, open_state, publication_after, publication_at, publication_payload, publication_topic, put_event,
-    put_levels, put_statistics, put_top, rest, stamp_now, topic_name,
+    CONFLATED_BOOK, CONFLATED_KINDS, CONFLATED_TOP, INTERVALS, SYMBOL_TOPICS, TOPIC_AUCTION, TOPIC_BOOK, TOPIC_ORDERS,
+    TOPIC_STATE, TOPIC_STATISTICS, TOPIC_TOP, Conflated, Feed, Market, Publication, Repeated, Topic, best_level, feed_close,
+    feed_due, feed_follow, feed_open, join, market_new, market_of, message_begin, message_end, note_levels, open_state,
+    publication_after, publication_at, publication_payload, publication_topic, put_event, put_levels, put_statistics,
+    put_top, rest, stamp_now, topic_name,
 )
 from native.market_statistics cimport (
     Desk, Statistics, desk_close, desk_feed, desk_list, desk_open, desk_pass_time, statistics_of,
@@ -122,6 +123,7 @@ cdef class Publisher:
     cdef object codec
     cdef dict names          # symbol -> the name that its topics have
     cdef dict topics         # of symbols: topic -> (symbol, kind)
+    cdef dict conflated      # topic -> (symbol, kind, number of the interval)
     cdef market_data_door_t c_door
 
     def __cinit__(self, uint64_t epoch, StatisticsDesk statistics=None, interest=None):
@@ -131,6 +133,9 @@ cdef class Publisher:
         self.codec = codec_module.door()
         self.names = {}
         self.topics = {}
+        self.conflated = {}
+        if len(market.CONFLATED_KINDS) != CONFLATED_KINDS or len(market.INTERVALS_MS) != INTERVALS:
+            raise ImportError("the conflated topics of feed.py need other constants in native/market_feed.pxd")
         self.feed.owner = <void*>self
         self.feed.name_topics = name_topics
         if not feed_open(
@@ -162,20 +167,45 @@ cdef class Publisher:
             topic = market.topic_of(market.SYMBOL_KINDS[kind], name).encode()
             self.topics[topic] = (listed.symbol, kind)
             self.name_topic(&listed.topics[kind], topic)
+        for kind in range(CONFLATED_KINDS):
+            for i in range(INTERVALS):
+                self.name_conflated(&listed.conflated[kind][i], name, market.INTERVALS_MS[i])
         note_levels(listed)
         return 0
 
-    cdef Topic* find_topic(self, bytes topic) noexcept:
-        place = self.topics.get(topic)
+    cdef int name_conflated(self, Conflated* conflated, str name, int64_t interval_ms) except -1:
+        """A conflated topic is there for those who name its kind and interval at least."""
+        kind = market.conflated_kind(market.CONFLATED_KINDS[conflated.kind], interval_ms)
+        topic = market.topic_of(kind, name).encode()
+        self.conflated[topic] = (conflated.symbol, conflated.kind, market.INTERVALS_MS.index(interval_ms))
+        topic_name(&conflated.topic, topic, <uint32_t>len(topic))
+        conflated.interval_ns = interval_ms * 1_000_000
+        conflated.topic.is_wanted = self.interest is not None and self.interest.add(topic, len(kind) + 1)
+        return 0
+
+    cdef Conflated* find_conflated(self, bytes topic) except? NULL:
+        """The conflated topic of this name; NULL: there is none."""
+        place = self.conflated.get(topic)
         if place is None:
-            return &self.feed.liquidations if topic == market.LIQUIDATIONS_TOPIC.encode() else &self.feed.funds
-        return &market_of(&self.feed, place[0]).topics[<int>place[1]]
+            return NULL
+        return &self.listed(place[0]).conflated[<int>place[1]][<int>place[2]]
 
     def want(self, bytes topic not None):
         """Messages of a topic are made from now on, and no longer only counted."""
-        self.find_topic(topic).is_wanted = True
-        if topic in self.topics:
-            note_levels(market_of(&self.feed, self.topics[topic][0]))
+        cdef Conflated* conflated = self.find_conflated(topic)
+        cdef Market* listed
+        if conflated != NULL:
+            conflated.topic.is_wanted = True
+            note_levels(self.listed(conflated.symbol))
+        elif topic in self.topics:
+            symbol, kind = self.topics[topic]
+            listed = self.listed(symbol)
+            listed.topics[<int>kind].is_wanted = True
+            note_levels(listed)
+        elif topic == market.LIQUIDATIONS_TOPIC.encode():
+            self.feed.liquidations.is_wanted = True
+        else:
+            self.feed.funds.is_wanted = True
 
     cdef Market* listed(self, uint32_t symbol) except NULL:
         cdef Market* found = market_of(&self.feed, symbol)
@@ -219,7 +249,7 @@ cdef class Publisher:
             listed.last_removed = 0
             for side in range(2):
                 listed.sides[side].is_changed = False
-                listed.sides[side].changed.count = 0
+                prices_clear(&listed.sides[side].changed)
                 listed.told[side] = best_level(&self.feed, &listed.sides[side])
         self.check()
 
@@ -248,6 +278,17 @@ cdef class Publisher:
         self.check()
         return self.feed.out.used
 
+    def due(self, int64_t now_ns):
+        """What conflated topics have to tell at this time."""
+        feed_due(&self.feed, now_ns)
+        self.check()
+        return self.taken()
+
+    @property
+    def next_due_ns(self):
+        """When a conflated topic has something to tell; a time that never comes: none has."""
+        return self.feed.next_due_ns
+
     cdef list taken(self):
         """The publications that stand in the buffer, as topics and payloads."""
         cdef list publications = []
@@ -268,6 +309,7 @@ cdef class Publisher:
         self.c_door.feed = &self.feed
         self.c_door.follow = door_follow
         self.c_door.next = door_next
+        self.c_door.next_due_ns = door_next_due_ns
         return PyCapsule_New(&self.c_door, MARKET_DATA_DOOR, NULL)
 
     # ------------------------------------------------------------------------------ joining, and snapshots
@@ -277,23 +319,28 @@ cdef class Publisher:
 
         It proves that the subscription is at work, so a snapshot asked for after it misses nothing.
         """
+        cdef Conflated* conflated = self.find_conflated(subscription)
         cdef Market* listed
         cdef int kind
-        place = self.topics.get(subscription)
-        if place is None:
-            return []
-        listed = self.listed(place[0])
-        kind = place[1]
         self.feed.out.used = 0
-        self.put_present_state(listed, kind, &listed.topics[kind])
+        if conflated != NULL:
+            kind = TOPIC_BOOK if conflated.kind == CONFLATED_BOOK else \
+                TOPIC_TOP if conflated.kind == CONFLATED_TOP else TOPIC_STATISTICS
+            self.put_present_state(self.listed(conflated.symbol), kind, &conflated.topic)
+        elif subscription in self.topics:
+            symbol, kind = self.topics[subscription]
+            listed = self.listed(symbol)
+            self.put_present_state(listed, kind, &listed.topics[kind])
         self.check()
         return self.taken()
 
     cdef int put_present_state(self, Market* listed, int kind, Topic* topic) except -1:
         cdef uint8_t* to
         cdef Repeated* repeated = &listed.auction if kind == TOPIC_AUCTION else &listed.state
+        cdef Prices none
+        memset(&none, 0, sizeof(none))
         if kind == TOPIC_BOOK:
-            put_levels(&self.feed, listed, topic, False)
+            put_levels(&self.feed, listed, topic, &none, &none)
         elif kind == TOPIC_ORDERS:
             to = message_begin(&self.feed, topic, 64, 2, stamp_now(&self.feed, topic))
             if to != NULL:
@@ -311,13 +358,21 @@ cdef class Publisher:
         """The name that the symbol's topics have."""
         return self.names[symbol]
 
-    def snapshot(self, uint32_t symbol, int64_t depth=0):
-        """The levels as of their last delta, to join the stream with.  KeyError on a symbol that is not listed."""
+    def snapshot(self, uint32_t symbol, int64_t depth=0, int64_t interval_ms=0):
+        """The levels as of now, to join the stream with: after the last message of ``book``, or of that interval's.
+
+        KeyError on a symbol that is not listed.
+        """
         cdef Market* listed = self.listed(symbol)
+        cdef int i
+        cdef uint64_t sequence = 0 if interval_ms else listed.topics[TOPIC_BOOK].sequence
+        for i in range(INTERVALS):
+            if market.INTERVALS_MS[i] == interval_ms:
+                sequence = listed.conflated[CONFLATED_BOOK][i].topic.sequence
         return market.BookSnapshot(
             symbol=symbol,
             epoch=self.epoch,
-            sequence=listed.topics[TOPIC_BOOK].sequence,
+            sequence=sequence,
             engine_sequence=self.feed.engine_sequence,
             bids=self.levels(&listed.sides[SIDE_BUY], depth),
             asks=self.levels(&listed.sides[SIDE_SELL], depth),
@@ -389,6 +444,10 @@ cdef int door_follow(
     void* feed, const uint8_t* events, int64_t size, uint64_t last_sequence, int64_t timestamp_ns
 ) noexcept nogil:
     return feed_follow(<Feed*>feed, events, size, last_sequence, timestamp_ns)
+
+
+cdef int64_t door_next_due_ns(void* feed) noexcept nogil:
+    return (<Feed*>feed).next_due_ns
 
 
 cdef bint door_next(void* feed, size_t* at, publication_t* publication) noexcept nogil:

@@ -4,7 +4,8 @@ Theory of operation.  `follow` takes the events of one batch.  Each is carried o
 its statistics; trades and public events are written out as they come.  At the end of the batch every symbol that was
 touched tells what changed: its orders, its levels, its top, its statistics, each with the next sequence of its topic.
 What is told stands in one buffer, publication behind publication, each a `Publication`, its topic and its payload; the
-next batch writes over it.  A topic that nobody wants only counts on.
+next batch writes over it.  A topic that nobody wants only counts on.  Conflated topics that have something to tell wait
+in a queue, those first that were changed first; exchange/gateway/conflation.py tells what they are.
 
 The reference is exchange/gateway/publisher.py with public_book.py, statistics.py and feed.py.  Nothing here knows
 Python; the one thing that does not come in events, how a new symbol's topics are called, is asked of the door.
@@ -20,8 +21,8 @@ from native.core cimport BookSide
 from native.doors cimport codec_door_t
 from native.market_book cimport (
     FAULT_LOTS, FAULT_MEMORY, FAULT_ORDER, FAULT_RECORD, FAULT_SYMBOL, Prices, PublicBooks, PublicLevel, PublicOrder,
-    PublicSide, books_close, books_open, level_at, prices_sort, public_drop, public_find, public_level, public_new,
-    public_order, queue_join, queue_leave, queue_reduce, side_close, side_open,
+    PublicSide, books_close, books_open, level_at, prices_clear, prices_close, prices_merge, prices_sort, public_drop,
+    public_find, public_level, public_new, public_order, queue_join, queue_leave, queue_reduce, side_close, side_open,
 )
 from native.market_statistics cimport (
     Desk, SourcePrice, Statistics, count_trade, desk_list, desk_pass_time, is_print, keep_feeds, move_position, set_funding,
@@ -30,7 +31,7 @@ from native.market_statistics cimport (
 from native.packing cimport (
     write_array, write_bool, write_key, write_map, write_nil, write_signed, write_unsigned,
 )
-from native.units cimport i128, rarely
+from native.units cimport i128, imin, rarely
 from native.wire cimport *
 
 cdef enum:                             # kinds of topics of a symbol, in the order of SYMBOL_KINDS in feed.py
@@ -45,12 +46,24 @@ cdef enum:                             # kinds of topics of a symbol, in the ord
     TOPIC_FUNDING
     SYMBOL_TOPICS
 
+cdef enum:                             # kinds that there are conflated too, in the order of CONFLATED_KINDS in feed.py
+    CONFLATED_TOP
+    CONFLATED_BOOK
+    CONFLATED_STATISTICS
+    CONFLATED_KINDS
+
 cdef enum:                             # what happened to a resting order: OrderAction in feed.py
     ACTION_ADDED = 1
     ACTION_REDUCED
     ACTION_REPLACED
     ACTION_REMOVED
     ACTION_FILLED
+
+cdef extern from *:
+    """
+    #define MARKET_NEVER_NS INT64_MAX
+    """
+    const int64_t NEVER_NS "MARKET_NEVER_NS"
 
 cdef enum:
     NOBODY = 2                         # in the place of a side where there is no aggressor: an auction
@@ -61,6 +74,7 @@ cdef enum:
     LEVEL_BYTES = 1 + 9 + 9 + 5        # of a level, at most
     CHANGE_BYTES = 1 + 1 + 9 + 1 + 9 + 9 + 9 + 9
     HEADER_BYTES = 128                 # of what every message starts with, and its own names
+    INTERVALS = 3                      # as in INTERVALS_MS in feed.py
     STATISTICS_BYTES = 512 + (MAX_FEEDS + 1) * 24
 
 cdef struct Publication:               # in the buffer: this, the topic, the payload
@@ -88,6 +102,17 @@ cdef struct Level3:                    # a level as it is told: price 0, there i
     int64_t lots
     uint32_t count
 
+cdef struct Conflated:                 # a kind of a symbol at an interval
+    Topic topic
+    int kind
+    uint32_t symbol
+    int64_t interval_ns
+    int64_t due_ns                     # before this time it tells nothing
+    bint is_pending                    # it has something to tell
+    Conflated* next_pending
+    Prices bids                        # of levels that changed since its last message
+    Prices asks
+
 cdef struct Market:
     uint32_t symbol
     uint64_t touched_in                # the last batch that came to it
@@ -100,6 +125,7 @@ cdef struct Market:
     Repeated auction
     Repeated state
     Topic topics[SYMBOL_TOPICS]
+    Conflated conflated[CONFLATED_KINDS][INTERVALS]
 
 cdef struct Feed:
     PublicBooks books
@@ -116,6 +142,9 @@ cdef struct Feed:
     uint32_t touched_count
     Topic liquidations
     Topic funds
+    Conflated* first_pending
+    Conflated* last_pending
+    int64_t next_due_ns                # of the pending ones; NEVER_NS: there are none
     buffer_t out
     size_t message_at                  # where the message begins that is being written
     uint16_t event_bytes[EVENT_NUMBERS]          # of the events that are followed, by number; 0: it is not
@@ -157,12 +186,17 @@ cdef inline bint feed_open(Feed* feed, Desk* desk, const codec_door_t* codec, ui
     feed.codec = codec
     feed.epoch = epoch
     feed.books.batch = 1
+    feed.next_due_ns = NEVER_NS
     feed.markets = <Market**>calloc(MAX_SYMBOL + 1, sizeof(Market*))
     feed.touched = <Market**>calloc(MAX_SYMBOL + 1, sizeof(Market*))
     feed_follow_events(feed)
     return feed.markets != NULL and feed.touched != NULL and books_open(&feed.books)
 
 cdef inline void market_close(Market* market) noexcept nogil:
+    cdef int i
+    for i in range(INTERVALS):
+        prices_close(&market.conflated[CONFLATED_BOOK][i].bids)
+        prices_close(&market.conflated[CONFLATED_BOOK][i].asks)
     side_close(&market.sides[SIDE_BUY])
     side_close(&market.sides[SIDE_SELL])
     buffer_free(&market.changes)
@@ -185,6 +219,7 @@ cdef inline Market* market_of(Feed* feed, uint32_t symbol) noexcept nogil:
 cdef inline Market* market_new(Feed* feed, uint32_t symbol) noexcept nogil:
     """A market without topics' names; NULL without memory, or where there is one."""
     cdef Market* market
+    cdef int kind, i
     if symbol > MAX_SYMBOL or feed.markets[symbol] != NULL:
         return NULL
     market = <Market*>calloc(1, sizeof(Market))
@@ -193,6 +228,10 @@ cdef inline Market* market_new(Feed* feed, uint32_t symbol) noexcept nogil:
     market.symbol = symbol
     side_open(&market.sides[SIDE_BUY], 1)
     side_open(&market.sides[SIDE_SELL], -1)
+    for kind in range(CONFLATED_KINDS):
+        for i in range(INTERVALS):
+            market.conflated[kind][i].kind = kind
+            market.conflated[kind][i].symbol = symbol
     feed.markets[symbol] = market
     feed.market_count += 1
     return market
@@ -204,6 +243,9 @@ cdef inline void topic_name(Topic* topic, const char* name, uint32_t size) noexc
 cdef inline void note_levels(Market* market) noexcept nogil:
     """Levels are noted where somebody wants to know them."""
     cdef bint is_noted = market.topics[TOPIC_BOOK].is_wanted
+    cdef int i
+    for i in range(INTERVALS):
+        is_noted = is_noted or market.conflated[CONFLATED_BOOK][i].topic.is_wanted
     market.sides[SIDE_BUY].is_noted = is_noted
     market.sides[SIDE_SELL].is_noted = is_noted
 
@@ -289,18 +331,82 @@ cdef inline void open_state(Feed* feed, Market* market, uint8_t state) noexcept 
     market.state.is_known = True
     market.state.stamp = stamp_now(feed, &market.topics[TOPIC_STATE])
 
+# ------------------------------------------------------------------------------------------------- conflation
+
+cdef inline void conflate(Feed* feed, Market* market, int kind) noexcept nogil:
+    """Something changed that the conflated topics of this kind tell; of the book, the levels that the batch changed."""
+    cdef Conflated* conflated
+    cdef int i
+    for i in range(INTERVALS):
+        conflated = &market.conflated[kind][i]
+        if not conflated.topic.is_wanted:
+            continue
+        if kind == CONFLATED_BOOK and not (
+            prices_merge(&conflated.bids, &market.sides[SIDE_BUY].changed)
+            and prices_merge(&conflated.asks, &market.sides[SIDE_SELL].changed)
+        ):
+            feed.fault = FAULT_MEMORY
+        if not conflated.is_pending:
+            conflated.is_pending = True
+            conflated.next_pending = NULL
+            if feed.last_pending != NULL:
+                feed.last_pending.next_pending = conflated
+            else:
+                feed.first_pending = conflated
+            feed.last_pending = conflated
+        feed.next_due_ns = imin(feed.next_due_ns, conflated.due_ns)
+
+cdef inline void publish_conflated(Feed* feed, Conflated* conflated) noexcept nogil:
+    """All that changed since the last message of this topic, as it is now."""
+    cdef Market* market = market_of(feed, conflated.symbol)
+    conflated.topic.sequence += 1
+    if conflated.kind == CONFLATED_BOOK:
+        prices_sort(&conflated.bids)
+        prices_sort(&conflated.asks)
+        put_levels(feed, market, &conflated.topic, &conflated.bids, &conflated.asks)
+        prices_clear(&conflated.bids)
+        prices_clear(&conflated.asks)
+    elif conflated.kind == CONFLATED_TOP:
+        put_top(feed, market, &conflated.topic)
+    else:
+        put_statistics(feed, &conflated.topic, statistics_of(feed.desk, conflated.symbol))
+
+cdef inline void tell_due(Feed* feed, int64_t now_ns) noexcept nogil:
+    """What conflated topics have to tell at this time; each then keeps quiet for its interval."""
+    cdef Conflated** link = &feed.first_pending
+    cdef Conflated* conflated
+    if now_ns < feed.next_due_ns:
+        return
+    feed.next_due_ns = NEVER_NS
+    feed.last_pending = NULL
+    while link[0] != NULL:
+        conflated = link[0]
+        if now_ns >= conflated.due_ns:
+            link[0] = conflated.next_pending
+            conflated.is_pending = False
+            conflated.due_ns = now_ns + imin(conflated.interval_ns, NEVER_NS - now_ns)
+            publish_conflated(feed, conflated)
+        else:
+            feed.next_due_ns = imin(feed.next_due_ns, conflated.due_ns)
+            feed.last_pending = conflated
+            link = &conflated.next_pending
+
+# ------------------------------------------------------------------------------------------------ what changed
+
 cdef inline uint8_t* write_level(uint8_t* to, int64_t price_ticks, int64_t lots, uint32_t count) noexcept nogil:
     to[0] = 0x93
     return write_unsigned(write_signed(write_signed(to + 1, price_ticks), lots), count)
 
-cdef inline uint8_t* write_changed(PublicBooks* books, PublicSide* public, uint8_t* to) noexcept nogil:
-    """The levels that a batch changed, best first, as they are now; one without lots is gone."""
-    cdef int64_t count = public.changed.count
+cdef inline uint8_t* write_changed(
+    PublicBooks* books, PublicSide* public, const Prices* changed, uint8_t* to
+) noexcept nogil:
+    """The levels at these prices, which are sorted, best first, as they are now; one without lots is gone."""
+    cdef int64_t count = changed.count
     cdef int64_t i, price
     cdef uint32_t slot
     to = write_array(to, count)
     for i in range(count):
-        price = public.changed.ticks[count - 1 - i if public.side.sign > 0 else i]
+        price = changed.ticks[count - 1 - i if public.side.sign > 0 else i]
         slot = level_at(public, price)
         if slot:
             to = write_level(to, price, public_level(books, slot).lots, public_level(books, slot).count)
@@ -323,35 +429,33 @@ cdef inline void publish_orders(Feed* feed, Market* market) noexcept nogil:
     market.changes.used = 0
     market.last_removed = 0
 
-cdef inline void put_levels(Feed* feed, Market* market, Topic* topic, bint changed) noexcept nogil:
-    """The changed levels, or none."""
-    cdef PublicSide* bids = &market.sides[SIDE_BUY]
-    cdef PublicSide* asks = &market.sides[SIDE_SELL]
-    cdef size_t room = (bids.changed.count + asks.changed.count) * LEVEL_BYTES if changed else 0
+cdef inline void put_levels(
+    Feed* feed, Market* market, Topic* topic, const Prices* bids, const Prices* asks
+) noexcept nogil:
+    """The levels at these prices, which are sorted."""
+    cdef size_t room = (bids.count + asks.count) * LEVEL_BYTES
     cdef uint8_t* to = message_begin(feed, topic, room + 16, 3, stamp_now(feed, topic))
     if to == NULL:
         return
     to = write_unsigned(write_key(to, b"symbol", 6), market.symbol)
-    to = write_key(to, b"bids", 4)
-    to = write_changed(&feed.books, bids, to) if changed else write_array(to, 0)
-    to = write_key(to, b"asks", 4)
-    to = write_changed(&feed.books, asks, to) if changed else write_array(to, 0)
+    to = write_changed(&feed.books, &market.sides[SIDE_BUY], bids, write_key(to, b"bids", 4))
+    to = write_changed(&feed.books, &market.sides[SIDE_SELL], asks, write_key(to, b"asks", 4))
     message_end(feed, to)
 
 cdef inline void publish_levels(Feed* feed, Market* market) noexcept nogil:
     cdef Topic* topic = &market.topics[TOPIC_BOOK]
-    cdef PublicSide* public
-    cdef int side
+    cdef Prices* bids = &market.sides[SIDE_BUY].changed
+    cdef Prices* asks = &market.sides[SIDE_SELL].changed
     topic.sequence += 1
-    for side in range(2):
-        if market.sides[side].is_noted:
-            prices_sort(&market.sides[side].changed)
+    prices_sort(bids)
+    prices_sort(asks)
     if topic.is_wanted:
-        put_levels(feed, market, topic, True)
-    for side in range(2):
-        public = &market.sides[side]
-        public.is_changed = False
-        public.changed.count = 0
+        put_levels(feed, market, topic, bids, asks)
+    conflate(feed, market, CONFLATED_BOOK)
+    prices_clear(bids)
+    prices_clear(asks)
+    market.sides[SIDE_BUY].is_changed = False
+    market.sides[SIDE_SELL].is_changed = False
 
 cdef inline Level3 best_level(Feed* feed, PublicSide* public) noexcept nogil:
     cdef Level3 best
@@ -390,6 +494,7 @@ cdef inline void publish_top(Feed* feed, Market* market) noexcept nogil:
     topic.sequence += 1
     if topic.is_wanted:
         put_top(feed, market, topic)
+    conflate(feed, market, CONFLATED_TOP)
 
 cdef inline uint64_t most(i128 sum) noexcept nogil:
     """A sum, or the most that a message can say."""
@@ -452,6 +557,7 @@ cdef inline void publish_statistics(Feed* feed, Market* market) noexcept nogil:
     topic.sequence += 1
     if topic.is_wanted:
         put_statistics(feed, topic, statistics)
+    conflate(feed, market, CONFLATED_STATISTICS)
 
 cdef inline void publish_changes(Feed* feed, Market* market) noexcept nogil:
     """What the batch changed of a symbol."""
@@ -813,4 +919,12 @@ cdef inline int feed_follow(
     if feed.fault == 0:
         for i in range(feed.touched_count):
             publish_changes(feed, feed.touched[i])
+        tell_due(feed, timestamp_ns)
+    return feed.fault
+
+cdef inline int feed_due(Feed* feed, int64_t now_ns) noexcept nogil:
+    """What conflated topics have to tell between two batches stands in `out`, in the place of what the last one meant."""
+    feed.out.used = 0
+    if feed.fault == 0:
+        tell_due(feed, now_ns)
     return feed.fault

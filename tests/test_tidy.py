@@ -136,6 +136,7 @@ WITHOUT_IO = (
     "exchange/gateway/sessions.py",
     "exchange/gateway/publisher.py",
     "exchange/gateway/interest.py",
+    "exchange/gateway/conflation.py",
     "exchange/gateway/public_book.py",
     "exchange/gateway/statistics.py",
     "exchange/gateway/resting.py",

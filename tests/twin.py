@@ -47,6 +47,12 @@ class Twin:
         for publisher in self.publishers:
             publisher.load(*arguments)
 
+    @property
+    def next_due_ns(self) -> int:
+        readable_ns, compiled_ns = (publisher.next_due_ns for publisher in self.publishers)
+        assert readable_ns == compiled_ns
+        return readable_ns
+
     def __getattr__(self, name: str) -> Any:
         def both(*arguments: Any, **named: Any) -> Any:
             answers = []

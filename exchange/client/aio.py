@@ -301,10 +301,13 @@ class AsyncClient(AsyncTraderMethods, AsyncBaseClient):
             self._context, self.market_data_endpoint, topics_of(**topics), self.keys
         )
 
-    async def book_mirror(self, symbol: SymbolLike) -> AsyncLiveBook:
-        """A copy of a symbol's book that follows it; await its ``update`` to let it."""
+    async def book_mirror(self, symbol: SymbolLike, interval_ms: int = 0) -> AsyncLiveBook:
+        """A copy of a symbol's book that follows it; await its ``update`` to let it.
+
+        With ``interval_ms`` (10, 100 or 1000) it changes at most so often: for readers that need not see every change.
+        """
         listed = await self._listed(symbol)
-        return await AsyncLiveBook(self, listed.view.symbol, listed.view.name).open()
+        return await AsyncLiveBook(self, listed.view.symbol, listed.view.name, interval_ms).open()
 
     async def order_mirror(self, symbol: SymbolLike) -> AsyncLiveOrders:
         """A copy of a symbol's resting orders that follows them; await its ``update`` to let it."""

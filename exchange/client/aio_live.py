@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
@@ -16,7 +17,7 @@ from exchange.client.errors import ClientTimeout
 from exchange.client.market_data import Reception, Update
 from exchange.client.mirror import Mirror
 from exchange.client.order_mirror import OrderMirror
-from exchange.gateway.feed import BookDelta, OrdersDelta, topic_of
+from exchange.gateway.feed import BookDelta, OrdersDelta, conflated_kind, topic_of
 from exchange.keys import ClientKeys, secure
 
 if TYPE_CHECKING:
@@ -124,8 +125,10 @@ class AsyncLive(Generic[M]):
 class AsyncLiveBook(AsyncLive[BookMirror]):
     """The levels of a book, kept right."""
 
-    def __init__(self, client: AsyncClient, symbol: int, name: str) -> None:
-        super().__init__(client, BookMirror(symbol), topic_of("book", name), client.book)
+    def __init__(self, client: AsyncClient, symbol: int, name: str, interval_ms: int = 0) -> None:
+        topic = topic_of(conflated_kind("book", interval_ms), name)
+        snapshot = partial(client.book, depth=0, interval_ms=interval_ms)
+        super().__init__(client, BookMirror(symbol), topic, snapshot)
 
 
 class AsyncLiveOrders(AsyncLive[OrderMirror]):

@@ -194,8 +194,11 @@ class Asks(OrderAsks):
         question = Question("preview", {"account": account, "steps": payload.hex()})
         return ask_one(question, lambda reply: views_of(reply, None, PreviewView))
 
-    def get_book(self, symbol: SymbolLike, depth: int = 0) -> Ask[BookSnapshot]:
-        question = Question("get_book", {"symbol": self.number_of(symbol), "depth": depth})
+    def get_book(
+        self, symbol: SymbolLike, depth: int = 0, interval_ms: int = 0
+    ) -> Ask[BookSnapshot]:
+        about = {"symbol": self.number_of(symbol), "depth": depth, "interval_ms": interval_ms}
+        question = Question("get_book", about)
         return ask_one(question, lambda reply: views_of(reply, None, BookSnapshot))
 
     def get_book_orders(self, symbol: SymbolLike) -> Ask[OrdersSnapshot]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -14,7 +15,7 @@ from exchange.client.errors import ClientTimeout
 from exchange.client.market_data import Reception, Update
 from exchange.client.mirror import Mirror
 from exchange.client.order_mirror import OrderMirror
-from exchange.gateway.feed import BookDelta, OrdersDelta, topic_of
+from exchange.gateway.feed import BookDelta, OrdersDelta, conflated_kind, topic_of
 from exchange.keys import ClientKeys, secure
 
 if TYPE_CHECKING:
@@ -134,8 +135,10 @@ class Live(Generic[M]):
 class LiveBook(Live[BookMirror]):
     """The levels of a book, kept right."""
 
-    def __init__(self, client: Client, symbol: int, name: str) -> None:
-        super().__init__(client, BookMirror(symbol), topic_of("book", name), client.book)
+    def __init__(self, client: Client, symbol: int, name: str, interval_ms: int = 0) -> None:
+        topic = topic_of(conflated_kind("book", interval_ms), name)
+        snapshot = partial(client.book, depth=0, interval_ms=interval_ms)
+        super().__init__(client, BookMirror(symbol), topic, snapshot)
 
 
 class LiveOrders(Live[OrderMirror]):

@@ -24,7 +24,7 @@ _EVENT = msgspec.msgpack.Decoder(feed.PublicEvent)
 
 def decode_published(topic: bytes, payload: bytes) -> Published:
     """One publication, with its place in the stream."""
-    kind = topic.partition(b".")[0].decode()
+    kind = feed.kind_of(topic.decode())
     return _DECODERS.get(kind, _EVENT).decode(payload)
 
 
@@ -89,6 +89,7 @@ class Topics(TypedDict, total=False):
     funding: Names
     liquidations: bool  # of all symbols
     funds: bool  # all insurance funds
+    interval_ms: int  # 10, 100 or 1000: top, book and statistics at most so often
 
 
 def topics_of(
@@ -104,11 +105,16 @@ def topics_of(
     funding: Names = (),
     liquidations: bool = False,
     funds: bool = False,
+    interval_ms: int = 0,
 ) -> list[bytes]:
-    """The topics of a subscription; symbols are meant by name, one or several."""
+    """The topics of a subscription; symbols are meant by name, one or several.
+
+    With ``interval_ms`` (10, 100 or 1000) top, book and statistics are the conflated ones.
+    """
     topics = [feed.LIQUIDATIONS_TOPIC] * liquidations + [feed.FUNDS_TOPIC] * funds
     wanted = (top, book, orders, trades, auction, state, statistics, mark, funding)
     for kind, names in zip(feed.SYMBOL_KINDS, wanted, strict=True):
         listed = [names] if isinstance(names, str) else names
-        topics += [feed.topic_of(kind, name) for name in listed]
+        conflated = interval_ms if kind in feed.CONFLATED_KINDS else 0
+        topics += [feed.topic_of(feed.conflated_kind(kind, conflated), name) for name in listed]
     return [topic.encode() for topic in topics]

@@ -88,9 +88,12 @@ class AsyncMethods(ABC):
         await self._learn_symbols()
         return dict(self._ask.symbols)
 
-    async def book(self, symbol: SymbolLike, depth: int = 0) -> BookSnapshot:
-        """The book now, best prices first; with a depth only so many levels of each side."""
-        return await self._do(self._ask.get_book, symbol, depth)
+    async def book(self, symbol: SymbolLike, depth: int = 0, interval_ms: int = 0) -> BookSnapshot:
+        """The book now, best prices first; with a depth only so many levels of each side.
+
+        It joins the topic ``book``, or with ``interval_ms`` (10, 100 or 1000) the conflated one.
+        """
+        return await self._do(self._ask.get_book, symbol, depth, interval_ms)
 
     async def book_orders(self, symbol: SymbolLike) -> OrdersSnapshot:
         """The resting orders as the public sees them: best prices first, at one price who came first."""

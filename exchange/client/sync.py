@@ -204,10 +204,13 @@ class Client(TraderMethods, BaseClient):
         """A stream of market data, e.g. ``subscribe(trades="BTC-PERP", book=["BTC-PERP", "ETH-PERP"], funds=True)``."""
         return MarketData(self._context, self.market_data_endpoint, topics_of(**topics), self.keys)
 
-    def book_mirror(self, symbol: SymbolLike) -> LiveBook:
-        """A copy of a symbol's book that follows it; call its ``update`` to let it."""
+    def book_mirror(self, symbol: SymbolLike, interval_ms: int = 0) -> LiveBook:
+        """A copy of a symbol's book that follows it; call its ``update`` to let it.
+
+        With ``interval_ms`` (10, 100 or 1000) it changes at most so often: for readers that need not see every change.
+        """
         listed = self._listed(symbol)
-        return LiveBook(self, listed.view.symbol, listed.view.name)
+        return LiveBook(self, listed.view.symbol, listed.view.name, interval_ms)
 
     def order_mirror(self, symbol: SymbolLike) -> LiveOrders:
         """A copy of a symbol's resting orders that follows them; call its ``update`` to let it."""

@@ -15,6 +15,7 @@ command up to which it tells.  The sequence of a topic rises by one with each of
 | ``statistics.<SYMBOL>`` | Statistics | the last 24 hours, open interest, mark |
 | ``mark.<SYMBOL>`` | PublicEvent | mark_changed, mark_hold_changed, price_set, mark_policy_set |
 | ``funding.<SYMBOL>`` | PublicEvent | funding_settled, funding_rate, funding_policy_set |
+| ``top@100.<SYMBOL>``, ``book@100.``, ``statistics@100.`` | as without | at most one in 100 ms; 10 and 1000 too |
 | ``liquidations`` | PublicEvent | liquidation_started, liquidation_order, liquidation_ended, deficit_uncovered |
 | ``funds`` | PublicEvent | fund_changed |
 
@@ -181,6 +182,24 @@ def topic_of(kind: str, symbol_name: str) -> str:
     return f"{kind}.{symbol_name}"
 
 
+def conflated_kind(kind: str, interval_ms: int) -> str:
+    """How a topic begins that tells at most once in so many milliseconds; 0: that tells everything.
+
+    >>> topic_of(conflated_kind("book", 100), "BTC-PERP")
+    'book@100.BTC-PERP'
+    """
+    return f"{kind}@{interval_ms}" if interval_ms else kind
+
+
+def kind_of(topic: str) -> str:
+    """What kind of market data a topic carries, conflated or not.
+
+    >>> kind_of("book@100.BTC-PERP"), kind_of("top.BTC-PERP"), kind_of("funds")
+    ('book', 'top', 'funds')
+    """
+    return topic.partition(".")[0].partition("@")[0]
+
+
 #: Kinds whose topic names a symbol, in the order of the docs.
 SYMBOL_KINDS = (
     "top",
@@ -193,5 +212,8 @@ SYMBOL_KINDS = (
     "mark",
     "funding",
 )
+#: Kinds that there are conflated too, and how far apart the messages of those topics are at least.
+CONFLATED_KINDS = ("top", "book", "statistics")
+INTERVALS_MS = (10, 100, 1000)
 LIQUIDATIONS_TOPIC = "liquidations"
 FUNDS_TOPIC = "funds"

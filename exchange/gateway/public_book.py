@@ -170,16 +170,21 @@ class PublicBook:
         changes, self._changes = self._changes, []
         return changes
 
-    def take_changed_levels(self) -> tuple[list[LevelView], list[LevelView]]:
-        """Level 2: the bids and offers that changed since the last time; one without lots is gone."""
-        bids, asks = self._changed
-        self._changed = (set(), set())
+    def take_changed(self) -> tuple[set[int], set[int]]:
+        """Level 2: the prices of bids and offers that changed since the last time."""
+        changed, self._changed = self._changed, (set(), set())
+        return changed
+
+    def levels_at(
+        self, bids: Iterable[int], asks: Iterable[int]
+    ) -> tuple[list[LevelView], list[LevelView]]:
+        """The levels at these prices, best first; one without lots is gone."""
         return self._views(Side.BUY, bids), self._views(Side.SELL, asks)
 
     def forget_changes(self) -> None:
         """What the book was loaded with is no news."""
         self.take_changes()
-        self.take_changed_levels()
+        self.take_changed()
 
     @property
     def best_bid(self) -> LevelView | None:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import msgspec
 
 from exchange.gateway import feed as market
+from exchange.gateway.conflation import Conflated, Conflation
 from exchange.gateway.interest import Interest
 from exchange.gateway.public_book import PublicBook
 from exchange.gateway.resting import resting_orders
@@ -41,6 +42,7 @@ from exchange.sequencer import Batch
 
 Publication = tuple[bytes, bytes]  # topic, payload
 Top = tuple[LevelView | None, LevelView | None]
+Prices = tuple[set[int], set[int]]  # of bids and of offers
 
 
 class BookSource(Protocol):
@@ -158,6 +160,7 @@ class Publisher:
         self.epoch = epoch
         self.interest = interest  # None: everything is wanted
         self._wanted: set[bytes] = set()
+        self._conflation = Conflation(interest)
         self._statistics = statistics or StatisticsDesk()
         self._markets: dict[int, Market] = {}
         self._sequences: dict[bytes, int] = {}
@@ -214,6 +217,7 @@ class Publisher:
 
     def want(self, topic: bytes) -> None:
         """Messages of a topic are made from now on, and no longer only counted."""
+        self._conflation.want(topic)
         self._wanted.add(topic)
 
     # ---------------------------------------------------------------------------------------- the stream
@@ -232,8 +236,19 @@ class Publisher:
         for symbol in self._touched:
             self._publish_changes(symbol, self._markets[symbol])
         self._touched.clear()
+        return self.due(batch.timestamp_ns)
+
+    def due(self, now_ns: int) -> list[Publication]:
+        """What conflated topics have to tell at this time; behind what a batch meant, where it ends one."""
+        for conflated in self._conflation.take_due(now_ns):
+            self._publish_conflated(conflated)
         published, self._published = self._published, []
         return published
+
+    @property
+    def next_due_ns(self) -> int:
+        """When a conflated topic has something to tell; a time that never comes: none has."""
+        return self._conflation.next_due_ns
 
     def _header(self, topic: bytes) -> dict[str, int]:
         """The four fields that every message starts with; takes the next sequence of the topic."""
@@ -279,19 +294,37 @@ class Publisher:
             self._put(
                 topic, market.OrdersDelta(**self._header(topic), symbol=symbol, changes=changes)
             )
-        bids, asks = book.take_changed_levels()
-        if bids or asks:
-            topic = topics["book"]
-            self._put(
-                topic, market.BookDelta(**self._header(topic), symbol=symbol, bids=bids, asks=asks)
-            )
+        prices = book.take_changed()
+        if any(prices):
+            self._publish_levels(topics["book"], listed, prices)
+            self._conflation.change(symbol, "book", *prices)
         top = (book.best_bid, book.best_ask)
         if top != listed.top:
             listed.top = top
             self._put(topics["top"], self._top_message(symbol, top, self._header(topics["top"])))
+            self._conflation.change(symbol, "top")
         if self._statistics.take_changed(symbol):
             topic = topics["statistics"]
             self._put(topic, self._statistics[symbol].message(**self._header(topic)))
+            self._conflation.change(symbol, "statistics")
+
+    def _publish_levels(self, topic: bytes, listed: Market, prices: Prices) -> None:
+        header = self._header(topic)
+        bids, asks = listed.book.levels_at(*prices)
+        symbol = listed.book.symbol
+        self._put(topic, market.BookDelta(**header, symbol=symbol, bids=bids, asks=asks))
+
+    def _publish_conflated(self, conflated: Conflated) -> None:
+        """All that changed since the last message of this topic, as it is now."""
+        symbol, topic = conflated.symbol, conflated.topic
+        listed = self._markets[symbol]
+        match conflated.kind:
+            case "book":
+                self._publish_levels(topic, listed, conflated.take_prices())
+            case "top":
+                self._put(topic, self._top_message(symbol, listed.top, self._header(topic)))
+            case _:
+                self._put(topic, self._statistics[symbol].message(**self._header(topic)))
 
     def _top_message(self, symbol: int, top: Top, header: dict[str, int]) -> market.TopOfBook:
         bid, ask = top
@@ -375,6 +408,7 @@ class Publisher:
         self._markets[symbol] = Market(symbol, name)
         for topic in self._markets[symbol].topics.values():
             self._open_topic(topic)
+        self._wanted.update(self._conflation.open_market(symbol, name))
         now = SymbolStateChanged(sequence=self._engine_sequence, symbol=symbol, state=state)
         self._remember(symbol, "state", now)
 
@@ -445,6 +479,9 @@ class Publisher:
 
         It proves that the subscription is at work, so a snapshot asked for after it misses nothing.
         """
+        if (conflated := self._conflation.find(subscription)) is not None:
+            listed = self._markets[conflated.symbol]
+            return self._present_state(conflated.symbol, listed, conflated.kind, subscription)
         for symbol, listed in self._markets.items():
             for kind, topic in listed.topics.items():
                 if topic == subscription:
@@ -476,13 +513,18 @@ class Publisher:
         """The name that the symbol's topics have."""
         return self._markets[symbol].book.name
 
-    def snapshot(self, symbol: int, depth: int = 0) -> market.BookSnapshot:
-        """The levels as of their last delta, to join the stream with.  KeyError on a symbol that is not listed."""
+    def snapshot(self, symbol: int, depth: int = 0, interval_ms: int = 0) -> market.BookSnapshot:
+        """The levels as of now, to join the stream with: after the last message of ``book``, or of that interval's.
+
+        KeyError on a symbol that is not listed.
+        """
         listed = self._markets[symbol]
+        kind = market.conflated_kind("book", interval_ms)
+        topic = market.topic_of(kind, listed.book.name).encode()
         return market.BookSnapshot(
             symbol=symbol,
             epoch=self.epoch,
-            sequence=self._sequences.get(listed.topics["book"], 0),
+            sequence=self._sequences.get(topic, 0),
             engine_sequence=self._engine_sequence,
             bids=listed.book.levels(Side.BUY, depth),
             asks=listed.book.levels(Side.SELL, depth),

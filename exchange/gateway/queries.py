@@ -15,6 +15,7 @@ from exchange.engine import Engine
 from exchange.errors import CorruptionError
 from exchange.gateway.connection import Code, Query, encode_control
 from exchange.gateway.event_log import Memory
+from exchange.gateway.feed import INTERVALS_MS
 from exchange.gateway.greeting import VERSIONS, Hello, Login
 from exchange.gateway.publishing import MarketPublisher
 from exchange.gateway.sessions import Session, Sessions
@@ -65,6 +66,7 @@ class OfSymbol(msgspec.Struct, forbid_unknown_fields=True):
 
 class OfBook(OfSymbol, forbid_unknown_fields=True):
     depth: int = 0  # 0: all levels
+    interval_ms: int = 0  # 0: to join the topic book; else the conflated one of this interval
 
 
 class Queries:
@@ -176,8 +178,14 @@ class Queries:
             raise QueryError(
                 Code.INVALID_ARGUMENTS, f"depth: wanted 0 (all) or more levels, got {wanted.depth}"
             )
+        if wanted.interval_ms not in (0, *INTERVALS_MS):
+            raise QueryError(
+                Code.INVALID_ARGUMENTS,
+                f"interval_ms: wanted one of {INTERVALS_MS}, or 0, got {wanted.interval_ms}",
+            )
         return of_symbol(
-            wanted.symbol, lambda: self._publisher.snapshot(wanted.symbol, wanted.depth)
+            wanted.symbol,
+            lambda: self._publisher.snapshot(wanted.symbol, wanted.depth, wanted.interval_ms),
         )
 
     def _get_book_orders(self, session: Session, arguments: dict[str, Any]) -> Answer:

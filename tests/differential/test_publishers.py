@@ -13,15 +13,28 @@ from random import Random
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import asdict
 from twin import NATIVE, Twin, TwinDesk
 
 from exchange.audit import Auditor
 from exchange.audit.state import State
+from exchange.client.book_mirror import BookMirror
+from exchange.client.market_data import decode_published
 from exchange.engine import Engine, create_engine
 from exchange.errors import CorruptionError
 from exchange.fuzz.collusion import Collusion
 from exchange.fuzz.generator import Generator
 from exchange.fuzz.tiny import TinyGenerator
+from exchange.gateway.conflation import NEVER_NS
+from exchange.gateway.feed import (
+    CONFLATED_KINDS,
+    INTERVALS_MS,
+    BookDelta,
+    Statistics,
+    TopOfBook,
+    conflated_kind,
+    topic_of,
+)
 from exchange.gateway.publisher import Publication
 from exchange.gateway.statistics import MOST
 from exchange.protocol.messages import (
@@ -55,21 +68,74 @@ class Reader:
         self.held: set[bytes] = set()
         self.published = 0
         self.unwanted = 0
+        self.conflated = dict.fromkeys(CONFLATED_KINDS, 0)
+        self.begin_conflated()
 
-    def read(self, batch: Batch, events: bytes, symbols: list[int]) -> None:
+    def begin_conflated(self) -> None:
+        """Nobody reads a conflated topic."""
+        self.quiet_until_ns: dict[bytes, int] = {}
+        self.sequences: dict[bytes, int] = {}
+        self.mirrors: dict[bytes, BookMirror] = {}
+
+    def read(self, batch: Batch, events: bytes, engine: Engine | None = None) -> None:
         """One batch: the same from both, and of the heeding one exactly what somebody holds a prefix of."""
         self.told.append(events)
         everything = self.all.publications(batch, events)
         wanted = [p for p in everything if any(p[0].startswith(held) for held in self.held)]
-        assert self.heeding.publications(batch, events) == wanted
+        told = self.heeding.publications(batch, events)
+        assert told[: len(wanted)] == wanted
         self.published += len(everything)
         self.unwanted += len(everything) - len(wanted)
-        for symbol in symbols:
+        assert self.all.due(NEVER_NS) == []
+        self.hear_conflated(told[len(wanted) :], batch.timestamp_ns, engine)
+        if self.random.random() < 0.3:
+            later_ns = self.random.choice((0, 10**6, 10**8, 2 * 10**9))
+            now_ns = min(batch.timestamp_ns + later_ns, NEVER_NS - 1)
+            self.hear_conflated(self.heeding.due(now_ns), now_ns, engine)
+            assert self.heeding.due(now_ns) == []
+            assert self.heeding.next_due_ns > now_ns
+        for symbol in (view.symbol for view in (engine.symbols() if engine else ())):
             for question in ("snapshot", "orders_snapshot", "statistics"):
                 answer = getattr(self.all, question)(symbol)
                 assert getattr(self.heeding, question)(symbol) == answer
             depth = self.random.randint(1, 3)
             assert self.all.snapshot(symbol, depth).bids == self.all.snapshot(symbol).bids[:depth]
+
+    def hear_conflated(self, told: list[Publication], now_ns: int, engine: Engine | None) -> None:
+        """A message tells all up to now, and comes no sooner than the interval after the one before."""
+        for topic, payload in told:
+            kind, interval_ms = topic.partition(b".")[0].decode().split("@")
+            assert now_ns >= self.quiet_until_ns.get(topic, 0)
+            self.quiet_until_ns[topic] = now_ns + int(interval_ms) * 10**6
+            published = decode_published(topic, payload)
+            self.conflated[kind] += 1
+            assert published.sequence == self.sequences.get(topic, 0) + 1
+            self.sequences[topic] = published.sequence
+            if isinstance(published, TopOfBook):
+                now = self.all.snapshot(published.symbol, 1)
+                assert [published.bid] == (now.bids or [None])
+                assert [published.ask] == (now.asks or [None])
+            elif isinstance(published, Statistics):
+                now = self.all.statistics(published.symbol)
+                assert {**asdict(published), "sequence": 0} == {**asdict(now), "sequence": 0}
+            elif isinstance(published, BookDelta) and engine is not None:
+                mirror = self.mirrors[topic]
+                mirror.apply(published)
+                book = engine.book(published.symbol)
+                assert (mirror.bids, mirror.asks) == (book.bids, book.asks)
+                assert (mirror.gaps, mirror.needs_snapshot) == (0, False)
+
+    def subscribe_conflated(self, symbol: int) -> None:
+        """Somebody comes to a conflated topic, and joins it with a snapshot, wherever its interval stands."""
+        kind, interval_ms = self.random.choice(CONFLATED_KINDS), self.random.choice(INTERVALS_MS)
+        name = self.all.public_name(symbol)
+        topic = topic_of(conflated_kind(kind, interval_ms), name).encode()
+        self.heeding.take(b"\x01" + topic)
+        ((told, marker),) = self.heeding.join_marker(topic)
+        assert told == topic
+        assert decode_published(told, marker).sequence == self.sequences.get(topic, 0)
+        self.mirrors[topic] = BookMirror(symbol)
+        self.mirrors[topic].load(self.heeding.snapshot(symbol, 0, interval_ms))
 
     def subscribe_somewhere(self, names: list[str]) -> None:
         """Somebody comes; a part of a topic is a prefix that takes in others."""
@@ -96,6 +162,7 @@ class Reader:
             self.heeding.take(b"\x01" + held)
         for twin in (self.all, self.heeding):
             twin.load(engine, engine.sequence, engine.timestamp_ns)
+        self.begin_conflated()
 
 
 def fuzz(make: Callable[[int, State], Generator], seed: int, commands: int) -> Reader:
@@ -118,10 +185,12 @@ def fuzz(make: Callable[[int, State], Generator], seed: int, commands: int) -> R
         records, told = (b"".join(part) for part in zip(*waiting, strict=True))
         views = engine.symbols()
         batch = Batch(first, len(waiting), engine.timestamp_ns, records)
-        reader.read(batch, told, [view.symbol for view in views])
+        reader.read(batch, told, engine)
         waiting.clear()
         if views and random.random() < 0.05:
             reader.subscribe_somewhere([reader.all.public_name(view.symbol) for view in views])
+        if views and random.random() < 0.1:
+            reader.subscribe_conflated(random.choice(views).symbol)
         if random.random() < 0.01:
             reader.start_anew(engine, epoch=1 + sequence)
     return reader
@@ -140,6 +209,7 @@ def test_the_fuzzers_worlds_give_the_same_bytes(worlds: str, seed: int) -> None:
     reader = fuzz(WORLDS[worlds], 8_200 + seed, 500)
     assert reader.published > 100
     assert reader.unwanted > 10
+    assert sum(reader.conflated.values()) > 10
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -171,10 +241,9 @@ def test_every_scenario_gives_the_same_bytes(part: int, monkeypatch: pytest.Monk
         for commands, events in [entry[1:] for entry in told if entry[0] is engine]:
             sequence += 1
             when = int.from_bytes(commands[16:24], "little", signed=True)
-            reader.read(Batch(sequence, 1, when, commands), events, [])
-        views = engine.symbols()
-        reader.read(Batch(sequence + 1, 1, when, b""), b"", [view.symbol for view in views])
-        for view in views:
+            reader.read(Batch(sequence, 1, when, commands), events)
+        reader.read(Batch(sequence + 1, 1, when, b""), b"", engine)
+        for view in engine.symbols():
             book = engine.book(view.symbol)
             snapshot = reader.all.snapshot(view.symbol)
             assert (snapshot.bids, snapshot.asks) == (book.bids, book.asks)
@@ -243,6 +312,29 @@ def test_a_batch_that_changes_thousands_of_levels() -> None:
     published = apply(twin, *orders, *(cancelled(n) for n in range(1, 3_000, 3)))
     assert [topic for topic, _ in published] == [b"orders.S", b"book.S", b"top.S"]
     assert len(twin.snapshot(1).bids) == 1_000
+
+
+def test_a_second_of_thousands_of_levels_is_one_message() -> None:
+    twin, random = Twin(1, heeds_interest=True), Random(8)
+    twin.take(b"\x01book@1000.")
+    apply(twin, event(SymbolListed, name="S"))
+    mirror = BookMirror(1)
+    mirror.load(twin.snapshot(1, 0, 1000))
+    first = apply(twin, rested(1, 0, 7))
+    assert [topic for topic, _ in first] == [b"book@1000.S"], "the first after a pause, at once"
+    for order_id in range(2, 3_000):
+        later_ns = START_NS + order_id * 300_000
+        told = apply(twin, rested(order_id, 0, random.randint(1, 5_000)), timestamp_ns=later_ns)
+        told += apply(twin, cancelled(order_id - 1), timestamp_ns=later_ns)
+        assert told == []
+    assert twin.next_due_ns == START_NS + 10**9
+    assert twin.due(START_NS + 10**9 - 1) == []
+    (second,) = twin.due(START_NS + 10**9)
+    for topic, payload in (*first, second):
+        mirror.apply(decode_published(topic, payload))
+    assert (mirror.bids, mirror.gaps) == (twin.snapshot(1).bids, 0)
+    assert len(mirror.bids) == 1
+    assert twin.due(NEVER_NS - 1) == []
 
 
 def test_two_symbols_of_one_name_have_topics_of_their_own() -> None:

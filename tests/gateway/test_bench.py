@@ -111,7 +111,7 @@ def play(
     with answering(reply) as dealer:
         tape = orders.tape(orders.quotes(1, 0), batch)
         load = Load([dealer], [tape], orders.FIRST_ID, batch)
-        arguments = {"in_flight": batch, "messages": count, "patience_ms": 300, **arguments}
+        arguments = {"in_flight": batch, "messages": count, "patience_ms": 20_000, **arguments}
         return load.run(**arguments)
 
 
@@ -145,7 +145,7 @@ def test_a_request_without_an_answer_is_lost() -> None:
         replies = answering_all(request_ids)
         return [] if request_ids == [orders.FIRST_ID + 2] else replies
 
-    result = play(never_the_third, in_flight=6)
+    result = play(never_the_third, in_flight=6, patience_ms=2000)
     assert (result["lost"], result["passed_over"]) == (1, 1)
     with pytest.raises(answers.WrongAnswer, match="1 requests without an answer"):
         answers.check_run("here", result, of_exchange=True)

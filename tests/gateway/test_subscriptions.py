@@ -21,9 +21,19 @@ class RawPeer:
         host, port = endpoint.removeprefix("tcp://").split(":")
         self._socket = socket.create_connection((host, int(port)), timeout=5)
         self._socket.sendall(b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL" + bytes(48))
-        self._socket.recv(64, socket.MSG_WAITALL)
+        self._take(64)
         ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 3) + b"SUB"
         self._socket.sendall(bytes((4, len(ready))) + ready)
+        _, size = self._take(2)
+        self._take(size)  # only who is told "ready" may send
+
+    def _take(self, size: int) -> bytes:
+        taken = b""
+        while len(taken) < size:
+            more = self._socket.recv(size - len(taken))
+            assert more, "the node hung up"
+            taken += more
+        return taken
 
     def send(self, message: bytes) -> None:
         self._socket.sendall(bytes((0, len(message))) + message)
@@ -37,7 +47,7 @@ def wanted(node, topic: bytes) -> bool:
 
 
 def wait_until(condition) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

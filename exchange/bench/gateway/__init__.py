@@ -64,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a soak (default interval) or of --kill (default always)",
     )
     parser.add_argument(
+        "--loop",
+        default="",
+        help="of the node, as [node] loop of its configuration (default: as it starts)",
+    )
+    parser.add_argument(
         "--fifo",
         action="store_true",
         help="real-time scheduling of servers and load, where it is permitted",
@@ -100,13 +105,14 @@ def measure(options: argparse.Namespace) -> int:
     placement = place(options.fifo)
     started = time.monotonic()
     results = []
-    for setting in scale.settings:
+    for each in scale.settings:
+        setting = msgspec.structs.replace(each, loop=options.loop)
         with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
             results.append(measuring.measure(setting, scale, placement, Path(folder), say_progress))
     if options.json:
         print(report.as_json(results, placement))
     elif options.markdown:
-        print(report.as_markdown(results))
+        print(report.as_markdown(report.as_dict(results, placement)))
     else:
         print(report.as_text(results, placement))
         print(f"{'measured in':<20} {time.monotonic() - started:.0f} s")
@@ -124,7 +130,13 @@ def run_soak(options: argparse.Namespace) -> int:
         durability = options.durability or "interval"
         placement = place(options.fifo)
         soaked = soak.soak(
-            options.soak, options.rate, durability, placement, Path(folder), say_progress
+            options.soak,
+            options.rate,
+            durability,
+            placement,
+            Path(folder),
+            say_progress,
+            loop=options.loop,
         )
     print(as_json(soaked) if options.json else soak.as_text(soaked))
     if options.out is not None:
@@ -136,7 +148,7 @@ def run_kills(options: argparse.Namespace) -> int:
     from exchange.bench.gateway import ledger
     from exchange.bench.gateway.processes import place
 
-    seconds = 2.0 if options.seconds is None else options.seconds
+    seconds = 1.0 if options.seconds is None else options.seconds
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         trial = ledger.Trial(
             Path(folder),
@@ -144,6 +156,7 @@ def run_kills(options: argparse.Namespace) -> int:
             options.durability or "always",
             place(options.fifo),
             seed=1,
+            loop=options.loop,
         )
         kills = trial.run(options.kill, seconds, say_progress)
     print(as_json(kills) if options.json else ledger.as_text(kills))

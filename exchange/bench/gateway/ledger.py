@@ -28,7 +28,7 @@ from exchange.recovery import journal_folder, replay
 from exchange.segments import scan
 
 Say = Callable[[str], None]
-MOST_NUMBERS = 100_000  # of a writer
+MOST_NUMBERS = 900_000  # of a writer: fewer than orders that an account may have open
 
 
 class Kills(msgspec.Struct):
@@ -49,11 +49,19 @@ class Trial:
     """Writers with their ledgers over one node's folder."""
 
     def __init__(
-        self, folder: Path, writers: int, durability: str, placement: Placement, seed: int
+        self,
+        folder: Path,
+        writers: int,
+        durability: str,
+        placement: Placement,
+        *,
+        seed: int,
+        loop: str = "",
     ) -> None:
         self.folder = folder
         self.durability = durability
         self.placement = placement
+        self.loop = loop
         self.accounts = list(range(1, writers + 1))
         self.kills = Kills()
         self._draw = random.Random(seed)
@@ -62,7 +70,7 @@ class Trial:
         return self.folder / f"account-{account}.ledger"
 
     def start_node(self) -> Node:
-        return Node(self.folder, self.durability, self.placement)
+        return Node(self.folder, self.durability, self.placement, loop=self.loop)
 
     def start_writer(self, node: Node, account: int, most: int = MOST_NUMBERS) -> Worker:
         settings = {"account": account, "ledger": str(self.ledger_of(account)), "numbers": most}
@@ -136,7 +144,7 @@ class Trial:
 
     def compare(self, node: Node) -> None:
         """The open orders of every account against its ledger."""
-        self.kills.acknowledged = self.kills.unanswered_done = 0
+        self.kills.acknowledged = 0
         for account in self.accounts:
             if not self.size_of(account):
                 continue

@@ -59,6 +59,7 @@ class Setting(msgspec.Struct, frozen=True):
     curve: bool = False
     subscribers: int = 0
     stalled: int = 0
+    loop: str = ""  # of the node: as its configuration names it; empty: the default
 
 
 #: The setting that the headline figures are of.

@@ -11,19 +11,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from exchange import keys
 from exchange.bench.gateway import orders
 from exchange.client import AdminClient
 from exchange.config import SETTINGS
 from exchange.errors import ExchangeError
+from exchange.gateway.permission import Role
 
 STOP_TIMEOUT_S = 60
+NO_BOUNDS: Mapping[str, int] = {}
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 #: Messages in the queue of a socket of the node, and of the echo.  Replies that the disk held back leave all at once.
 HIGH_WATER = 200_000
@@ -164,16 +167,50 @@ def limits() -> dict[str, int]:
     return chosen | {name: 0 for name in UNLIMITED if name in SETTINGS["limits"]}
 
 
+class KeyFiles(msgspec.Struct, frozen=True):
+    """Where the keys of an encrypted node are, and of its clients."""
+
+    folder: Path
+    trader: Path
+    operator: Path
+
+
+def write_keys(folder: Path, accounts: Sequence[int]) -> KeyFiles:
+    """New keys for a node, for a trader of these accounts, and for the operator."""
+    server = keys.write_server_keys(folder)
+    paths = {}
+    for role, may in ((Role.TRADER, tuple(accounts)), (Role.ADMIN, ())):
+        paths[role] = folder / keys.CLIENTS_FOLDER / f"{role}.toml"
+        client = keys.write_client_keys(
+            paths[role], server.public_key, f"the {role} of a measurement"
+        )
+        keys.authorise(folder, keys.AuthorisedKey(str(role), client.public_key, role, may))
+    return KeyFiles(folder, paths[Role.TRADER], paths[Role.ADMIN])
+
+
 class Node(Worker):
     """``exchange serve`` over ``folder``, the symbol listed if nobody did it before; ``bounds`` are its own limits."""
 
-    def __init__(self, folder: Path, durability: str, placement: Placement, **bounds: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        durability: str,
+        placement: Placement,
+        *,
+        key_files: KeyFiles | None = None,
+        loop: str = "",
+        bounds: Mapping[str, int] = NO_BOUNDS,
+    ) -> None:
         self.folder = folder
+        self.key_files = key_files
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "node.toml"
-        config.write_text(
-            CONFIG + "".join(f"{key} = {n}\n" for key, n in (limits() | bounds).items())
-        )
+        text = CONFIG + "".join(f"{name} = {n}\n" for name, n in {**limits(), **bounds}.items())
+        if loop:
+            text += f'[node]\nloop = "{loop}"\n'
+        if key_files is not None:
+            text += f'[security]\nkeys = "{key_files.folder}"\n'
+        config.write_text(text)
         arguments = ["--config", str(config), "--data", str(folder / "data")]
         settings = {"arguments": [*arguments, "--durability", durability], **placement.of_server()}
         super().__init__("node", settings)
@@ -181,12 +218,16 @@ class Node(Worker):
         if not ready.startswith("exchange ready: "):
             raise WorkerFailed(f"the node said {ready!r} in place of its endpoints")
         self.ready = dict(word.split("=", 1) for word in ready.split()[2:])
-        self.admin = AdminClient(self.ready["admin"], timeout_s=30)
+        operator = None if key_files is None else key_files.operator
+        self.admin = AdminClient(self.ready["admin"], timeout_s=30, keys=operator)
         if int(self.ready["sequence"]) == 0 or not self.admin.symbols():
             self.admin.send_many(orders.setup())
 
     def endpoints(self) -> dict[str, Any]:
-        return {"orders": self.ready["orders"], "market_data": self.ready["market_data"]}
+        found: dict[str, Any] = {name: self.ready[name] for name in ("orders", "market_data")}
+        if self.key_files is not None:
+            found["keys"] = str(self.key_files.trader)
+        return found
 
     def resident_bytes(self) -> int:
         """Memory of the process, as the system counts it."""
@@ -201,10 +242,16 @@ class Node(Worker):
 class Echo(Worker):
     """The bare libzmq server; ``shapes`` are the replies that it gives."""
 
-    def __init__(self, shapes: list[list[Any]], placement: Placement, **settings: Any) -> None:
-        settings = {"shapes": shapes, "high_water": HIGH_WATER, **settings}
+    def __init__(
+        self, shapes: list[list[Any]], placement: Placement, key_files: KeyFiles | None = None
+    ) -> None:
+        settings: dict[str, Any] = {"shapes": shapes, "high_water": HIGH_WATER}
+        if key_files is not None:
+            settings["server_keys"] = str(key_files.folder)
         super().__init__("echo", {**settings, **placement.of_server()})
         self._endpoints: dict[str, Any] = json.loads(self.line())
+        if key_files is not None:
+            self._endpoints["keys"] = str(key_files.trader)
 
     def endpoints(self) -> dict[str, Any]:
         return self._endpoints

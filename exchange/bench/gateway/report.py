@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ COLUMNS = (
     "p99 ratio",
     "rate ratio",
 )
+QUEUES = "queues"  # in place of a ratio: more was offered than the exchange does
 LATE_US = 100  # from here on a generator's own lateness is worth a word
 
 
@@ -92,6 +93,7 @@ def as_dict(results: Sequence[SettingResult], placement: Placement) -> dict[str,
 def load_as_dict(measured: Measured) -> dict[str, Any]:
     return {
         "load": measured.load.name,
+        "keeps_up": measured.keeps_up,
         "echo": side_as_dict(measured.echo),
         "exchange": side_as_dict(measured.exchange),
         "p50_ratio": round(measured.ratio("p50_us"), 3),
@@ -153,9 +155,9 @@ def max_lateness(measured: Measured) -> float:
 
 
 def rows_of(measured: Measured) -> list[Sequence[str]]:
+    latency_ratios = (f"{measured.ratio(field):.2f}" for field in ("p50_us", "p99_us"))
     ratios = (
-        f"{measured.ratio('p50_us'):.2f}",
-        f"{measured.ratio('p99_us'):.2f}",
+        *(latency_ratios if measured.keeps_up else (QUEUES, QUEUES)),
         f"{measured.throughput_ratio:.3f}",
     )
     name = measured.load.name
@@ -191,14 +193,40 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def as_markdown(results: Sequence[SettingResult]) -> str:
-    """One table of all settings, for a page."""
-    lines = ["| setting | " + " | ".join(COLUMNS) + " |"]
-    lines.append("| --- | --- | --- |" + " ---: |" * (len(COLUMNS) - 2))
-    for result in results:
-        name = result.measured[0].setting.name
-        for each in result.measured:
-            for row in rows_of(each):
-                first = name if row[0] else ""
-                lines.append("| " + " | ".join((first, *row)) + " |")
-    return "\n".join(lines)
+MARKDOWN_COLUMNS = (
+    "setting",
+    "load",
+    "echo p50 / p99 us",
+    "exchange p50 / p99 / p99.9 / max us",
+    "p50 ratio",
+    "p99 ratio",
+    "echo a second",
+    "exchange a second",
+    "rate ratio",
+)
+
+
+def as_markdown(told: Mapping[str, Any]) -> str:
+    """One table of all settings, for a page, of what the JSON has."""
+    rows = [MARKDOWN_COLUMNS, ("---", "---", *["---:"] * (len(MARKDOWN_COLUMNS) - 2))]
+    for setting in told["settings"]:
+        for place, load in enumerate(setting["loads"]):
+            echo, exchange = load["echo"], load["exchange"]
+            rows.append(
+                (
+                    "" if place else setting["name"],
+                    load["load"],
+                    slashed(echo, "p50_us", "p99_us"),
+                    slashed(exchange, "p50_us", "p99_us", "p999_us", "max_us"),
+                    f"{load['p50_ratio']:.2f}" if load["keeps_up"] else QUEUES,
+                    f"{load['p99_ratio']:.2f}" if load["keeps_up"] else QUEUES,
+                    f"{echo['orders_per_s']:,}",
+                    f"{exchange['orders_per_s']:,}",
+                    f"{load['throughput_ratio']:.3f}",
+                )
+            )
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def slashed(side: Mapping[str, float], *names: str) -> str:
+    return " / ".join(short(side[name]) for name in names)

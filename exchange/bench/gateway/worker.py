@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import zmq
 
+from exchange import keys
 from exchange._native.echo import serve as serve_echo
 from exchange._native.listen import listen
 from exchange._native.load import Load
@@ -59,15 +60,6 @@ def take_place(settings: Answer) -> None:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
-def as_curve_client(socket: zmq.Socket[bytes], settings: Answer) -> None:
-    """Encrypts a socket where the settings have keys: the server's public one, and a pair of our own."""
-    if settings.get("curve"):
-        keys = settings["curve"]
-        socket.curve_serverkey = keys["server"].encode()
-        socket.curve_publickey = keys["public"].encode()
-        socket.curve_secretkey = keys["secret"].encode()
-
-
 # --------------------------------------------------------------------------------------------- the servers
 
 
@@ -96,9 +88,8 @@ def run_echo(settings: Answer) -> int:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.linger = 0
         router.rcvhwm = router.sndhwm = settings["high_water"]
-        if settings.get("curve"):
-            router.curve_server = True
-            router.curve_secretkey = settings["curve"]["server_secret"].encode()
+        if "server_keys" in settings:
+            keys.read_server_keys(Path(settings["server_keys"])).serve(router)
         router.bind("tcp://127.0.0.1:*")
         answer({"orders": router.getsockopt_string(zmq.LAST_ENDPOINT)})
         shapes = [
@@ -132,7 +123,7 @@ class Clients:
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
         socket.sndhwm = socket.rcvhwm = QUEUE
-        as_curve_client(socket, settings)
+        keys.secure(socket, keys.read_client_keys(settings.get("keys")))
         socket.connect(settings["orders"])
         return socket
 
@@ -233,7 +224,7 @@ def subscriber(
 ) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.SUB)
     socket.rcvhwm = high_water
-    as_curve_client(socket, settings)
+    keys.secure(socket, keys.read_client_keys(settings.get("keys")))
     socket.connect(settings["market_data"])
     socket.subscribe(b"")
     return socket
