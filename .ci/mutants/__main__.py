@@ -78,6 +78,7 @@ def open_reference(modules: Sequence[str], entries: list[corpus.Entry]) -> Subje
         f"{corpus.of_engines()} {' '.join(modules)}",
     )
     counting.end()
+    trial.prove_quiet("reference", entries)
     switch = reference.switcher(rooms)
     kin = trial.kin_of([f"{name}.{change.function}" for name, change in rooms.changes])
 

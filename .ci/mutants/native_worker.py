@@ -25,6 +25,7 @@ def main() -> None:
     changes = json.loads(Path("changes.json").read_text("utf-8"))
     if not set().union(*places) <= {number for number, *_ in changes}:
         raise SystemExit("The core asks for changes that are not in the list of them.")
+    trial.prove_quiet("native", entries)
     kin = trial.kin_of([f"{room}.{function}" for _, room, _, _, function, *_ in changes])
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:

@@ -67,6 +67,13 @@ def _known_places(kept: Path, changes: str) -> dict[str, set[int]]:
     return {}
 
 
+def prove_quiet(kind: str, entries: Sequence[Entry]) -> None:
+    """Stops a run in which a process would notice something where nothing is changed."""
+    outcome = attempt(kind, entries, range(min(3, len(entries))), -1, lambda _: None, SECONDS)
+    if outcome.noticed_by:
+        raise SystemExit(f"{outcome.noticed_by}: noticed ({outcome.how}) where nothing is changed")
+
+
 def order_of(
     entries: Sequence[Entry],
     places: Sequence[set[int]],

@@ -611,5 +611,5 @@ def test_replayed_frames_are_not_taken_a_second_time(start_node, tmp_path: Path)
     assert stranger.is_cut()
     stranger.close()
     assert node.node.engine.sequence == before
-    client._socket.close(linger=0)
+    client.close()
     wiretap.close()
