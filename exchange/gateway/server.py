@@ -38,7 +38,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
     max_message_bytes: int = 1 << 20
     receive_high_water: int = 10_000
-    send_high_water: int = 10_000
+    send_high_water: int = 100_000
     market_data_high_water: int = 100_000
 
 

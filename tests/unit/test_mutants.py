@@ -67,8 +67,17 @@ def test_the_entry_that_noticed_a_change_before_is_asked_first(tool: None) -> No
 
     entries = [Entry(name, [], [], {}, "") for name in ("a story", "another", "the one")]
     places = [{5}, {6}, {5}]
-    assert trial.order_of(entries, places, 5, "the one", set()) == [2, 0]
-    assert trial.order_of(entries, places, 5, "", set()) == [0, 2]
+    assert trial.order_of(entries, places, 5, "the one", set(), set()) == [2, 0]
+    assert trial.order_of(entries, places, 5, "", set(), set()) == [0, 2]
+
+
+def test_an_entry_that_did_not_notice_a_change_is_not_asked_again(tool: None) -> None:
+    import trial
+    from corpus import Entry
+
+    entries = [Entry(name, [], [], {}, "") for name in ("a story", "another")]
+    passed = {entries[0].digest}
+    assert trial.order_of(entries, [{5}, {5}], 5, "", set(), passed) == [1]
 
 
 def test_a_story_about_a_function_is_asked_before_others(tool: None) -> None:
@@ -77,7 +86,7 @@ def test_a_story_about_a_function_is_asked_before_others(tool: None) -> None:
 
     entries = [Entry(name, [], [], {}, "") for name in ("of something else", "about it")]
     kin = trial.kin_of(["f", "f", "g"])
-    assert trial.order_of(entries, [{0, 2}, {0, 1}], 0, "", kin[0]) == [1, 0]
+    assert trial.order_of(entries, [{0, 2}, {0, 1}], 0, "", kin[0], set()) == [1, 0]
 
 
 def test_a_changed_module_differs_in_one_place_and_a_counted_one_in_none(tool: None) -> None:
@@ -101,6 +110,7 @@ def test_a_changed_module_differs_in_one_place_and_a_counted_one_in_none(tool: N
 #: A fresh interpreter, since modules are imported anew with a change in each.
 DRIVER = """
 import json, sys
+from pathlib import Path
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import corpus, reference, trial
 from exchange.sim.scenario import load_scenario, run_scenario
@@ -109,21 +119,22 @@ story = run_scenario(load_scenario(path), "native")
 entries = [corpus.answer(path.stem, list(story.records), 1)]
 rooms = reference.Rooms(["bankruptcy"])
 counting = reference.Counting(rooms)
-places = trial.reached("reference", entries, counting.take)
+places = trial.reached("reference", entries, counting.take, Path(sys.argv[3]), "these")
+again = trial.reached("reference", entries, lambda: set(), Path(sys.argv[3]), "these")
+assert again == places, "what was read before is known"
 counting.end()
 switch = reference.switcher(rooms)
 found = {}
 for number, (_, change) in enumerate(rooms.changes):
-    asked = trial.order_of(entries, places, number, "", set())
+    asked = trial.order_of(entries, places, number, "", set(), set())
     found[change.key] = trial.attempt("reference", entries, asked, number, switch, 60)
 print(json.dumps(found))
 """
 
 
-def test_what_one_story_sees_is_noticed_and_the_rest_is_not() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, str(ROOT), str(TOOL)], capture_output=True, text=True
-    )
+def test_what_one_story_sees_is_noticed_and_the_rest_is_not(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DRIVER, str(ROOT), str(TOOL), str(tmp_path / "places")]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
     by_key = {key: outcome[1] for key, outcome in outcomes.items()}
