@@ -7,10 +7,12 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -197,6 +199,10 @@ def test_without_rich_it_says_what_to_install(monkeypatch, capsys) -> None:
 
 @pytest.mark.parametrize("key", [b"q", b"\x03"])
 def test_a_key_ends_it_and_leaves_the_terminal_as_it_was(node, key: bytes) -> None:
+    def own_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background
+
     terminal, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     before = termios.tcgetattr(inside)
@@ -209,7 +215,7 @@ def test_a_key_ends_it_and_leaves_the_terminal_as_it_was(node, key: bytes) -> No
         stderr=inside,
         env={**os.environ, "PYTHONPATH": root, "TERM": "xterm"},
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=own_terminal,
     )
     try:
         shown = b""
@@ -217,7 +223,9 @@ def test_a_key_ends_it_and_leaves_the_terminal_as_it_was(node, key: bytes) -> No
             assert select.select([terminal], [], [], 20)[0], shown
             shown += os.read(terminal, 65536)
         os.write(terminal, key)
+        ends_by = time.monotonic() + 30
         while process.poll() is None:
+            assert time.monotonic() < ends_by, shown
             if select.select([terminal], [], [], 0.1)[0]:
                 shown += os.read(terminal, 65536)
         assert process.returncode == 0

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,9 @@ def follow(watch: Watch, console: Console, interval_s: float) -> int:
     from rich.live import Live
 
     from exchange.ops.top.frame import frame
+
+    # A shell has what it starts in the background ignore Ctrl-C, and so do all that this starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def draw() -> Group:
         return Group(*frame(watch.picture, console.width, console.height))
