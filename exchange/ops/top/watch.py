@@ -57,7 +57,12 @@ class Line:
         socket = self._open()
         for request_id, (name, arguments) in enumerate(questions, 1):
             control = (CONTROL, request_id, name, arguments)
-            socket.send(msgspec.msgpack.encode(control), zmq.DONTWAIT)
+            try:
+                socket.send(msgspec.msgpack.encode(control), zmq.DONTWAIT)
+            except (
+                zmq.Again
+            ):  # nobody to send it to: the node closed the connection, for want of a key perhaps
+                raise Away(f"no answer from {self._endpoint}") from None
         answers: dict[int, Answer] = {}
         while len(answers) < len(questions):
             remaining_ms = int((deadline_s - time.monotonic()) * 1000)
