@@ -17,8 +17,8 @@ import msgspec
 
 from exchange.engine import ENGINE_KINDS, Engine, create_engine
 from exchange.errors import ExchangeError
-from exchange.protocol.records import decode_events, iter_starts
-from exchange.recovery import journal_folder
+from exchange.protocol.records import decode_events
+from exchange.recovery import cut_at, journal_folder
 from exchange.segments import Frame, scan
 
 
@@ -32,45 +32,34 @@ class Point(msgspec.Struct, omit_defaults=True):
 
 
 def digests(engine: Engine, frames: Iterable[Frame], points: Iterable[int]) -> Iterator[Point]:
-    """Replays frames and stops at each of the points, which rise; one behind the journal's end is left out.
+    """Replays frames and stops at each of the points; one behind the journal's end is left out.
 
     Points at or before the engine's present sequence are left out too.
     """
     told = hashlib.blake2b(digest_size=16)
-    wanted = iter(sorted({point for point in points if point > engine.sequence}))
-    point = next(wanted, None)
-    for frame in frames:
-        left = frame.commands
-        while left and point is not None:
-            part, left = cut_after(left, point - engine.sequence)
-            try:
-                told.update(engine.apply(part))
-            except (ExchangeError, ValueError, MemoryError) as error:
-                yield Point(point, error=f"{type(error).__name__}: {error}")
-                return
-            if engine.sequence == point:
-                yield Point(point, engine.digest(), told.hexdigest())
-                point = next(wanted, None)
-        if point is None:
+    wanted = {point for point in points if point > engine.sequence}
+    if not wanted:
+        return
+    for frame in cut_at(frames, wanted):
+        try:
+            told.update(engine.apply(frame.commands))
+        except (ExchangeError, ValueError, MemoryError) as error:
+            yield Point(min(wanted), error=f"{type(error).__name__}: {error}")
             return
-
-
-def cut_after(commands: bytes, count: int) -> tuple[bytes, bytes]:
-    """The first commands of a batch, and the others."""
-    for index, (_, offset, _) in enumerate(iter_starts(commands)):
-        if index == count:
-            return commands[:offset], commands[offset:]
-    return commands, b""
+        point = engine.sequence
+        if point in wanted:
+            wanted.remove(point)
+            yield Point(point, engine.digest(), told.hexdigest())
+        if not wanted:
+            return
 
 
 def events_of(engine: Engine, frames: Iterable[Frame], sequence: int) -> list[str]:
     """The events of one command, as text; the engine replays up to it."""
-    for frame in frames:
-        before, rest = cut_after(frame.commands, sequence - 1 - engine.sequence)
-        engine.apply(before)
-        if rest:
-            command, _ = cut_after(rest, 1)
-            return [str(event) for event in decode_events(engine.apply(command))]
+    for frame in cut_at(frames, (sequence - 1, sequence)):
+        events = engine.apply(frame.commands)
+        if engine.sequence == sequence:
+            return [str(event) for event in decode_events(events)]
     return []
 
 

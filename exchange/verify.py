@@ -18,10 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.digests import Point, cut_after
+from exchange.digests import Point
 from exchange.errors import ExchangeError
 from exchange.protocol.records import decode_commands
-from exchange.recovery import journal_folder
+from exchange.recovery import cut_at, journal_folder
 from exchange.segments import digest_notes, last_sequence, scan, segment_paths
 from exchange.snapshot import SnapshotDamaged, read_header, snapshot_paths
 
@@ -193,10 +193,9 @@ def point_at(points: Sequence[Point], index: int) -> Point:
 
 def command_at(folder: Path, sequence: int) -> str:
     """One command of a journal, as text."""
-    for frame in scan(folder, sequence):
-        _, rest = cut_after(frame.commands, sequence - frame.first_sequence)
-        record, _ = cut_after(rest, 1)
-        return str(decode_commands(record)[0])
+    for frame in cut_at(scan(folder, sequence), (sequence - 1, sequence)):
+        if frame.last_sequence == sequence:
+            return str(decode_commands(frame.commands)[0])
     return ""
 
 

@@ -126,11 +126,11 @@ def test_a_build_that_gives_up_is_told_with_its_words(
     other = other_build(
         tmp_path / "other",
         (
-            "                told.update(engine.apply(part))",
-            "                events = engine.apply(part)\n"
-            "                if engine.sequence >= 33:\n"
-            "                    raise ValueError('no room for command 33')\n"
-            "                told.update(events)",
+            "            told.update(engine.apply(frame.commands))",
+            "            events = engine.apply(frame.commands)\n"
+            "            if engine.sequence >= 33:\n"
+            "                raise ValueError('no room for command 33')\n"
+            "            told.update(events)",
         ),
     )
     assert main(["verify", str(journal), "--against", str(other)]) == 1
