@@ -10,8 +10,9 @@ the mark away.  Who finds a mark of another boot cannot know, and has to count a
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from exchange.disk import Disk
 
 FILE = "told-before-durable"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -42,17 +43,9 @@ class BootMark:
 
     def leave(self) -> None:
         """Leaves the mark of this boot; it is on the disk when this returns."""
-        unfinished = self._path.with_suffix(".tmp")
-        with unfinished.open("w") as file:
-            file.write(this_boot())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        disk = Disk()
+        disk.write_file(self._path, this_boot().encode())
+        disk.sync_folder(self._path.parent)
 
     def take_away(self) -> None:
         self._path.unlink(missing_ok=True)

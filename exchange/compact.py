@@ -8,8 +8,6 @@ put back; with ``--delete`` they are gone.  The node must not run meanwhile.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -91,15 +89,8 @@ def keep(path: Path, archive: Path) -> None:
     kept = archive / path.name
     if kept.exists() and kept.read_bytes() != path.read_bytes():
         raise ExchangeError(f"{kept} is there already and differs from {path}: name another folder")
-    unfinished = kept.with_suffix(".tmp")
-    shutil.copyfile(path, unfinished)
     disk = Disk()
-    file = disk.open(unfinished)
-    try:
-        disk.sync(file)
-    finally:
-        os.close(file)
-    disk.rename(unfinished, kept)
+    disk.write_file(kept, path.read_bytes())
     disk.sync_folder(archive)
 
 

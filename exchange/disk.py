@@ -43,6 +43,23 @@ class Disk:
         """Makes a file durable, its size included."""
         os.fsync(file)
 
+    def write_file(self, path: Path, data: bytes) -> None:
+        """Gives a file its name when all of it is on the disk; where that fails nothing is left of it.
+
+        The name itself is durable after ``sync_folder``.
+        """
+        unfinished = path.with_suffix(".tmp")
+        file = self.open(unfinished, create=True)
+        try:
+            self.write(file, data, 0)
+            self.sync(file)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(file)
+        self.rename(unfinished, path)
+
     def rename(self, old: Path, new: Path) -> None:
         old.rename(new)
 

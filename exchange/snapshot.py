@@ -27,7 +27,6 @@ it counts anew.
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -88,8 +87,8 @@ def write_snapshot(
     path = folder / f"{snapshot.sequence:020d}{SUFFIX}"
     if streams is not None:
         packed = pack_streams(snapshot.sequence, streams)
-        write_whole(disk, path.with_suffix(STREAMS_SUFFIX), packed)
-    write_whole(disk, path, pack_snapshot(snapshot))
+        disk.write_file(path.with_suffix(STREAMS_SUFFIX), packed)
+    disk.write_file(path, pack_snapshot(snapshot))
     disk.sync_folder(folder)
     prune_snapshots(folder, keep)
     return path
@@ -100,21 +99,6 @@ def prune_snapshots(folder: Path, keep: int) -> None:
     for old in snapshot_paths(folder)[keep:]:
         old.unlink()
         old.with_suffix(STREAMS_SUFFIX).unlink(missing_ok=True)
-
-
-def write_whole(disk: Disk, path: Path, data: bytes) -> None:
-    """Gives the file its name when all of it is on the disk; where there is no room nothing is left of it."""
-    unfinished = path.with_suffix(".tmp")
-    file = disk.open(unfinished, create=True)
-    try:
-        disk.write(file, data, 0)
-        disk.sync(file)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(file)
-    disk.rename(unfinished, path)
 
 
 def pack_streams(sequence: int, streams: bytes) -> bytes:
