@@ -335,8 +335,7 @@ class Node:
             if session is not None:
                 refusal = disk_full([request_id])
                 self.ops.counters.refuse(refusal.code)
-                letters = [(session.door, session.peer, text) for text in refusal.encode()]
-                self.outbox.hold(self.engine.sequence, letters)
+                self._hold_refusal(session.door, session.peer, refusal)
         for session, count in origins.per_session():
             session.allowance.replied(count)
 
@@ -365,9 +364,7 @@ class Node:
         """Queries see all commands of their round and of those before; refusals change nothing."""
         for door, peer, refusal in taken.refusals:
             self.ops.counters.refuse(refusal.code)
-            self.outbox.hold(
-                self.engine.sequence, [(door, peer, payload) for payload in refusal.encode()]
-            )
+            self._hold_refusal(door, peer, refusal)
             if refusal is FULL:
                 self._log(SessionsFull(door=door.name, sessions=len(self.sessions)))
                 self.courier.probe(self.engine.sequence)
@@ -377,6 +374,10 @@ class Node:
             else:
                 self.outbox.hold(self.engine.sequence, [self._answer_one(session, query)])
 
+    def _hold_refusal(self, door: Door, peer: bytes, refusal: Refusal) -> None:
+        letters = [(door, peer, payload) for payload in refusal.encode()]
+        self.outbox.hold(self.engine.sequence, letters)
+
     def _answer_one(self, session: Session, query: Query) -> tuple[Door, bytes, bytes]:
         return session.door, session.peer, self.queries.answer(session, query)
 
@@ -385,19 +386,20 @@ class Node:
 
         def answer(written: Written) -> None:
             if written.path is None:
-                ids, code = [query.request_id], Code.SNAPSHOT_FAILED
-                (payload,) = Refusal(ids, code, f"no snapshot: {written.problem}").encode()
+                refuse(Code.SNAPSHOT_FAILED, f"no snapshot: {written.problem}")
             else:
                 payload = encode_control(query.request_id, {"path": str(written.path)})
-            self.outbox.hold(self.engine.sequence, [(session.door, session.peer, payload)])
+                self.outbox.hold(self.engine.sequence, [(session.door, session.peer, payload)])
             self.server.wake()
+
+        def refuse(code: Code, message: str) -> None:
+            refusal = Refusal([query.request_id], code, message)
+            self._hold_refusal(session.door, session.peer, refusal)
 
         try:
             read_arguments(NoArguments, query.arguments)
         except QueryError as error:
-            refusal = Refusal([query.request_id], error.code, error.message)
-            letters = [(session.door, session.peer, payload) for payload in refusal.encode()]
-            self.outbox.hold(self.engine.sequence, letters)
+            refuse(error.code, error.message)
             return
         self.snapshots.ask(answer)
 
@@ -485,11 +487,9 @@ class Node:
             waits.append(SNAPSHOT_DUE_MS)
         if self.journal.tight:
             waits.append(int(ROOM_ASKED_S * 1000))
-        patience_ms = min((wait for wait in waits if wait is not None), default=None)
         if self.ops.drain.begun:
-            remaining_ms = self.ops.drain.remaining_ms(time.monotonic_ns())
-            return remaining_ms if patience_ms is None else min(patience_ms, remaining_ms)
-        return patience_ms
+            waits.append(self.ops.drain.remaining_ms(time.monotonic_ns()))
+        return soonest(*waits)
 
     def _wait_ms(self) -> int | None:
         """How long the plain loop waits: not for longer than a conflated topic keeps something back."""
@@ -497,8 +497,7 @@ class Node:
         if self.publisher.next_due_ns == NEVER_NS:
             return patience_ms
         due_in_ns = self.publisher.next_due_ns - self.sequencer.now_ns()
-        due_in_ms = max(0, due_in_ns // 10**6 + 1)
-        return due_in_ms if patience_ms is None else min(patience_ms, due_in_ms)
+        return soonest(patience_ms, max(0, due_in_ns // 10**6 + 1))
 
     def _note_arrivals(self, frames: list[Frame], since_ns: int) -> None:
         """Counts what came, and begins to time what becomes of it."""
@@ -703,3 +702,8 @@ class Node:
             "version": __version__,
             "encrypted": self.keyring is not None,
         }
+
+
+def soonest(*waits_ms: int | None) -> int | None:
+    """The shortest of some waits; None is one for ever."""
+    return min((wait_ms for wait_ms in waits_ms if wait_ms is not None), default=None)
