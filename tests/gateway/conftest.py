@@ -16,12 +16,15 @@ import pytest
 
 from exchange.client import AdminClient, Client
 from exchange.config import Config, Endpoints, JournalConfig, load_config
+from exchange.disk import Disk
 from exchange.journal import Durability
 from exchange.node import Node
 from exchange.ops.log_events import Level, LogEvent
 
 sys.path.insert(0, str(Path(__file__).parent))  # for market_desk, beside the tests
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for twin
+
+from stream_client import StreamClient
 
 ANY_PORT = Endpoints(*["tcp://127.0.0.1:*"] * 3)
 ANY_PORT_TOML = '[endpoints]\norders = "tcp://127.0.0.1:*"\nmarket_data = "tcp://127.0.0.1:*"\nadmin = "tcp://127.0.0.1:*"\n'
@@ -30,9 +33,9 @@ ANY_PORT_TOML = '[endpoints]\norders = "tcp://127.0.0.1:*"\nmarket_data = "tcp:/
 class RunningNode:
     """A node whose loop turns in a thread; what it raises there is raised by ``stop``."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, disk: Disk | None = None) -> None:
         self.logged: list[LogEvent] = []
-        self.node = Node(config, self.logged.append)
+        self.node = Node(config, self.logged.append, disk)
         self.orders = self.node.server.endpoints["orders"]
         self.admin = self.node.server.endpoints["admin"]
         self.market_data = self.node.server.endpoints["market_data"]
@@ -95,13 +98,13 @@ def config(tmp_path: Path, loop: str) -> Config:
 
 @pytest.fixture
 def start_node(config: Config) -> Iterator[NodeStarter]:
-    """Starts nodes in threads: ``start_node(limits=...)`` changes the configuration."""
+    """Starts nodes in threads: ``start_node(limits=...)`` changes the configuration, ``disk=`` what it writes to."""
     running: list[RunningNode] = []
 
-    def start(**changes: object) -> RunningNode:
+    def start(*, disk: Disk | None = None, **changes: object) -> RunningNode:
         if changes.get("engine") == "reference":
             changes.setdefault("loop", "plain")
-        running.append(RunningNode(msgspec.structs.replace(config, **changes)))
+        running.append(RunningNode(msgspec.structs.replace(config, **changes), disk))
         return running[-1]
 
     yield start
@@ -113,6 +116,19 @@ def start_node(config: Config) -> Iterator[NodeStarter]:
 @pytest.fixture
 def node(start_node: NodeStarter) -> RunningNode:
     return start_node()
+
+
+@pytest.fixture
+def stream_client() -> Iterator[Callable[..., StreamClient]]:
+    made: list[StreamClient] = []
+
+    def make(endpoint: str, **options: bytes) -> StreamClient:
+        made.append(StreamClient(endpoint, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
 
 
 class ServeProcess:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -14,35 +14,23 @@ from exchange.disk import FaultyDisk
 from exchange.engine import create_engine
 from exchange.errors import ExchangeError
 from exchange.journal import Durability
-from exchange.node import Node
 from exchange.recovery import replay
 from exchange.segments import scan
-from tests.gateway.conftest import RunningNode
 
 BTC = "BTC-PERP"
 SEGMENT = 1 << 16  # as the configuration of these tests has it
 
 
 @pytest.fixture(params=[Durability.ALWAYS, Durability.INTERVAL])
-def full(
-    config: Config, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[RunningNode, FaultyDisk]]:
-    """A node whose first segment is there and whose second has no room."""
+def full(start_node, config: Config, request: pytest.FixtureRequest, monkeypatch):
+    """A node whose first segment is there and whose second has no room, and its disk."""
+    monkeypatch.setattr("exchange.node.ROOM_ASKED_S", 0.05)
     disk = FaultyDisk(room_bytes=SEGMENT)
     journal = msgspec.structs.replace(config.journal, durability=request.param)
-
-    class OnDisk(Node):
-        def __init__(self, config: Config, log: object) -> None:
-            super().__init__(config, log, disk=disk)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("tests.gateway.conftest.Node", OnDisk)
-    monkeypatch.setattr("exchange.node.ROOM_ASKED_S", 0.05)
-    running = RunningNode(msgspec.structs.replace(config, journal=journal))
+    running = start_node(journal=journal, disk=disk)
     wait_until(lambda: running.node.journal.tight)
     yield running, disk
-    if running._thread.is_alive():
-        disk.room_bytes = None
-        running.stop()
+    disk.room_bytes = None
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -80,7 +68,7 @@ def test_orders_are_refused_while_cancels_and_questions_pass(full) -> None:
     assert names.index("disk_has_room") > names.index("disk_full")
 
 
-def fill_up(running: RunningNode, disk: FaultyDisk, client: Client) -> None:
+def fill_up(running, disk: FaultyDisk, client: Client) -> None:
     """Takes the room away and trades until the next segment is begun, behind which there is none."""
     disk.room_bytes = 0
     while not running.node.journal.tight:

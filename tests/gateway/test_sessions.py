@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,19 +18,6 @@ from exchange.protocol.schema import Side
 from exchange.protocol.wire import decode_numbered_wire
 
 RICH = 10**15
-
-
-@pytest.fixture
-def stream_client() -> Iterator[Callable[..., StreamClient]]:
-    made: list[StreamClient] = []
-
-    def make(endpoint: str, **options: bytes) -> StreamClient:
-        made.append(StreamClient(endpoint, **options))
-        return made[-1]
-
-    yield make
-    for client in made:
-        client.close()
 
 
 def bid(account: int, **options: int) -> PlaceOrder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,19 +22,6 @@ from exchange.protocol.schema import Side, TimeInForce
 
 RICH = 10**15
 PRICE = 600_000
-
-
-@pytest.fixture
-def stream_client() -> Iterator[Callable[..., StreamClient]]:
-    made: list[StreamClient] = []
-
-    def make(endpoint: str, **options: bytes) -> StreamClient:
-        made.append(StreamClient(endpoint, **options))
-        return made[-1]
-
-    yield make
-    for client in made:
-        client.close()
 
 
 def order(account: int, side: Side, lots: int, **options: int) -> PlaceOrder:
