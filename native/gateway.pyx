@@ -61,7 +61,6 @@ cdef extern from "poll.h" nogil:
 cdef enum:
     POSITION = 127                     # in front of an account's first event in a letter: [127, account, number]
     POSITION_ROOM = 16
-    NEVER_NS = 1 << 62
     ZMQ_SRCFD = 2                      # of zmq_msg_get: the number of the connection
 
 cdef enum:                             # places in the list of what is waited for
@@ -177,7 +176,7 @@ cdef class Lane:
     cdef uint64_t released_up_to
     cdef uint64_t held_up              # sequence of the oldest that Python's outbox holds; all ones: it is empty
     cdef uint64_t held_up_bytes
-    cdef int64_t due_ns                # when something up there is due
+    cdef int64_t due_ns                # when something up there is due; INT64_MAX: never
     cdef bint takes_nothing            # every frame is Python's
     cdef bint is_overloaded            # so much waits for the disk that Python has to choose
     cdef bint stopping
@@ -394,9 +393,9 @@ cdef class Lane:
         cdef int64_t left_ns = INT64_MAX
         if self.more:
             return 0
-        if self.due_ns == NEVER_NS and public_due_ns == INT64_MAX:
+        if self.due_ns == INT64_MAX and public_due_ns == INT64_MAX:
             return -1
-        if self.due_ns != NEVER_NS:
+        if self.due_ns != INT64_MAX:
             left_ns = self.due_ns - self.ns_of(CLOCK_MONOTONIC)
         if public_due_ns != INT64_MAX:
             left_ns = imin(left_ns, public_due_ns - self.now_ns())
@@ -670,7 +669,7 @@ cdef class Lane:
         self.released_up_to = standing.released_up_to
         self.held_up = <uint64_t>-1 if standing.oldest_held is None else standing.oldest_held
         self.held_up_bytes = standing.held_bytes
-        self.due_ns = NEVER_NS
+        self.due_ns = INT64_MAX
         if standing.patience_ms is not None:
             self.due_ns = self.ns_of(CLOCK_MONOTONIC) + <int64_t>standing.patience_ms * 1000000
         return 0

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import zmq
 
-from exchange.config import Config, load_config
+from exchange.config import Config, SnapshotConfig, load_config
 from exchange.errors import ConfigError
 from exchange.gateway.connection import is_control
 from exchange.gateway.lane import Upstairs
@@ -375,6 +375,21 @@ def test_a_round_of_common_frames_needs_no_python(
     assert looked_up == ["handle", *asked]  # the login's, and what the journal is handed
     running.stop()
     assert sum(frame.count for frame in scan(config.data / "journal")) == 4 + 50
+
+
+@pytest.mark.parametrize("every_commands", [0, 1_000_000])
+def test_where_nothing_is_due_nobody_looks_up(
+    start_node, config: Config, monkeypatch: pytest.MonkeyPatch, every_commands: int
+) -> None:
+    looks: list[int] = []
+    look_up = Node.look_up
+    monkeypatch.setattr(Node, "look_up", lambda node: (looks.append(1), look_up(node))[1])
+    journal = msgspec.structs.replace(config.journal, durability=Durability.OFF)
+    running = start_node(journal=journal, snapshots=SnapshotConfig(every_commands=every_commands))
+    assert running.node.loop == "native"
+    assert len(deposits(running, 200)) == 200
+    # After the login, and once a second where a snapshot may be due: not once for each of 200 rounds.
+    assert len(looks) < 20
 
 
 def test_what_sessions_may_send_is_counted_without_python(
