@@ -19,7 +19,6 @@ can be read: that is a signal, a ``stop``, or the journal that has something to 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawFree
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
@@ -40,8 +39,12 @@ from native.event_log cimport EventLog, log_append
 from native.journal_frame cimport frame_head, frame_head_t, frame_pwrite, frame_tables_make
 from native.mail cimport (
     USER_ROOM,
-    client_add, client_find, client_join, client_leave, client_remove, client_t, grown, listener_t, listeners_of,
+    client_add, client_find, client_join, client_leave, client_remove, client_t, listener_t, listeners_of,
     listeners_t, mail_close, mail_open, mail_reap, mail_t, mail_touch, may_send,
+)
+from native.outbox cimport (
+    held_t, outbox_add, outbox_close, outbox_has, outbox_is_empty, outbox_oldest, outbox_settle, outbox_t, outbox_take,
+    publication_add, publication_next,
 )
 from native.packing cimport write_array, write_unsigned
 from native.units cimport imin, rarely, usually
@@ -79,26 +82,9 @@ cdef struct origin_t:                  # of one command of the batch
     client_t* sender
     uint64_t request_id
 
-cdef struct held_t:                    # a letter that waits for the journal
-    uint64_t sequence
-    uint64_t commands                  # whose replies are in it
-    client_t* client                   # NULL: it is for the public, one publication_head_t with its bytes after the other
-    buffer_t letter
-
-cdef struct publication_head_t:
-    uint32_t topic_bytes
-    uint32_t payload_bytes
-
 cdef struct rate_t:                    # so many a second (exchange/gateway/limits.py)
     int64_t interval_ns
     int64_t room_ns
-
-cdef struct outbox_t:                  # a queue: held[first] .. held[end - 1]
-    held_t* held
-    uint32_t first
-    uint32_t end
-    uint32_t room
-    uint64_t bytes
 
 
 cdef class Tail:
@@ -238,10 +224,7 @@ cdef class Lane:
 
     def __dealloc__(self):
         mail_close(&self.mail)
-        while self.outbox.first < self.outbox.end:
-            buffer_free(&self.outbox.held[self.outbox.first].letter)
-            self.outbox.first += 1
-        PyMem_RawFree(self.outbox.held)
+        outbox_close(&self.outbox)
         buffer_free(&self.batch)
         buffer_free(&self.origins)
         if self.slots != NULL:
@@ -340,7 +323,7 @@ cdef class Lane:
             self.hand_up()
         if self.ready[MARKET_DATA]:
             self.welcome()
-        if self.since_ns >= self.due_ns:
+        if <int64_t>self.since_ns >= self.due_ns:
             self.looks = True
         if self.looks:
             self.tend()
@@ -779,7 +762,7 @@ cdef class Lane:
         cdef publication_t publication
         cdef buffer_t held
         cdef size_t at = 0
-        cdef bint at_once = self.outbox.first == self.outbox.end and self.released_up_to >= self.next_sequence - 1
+        cdef bint at_once = outbox_is_empty(&self.outbox) and self.released_up_to >= self.next_sequence - 1
         if self.publisher.follow(self.publisher.feed, events, event_bytes, self.next_sequence - 1, self.timestamp_ns) != 0:
             with gil:
                 self.broken(PyBytes_FromStringAndSize(<const char*>events, event_bytes))
@@ -787,8 +770,8 @@ cdef class Lane:
         while self.publisher.next(self.publisher.feed, &at, &publication):
             if at_once:
                 self.publish(publication)
-            else:
-                self.hold_publication(&held, publication)
+            elif not publication_add(&held, &publication):
+                self.no_memory()
         if held.used:
             self.hold(NULL, held)
         return 0
@@ -802,30 +785,11 @@ cdef class Lane:
                 self.look()
         return 0
 
-    cdef int hold_publication(self, buffer_t* held, publication_t publication) except -1 nogil:
-        cdef publication_head_t head
-        if buffer_reserve(held, sizeof(head) + publication.topic_bytes + publication.payload_bytes) < 0:
-            self.no_memory()
-        head.topic_bytes = publication.topic_bytes
-        head.payload_bytes = publication.payload_bytes
-        memcpy(held.bytes + held.used, &head, sizeof(head))
-        memcpy(held.bytes + held.used + sizeof(head), publication.topic, head.topic_bytes)
-        memcpy(held.bytes + held.used + sizeof(head) + head.topic_bytes, publication.payload, head.payload_bytes)
-        held.used += sizeof(head) + head.topic_bytes + head.payload_bytes
-        return 0
-
     cdef int publish_held(self, buffer_t* held) except -1 nogil:
         cdef publication_t publication
-        cdef publication_head_t head
         cdef size_t at = 0
-        while at < held.used:
-            memcpy(&head, held.bytes + at, sizeof(head))
-            publication.topic_bytes = head.topic_bytes
-            publication.payload_bytes = head.payload_bytes
-            publication.topic = held.bytes + at + sizeof(head)
-            publication.payload = publication.topic + head.topic_bytes
+        while publication_next(held, &at, &publication):
             self.publish(publication)
-            at += sizeof(head) + head.topic_bytes + head.payload_bytes
         buffer_free(held)
         return 0
 
@@ -913,49 +877,32 @@ cdef class Lane:
 
     cdef int hold(self, client_t* client, buffer_t letter) except -1 nogil:
         """At the end of the queue, until the journal has released the batch; it is the outbox's from here on."""
-        cdef outbox_t* outbox = &self.outbox
-        cdef held_t* held
-        cdef void* moved = grown(outbox.held, &outbox.room, outbox.end, sizeof(held_t))
-        if moved == NULL:
-            self.no_memory()
-        outbox.held = <held_t*>moved
-        held = &outbox.held[outbox.end]
-        outbox.end += 1
+        cdef held_t held
         held.sequence = self.next_sequence - 1
         held.client = client
         held.letter = letter
-        held.commands = 0
-        outbox.bytes += letter.used
+        held.commands = client.in_batch if client != NULL else 0
+        if not outbox_add(&self.outbox, held):
+            self.no_memory()
         if client != NULL:
             client.letters_held += 1
-            held.commands = client.in_batch
             client.in_batch = 0
         return 0
 
     cdef int let_go(self) except -1 nogil:
         """Sends what the journal has released, Python's letters and the lane's in the order in which they were held."""
         cdef outbox_t* outbox = &self.outbox
-        cdef held_t* held
-        cdef bint sends = outbox.first < outbox.end and outbox.held[outbox.first].sequence <= self.released_up_to
+        cdef bint sends = outbox_has(outbox, self.released_up_to)
         if sends:
             self.since_ns = self.ns_of(CLOCK_MONOTONIC)
-        while outbox.first < outbox.end and outbox.held[outbox.first].sequence <= self.released_up_to:
-            held = &outbox.held[outbox.first]
-            if rarely(self.held_up < held.sequence):
-                self.release_up(held.sequence - 1)
+        while outbox_has(outbox, self.released_up_to):
+            if rarely(self.held_up < outbox_oldest(outbox)):
+                self.release_up(outbox_oldest(outbox) - 1)
                 continue
-            outbox.first += 1
-            outbox.bytes -= held.letter.used
-            self.deliver(held)
+            self.deliver(outbox_take(outbox))
         if sends:
             self.lap(STAGE_SEND)
-        if outbox.first == outbox.end:
-            outbox.first = outbox.end = 0
-        elif 2 * outbox.first > outbox.room:
-            # Half of it is empty at the front: what waits moves there.
-            memcpy(outbox.held, outbox.held + outbox.first, (outbox.end - outbox.first) * sizeof(held_t))
-            outbox.end -= outbox.first
-            outbox.first = 0
+        outbox_settle(outbox)
         if self.held_up <= self.released_up_to:
             self.release_up(self.released_up_to)
         return 0
@@ -966,7 +913,7 @@ cdef class Lane:
             self.look()
         return 0
 
-    cdef int deliver(self, held_t* held) except -1 nogil:
+    cdef int deliver(self, held_t held) except -1 nogil:
         """Sends one letter.  Who lost its session hears nothing more of its events: a part would mislead."""
         cdef client_t* client = held.client
         cdef buffer_t letter = held.letter

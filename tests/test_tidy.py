@@ -239,7 +239,7 @@ ROOMS = [
     *("market_book", "market_statistics", "market_feed"),
     *("engine", "codec", "market_data"),
     *("event_log", "streams"),
-    *("zmq_api", "mail", "journal_frame", "gateway"),
+    *("zmq_api", "mail", "outbox", "journal_frame", "gateway"),
     *("echo", "histogram", "load_answers", "load", "listen"),
 ]
 
